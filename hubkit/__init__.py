@@ -1,0 +1,1 @@
+"""hubkit: from a fine-tuned vision-language model to a verified public release."""

@@ -1,0 +1,101 @@
+"""The only import surface for plugin authors: contracts, data types and the worker. Standard library only.
+
+A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered under the entry-point group
+`hubkit.plugins`:
+
+    | kind    | Protocol       | runs in  | does                                              |
+    |---------|----------------|----------|---------------------------------------------------|
+    | family  | ModelFamily    | hubkit   | knows a model's layout, names, files and rules    |
+    | dataset | DatasetAdapter | hubkit   | reads a dataset format into records               |
+    | trainer | Trainer        | a worker | trains an adapter                                 |
+    | engine  | Engine         | a worker | answers records with a model                      |
+    | hub     | Hub            | hubkit   | publishes a release and reads it back             |
+
+A plugin's own module must import without its heavy dependencies: import those inside methods.
+"""
+
+from .dataset import DatasetAdapter, Terms
+from .engine import Engine, GenerateInput, GenerateOutput
+from .environment import Health, Requirements
+from .errors import (
+    CancelledError,
+    DataError,
+    EnvironmentFailure,
+    HubkitError,
+    PluginError,
+    RefusedError,
+    RemoteError,
+    SpecError,
+    UsageError,
+    WeightsError,
+)
+from .family import (
+    CardFacts,
+    Companions,
+    ModelFamily,
+    ModuleGroup,
+    NativeModel,
+    Problem,
+    RecognisedModel,
+    TensorMap,
+)
+from .hub import Hub, PublishInput, PublishReceipt, ReleaseFile, RemoteFile
+from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
+from .run import Run, SilentRun
+from .trainer import Trainer, TrainInput, TrainOutput
+from .vision import Vision, grid, tiles
+
+SDK_VERSION = "1.0"
+"""major.minor; a plugin names the version it was written for in `sdk` and runs while the major is the same."""
+
+KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "hub": Hub}
+
+__all__ = [
+    "IMAGE",
+    "KINDS",
+    "SDK_VERSION",
+    "Answer",
+    "CancelledError",
+    "CardFacts",
+    "Companions",
+    "DataError",
+    "DatasetAdapter",
+    "Engine",
+    "EnvironmentFailure",
+    "GenerateInput",
+    "GenerateOutput",
+    "Health",
+    "Hub",
+    "HubkitError",
+    "ModelFamily",
+    "ModuleGroup",
+    "NativeModel",
+    "PluginError",
+    "Problem",
+    "PublishInput",
+    "PublishReceipt",
+    "RecognisedModel",
+    "Record",
+    "RefusedError",
+    "ReleaseFile",
+    "RemoteError",
+    "RemoteFile",
+    "Requirements",
+    "Run",
+    "SilentRun",
+    "SpecError",
+    "TensorMap",
+    "Terms",
+    "TrainInput",
+    "TrainOutput",
+    "Trainer",
+    "Turn",
+    "UsageError",
+    "Vision",
+    "WeightsError",
+    "grid",
+    "read_answers",
+    "read_records",
+    "tiles",
+    "write_jsonl",
+]

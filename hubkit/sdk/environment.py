@@ -1,0 +1,54 @@
+"""What a worker's interpreter must offer, and the check for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """`modules` maps an importable module to the least version of its distribution ("" for any); `extra` is the hubkit
+    extra that installs them."""
+
+    modules: tuple[tuple[str, str], ...]
+    extra: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """`versions` of what was found; `missing` says, module by module, what is not there or too old, and why."""
+
+    python: str
+    versions: dict[str, str]
+    missing: tuple[str, ...]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = []
+    for part in version.split("+")[0].split("."):
+        digits = "".join(c for c in part if c.isdigit())
+        if not digits:
+            break
+        parts.append(int(digits))
+    return tuple(parts)
+
+
+def check(requirements: Requirements) -> Health:
+    """Imports each module in this interpreter and compares versions."""
+    import importlib
+    import importlib.metadata
+    import platform
+
+    versions, missing = {}, []
+    for module, least in requirements.modules:
+        try:
+            importlib.import_module(module)
+            names = importlib.metadata.packages_distributions().get(module, [module])
+            version = importlib.metadata.version(names[0])
+        except Exception as error:
+            missing.append(f"{module}: {type(error).__name__}: {error}")
+            continue
+        versions[module] = version
+        if least and _numbers(version) < _numbers(least):
+            missing.append(f"{module} {version} is older than {least}")
+    return Health(platform.python_version(), versions, tuple(missing))

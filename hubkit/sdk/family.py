@@ -1,0 +1,118 @@
+"""ModelFamily: everything hubkit knows of one kind of model, as data and pure functions of its config.json.
+
+"Official" is the layout that is published (OpenGVLab's tensor names for InternVL2); "native" is the layout that
+transformers loads without remote code. Trainers and engines that build on transformers get the native view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from .vision import Vision
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """One native tensor: rows of one official tensor, taken along dimension 0 in the order given (half-open ranges).
+
+    Empty `rows` means the whole tensor. The row ranges of all TensorMaps of one `source` cover it exactly once, so the
+    map reads both ways.
+    """
+
+    name: str
+    source: str
+    rows: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class ModuleGroup:
+    """Modules that are trained or frozen together, by native names: all below `prefix`; `linears` are the last name
+    parts of the linear layers that take a LoRA."""
+
+    prefix: str
+    linears: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NativeModel:
+    """The same model as transformers knows it: its config.json and where each tensor comes from. `groups` has the keys
+    `llm`, `vit` and `mlp1`."""
+
+    config: Mapping[str, Any]
+    tensors: tuple[TensorMap, ...]
+    groups: Mapping[str, ModuleGroup]
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Files beside the weights, by name. `required` must be there; `optional` are carried when the base has them.
+    Alternatives for one need are given as `a|b` in `required`."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a model card says because of the family. `usage` maps a title to a Markdown snippet in which `{repository}`
+    stands for the repository's full name."""
+
+    library_name: str
+    pipeline_tag: str
+    tags: tuple[str, ...]
+    usage: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of a check: `where` names the file (and key), `message` what is wrong, `remedy` what to do."""
+
+    where: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class RecognisedModel:
+    """A short description for people: `InternVL2 (InternViT-300M + InternLM2, 2.2 B parameters)`."""
+
+    family: str
+    description: str
+    parameters: int
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class ModelFamily(Protocol):
+    kind: ClassVar[str]  # "family"
+    name: ClassVar[str]
+    sdk: ClassVar[str]
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        """True when this config.json is of the family, in its official layout."""
+
+    def describe(self, config: Mapping[str, Any]) -> RecognisedModel: ...
+
+    def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+        """Every official tensor's name and shape, from the config alone.
+
+        Raises:
+            UsageError: the config lacks a key or has an unknown language model; names the key.
+        """
+
+    def native(self, config: Mapping[str, Any]) -> NativeModel: ...
+
+    def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
+        """`preprocessor` is preprocessor_config.json, when the folder has one."""
+
+    def companions(self, config: Mapping[str, Any]) -> Companions: ...
+
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """What only the family can judge: special token ids, auto_map targets, generation settings. No tensor is read."""
+
+    def repository_problem(self, repository: str) -> str | None:
+        """Why `organisation/name` or `name` may not be used for a model of this family; None when it may."""
+
+    def card(self, config: Mapping[str, Any]) -> CardFacts: ...

@@ -1,0 +1,90 @@
+"""Hub: puts a release where people download models, and reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from .family import Problem
+from .run import Run
+
+
+@dataclass(frozen=True)
+class ReleaseFile:
+    """`path` is POSIX and relative to the release folder; `lfs` says whether Git LFS keeps it."""
+
+    path: str
+    size: int
+    sha256: str
+    lfs: bool
+
+
+@dataclass(frozen=True)
+class PublishInput:
+    """`folder` holds `files` and a git repository (`folder/.git`) whose `commit` and `tag` hold exactly them, the large
+    ones as LFS pointers with the objects in place. `target` is what follows the hub's scheme in `--to`."""
+
+    folder: Path
+    files: tuple[ReleaseFile, ...]
+    commit: str
+    tag: str
+    message: str
+    target: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PublishReceipt:
+    """`revision` identifies what was published for good (a commit id); `url` is for people."""
+
+    hub: str
+    target: str
+    repository: str
+    revision: str
+    tag: str
+    url: str
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """`sha256` is of the file's content, also where the hub stores a pointer; empty when the hub cannot say without a
+    download."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Hub(Protocol):
+    kind: ClassVar[str]  # "hub"
+    name: ClassVar[str]
+    sdk: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]]
+    """What may stand before the colon in `--to SCHEME:TARGET`."""
+    Options: ClassVar[type]
+
+    def repository(self, target: str) -> str:
+        """The repository's name as people will see it (`organisation/name` or `name`).
+
+        Raises:
+            UsageError: the target is not one this hub understands.
+        """
+
+    def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """What would stop a publish now: tools, login, permission to write. Changes nothing remotely."""
+
+    def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
+        """Safe to repeat: what is there already is not sent again, and the same release is not published twice.
+
+        Raises:
+            RefusedError: the repository holds another release under this tag, or history that this release lacks.
+            RemoteError: the hub failed; running again continues.
+        """
+
+    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+        """What the hub has at `revision` (a commit id, tag or branch; empty for the default branch); large files are not downloaded."""
+
+    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+        """A fresh download of everything at `revision` into `out`, which does not exist yet, as a user would make it."""

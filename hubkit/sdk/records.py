@@ -1,0 +1,76 @@
+"""One sample of a vision-language dataset, and how samples travel in files.
+
+A records file is JSON Lines, UTF-8, one record a line:
+`{"id": "7", "images": ["img/7.png"], "turns": [{"prompt": "<image>\\nWhich digit?", "answer": "3"}], "meta": {}}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .errors import DataError
+
+IMAGE = "<image>"
+"""Stands in a prompt where an image goes; the n-th one is the record's n-th image."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """`images` are POSIX paths relative to the dataset's image folder; `meta` is for slices, never for the prompt."""
+
+    id: str
+    images: tuple[str, ...]
+    turns: tuple[Turn, ...]
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an engine said to one record: a text and a reason for stopping per turn (`stop` or `length`)."""
+
+    id: str
+    texts: tuple[str, ...]
+    finish: tuple[str, ...]
+    tokens: tuple[int, ...] = ()
+
+
+def write_jsonl(path: Path, items: Iterable[Record | Answer]) -> int:
+    """Writes one JSON object a line and returns how many."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for item in items:
+            out.write(json.dumps(asdict(item), ensure_ascii=False, sort_keys=True) + "\n")
+            count += 1
+    return count
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(f"{path.name}, line {number}: not JSON ({error.msg})", "run `hubkit prepare` again") from None
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    from .codec import decode
+
+    for number, data in _lines(path):
+        yield decode(Record, data, f"{path.name}, line {number}")
+
+
+def read_answers(path: Path) -> Iterator[Answer]:
+    from .codec import decode
+
+    for number, data in _lines(path):
+        yield decode(Answer, data, f"{path.name}, line {number}")

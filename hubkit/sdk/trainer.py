@@ -1,0 +1,56 @@
+"""Trainer: turns a base model and records into an adapter. Runs in a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from .environment import Requirements
+from .family import ModuleGroup
+from .run import Run
+from .vision import Vision
+
+
+@dataclass(frozen=True)
+class TrainInput:
+    """`base` is the official folder, `native` the same model as transformers loads it. `output` is empty and is kept;
+    `scratch` survives a kill and is where checkpoints for resuming go. `options` are the trainer's Options as a mapping."""
+
+    base: Path
+    native: Path
+    groups: Mapping[str, ModuleGroup]
+    vision: Vision
+    records: Path
+    images: Path
+    output: Path
+    scratch: Path
+    seed: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainOutput:
+    """`adapter` and `metrics` are paths relative to `output`; metrics is JSON Lines with `step`, `loss`, `learning_rate`
+    (and nothing that varies between two identical runs). `settings` are the effective ones, for the card."""
+
+    adapter: str
+    format: Literal["peft", "xtuner"]
+    metrics: str
+    steps: int
+    samples: int
+    trainable_parameters: int
+    settings: Mapping[str, str | int | float | bool]
+
+
+class Trainer(Protocol):
+    kind: ClassVar[str]  # "trainer"
+    name: ClassVar[str]
+    sdk: ClassVar[str]
+    requirements: ClassVar[Requirements]
+    Options: ClassVar[type]
+    """A frozen dataclass with defaults; its fields are the keys under `train.options` in release.yaml."""
+
+    def train(self, job: TrainInput, run: Run) -> TrainOutput:
+        """Raises DataError for a record it cannot take, EnvironmentFailure for missing hardware or memory."""

@@ -1,0 +1,1 @@
+"""Reading, merging, converting and checking weights in bounded memory."""

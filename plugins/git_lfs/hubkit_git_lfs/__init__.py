@@ -1,0 +1,1 @@
+"""Git and Git LFS remotes as a hub."""

@@ -1,0 +1,1 @@
+"""The InternVL model family."""

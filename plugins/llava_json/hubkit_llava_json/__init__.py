@@ -1,0 +1,1 @@
+"""LLaVA-format JSON datasets."""
