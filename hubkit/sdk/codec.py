@@ -104,7 +104,7 @@ def _decode_union(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
         if not found:
             return value
         attempts.append(found)
-    problems.extend(min(attempts, key=len))
+    problems.extend(min(attempts, key=lambda found: len(found)))
     return None
 
 

@@ -84,7 +84,7 @@ class Hub(Protocol):
         """
 
     def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
-        """What the hub has at `revision` (a commit id, tag or branch; empty for the default branch); large files are not downloaded."""
+        """What the hub has at `revision` (commit, tag or branch; empty: the default branch); large files are not downloaded."""
 
     def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
         """A fresh download of everything at `revision` into `out`, which does not exist yet, as a user would make it."""
