@@ -14,6 +14,7 @@ A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Pro
 A plugin's own module must import without its heavy dependencies: import those inside methods.
 """
 
+from .chat import prompts, segments, stop_ids
 from .dataset import DatasetAdapter, Terms
 from .engine import Engine, GenerateInput, GenerateOutput
 from .environment import Health, Requirements
@@ -42,6 +43,7 @@ from .family import (
 from .hub import Hub, PublishInput, PublishReceipt, ReleaseFile, RemoteFile
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
 from .run import Run, SilentRun
+from .tokens import token_ids
 from .trainer import Trainer, TrainInput, TrainOutput
 from .vision import Vision, grid, tiles
 
@@ -94,8 +96,12 @@ __all__ = [
     "Vision",
     "WeightsError",
     "grid",
+    "prompts",
     "read_answers",
     "read_records",
+    "segments",
+    "stop_ids",
     "tiles",
+    "token_ids",
     "write_jsonl",
 ]

@@ -102,7 +102,13 @@ class ModelFamily(Protocol):
             UsageError: the config lacks a key or has an unknown language model; names the key.
         """
 
-    def native(self, config: Mapping[str, Any]) -> NativeModel: ...
+    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+        """`tokens` are the ids of the folder's special tokens (`hubkit.sdk.token_ids`). Without them tensors and groups are
+        the same, but the config lacks what depends on them and must not be written.
+
+        Raises:
+            UsageError: the config lacks a key, or has a setting that transformers' own model cannot express; names the key.
+        """
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """`preprocessor` is preprocessor_config.json, when the folder has one."""

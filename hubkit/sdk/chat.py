@@ -1,0 +1,81 @@
+"""From a record to the text and the token ids of a conversation, in one way for training and for generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from .errors import DataError, UsageError
+from .records import IMAGE, Record
+from .vision import Vision
+
+Render = Callable[[list[dict[str, str]], bool], str]
+"""(messages with `role` and `content`, add_generation_prompt) -> text: a tokenizer's chat template."""
+
+
+def prompts(record: Record, tiles: Sequence[int], vision: Vision) -> tuple[str, ...]:
+    """The record's prompts, each `<image>` replaced by the placeholder of its picture's number of tiles.
+
+    Raises:
+        DataError: `<image>` does not stand once for each picture, or a prompt holds one of the image tokens itself.
+    """
+    marks = sum(turn.prompt.count(IMAGE) for turn in record.turns)
+    if marks != len(tiles):
+        raise DataError(
+            f"record {record.id}: {marks} {IMAGE} in the prompts for {len(tiles)} pictures", f"put one {IMAGE} for each picture"
+        )
+    remaining = iter(tiles)
+    filled = []
+    for turn in record.turns:
+        if any(token in turn.prompt for token in (vision.start, vision.context, vision.end)):
+            raise DataError(f"record {record.id}: a prompt contains an image token", f"write {IMAGE} where a picture goes")
+        first, *others = turn.prompt.split(IMAGE)
+        filled.append(first + "".join(vision.placeholder(next(remaining)) + text for text in others))
+    return tuple(filled)
+
+
+def segments(render: Render, asked: Sequence[str], answered: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The conversation's text in pieces, (text, is it an answer?): what stands before each answer, then the answer with the
+    stop that the template puts after it. With one prompt more than answers it ends where the model is to speak.
+
+    Tokenizing piece by piece gives a model in training exactly the ids that it meets when it generates.
+
+    Raises:
+        UsageError: the template changes earlier text when a message is added.
+    """
+    messages: list[dict[str, str]] = []
+    done = ""
+    for turn, prompt in enumerate(asked):
+        messages.append({"role": "user", "content": prompt})
+        before = render(messages, True)
+        yield _added(done, before), False
+        done = before
+        if turn < len(answered):
+            messages.append({"role": "assistant", "content": answered[turn]})
+            after = render(messages, False)
+            yield _added(done, after), True
+            done = after
+
+
+def _added(old: str, new: str) -> str:
+    if not new.startswith(old):
+        raise UsageError(
+            f"the chat template rewrites the conversation when a message is added (text ending {old[-60:]!r} is changed)",
+            "use a chat template whose output only grows, as those of InternVL, Qwen and Llama do",
+        )
+    return new[len(old) :]
+
+
+def stop_ids(generation: Mapping[str, object]) -> tuple[int, ...]:
+    """`eos_token_id` of a generation_config.json as a tuple.
+
+    Raises:
+        UsageError: there is none.
+    """
+    value = generation.get("eos_token_id")
+    ids = value if isinstance(value, list) else [value]
+    numbers = tuple(number for number in ids if isinstance(number, int) and not isinstance(number, bool))
+    if not numbers or len(numbers) != len(ids):
+        raise UsageError(
+            f"generation_config.json: eos_token_id is {value!r}", "give the ids of the tokens that end an answer, as a list"
+        )
+    return numbers
