@@ -1,0 +1,31 @@
+"""The model card: what people see first. Typed facts in, Markdown in English and Chinese, pictures and metadata out.
+
+facts.py     CardInput and its parts: everything that a card can say
+license.py   the base model's licence and where it was read
+metadata.py  the front matter that hubs index, checked without a network
+markdown.py  text from datasets and models made harmless
+figures.py   loss curve and sample pictures as reproducible PNG
+render.py    all of it together: `render_card` (bytes) and `write_card` (files)
+"""
+
+from .facts import Base, CardInput, Dataset, Evaluation, Exchange, License, Lineage, LossPoint, Relation, Sample, Smoke, Training
+from .license import read_license
+from .render import render_card, write_card
+
+__all__ = [
+    "Base",
+    "CardInput",
+    "Dataset",
+    "Evaluation",
+    "Exchange",
+    "License",
+    "Lineage",
+    "LossPoint",
+    "Relation",
+    "Sample",
+    "Smoke",
+    "Training",
+    "read_license",
+    "render_card",
+    "write_card",
+]

@@ -1,0 +1,159 @@
+"""Everything that a model card can say, as frozen data. What is left at its default is left out of the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hubkit.sdk import CardFacts, ReleaseFile, Terms
+
+Relation = Literal["adapter", "finetune", "merge", "quantized"]
+"""Hugging Face's values of `base_model_relation`."""
+
+
+@dataclass(frozen=True)
+class License:
+    """`id` is a hub's licence id such as `mit`; a licence that hubs do not know has the id `other`, a `name` and a `link`."""
+
+    id: str
+    name: str = ""
+    link: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.name or self.id
+
+
+@dataclass(frozen=True)
+class Base:
+    """`name` is the repository of the base model; `license_source` says in words where its licence was read."""
+
+    name: str
+    license: License
+    license_source: str
+    relation: Relation = "finetune"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`train` and `holdout` count records."""
+
+    name: str
+    terms: Terms = field(default_factory=Terms)
+    train: int | None = None
+    holdout: int | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    trainer: str
+    steps: int
+    samples: int
+    trainable_parameters: int
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One metric over `count` held-out records. Scores are fractions (0..1); the `correct` counts are for metrics that
+    count, and only these get a confidence interval."""
+
+    metric: str
+    count: int
+    model_score: float
+    base_score: float | None = None
+    model_correct: int | None = None
+    base_correct: int | None = None
+
+    @property
+    def gain(self) -> float | None:
+        return None if self.base_score is None else self.model_score - self.base_score
+
+    @property
+    def model_interval(self) -> tuple[float, float] | None:
+        return None if self.model_correct is None else wilson(self.model_correct, self.count)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of the gallery; the `right` marks are shown only when known."""
+
+    picture: Path
+    question: str
+    reference: str
+    model_answer: str
+    base_answer: str | None = None
+    model_right: bool | None = None
+    base_right: bool | None = None
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Exchange:
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """The conversation that the finished model had before it was published. `prompt` is the exact text of its first turn."""
+
+    engine: str
+    turns: tuple[Exchange, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """sha256 digests of what went in; `versions` of the tools that worked on it."""
+
+    base: str = ""
+    data: str = ""
+    adapter: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CardInput:
+    """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date; `languages` are ISO 639 codes of the
+    data; `architecture` describes the model for people; `title` and `summary` replace the ones made from the facts."""
+
+    repository: str
+    tag: str
+    created: str
+    base: Base
+    family: CardFacts
+    title: str = ""
+    summary: str = ""
+    architecture: str = ""
+    languages: tuple[str, ...] = ("en",)
+    datasets: tuple[Dataset, ...] = ()
+    training: Training | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    loss: tuple[LossPoint, ...] = ()
+    smoke: Smoke | None = None
+    weights: tuple[ReleaseFile, ...] = ()
+    lineage: Lineage = Lineage()
+
+    @property
+    def name(self) -> str:
+        """The repository's name without its organisation."""
+        return self.repository.rpartition("/")[2]
+
+
+def wilson(correct: int, count: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share (Wilson's score interval), which stays within 0..1 for small counts."""
+    z = 1.959964
+    share, spread = correct / count, z * z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,103 @@
+"""Pictures of the card, as PNG bytes that depend on their input alone: no date, no software name, no metadata of the source."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubkit.sdk.errors import DataError, UsageError
+
+from .facts import LossPoint
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_INK, _FAINT, _ACCENT = "#1f2933", "#cbd2d9", "#0b7285"
+_LONGEST, _SHORTEST = 448, 112  # pixels of a sample picture's longer side
+
+
+def loss_png(points: Sequence[LossPoint]) -> bytes:
+    """The loss at each step, faint, and its running mean, 1440 x 600 pixels.
+
+    Raises:
+        UsageError: fewer than two points, or a loss that is not finite.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if len(points) < 2 or not all(math.isfinite(point.loss) for point in points):
+        raise UsageError("a loss curve needs at least two finite losses", "see the metrics of the train stage")
+    steps, losses = [point.step for point in points], [point.loss for point in points]
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=(7.2, 3.0), dpi=200, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot(steps, losses, color=_ACCENT, alpha=0.3, linewidth=0.9)
+        axes.plot(steps, running_mean(losses), color=_ACCENT, linewidth=2)
+        axes.set_xlabel("training step", color=_INK)
+        axes.set_ylabel("loss", color=_INK)
+        axes.set_xlim(min(steps), max(steps))
+        axes.set_ylim(bottom=0 if min(losses) >= 0 else None)
+        axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+        axes.tick_params(colors=_INK, length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(_FAINT)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def running_mean(values: Sequence[float]) -> list[float]:
+    """The mean of each value and its neighbours, about a twentieth of all values wide, narrower at both ends."""
+    half = len(values) // 40
+    means = []
+    for at in range(len(values)):
+        reach = min(half, at, len(values) - 1 - at)
+        window = values[at - reach : at + reach + 1]
+        means.append(sum(window) / len(window))
+    return means
+
+
+def sample_png(picture: Path) -> bytes:
+    """`picture` as an RGB PNG of pixels only, its longer side between 112 (enlarged by whole factors, so that small pictures
+    stay sharp) and 448 pixels.
+
+    Raises:
+        DataError: the file is not a picture that can be read.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(picture) as source:
+            upright = ImageOps.exif_transpose(source)
+            pixels = _flat(upright)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{picture.name}: not a readable picture ({error})", "replace the picture or leave it out of the data"
+        ) from None
+    longest = max(pixels.size)
+    if longest < _SHORTEST:
+        factor = math.ceil(_SHORTEST / longest)
+        pixels = pixels.resize((pixels.width * factor, pixels.height * factor), Image.Resampling.NEAREST)
+    elif longest > _LONGEST:
+        pixels.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    clean = Image.frombytes("RGB", pixels.size, pixels.tobytes())
+    clean.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    """RGB, transparency laid on white."""
+    from PIL import Image
+
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        sheet = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(sheet, layer).convert("RGB")
+    return picture.convert("RGB")

@@ -1,0 +1,129 @@
+"""The card's front matter: what hubs index, built with huggingface_hub's card classes and checked here, because their own
+`validate()` asks the hub."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from hubkit.sdk.errors import UsageError
+
+from .facts import CardInput, Evaluation, License
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+_REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))(?:[\w-][\w.-]*/)?[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_METRICS = {"exact_match": "Exact match", "contains": "Contains the reference"}
+_LICENSES = """
+afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 bigscience-
+openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-
+nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-
+nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m
+deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-
+research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa
+odbl odc-by ofl-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
+"""
+LICENSES = frozenset(_LICENSES.split())
+"""The ids that Hugging Face's repository documentation lists; any other licence is `other` with a name and a link."""
+
+
+def card_data(facts: CardInput) -> ModelCardData:
+    """The metadata of `facts`, in the order in which it is written."""
+    from huggingface_hub import ModelCardData
+
+    check(facts)
+    base_model = facts.base.name if _REPOSITORY.fullmatch(facts.base.name) else None
+    return ModelCardData(
+        license=hub_license(facts.base.license).id,
+        license_name=hub_license(facts.base.license).name or None,
+        license_link=hub_license(facts.base.license).link or None,
+        base_model=base_model,
+        base_model_relation=facts.base.relation if base_model else None,
+        pipeline_tag=facts.family.pipeline_tag,
+        library_name=facts.family.library_name,
+        language=list(facts.languages),
+        datasets=[data.name for data in facts.datasets if _REPOSITORY.fullmatch(data.name)] or None,
+        metrics=sorted({result.metric for result in facts.evaluations}) or None,
+        tags=[*facts.family.tags, "hubkit"],
+        model_name=facts.name if facts.evaluations else None,
+        eval_results=[_result(facts, evaluation) for evaluation in facts.evaluations] or None,
+    )
+
+
+def hub_license(license: License) -> License:
+    """`license` as hubs take it: a known id stands alone, anything else becomes `other` with a name."""
+    identifier = license.id.lower()
+    if identifier in LICENSES and identifier != "other":
+        return License(identifier)
+    name = license.name or license.id
+    return License("other", re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-"), license.link)
+
+
+def _result(facts: CardInput, evaluation: Evaluation) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    data = facts.datasets[0].name if facts.datasets else "held-out data"
+    return EvalResult(
+        task_type=facts.family.pipeline_tag,
+        dataset_type=data if _REPOSITORY.fullmatch(data) else re.sub(r"[^a-z0-9]+", "-", data.lower()).strip("-") or "data",
+        dataset_name=data,
+        dataset_split="holdout",
+        dataset_args={"samples": evaluation.count},
+        metric_type=evaluation.metric,
+        metric_name=_METRICS.get(evaluation.metric, evaluation.metric),
+        metric_value=round(evaluation.model_score, 6),
+    )
+
+
+def check(facts: CardInput) -> None:
+    """Raises UsageError with everything in `facts` that a hub would refuse or that would mislead a reader."""
+    problems = [*_identity(facts), *_numbers(facts)]
+    if problems:
+        raise UsageError(
+            "the model card cannot be written:\n" + "\n".join(f"  {p}" for p in problems), "correct them in release.yaml"
+        )
+
+
+def _identity(facts: CardInput) -> list[str]:
+    problems = []
+    if not _REPOSITORY.fullmatch(facts.repository):
+        problems.append(f"repository {facts.repository!r} is not of the form organisation/name or name")
+    for what, name in [("base.name", facts.base.name), *(("data.name", data.name) for data in facts.datasets)]:
+        if not name.strip() or name.startswith(("/", "~", ".", "\\")) or name.count("/") > 1 or re.match(r"\w:", name):
+            problems.append(f"{what} {name!r} is a path; a card names a repository")
+    if facts.base.license.id.lower() in ("", "unknown"):
+        problems.append("base.license is empty")
+    try:
+        datetime.date.fromisoformat(facts.created)
+    except ValueError:
+        problems.append(f"created {facts.created!r} is not a date of the form 2026-01-31")
+    problems += [f"card.languages: {code!r} is not an ISO 639 code" for code in facts.languages if not _LANGUAGE.fullmatch(code)]
+    for what, value in (("pipeline tag", facts.family.pipeline_tag), ("library name", facts.family.library_name)):
+        if not _SLUG.fullmatch(value):
+            problems.append(f"the family's {what} {value!r} is not of the form image-text-to-text")
+    return problems
+
+
+def _numbers(facts: CardInput) -> list[str]:
+    problems = []
+    for result in facts.evaluations:
+        scores = [score for score in (result.model_score, result.base_score) if score is not None]
+        if result.count < 1 or not all(math.isfinite(score) for score in scores):
+            problems.append(f"evaluation {result.metric}: needs at least one record and finite scores")
+        counts = [count for count in (result.model_correct, result.base_correct) if count is not None]
+        if any(not 0 <= count <= result.count for count in counts):
+            problems.append(f"evaluation {result.metric}: more right answers than the {result.count} records")
+    for file in facts.weights:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts or not re.fullmatch(r"[\w./-]+", file.path, re.ASCII):
+            problems.append(f"weights file {file.path!r} is not a plain relative path")
+        if not _DIGEST.fullmatch(file.sha256):
+            problems.append(f"weights file {file.path}: {file.sha256!r} is not a sha256 digest")
+    return problems

@@ -1,0 +1,105 @@
+"""Facts to files: README.md, README.zh-CN.md and the pictures under assets/."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubkit.resources import templates
+from hubkit.sdk.errors import UsageError
+
+from .facts import CardInput
+from .markdown import FILTERS
+from .metadata import card_data, hub_license
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_LOSS = "assets/loss.png"
+_SAMPLES = "assets/samples"
+_PAGES = {"README.md": "en.md.j2", "README.zh-CN.md": "zh.md.j2"}
+
+
+def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
+    """Writes the card of `facts` into the release folder and returns the paths written, relative and sorted. Pictures that an
+    earlier card left in assets/samples/ and that this one does not have are removed; nothing is written on an error.
+
+    Raises:
+        UsageError: the facts do not make a valid card.
+        DataError: a sample picture cannot be read.
+    """
+    for part in (folder / "assets", folder / _SAMPLES):
+        if part.is_symlink():
+            raise UsageError(f"{part.relative_to(folder)} is a link to another place", "replace it by a folder of its own")
+    files = render_card(facts)
+    for path, content in files.items():
+        _replace(folder / path, content)
+    for stale in (folder / _SAMPLES).glob("[0-9][0-9].png"):
+        if f"{_SAMPLES}/{stale.name}" not in files:
+            stale.unlink()
+    return tuple(sorted(files))
+
+
+def render_card(facts: CardInput) -> Mapping[str, bytes]:
+    """The card's files by their path in the release folder. The same facts give the same bytes."""
+    from huggingface_hub import ModelCard
+
+    from .figures import loss_png, sample_png
+
+    header = card_data(facts).to_yaml(line_break="\n")
+    files = {f"{_SAMPLES}/{number:02d}.png": sample_png(sample.picture) for number, sample in enumerate(facts.samples, 1)}
+    pictures = tuple(files)
+    if len(facts.loss) > 1:
+        files[_LOSS] = loss_png(facts.loss)
+    environment = _environment()
+    for page, template in _PAGES.items():
+        body = environment.get_template(template).render(_values(facts, pictures))
+        if page == "README.md":
+            body = str(ModelCard(f"---\n{header}\n---\n\n{body}"))
+        files[page] = body.encode()
+    return files
+
+
+def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
+    usage = {title: snippet.replace("{repository}", facts.repository).strip() for title, snippet in facts.family.usage.items()}
+    return {
+        "card": facts,
+        "license": hub_license(facts.base.license),
+        "usage": usage,
+        "gallery": tuple(zip(pictures, facts.samples, strict=True)),
+        "loss_picture": _LOSS if len(facts.loss) > 1 else "",
+    }
+
+
+def _environment() -> Environment:
+    """Jinja that refuses undefined names. Autoescape would be for HTML only: each expression names its filter instead."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(templates("model_card")),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(FILTERS)
+    environment.filters["markdown"] = str  # for Markdown from the family plugin and for paths made here
+    return environment
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes through a temporary name, so that a file linked from elsewhere is replaced and not changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
