@@ -1,0 +1,108 @@
+"""InternVL as hubkit sees it; the knowledge itself is in the modules beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hubkit.sdk import CardFacts, Companions, NativeModel, Problem, RecognisedModel, UsageError, Vision
+
+from . import card, checks, companions, llm, naming, native, vit
+from .parts import Part
+from .settings import Settings
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, per channel."""
+
+
+class InternVL:
+    kind: ClassVar[str] = "family"
+    name: ClassVar[str] = "internvl"
+    sdk: ClassVar[str] = "1.0"
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        architectures = config.get("architectures")
+        return isinstance(architectures, list) and "InternVLChatModel" in architectures
+
+    def describe(self, config: Mapping[str, Any]) -> RecognisedModel:
+        sizes = {part.source: prod(part.shape) for part in self._parts(config)}
+        tower = sum(size for name, size in sizes.items() if name.startswith("vision_model."))
+        total = sum(sizes.values())
+        template = str(config.get("template", ""))
+        series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
+        language = llm.kind_of(config).title
+        return RecognisedModel(
+            family=self.name,
+            description=f"{series} (InternViT-{_short(tower, '')} + {language}, {_short(total, ' ')} parameters)",
+            parameters=total,
+            details={
+                "vision": f"InternViT-{_short(tower, '')}",
+                "language": language,
+                "template": template,
+            },
+        )
+
+    def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+        return {part.source: part.shape for part in self._parts(config)}
+
+    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+        return NativeModel(
+            config=native.config(config, self.vision(config, None), tokens),
+            tensors=tuple(chain.from_iterable(part.maps() for part in self._parts(config))),
+            groups=native.groups(config),
+        )
+
+    def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
+        top, tower = Settings(config), Settings(config, "vision_config")
+        tile, patch = top.size("force_image_size", tower.square("image_size")), tower.square("patch_size")
+        side, rest = divmod(tile, patch * vit.shrink(config))
+        if rest:
+            raise top.wrong("force_image_size", f"({tile}) must be a multiple of {patch * vit.shrink(config)}")
+        dynamic = top.get("dynamic_image_size", bool, False)
+        return Vision(
+            tile=tile,
+            tokens_per_tile=side**2,
+            min_tiles=top.size("min_dynamic_patch", 1) if dynamic else 1,
+            max_tiles=top.size("max_dynamic_patch", 6) if dynamic else 1,
+            thumbnail=dynamic and top.get("use_thumbnail", bool, False),
+            mean=_channels(preprocessor, "image_mean", MEAN),
+            std=_channels(preprocessor, "image_std", STD),
+        )
+
+    def companions(self, config: Mapping[str, Any]) -> Companions:
+        return companions.companions(config)
+
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        return checks.check(folder, config)
+
+    def repository_problem(self, repository: str) -> str | None:
+        return naming.repository_problem(repository)
+
+    def card(self, config: Mapping[str, Any]) -> CardFacts:
+        return card.card(self.vision(config, None).tile)
+
+    def _parts(self, config: Mapping[str, Any]) -> Iterator[Part]:
+        return chain(vit.parts(config), llm.parts(config), vit.projector_parts(config))
+
+
+def _channels(preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[float, float, float]) -> tuple[float, float, float]:
+    values = (preprocessor or {}).get(key)
+    if values is None:
+        return usual
+    if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):
+        raise UsageError(
+            f"preprocessor_config.json: {key} must be three numbers, not {values!r}",
+            "copy the file from the base model",
+        )
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def _short(count: int, space: str) -> str:
+    """304,012,288 -> `304M`, and `2.2 B` for totals."""
+    if count >= 999_500_000:
+        return f"{count / 1e9:.1f}{space}B"
+    return f"{count / 1e6:.0f}{space}M" if count >= 9_950_000 else f"{count / 1e6:.2f}{space}M"

@@ -1,0 +1,115 @@
+"""Names, shapes and parameter counts from config.json alone."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+from hubkit_internvl import InternVL
+
+from hubkit.sdk import ModelFamily, UsageError
+
+
+def count(config, prefix=""):
+    return sum(prod(shape) for name, shape in InternVL().layout(config).items() if name.startswith(prefix))
+
+
+def test_2b_has_the_official_parameter_counts(official):
+    assert count(official, "vision_model.") == 304_012_288
+    assert count(official, "mlp1.") == 12_595_200
+    assert count(official, "language_model.") == 1_889_146_880
+    assert count(official) == 2_205_754_368
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("vision_model.embeddings.position_embedding", (1, 1025, 1024)),
+        ("vision_model.encoder.layers.23.attn.qkv.bias", (3072,)),
+        ("mlp1.1.weight", (2048, 4096)),
+        ("language_model.model.layers.0.attention.wqkv.weight", (4096, 2048)),
+        ("language_model.model.tok_embeddings.weight", (92553, 2048)),
+        ("language_model.output.weight", (92553, 2048)),
+    ],
+)
+def test_2b_shapes(official, name, shape):
+    assert InternVL().layout(official)[name] == shape
+
+
+# hidden, layers, heads, key/value heads, inner, vocabulary, 6B tower, billions of parameters (bf16 file size / 2)
+SIZES = {
+    "1B": ("Qwen2ForCausalLM", 896, 24, 14, 2, 4864, 151655, False, 0.94),
+    "4B": ("Phi3ForCausalLM", 3072, 32, 32, 32, 8192, 32020, False, 4.15),
+    "8B": ("InternLM2ForCausalLM", 4096, 32, 32, 8, 14336, 92553, False, 8.08),
+    "26B": ("InternLM2ForCausalLM", 6144, 48, 48, 8, 16384, 92553, True, 25.5),
+    "40B": ("LlamaForCausalLM", 7168, 60, 56, 8, 20480, 64009, True, 40.1),
+    "76B": ("LlamaForCausalLM", 8192, 80, 64, 8, 28672, 128265, True, 76.3),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_other_sizes_add_up_to_their_published_weights(official, vit_6b, size):
+    architecture, hidden, layers, heads, kv, inner, vocabulary, large_tower, billions = SIZES[size]
+    official["llm_config"] |= {"architectures": [architecture], "hidden_size": hidden, "num_hidden_layers": layers}
+    official["llm_config"] |= {"num_attention_heads": heads, "num_key_value_heads": kv, "intermediate_size": inner}
+    official["llm_config"] |= {"vocab_size": vocabulary}
+    if large_tower:
+        official["vision_config"] |= vit_6b
+    assert count(official) / 1e9 == pytest.approx(billions, rel=0.005)
+
+
+def test_6b_tower_has_qk_norms_and_no_biases(tiny):
+    names = InternVL().layout(tiny(vit_6b=True))
+    layer = "vision_model.encoder.layers.1."
+    assert {name.removeprefix(layer) for name in names if name.startswith(layer)} == {
+        *("ls1", "ls2", "norm1.weight", "norm2.weight", "attn.qkv.weight", "attn.q_norm.weight", "attn.k_norm.weight"),
+        *("attn.proj.weight", "attn.proj.bias", "mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"),
+    }
+
+
+def test_tied_embeddings_have_no_head(tiny):
+    family = InternVL()
+    assert "language_model.lm_head.weight" in family.layout(tiny("Qwen2ForCausalLM"))
+    assert "language_model.lm_head.weight" not in family.layout(tiny("Qwen2ForCausalLM", tie_word_embeddings=True))
+
+
+@pytest.mark.parametrize("architecture", ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"])
+@pytest.mark.parametrize("vit_6b", [False, True])
+def test_native_rows_cover_each_official_tensor_exactly_once(tiny, architecture, vit_6b):
+    family, config = InternVL(), tiny(architecture, vit_6b=vit_6b)
+    rows = {name: [] for name in family.layout(config)}
+    for tensor in family.native(config).tensors:
+        height = family.layout(config)[tensor.source][0]
+        rows[tensor.source] += [row for first, last in tensor.rows or ((0, height),) for row in range(first, last)]
+    assert {name: sorted(taken) for name, taken in rows.items()} == {
+        name: list(range(shape[0])) for name, shape in family.layout(config).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "named"),
+    [
+        ("llm_config", "hidden_size", None, "llm_config.hidden_size is missing"),
+        ("llm_config", "hidden_size", "2048", "llm_config.hidden_size must be int"),
+        ("llm_config", "num_hidden_layers", 0, "llm_config.num_hidden_layers must be at least 1"),
+        ("llm_config", "architectures", ["MambaForCausalLM"], "MambaForCausalLM"),
+        ("llm_config", "num_key_value_heads", 5, "num_key_value_heads (5) must divide"),
+        ("vision_config", "norm_type", "batch_norm", "vision_config.norm_type"),
+        ("vision_config", "patch_size", [14, 16], "vision_config.patch_size"),
+    ],
+)
+def test_bad_config_names_the_key(official, section, key, value, named):
+    official[section][key] = value
+    with pytest.raises(UsageError) as caught:
+        InternVL().layout(official)
+    assert named in caught.value.message
+
+
+def test_describes_and_recognises(official):
+    family: ModelFamily = InternVL()
+    assert family.recognises(official)
+    assert not family.recognises({"architectures": ["InternVLForConditionalGeneration"]})
+    assert not family.recognises({})
+    described = family.describe(official)
+    assert described.description == "InternVL2 (InternViT-304M + InternLM2, 2.2 B parameters)"
+    assert described.parameters == 2_205_754_368
