@@ -56,7 +56,7 @@ def full(picture: Path) -> CardInput:
     return CardInput(
         repository="example/InternVL2-Digits",
         tag="v1.2.0",
-        created="2026-01-31",
+        created="2026-01-31T12:00:00Z",
         base=Base("example/InternVL2-Tiny", License("apache-2.0"), "base model file LICENSE"),
         family=FAMILY,
         architecture="InternVL2 (InternViT + InternLM2, 1.3 M parameters)",

@@ -171,6 +171,13 @@ def test_a_link_in_place_of_the_assets_folder_is_refused(full: CardInput, tmp_pa
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_samples_that_differ_come_first(full: CardInput) -> None:
+    assert [s.model_answer for s in full.samples] == ["3", "1"]
+    turned = render_card(dataclasses.replace(full, samples=tuple(reversed(full.samples))))
+    assert turned == render_card(full)
+    assert [row[-1] for row in _rows(turned["README.md"].decode(), "Samples")[2:]] == ["3 ✓", "1 ✗"]
+
+
 def test_a_single_loss_is_no_curve(full: CardInput) -> None:
     assert "assets/loss.png" not in render_card(dataclasses.replace(full, loss=(LossPoint(1, 2.0),)))
 

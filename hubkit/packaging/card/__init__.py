@@ -10,6 +10,7 @@ render.py    all of it together: `render_card` (bytes) and `write_card` (files)
 
 from .facts import Base, CardInput, Dataset, Evaluation, Exchange, License, Lineage, LossPoint, Relation, Sample, Smoke, Training
 from .license import read_license
+from .metadata import identity_problems
 from .render import render_card, write_card
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Sample",
     "Smoke",
     "Training",
+    "identity_problems",
     "read_license",
     "render_card",
     "write_card",

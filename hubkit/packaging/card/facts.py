@@ -123,8 +123,9 @@ class Lineage:
 
 @dataclass(frozen=True)
 class CardInput:
-    """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date; `languages` are ISO 639 codes of the
-    data; `architecture` describes the model for people; `title` and `summary` replace the ones made from the facts."""
+    """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without a time; `languages` are
+    ISO 639 codes of the data; `architecture` describes the model for people; `title` and `summary` replace the ones made
+    from the facts."""
 
     repository: str
     tag: str
@@ -148,6 +149,11 @@ class CardInput:
     def name(self) -> str:
         """The repository's name without its organisation."""
         return self.repository.rpartition("/")[2]
+
+    @property
+    def date(self) -> str:
+        """The day of `created`, as 2026-01-31."""
+        return self.created[:10]
 
 
 def wilson(correct: int, count: int) -> tuple[float, float]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hubkit.sdk.errors import UsageError
 
-from .facts import CardInput, Evaluation, License
+from .facts import Base, CardInput, Evaluation, License
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -84,27 +85,34 @@ def _result(facts: CardInput, evaluation: Evaluation) -> EvalResult:
 
 def check(facts: CardInput) -> None:
     """Raises UsageError with everything in `facts` that a hub would refuse or that would mislead a reader."""
-    problems = [*_identity(facts), *_numbers(facts)]
+    names = identity_problems(facts.repository, facts.base, [data.name for data in facts.datasets], facts.languages)
+    problems = [*names, *_family(facts), *_numbers(facts)]
     if problems:
         raise UsageError(
             "the model card cannot be written:\n" + "\n".join(f"  {p}" for p in problems), "correct them in release.yaml"
         )
 
 
-def _identity(facts: CardInput) -> list[str]:
+def identity_problems(repository: str, base: Base, datasets: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """What is wrong with the names, the licence and the languages of a card; all known before any work is done."""
     problems = []
-    if not _REPOSITORY.fullmatch(facts.repository):
-        problems.append(f"repository {facts.repository!r} is not of the form organisation/name or name")
-    for what, name in [("base.name", facts.base.name), *(("data.name", data.name) for data in facts.datasets)]:
+    if not _REPOSITORY.fullmatch(repository):
+        problems.append(f"repository {repository!r} is not of the form organisation/name or name")
+    for what, name in [("base.name", base.name), *(("data.name", name) for name in datasets)]:
         if not name.strip() or name.startswith(("/", "~", ".", "\\")) or name.count("/") > 1 or re.match(r"\w:", name):
             problems.append(f"{what} {name!r} is a path; a card names a repository")
-    if facts.base.license.id.lower() in ("", "unknown"):
+    if base.license.id.lower() in ("", "unknown"):
         problems.append("base.license is empty")
+    problems += [f"card.languages: {code!r} is not an ISO 639 code" for code in languages if not _LANGUAGE.fullmatch(code)]
+    return problems
+
+
+def _family(facts: CardInput) -> list[str]:
+    problems = []
     try:
-        datetime.date.fromisoformat(facts.created)
+        datetime.date.fromisoformat(facts.date)
     except ValueError:
         problems.append(f"created {facts.created!r} is not a date of the form 2026-01-31")
-    problems += [f"card.languages: {code!r} is not an ISO 639 code" for code in facts.languages if not _LANGUAGE.fullmatch(code)]
     for what, value in (("pipeline tag", facts.family.pipeline_tag), ("library name", facts.family.library_name)):
         if not _SLUG.fullmatch(value):
             problems.append(f"the family's {what} {value!r} is not of the form image-text-to-text")

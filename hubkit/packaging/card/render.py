@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     from .figures import loss_png, sample_png
 
     header = card_data(facts).to_yaml(line_break="\n")
+    facts = replace(facts, samples=tuple(sorted(facts.samples, key=lambda sample: sample.base_answer == sample.model_answer)))
     files = {f"{_SAMPLES}/{number:02d}.png": sample_png(sample.picture) for number, sample in enumerate(facts.samples, 1)}
     pictures = tuple(files)
     if len(facts.loss) > 1:
