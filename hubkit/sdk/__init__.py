@@ -12,6 +12,12 @@ A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Pro
     | hub     | Hub            | hubkit   | publishes a release and reads it back             |
 
 A plugin's own module must import without its heavy dependencies: import those inside methods.
+
+`options` are a mapping everywhere, since they come from release.yaml; `codec.decode(Options, job.options, "options")` makes the
+plugin's Options of them and names what does not fit. In a job that reaches a worker they have been through that once: they
+are valid, and complete with the defaults.
+
+`hubkit.sdk.testing` drives a plugin through its life cycle; `hubkit.sdk.worker` is what runs a trainer or an engine.
 """
 
 from .chat import prompts, segments, stop_ids

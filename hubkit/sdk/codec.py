@@ -104,7 +104,8 @@ def _decode_union(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
         if not found:
             return value
         attempts.append(found)
-    problems.extend(min(attempts, key=lambda found: len(found)))
+    fewest: list[str] = min(attempts, key=len)
+    problems.extend(fewest)
     return None
 
 

@@ -16,7 +16,8 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Health:
-    """`versions` of what was found; `missing` says, module by module, what is not there or too old, and why."""
+    """`versions` of what was found ("" for a module of no distribution); `missing` says, module by module, what is not there
+    or too old, and why."""
 
     python: str
     versions: dict[str, str]
@@ -39,16 +40,16 @@ def check(requirements: Requirements) -> Health:
     import importlib.metadata
     import platform
 
+    distributions = importlib.metadata.packages_distributions()
     versions, missing = {}, []
     for module, least in requirements.modules:
         try:
             importlib.import_module(module)
-            names = importlib.metadata.packages_distributions().get(module, [module])
-            version = importlib.metadata.version(names[0])
         except Exception as error:
             missing.append(f"{module}: {type(error).__name__}: {error}")
             continue
-        versions[module] = version
-        if least and _numbers(version) < _numbers(least):
-            missing.append(f"{module} {version} is older than {least}")
+        names = distributions.get(module.partition(".")[0])
+        versions[module] = importlib.metadata.version(names[0]) if names else ""
+        if least and _numbers(versions[module]) < _numbers(least):
+            missing.append(f"{module} {versions[module] or 'of unknown version'} is older than {least}")
     return Health(platform.python_version(), versions, tuple(missing))

@@ -1,0 +1,94 @@
+"""The interpreter of a worker and the environment variables it gets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubkit.sdk import EnvironmentFailure, UsageError
+
+PASSED = {
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "TORCH_HOME",
+    "XDG_CACHE_HOME",
+}
+PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TRITON_", "HIP_", "ROCR_")
+SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL", "AUTH")
+FIXED = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """`python` is the interpreter of the user's own environment; None is the interpreter that runs hubkit."""
+
+    python: Path | None = None
+
+    @classmethod
+    def parse(cls, value: str | Mapping[str, object]) -> Environment:
+        """From release.yaml: `current`, or `{python: PATH}`.
+
+        Raises:
+            UsageError: neither of the two.
+        """
+        if value == "current":
+            return cls()
+        if isinstance(value, Mapping) and set(value) == {"python"} and value["python"]:
+            return cls(Path(str(value["python"])))
+        raise UsageError(f"not an environment: {value!r}", "write `current`, or `python: PATH` for an interpreter of your own")
+
+    @property
+    def interpreter(self) -> Path:
+        """Absolute; symbolic links are kept, since a virtual environment's python is one.
+
+        Raises:
+            EnvironmentFailure: there is no such program.
+        """
+        if self.python is None:
+            return Path(sys.executable)
+        path = self.python.expanduser().absolute()
+        if path.is_dir():
+            raise EnvironmentFailure(
+                f"{path} is a folder, not an interpreter", f"name the program, such as {path / 'bin' / 'python'}"
+            )
+        if not path.is_file() or not os.access(path, os.X_OK):
+            raise EnvironmentFailure(f"there is no interpreter {path}", "correct the path, or create that environment")
+        return path
+
+
+CURRENT = Environment()
+
+
+def variables(host: Mapping[str, str], interpreter: Path, path: Path) -> dict[str, str]:
+    """A worker's environment: what is allowed of the host's, nothing named like a secret, and `path` to import from.
+
+    The interpreter's own folder leads PATH, so that a tool that starts `python` gets the same one.
+    """
+    kept = {name: value for name, value in host.items() if _passes(name)}
+    search = os.pathsep.join([str(interpreter.parent), kept.get("PATH", os.defpath)])
+    return {**kept, **FIXED, "PATH": search, "PYTHONPATH": str(path)}
+
+
+def _passes(name: str) -> bool:
+    return (name in PASSED or name.startswith(PASSED_PREFIXES)) and not any(word in name.upper() for word in SECRET_WORDS)

@@ -1,0 +1,26 @@
+"""Drivers that take a plugin through its real life cycle and say in the contract's words where it departs from it.
+
+    from hubkit.sdk.testing import check_dataset
+
+    def test_conformance(tmp_path):
+        check_dataset(MyDataset(), tmp_path / "data.json", 3)
+
+Each raises ConformanceError, an AssertionError; what the plugin itself raises passes through.
+"""
+
+from ._base import ConformanceError, check_contract
+from ._dataset import check_dataset
+from ._engine import check_engine
+from ._family import check_family
+from ._hub import check_hub
+from ._trainer import check_trainer
+
+__all__ = [
+    "ConformanceError",
+    "check_contract",
+    "check_dataset",
+    "check_engine",
+    "check_family",
+    "check_hub",
+    "check_trainer",
+]

@@ -1,0 +1,56 @@
+"""The life of an engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..engine import Engine, GenerateInput, GenerateOutput
+from ..records import Answer, read_answers, read_records
+from ._base import WatchedRun, as_a_worker_gets_it, check_cancels, check_contract, check_relative, check_travels, require
+
+
+def check_engine(plugin: Engine, job: GenerateInput) -> GenerateOutput:
+    """Answers `job` twice, with the same result, and cancels a third run.
+
+    The runs go to folders beside `job.output`. Returns the first run's output, made in `job.output`.
+    """
+    check_contract(plugin, "engine")
+    first = as_a_worker_gets_it(plugin, job)
+    output, answers = _generate(plugin, first)
+    again, repeated = _generate(plugin, _beside(first, "again"))
+    differing = [one.id for one, other in zip(answers, repeated, strict=True) if one != other]
+    require(not differing, f"two runs answer differently: {differing[:5]}")
+    require(again.prompt == output.prompt, "two runs have different prompts")
+    cancelled = _beside(first, "cancelled")
+    cancelled.output.mkdir(parents=True)
+    check_cancels(lambda run: plugin.generate(cancelled, run), "`generate`")
+    return output
+
+
+def _generate(plugin: Engine, job: GenerateInput) -> tuple[GenerateOutput, list[Answer]]:
+    job.output.mkdir(parents=True, exist_ok=True)
+    output = plugin.generate(job, WatchedRun())
+    check_travels(output, GenerateOutput)
+    answers = list(read_answers(check_relative(output.answers, job.output, "GenerateOutput.answers")))
+    records = list(read_records(job.records))
+    ids = [answer.id for answer in answers]
+    require(ids == [record.id for record in records], f"answers must be of all records in their order, they are of {ids[:5]}...")
+    for answer, record in zip(answers, records, strict=True):
+        turns = len(record.turns)
+        require(len(answer.texts) == turns, f"record {record.id!r} has {turns} turns and {len(answer.texts)} answers")
+        reasons = set(answer.finish)
+        require(len(answer.finish) == turns and reasons <= {"stop", "length"}, f"record {record.id!r}: finish is {answer.finish}")
+        over = [count for count in answer.tokens if count > job.max_new_tokens]
+        require(not over, f"record {record.id!r}: {over} tokens, more than max_new_tokens {job.max_new_tokens}")
+    context = job.vision.context
+    require(
+        output.prompt and context * 2 not in output.prompt, f"`prompt` must be the exact text with {context} shortened to one"
+    )
+    require(output.versions, "`versions` is empty")
+    seconds = (output.load_seconds, output.first_seconds, output.total_seconds)
+    require(min(seconds) >= 0, f"seconds must not be negative: {seconds}")
+    return output, answers
+
+
+def _beside(job: GenerateInput, name: str) -> GenerateInput:
+    return replace(job, output=job.output.with_name(f"{job.output.name}-{name}"))

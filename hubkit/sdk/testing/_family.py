@@ -1,0 +1,120 @@
+"""The life of a model family."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..codec import encode
+from ..errors import UsageError
+from ..family import ModelFamily, NativeModel, TensorMap
+from ._base import ConformanceError, check_contract, require
+
+FOREIGN: tuple[Mapping[str, Any], ...] = ({}, {"architectures": ["LlamaForCausalLM"], "model_type": "llama"})
+
+
+def check_family(
+    plugin: ModelFamily,
+    config: Mapping[str, Any],
+    *,
+    accepted: str,
+    refused: str,
+    folder: Path | None = None,
+    preprocessor: Mapping[str, Any] | None = None,
+    foreign: Sequence[Mapping[str, Any]] = FOREIGN,
+) -> None:
+    """Everything the family says of the model with this `config`, against itself.
+
+    `accepted` and `refused` are repository names, `folder` is an official folder that `check` must pass, `foreign` are
+    configs of other families.
+    """
+    check_contract(plugin, "family")
+    before = json.dumps(config, sort_keys=True)
+    require(plugin.recognises(config), "`recognises` says no to its own config")
+    for other in foreign:
+        require(not plugin.recognises(other), f"`recognises` claims a foreign config: {other}")
+    layout = _check_layout(plugin, config)
+    _check_native(plugin.native(config), layout)
+    _check_companions(plugin, config)
+    _check_names(plugin, config, accepted, refused)
+    vision = plugin.vision(config, preprocessor)
+    counts = (vision.tile, vision.tokens_per_tile, vision.min_tiles, vision.max_tiles)
+    require(min(counts) > 0 and vision.min_tiles <= vision.max_tiles, f"`vision` does not add up: {encode(vision)}")
+    if folder is not None:
+        problems = plugin.check(folder, config)
+        require(not problems, f"`check` finds fault with an official folder: {encode(problems)}")
+    require(json.dumps(config, sort_keys=True) == before, "a method changed the config it was given")
+
+
+def _check_layout(plugin: ModelFamily, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+    layout = plugin.layout(config)
+    require(layout, "`layout` is empty")
+    for name, shape in layout.items():
+        good = isinstance(shape, tuple) and all(isinstance(size, int) and size > 0 for size in shape)
+        require(good, f"`layout` gives {name} the shape {shape!r}, it must be a tuple of positive whole numbers")
+    require(dict(plugin.layout(config)) == dict(layout), "`layout` varies between two calls")
+    total, said = sum(math.prod(shape) for shape in layout.values()), plugin.describe(config).parameters
+    require(total == said, f"`describe` counts {said:,} parameters, `layout` {total:,}")
+    try:
+        plugin.layout({})
+    except UsageError:
+        return layout
+    raise ConformanceError("`layout` of an empty config must raise UsageError")
+
+
+def _check_native(native: NativeModel, layout: Mapping[str, tuple[int, ...]]) -> None:
+    names = [tensor.name for tensor in native.tensors]
+    require(len(set(names)) == len(names), f"native names repeat: {sorted({one for one in names if names.count(one) > 1})[:5]}")
+    require(native.config, "`native` has no config")
+    by_source: dict[str, list[TensorMap]] = defaultdict(list)
+    for tensor in native.tensors:
+        by_source[tensor.source].append(tensor)
+    difference = sorted(set(by_source) ^ set(layout))
+    require(not difference, f"`native` and `layout` do not name the same official tensors: {difference[:5]}")
+    for source, tensors in by_source.items():
+        _check_rows(source, layout[source], tensors)
+    require(set(native.groups) == {"llm", "vit", "mlp1"}, f"`groups` has the keys {sorted(native.groups)}, not llm, vit, mlp1")
+    for key, group in native.groups.items():
+        inside = [name for name in names if name == group.prefix or name.startswith(group.prefix.rstrip(".") + ".")]
+        require(inside, f"group {key}: no native tensor lies below {group.prefix!r}")
+        for linear in group.linears:
+            found = any(name.endswith(f".{linear}.weight") for name in inside)
+            require(found, f"group {key}: no weight of a linear layer {linear!r} below {group.prefix!r}")
+
+
+def _check_rows(source: str, shape: tuple[int, ...], tensors: Sequence[TensorMap]) -> None:
+    """The ranges of all native tensors of one official tensor cover its rows exactly once."""
+    rows = shape[0] if shape else 1
+    ranges = sorted(pair for tensor in tensors for pair in (tensor.rows or ((0, rows),)))
+    at = 0
+    for start, stop in ranges:
+        require(start == at and stop > start, f"{source}: rows {start}..{stop} follow row {at}; each row must come exactly once")
+        at = stop
+    require(at == rows, f"{source}: rows up to {at} are taken, the tensor has {rows}")
+
+
+def _check_companions(plugin: ModelFamily, config: Mapping[str, Any]) -> None:
+    companions = plugin.companions(config)
+    required = [name for entry in companions.required for name in entry.split("|")]
+    names = [*required, *companions.optional]
+    require(required, "`companions` requires nothing, not even config.json")
+    require(len(set(names)) == len(names), f"`companions` repeats {sorted({one for one in names if names.count(one) > 1})}")
+    for name in names:
+        path = PurePosixPath(name)
+        plain = name and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+        require(plain and path.suffix != ".safetensors", f"`companions` lists {name!r}; companions are files beside the weights")
+
+
+def _check_names(plugin: ModelFamily, config: Mapping[str, Any], accepted: str, refused: str) -> None:
+    said = plugin.repository_problem(accepted)
+    require(said is None, f"`repository_problem` refuses {accepted!r}: {said}")
+    require(plugin.repository_problem(refused), f"`repository_problem` has nothing against {refused!r}")
+    description, card = plugin.describe(config), plugin.card(config)
+    require(description.family and description.description, "`describe` is empty")
+    require(card.library_name and card.pipeline_tag, "`card` lacks library_name or pipeline_tag")
+    for title, snippet in card.usage.items():
+        require("{repository}" in snippet, f"`card`: the snippet {title!r} does not name {{repository}}")

@@ -1,0 +1,92 @@
+"""The life of a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..codec import decode, encode
+from ..errors import RefusedError, UsageError
+from ..hub import Hub, PublishInput, PublishReceipt, RemoteFile
+from ._base import WatchedRun, check_contract, check_travels, digests, require
+
+
+def check_hub(
+    plugin: Hub, job: PublishInput, scratch: Path, *, other: PublishInput | None = None, bad_target: str = ""
+) -> PublishReceipt:
+    """Publishes `job`, lists and downloads it, compares digests, publishes again.
+
+    `other` is another release under the same tag and target, which must be refused; `bad_target` one the hub does not
+    understand. `scratch` is an empty folder for downloads. Returns the receipt.
+    """
+    check_contract(plugin, "hub")
+    decode(plugin.Options, job.options, f"options of hub {plugin.name}")
+    require(plugin.repository(job.target), f"`repository` has no name for {job.target!r}")
+    found = plugin.check(job.target, job.options)
+    require(not found, f"`check` finds the target unfit before the first publish: {encode(found)}")
+
+    receipt = _publish(plugin, job)
+    for revision in (receipt.revision, job.tag):
+        _check_listing(job, plugin.files(job.target, revision, job.options, WatchedRun()), revision)
+        _check_download(plugin, job, revision, scratch / f"download-{revision[:12].replace('/', '-')}")
+
+    again = _publish(plugin, job)
+    require(again == receipt, f"publishing the same release again gave another receipt: {again} after {receipt}")
+    if other is not None:
+        _check_refuses_other(plugin, other)
+        _check_listing(job, plugin.files(job.target, job.tag, job.options, WatchedRun()), job.tag)
+    if bad_target:
+        _check_refuses_target(plugin, bad_target)
+    return receipt
+
+
+def _publish(plugin: Hub, job: PublishInput) -> PublishReceipt:
+    before = digests(job.folder)
+    receipt = plugin.publish(job, WatchedRun())
+    check_travels(receipt, PublishReceipt)
+    expected = {
+        "hub": plugin.name,
+        "target": job.target,
+        "repository": plugin.repository(job.target),
+        "tag": job.tag,
+    }
+    for field, value in expected.items():
+        require(getattr(receipt, field) == value, f"the receipt's `{field}` is {getattr(receipt, field)!r}, expected {value!r}")
+    require(receipt.revision and receipt.url, f"the receipt lacks a revision or a url: {receipt}")
+    require(digests(job.folder) == before, "`publish` changed the release folder")
+    return receipt
+
+
+def _check_listing(job: PublishInput, listed: tuple[RemoteFile, ...], revision: str) -> None:
+    expected = {file.path: file for file in job.files}
+    paths = [file.path for file in listed]
+    difference = sorted(set(paths) ^ set(expected))
+    require(len(set(paths)) == len(paths) and not difference, f"`files` at {revision} and the release differ in {difference}")
+    for file in listed:
+        release = expected[file.path]
+        require(file.size == release.size, f"{file.path} has {file.size} bytes at {revision}, the release {release.size}")
+        same = file.sha256 in ("", release.sha256)
+        require(same, f"{file.path} has sha256 {file.sha256} at {revision}, the release {release.sha256}")
+
+
+def _check_download(plugin: Hub, job: PublishInput, revision: str, out: Path) -> None:
+    plugin.download(job.target, revision, out, job.options, WatchedRun())
+    expected, got = {file.path: file.sha256 for file in job.files}, digests(out)
+    differing = sorted(path for path in {*expected, *got} if expected.get(path) != got.get(path))
+    require(not differing, f"a download of {revision} and the release differ in {differing}")
+
+
+def _check_refuses_other(plugin: Hub, other: PublishInput) -> None:
+    try:
+        plugin.publish(other, WatchedRun())
+    except RefusedError as error:
+        require(error.remedy, "the refusal of another release under the same tag has no remedy")
+        return
+    require(False, "another release under the same tag was published, it must raise RefusedError")
+
+
+def _check_refuses_target(plugin: Hub, target: str) -> None:
+    try:
+        plugin.repository(target)
+    except UsageError:
+        return
+    require(False, f"`repository` took {target!r}, it must raise UsageError")
