@@ -1,0 +1,151 @@
+"""Everything that is wrong with a model folder, whoever made it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk.errors import UsageError
+from hubkit.sdk.family import ModelFamily, Problem
+
+from .checkpoint import Checkpoint, inspect
+from .companions import INDEX
+from .files import holds_paths, inside, local_paths, read_json
+from .header import BITS
+from .merge import layout_problems
+
+_PICKLED = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
+_HIDDEN = frozenset({".git", ".gitattributes", ".gitignore"})
+_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+
+
+def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
+    """All findings about an official-format model folder, the files that a hubkit release adds included; empty when it is
+    sound. Only headers of weights are read."""
+    try:
+        config = read_json(folder, "config.json")
+    except UsageError as error:
+        return (Problem("config.json", error.message, error.remedy), *_stray(folder, set()))
+    if not family.recognises(config):
+        message = f"this is not a {family.name} model in its official layout"
+        return (Problem("config.json", message, "name the model's own family, or convert it first"), *_stray(folder, set()))
+    checkpoint, found = inspect(folder)
+    if checkpoint is not None:
+        with checkpoint:
+            found += _weights(checkpoint, family, config)
+            shards = set(checkpoint.shards) | {problem.where for problem in found}
+    else:
+        shards = {"model.safetensors"}
+    found += _companions(folder, family, config)
+    found += _json(folder)
+    found += _of_family(folder, family, config)
+    found += _stray(folder, shards)
+    return tuple(found)
+
+
+def _weights(checkpoint: Checkpoint, family: ModelFamily, config: Mapping[str, Any]) -> Iterator[Problem]:
+    where = INDEX if checkpoint.index is not None else "model.safetensors"
+    try:
+        layout = family.layout(config)
+    except UsageError as error:
+        yield Problem("config.json", error.message, error.remedy)
+        return
+    for message in layout_problems(checkpoint, layout):
+        yield Problem(where, f"tensor {message}", "take config.json and the weights from the same revision")
+    yield from _dtypes(checkpoint, config, where)
+    if checkpoint.index is not None:
+        metadata = checkpoint.index.get("metadata")
+        stated = metadata.get("total_size") if isinstance(metadata, dict) else None
+        if stated != checkpoint.total_size:
+            message = f"metadata.total_size is {stated}, the tensors take {checkpoint.total_size} bytes"
+            yield Problem(INDEX, message, f"set it to {checkpoint.total_size}")
+
+
+def _dtypes(checkpoint: Checkpoint, config: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    stated = config.get("torch_dtype", config.get("dtype"))
+    counts = Counter(info.dtype for info in checkpoint.tensors.values())
+    for dtype in sorted(counts, key=list(BITS).index):
+        example = next(info.name for info in checkpoint.tensors.values() if info.dtype == dtype)
+        if dtype not in _DTYPES:
+            message = f"{counts[dtype]} tensors are {dtype}, {example!r} among them"
+            yield Problem(where, message, "publish unquantised weights in this layout")
+        elif stated is not None and _DTYPES[dtype] != stated:
+            message = f"{counts[dtype]} tensors are {_DTYPES[dtype]}, {example!r} among them; config.json says {stated}"
+            yield Problem(where, message, "set torch_dtype to the weights' own dtype")
+
+
+def _companions(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> Iterator[Problem]:
+    wanted = family.companions(config)
+    for need in wanted.required:
+        if not any((folder / name).is_file() for name in need.split("|")):
+            yield Problem(need.replace("|", " or "), "a companion file is missing", "copy it from the base model")
+    for name in (name for need in (*wanted.required, *wanted.optional) for name in need.split("|")):
+        try:
+            inside(folder, name)
+        except UsageError as error:
+            yield Problem(name, error.message, error.remedy)
+
+
+def _json(folder: Path) -> Iterator[Problem]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            data = json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            if path.name not in ("config.json", INDEX):
+                yield Problem(path.name, f"not JSON ({error})", "take the file from the base model")
+            continue
+        except (OSError, UsageError):
+            continue
+        for key in local_paths(data) if holds_paths(path.name) else ():
+            yield Problem(f"{path.name}: {key}", "a path on somebody's machine", "remove the entry")
+
+
+def _of_family(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+    try:
+        return family.check(folder, config)
+    except UsageError as error:
+        return (Problem("config.json", error.message, error.remedy),)
+
+
+def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
+    """Files that must not be published: pickles, unnamed weights, links, caches, hidden files."""
+    for path in _walk(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() and not _in_cache(folder, name):
+            yield Problem(name, "a symbolic link", "replace it by the file, or remove it")
+        elif path.name == "__pycache__":
+            yield Problem(name, "Python's cache", "remove it")
+        elif path.name.startswith("."):
+            yield Problem(name, "a hidden file", "remove it")
+        elif path.suffix in _PICKLED:
+            yield Problem(name, "a pickle, which runs code when it is loaded", "remove it; publish safetensors")
+        elif path.suffix == ".safetensors" and name not in shards and not name.startswith("adapter/"):
+            yield Problem(name, "weights that no index names", "remove the file, or name its tensors in the index")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.parent == folder and path.name in _HIDDEN:
+            continue
+        yield path
+        if path.is_dir() and not path.is_symlink() and path.name != "__pycache__" and not path.name.startswith("."):
+            yield from _walk_below(path)
+
+
+def _walk_below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink() and path.name != "__pycache__" and not path.name.startswith("."):
+            yield from _walk_below(path)
+
+
+def _in_cache(folder: Path, name: str) -> bool:
+    """Whether `folder` is a snapshot of a Hugging Face cache, which consists of links."""
+    try:
+        path = inside(folder, name)
+    except UsageError:
+        return False
+    return path.resolve().parent.name == "blobs"

@@ -1,0 +1,74 @@
+"""The files beside the weights, carried from the base: code, tokenizer, configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.family import ModelFamily
+
+from .files import holds_paths, inside, without_local_paths, write_json
+from .stream import WrittenFile
+
+INDEX = "model.safetensors.index.json"
+
+
+def companion_names(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[str]:
+    """The companion files that `folder` has, config.json among them.
+
+    Raises:
+        WeightsError: a required one is missing, or a name leads out of the folder.
+    """
+    wanted = family.companions(config)
+    names, missing = ["config.json"], []
+    for need in wanted.required:
+        found = [name for name in need.split("|") if inside(folder, name).is_file()]
+        names += found
+        if not found:
+            missing.append(need.replace("|", " or "))
+    if missing:
+        raise WeightsError(
+            f"{folder}: companion files are missing: {', '.join(missing)}", "download the base again, with all its files"
+        )
+    names += [name for name in wanted.optional if inside(folder, name).is_file()]
+    return sorted(set(names))
+
+
+def companion_bytes(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> int:
+    return sum((folder / name).stat().st_size for name in companion_names(folder, family, config))
+
+
+def carry(source: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
+    """Copies the companion files, and the index of the weights when there is one; JSON loses its local paths."""
+    names = companion_names(source, family, config)
+    if inside(source, INDEX).is_file():
+        names.append(INDEX)
+    return [copy(inside(source, name), out, name) for name in names]
+
+
+def copy(path: Path, out: Path, name: str) -> WrittenFile:
+    """A file's bytes under `name` in `out`; JSON that holds local paths is written anew without them."""
+    content = path.read_bytes()
+    target = out / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if holds_paths(Path(name).name):
+        try:
+            data = json.loads(content)
+        except ValueError as error:
+            raise WeightsError(f"{path}: not JSON ({error})", "download the base again") from None
+        clean = without_local_paths(data)
+        if clean != data:
+            write_json(target, clean)
+            return written(out, name)
+    target.write_bytes(content)
+    return WrittenFile(name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def written(out: Path, name: str) -> WrittenFile:
+    """The digest of a small file that was just written."""
+    content = (out / name).read_bytes()
+    return WrittenFile(name, len(content), hashlib.sha256(content).hexdigest())

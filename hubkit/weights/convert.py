@@ -1,0 +1,232 @@
+"""Official layout to transformers' native layout and back: rows of bytes are moved, no number is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.family import ModelFamily
+from hubkit.sdk.run import Run, SilentRun
+
+from .checkpoint import Checkpoint
+from .companions import INDEX, carry, companion_bytes, companion_names, copy, written
+from .files import inside, read_json, without_local_paths, write_json
+from .header import Header, TensorInfo, build_header
+from .merge import check_layout, split
+from .placement import WRONG_BASE, Target, spellings, targets
+from .staging import staged
+from .stream import Block, Meter, WrittenFile, write_file
+
+_SHARD = 5 * 10**9
+"""Bytes of a shard when no model says otherwise; transformers' own default."""
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """`files` are all files written, by path; `tensors` counts those of the output."""
+
+    files: tuple[WrittenFile, ...]
+    tensors: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `start` to `stop` of the tensor `name` of the input."""
+
+    name: str
+    start: int
+    stop: int
+
+
+Recipe = Mapping[str, Sequence[Piece]]
+"""For each tensor of the output, what it is put together from along dimension 0."""
+
+
+def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = None, *, jobs: int = 0) -> ConvertReport:
+    """Writes the official model `folder` as transformers loads it without remote code, shard by shard.
+
+    Raises:
+        WeightsError: the weights do not hold together or do not fit config.json.
+        UsageError: a file is missing, or `out` is there already.
+        EnvironmentFailure: the disk is too small.
+    """
+    config = read_json(folder, "config.json")
+    native = family.native(config)
+    with Checkpoint.open(folder) as weights:
+        layout = family.layout(config)
+        check_layout(weights, layout)
+        known = targets(native.tensors, layout)
+        parts: dict[str, list[str]] = {}
+        for entry in native.tensors:
+            parts.setdefault(entry.source, []).append(entry.name)
+        recipe = {
+            entry.name: [Piece(entry.source, span.start, span.stop) for span in known[entry.name].spans]
+            for entry in native.tensors
+        }
+        headers = [
+            build_header(
+                ((name, t.dtype, known[name].shape) for t in shard.header.tensors for name in parts.get(t.name, ())),
+                shard.name,
+                {"format": "pt"},
+            )
+            for shard in weights.shards.values()
+        ]
+        with staged(out, weights.total_size + companion_bytes(folder, family, config)) as partial:
+            files = _write(partial, weights, headers, recipe, run, jobs)
+            write_json(partial / "config.json", without_local_paths(dict(native.config)))
+            files.append(written(partial, "config.json"))
+            files += _carry_native(folder, partial, family, config)
+            weights.check_unchanged()
+    return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
+
+
+def to_official(
+    native: Path, out: Path, family: ModelFamily, like: Path, run: Run | None = None, *, jobs: int = 0
+) -> ConvertReport:
+    """Writes the native model back in the official layout; config.json, companion files and shards are as in `like`,
+    an official folder of the same model, whose weights may be absent.
+
+    Raises:
+        WeightsError: the native tensors are not those that `like`'s config.json asks for.
+    """
+    config = read_json(like, "config.json")
+    with Checkpoint.open(native) as weights:
+        layout = family.layout(config)
+        known = targets(family.native(config).tensors, {name: tuple(shape) for name, shape in layout.items()})
+        recipe = _reverse(weights, {entry.name: known[entry.name] for entry in family.native(config).tensors}, layout)
+        headers = _official_headers(weights, recipe, layout, like)
+        with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
+            files = _write(partial, weights, headers, recipe, run, jobs)
+            files += [file for file in carry(like, partial, family, config) if file.path != INDEX]
+            weights.check_unchanged()
+    return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
+
+
+def _reverse(weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[str, tuple[int, ...]]) -> Recipe:
+    pieces: dict[str, list[tuple[int, Piece]]] = {name: [] for name in layout}
+    problems, given = [], set()
+    for name, info in weights.tensors.items():
+        held = next((spelling for spelling in spellings(name) if spelling in known), None)
+        if held is None or held in given:
+            problems.append(f"{name!r} is unexpected")
+        elif info.shape != known[held].shape:
+            problems.append(f"{name!r} is {info.shape}, config.json says {known[held].shape}")
+        else:
+            given.add(held)
+            for span in known[held].spans:
+                piece = Piece(name, span.offset, span.offset + span.stop - span.start)
+                pieces[known[held].source].append((span.start, piece))
+    problems += [f"{name!r} is missing" for name in known if name not in given]
+    if problems:
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise WeightsError(f"{weights.folder.name}: {'; '.join(problems[:8])}{more}", WRONG_BASE)
+    return {name: [piece for _, piece in sorted(found, key=lambda item: item[0])] for name, found in pieces.items()}
+
+
+def _official_headers(weights: Checkpoint, recipe: Recipe, layout: Mapping[str, tuple[int, ...]], like: Path) -> list[Header]:
+    """The headers of `like`'s own shards where it has weights of the same dtypes, byte for byte."""
+    dtypes = {}
+    for name, pieces in recipe.items():
+        found = {weights.tensors[piece.name].dtype for piece in pieces}
+        if len(found) != 1:
+            raise WeightsError(
+                f"{weights.folder.name}: the parts of {name!r} are {' and '.join(sorted(found))}", "save in one dtype"
+            )
+        dtypes[name] = found.pop()
+    if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
+        return _new_headers(dtypes, layout)
+    with Checkpoint.open(like) as model:
+        check_layout(model, layout)
+        if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
+            return [shard.header for shard in model.shards.values()]
+        return [
+            build_header(((t.name, dtypes[t.name], t.shape) for t in shard.header.tensors), shard.name, shard.header.metadata)
+            for shard in model.shards.values()
+        ]
+
+
+def _new_headers(dtypes: Mapping[str, str], layout: Mapping[str, tuple[int, ...]]) -> list[Header]:
+    groups: list[list[tuple[str, str, tuple[int, ...]]]] = [[]]
+    held = 0
+    for name, shape in layout.items():
+        size = build_header([(name, dtypes[name], tuple(shape))], "", {}).tensors[0].size
+        if held and held + size > _SHARD:
+            groups.append([])
+            held = 0
+        groups[-1].append((name, dtypes[name], tuple(shape)))
+        held += size
+    if len(groups) == 1:
+        return [build_header(groups[0], "model.safetensors", {"format": "pt"})]
+    names = [f"model-{i:05}-of-{len(groups):05}.safetensors" for i in range(1, len(groups) + 1)]
+    return [build_header(group, name, {"format": "pt"}) for group, name in zip(groups, names, strict=True)]
+
+
+def _write(
+    out: Path, weights: Checkpoint, headers: Sequence[Header], recipe: Recipe, run: Run | None, jobs: int
+) -> list[WrittenFile]:
+    meter = Meter(sum(len(h.raw) for h in headers) + weights.total_size, run or SilentRun())
+    files, weight_map, total = [], {}, 0
+    for header in headers:
+        if not header.tensors:
+            continue
+        name = header.tensors[0].shard
+        blocks = _blocks(weights, header.tensors, recipe)
+        files.append(write_file(out, name, header.raw, blocks, meter, jobs or os.cpu_count() or 1))
+        weight_map.update({tensor.name: name for tensor in header.tensors})
+        total += sum(tensor.size for tensor in header.tensors)
+    if [file.path for file in files] != ["model.safetensors"]:
+        write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
+        files.append(written(out, INDEX))
+    return files
+
+
+def _blocks(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) -> Iterator[Block]:
+    for info in tensors:
+        bounds = [0]
+        for piece in recipe[info.name]:
+            bounds.append(bounds[-1] + piece.stop - piece.start)
+        spans = list(zip(pairwise(bounds), recipe[info.name], strict=True))
+        for start, stop in split(info):
+            meeting = [
+                Piece(piece.name, piece.start + max(start - low, 0), piece.start + min(stop, high) - low)
+                for (low, high), piece in spans
+                if low < stop and start < high
+            ]
+            size = (stop - start) * info.row_size
+            yield Block(info.start + start * info.row_size, size, _gather(weights, meeting, size))
+
+
+def _gather(weights: Checkpoint, pieces: Sequence[Piece], size: int) -> Callable[[], bytearray]:
+    def make() -> bytearray:
+        data = bytearray(size)
+        view, at = memoryview(data), 0
+        for piece in pieces:
+            info = weights.tensors[piece.name]
+            length = (piece.stop - piece.start) * info.row_size
+            weights.shard(piece.name).read_into(view[at : at + length], info.start + piece.start * info.row_size)
+            at += length
+        return data
+
+    return make
+
+
+def _carry_native(folder: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
+    """Tokenizer, generation and processor files; no code, and no auto_map, which would ask for code."""
+    files = []
+    for name in companion_names(folder, family, config):
+        if name == "config.json" or name.endswith(".py"):
+            continue
+        file = copy(inside(folder, name), out, name)
+        if name.endswith(".json"):
+            data = json.loads((out / name).read_text(encoding="utf-8"))
+            if isinstance(data, dict) and data.pop("auto_map", None) is not None:
+                write_json(out / name, data)
+                file = written(out, name)
+        files.append(file)
+    return files

@@ -1,0 +1,233 @@
+"""Merging adapters into a base: one pass over the base's tensors, in bounded memory, hashed while written."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.family import ModelFamily
+from hubkit.sdk.run import Run, SilentRun
+
+from .adapter import Adapter, LoRA
+from .arithmetic import Parity, Step, load, max_or_nan
+from .checkpoint import Checkpoint, Shard, torch_dtype
+from .companions import carry, companion_bytes
+from .files import read_json
+from .header import TensorInfo
+from .peft import read_peft
+from .placement import Edit, Target, place, targets
+from .staging import staged
+from .stream import BLOCK, Block, Meter, WrittenFile, write_file
+
+if TYPE_CHECKING:
+    import torch
+
+_FLOATS = ("BF16", "F16", "F32", "F64")
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """`files` are all files of the output, by path. `merged` tensors got a low-rank update, `replaced` ones were given whole
+    or in part by the adapter, `copied` ones keep their bytes; together they are all tensors of the base. `largest_delta` is
+    the largest |change| of an element, in the tensor `largest_delta_tensor`."""
+
+    files: tuple[WrittenFile, ...]
+    merged: int
+    replaced: int
+    copied: int
+    adapter_keys: int
+    largest_delta: float
+    largest_delta_tensor: str
+
+
+def merge(
+    base: Path,
+    adapter: Path,
+    out: Path,
+    family: ModelFamily,
+    *,
+    parity: Parity = "none",
+    jobs: int = 0,
+    run: Run | None = None,
+) -> MergeReport:
+    """Writes `base` with `adapter` merged into it to the new folder `out`, in the base's own shard layout.
+
+    `jobs` threads do the work; 0 means one for each processor.
+
+    Raises:
+        WeightsError: base or adapter do not hold together or do not fit one another; NaN or infinity in the result.
+        UsageError: a folder lacks a file, or `out` is there already.
+        EnvironmentFailure: the disk is too small.
+    """
+    with ExitStack() as open_files:
+        delta = read_peft(adapter)
+        open_files.callback(delta.source.close)
+        return merge_adapters(base, [(delta, 1.0)], out, family, parity=parity, jobs=jobs, run=run or SilentRun())
+
+
+def merge_adapters(
+    base: Path,
+    adapters: Sequence[tuple[Adapter, float]],
+    out: Path,
+    family: ModelFamily,
+    *,
+    parity: Parity,
+    jobs: int,
+    run: Run,
+) -> MergeReport:
+    """As merge(), with several open adapters applied in turn, each with its weight."""
+    config = read_json(base, "config.json")
+    with Checkpoint.open(base) as weights:
+        layout = family.layout(config)
+        check_layout(weights, layout)
+        check_floats(weights.tensors.values())
+        known = targets(family.native(config).tensors, layout)
+        edits = _place_all(adapters, known, weights)
+        size = sum(shard.size for shard in weights.shards.values())
+        with staged(out, size + companion_bytes(base, family, config)) as folder, one_torch_thread():
+            job = _Merge(weights, edits, parity, jobs or os.cpu_count() or 1, Meter(size, run))
+            files = [job.write(folder, shard) for shard in weights.shards.values()]
+            weights.check_unchanged()
+            files += carry(base, folder, family, config)
+    replaced = {name for name, found in edits.items() if all(not isinstance(e.delta, LoRA) for e in found)}
+    return MergeReport(
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        merged=len(edits) - len(replaced),
+        replaced=len(replaced),
+        copied=len(weights.tensors) - len(edits),
+        adapter_keys=sum(len(adapter.source.tensors) for adapter, _ in adapters),
+        largest_delta=job.largest[0],
+        largest_delta_tensor=job.largest[1],
+    )
+
+
+def _place_all(
+    adapters: Sequence[tuple[Adapter, float]], known: Mapping[str, Target], weights: Checkpoint
+) -> dict[str, list[Edit]]:
+    edits: dict[str, list[Edit]] = {}
+    for adapter, weight in adapters:
+        check_floats(adapter.source.tensors.values())
+        for name, found in place(adapter, known, weight).items():
+            edits.setdefault(name, []).extend(found)
+    return edits
+
+
+def check_layout(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises WeightsError for tensors that config.json does not explain, or does and are missing or of another shape."""
+    problems = layout_problems(weights, layout)
+    if problems:
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise WeightsError(
+            f"{weights.folder.name}: config.json and the weights disagree: {'; '.join(problems[:8])}{more}",
+            "take config.json and the weights from the same revision of the base",
+        )
+
+
+def layout_problems(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> list[str]:
+    problems = [f"{name!r} is missing" for name in layout if name not in weights.tensors]
+    for name, info in weights.tensors.items():
+        if name not in layout:
+            problems.append(f"{name!r} in {info.shard} is unexpected")
+        elif info.shape != tuple(layout[name]):
+            problems.append(f"{name!r} is {info.shape}, config.json says {tuple(layout[name])}")
+    return problems
+
+
+def check_floats(tensors: Any) -> None:
+    """Raises WeightsError for a tensor that is not of floating point in 16 bits or more."""
+    for info in tensors:
+        if info.dtype not in _FLOATS:
+            raise WeightsError(
+                f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges {', '.join(_FLOATS)}",
+                "use the unquantised weights, in bfloat16",
+            )
+
+
+class _Merge:
+    """Writes shard after shard; remembers the largest change."""
+
+    def __init__(self, weights: Checkpoint, edits: Mapping[str, list[Edit]], parity: Parity, jobs: int, meter: Meter) -> None:
+        self.weights, self.edits, self.parity, self.jobs, self.meter = weights, edits, parity, jobs, meter
+        self.changes: dict[str, float] = {}
+
+    @property
+    def largest(self) -> tuple[float, str]:
+        return max(((change, name) for name, change in self.changes.items()), default=(0.0, ""))
+
+    def write(self, folder: Path, shard: Shard) -> WrittenFile:
+        return write_file(folder, shard.name, shard.header.raw, self._blocks(shard), self.meter, self.jobs)
+
+    def _blocks(self, shard: Shard) -> Iterator[Block]:
+        for info in shard.header.tensors:
+            dtype = torch_dtype(info.dtype, f"{shard.name}: tensor {info.name!r}")
+            steps = [load(edit, self.parity, _wide(dtype, self.parity)) for edit in self.edits.get(info.name, ())]
+            for start, stop in split(info):
+                yield Block(
+                    info.start + start * info.row_size,
+                    (stop - start) * info.row_size,
+                    self._maker(shard, info, dtype, steps, start, stop),
+                )
+
+    def _maker(
+        self, shard: Shard, info: TensorInfo, dtype: torch.dtype, steps: list[Step], start: int, stop: int
+    ) -> Callable[[], Any]:
+        def make() -> Any:
+            import torch
+
+            data = torch.empty((stop - start) * info.row_size, dtype=torch.uint8)
+            shard.read_into(memoryview(data.numpy()), info.start + start * info.row_size)
+            rows = data.view(dtype).view(stop - start, *info.shape[1:])
+            self._apply(info.name, rows, steps, start)
+            return data.numpy()
+
+        return make
+
+    def _apply(self, name: str, rows: torch.Tensor, steps: list[Step], start: int) -> None:
+        wide = rows.to(_wide(rows.dtype, self.parity))
+        for step in steps:
+            change = step.apply(wide, start)
+            if not math.isfinite(change):
+                raise WeightsError(
+                    f"the adapter's change to {name!r} holds NaN or infinity", "train again; this adapter has diverged"
+                )
+            self.changes[name] = max_or_nan(self.changes.get(name, 0.0), change)
+        if steps:
+            rows.copy_(wide)
+        if not rows.isfinite().all():
+            raise WeightsError(
+                f"tensor {name!r} holds NaN or infinity", "use an undamaged base, or an adapter that has not diverged"
+            )
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Blocks are worked on in parallel, so each by one thread; the sums then do not depend on the number of processors."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _wide(dtype: torch.dtype, parity: Parity) -> torch.dtype:
+    import torch
+
+    return dtype if parity == "xtuner" or dtype == torch.float64 else torch.float32
+
+
+def split(info: TensorInfo) -> Iterator[tuple[int, int]]:
+    """Row ranges of about BLOCK bytes."""
+    if not info.size:
+        return
+    step = max(1, BLOCK // info.row_size)
+    for start in range(0, info.rows, step):
+        yield start, min(start + step, info.rows)

@@ -1,0 +1,164 @@
+"""Where an adapter's deltas land: rows of the official tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.family import TensorMap
+
+from .adapter import Adapter, LoRA, Replacement
+
+_RENAMED = (
+    ("language_model.model.", "model.language_model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("vision_tower.", "model.vision_tower."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+)
+"""transformers >= 4.52 writes a native model's tensors under the names on the left and holds them under those on the right."""
+
+WRONG_BASE = "give the base that the adapter was trained on"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows `start` to `stop` of an official tensor are the rows from `offset` on of the adapter's or native tensor."""
+
+    start: int
+    stop: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A native (or official) tensor as rows of the official tensor `source`; `shape` is its own."""
+
+    source: str
+    spans: tuple[Span, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One delta on one official tensor. `target` is the tensor as the adapter sees it."""
+
+    adapter: Adapter
+    delta: LoRA | Replacement
+    target: Target
+    weight: float
+    bias: bool = False
+    """The delta is the LoRA's bias, and the target the module's."""
+
+
+def targets(maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...]]) -> dict[str, Target]:
+    """Every name that an adapter may use, native and official."""
+    found = {name: Target(name, _spans((), shape), shape) for name, shape in layout.items()}
+    for entry in maps:
+        shape = layout[entry.source]
+        rows = sum(stop - start for start, stop in entry.rows)
+        own = (rows, *shape[1:]) if entry.rows else shape
+        found[entry.name] = Target(entry.source, _spans(entry.rows, shape), own)
+    return found
+
+
+def _spans(rows: tuple[tuple[int, int], ...], shape: tuple[int, ...]) -> tuple[Span, ...]:
+    spans, offset = [], 0
+    for start, stop in rows or ((0, shape[0] if shape else 1),):
+        spans.append(Span(start, stop, offset))
+        offset += stop - start
+    return tuple(spans)
+
+
+def spellings(name: str) -> Iterator[str]:
+    """`name`, and as transformers holds it in memory when it is written differently on disk."""
+    yield name
+    for written, held in _RENAMED:
+        if name.startswith(written):
+            yield held + name[len(written) :]
+
+
+def find(name: str, known: Mapping[str, Target]) -> Target | None:
+    """The target that `name` means: the same name, or the only one that ends with it (an adapter of the LLM alone).
+
+    Raises:
+        WeightsError: several tensors end with the name.
+    """
+    for spelling in spellings(name):
+        if spelling in known:
+            return known[spelling]
+    for end in (name, name.removeprefix("model.")):
+        ending = {target for full, target in known.items() if full.endswith(f".{end}")}
+        if len(ending) == 1:
+            return ending.pop()
+        if ending:
+            raise WeightsError(
+                f"{name!r} could be any of {', '.join(sorted({t.source for t in ending}))}",
+                "save the adapter from the whole model",
+            )
+    return None
+
+
+def place(adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0) -> dict[str, list[Edit]]:
+    """The adapter's edits by official tensor, replacements first.
+
+    Raises:
+        WeightsError: names every key without a place, and every shape that does not fit.
+    """
+    edits: list[Edit] = []
+    problems: list[str] = []
+    for replacement in adapter.replacements:
+        if target := _place(replacement.tensor, replacement.key, known, problems):
+            _check_replacement(adapter, replacement, target, problems)
+            edits.append(Edit(adapter, replacement, target, weight))
+    for lora in adapter.loras:
+        if target := _place(f"{lora.module}.weight", lora.up, known, problems):
+            _check_lora(adapter, lora, target, problems)
+            edits.append(Edit(adapter, lora, target, weight))
+        if lora.bias is not None and (target := _place(f"{lora.module}.bias", lora.bias, known, problems)):
+            edits.append(Edit(adapter, lora, target, weight, bias=True))
+    if problems:
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise WeightsError(f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE)
+    placed: dict[str, list[Edit]] = {}
+    for edit in edits:
+        placed.setdefault(edit.target.source, []).append(edit)
+    for name, found in placed.items():
+        _check_once(adapter, name, found)
+    return placed
+
+
+def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]) -> Target | None:
+    target = find(name, known)
+    if target is None:
+        problems.append(f"key {key!r} is not used: the base has no tensor {name!r}")
+    return target
+
+
+def _check_replacement(adapter: Adapter, replacement: Replacement, target: Target, problems: list[str]) -> None:
+    shape = adapter.source.tensors[replacement.key].shape
+    if shape != target.shape:
+        problems.append(f"{replacement.key!r} is {shape}, {target.source!r} takes {target.shape}")
+
+
+def _check_lora(adapter: Adapter, lora: LoRA, target: Target, problems: list[str]) -> None:
+    (rank, width), (height, _) = adapter.source.tensors[lora.down].shape, adapter.source.tensors[lora.up].shape
+    shape = (width, height) if lora.transposed else (height, width)
+    if shape != target.shape:
+        problems.append(f"{lora.module!r} (rank {rank}) is for {shape}, {target.source!r} takes {target.shape}")
+
+
+def _check_once(adapter: Adapter, name: str, edits: list[Edit]) -> None:
+    for kind in (LoRA, Replacement):
+        spans = sorted(
+            (span.start, span.stop, edit.delta.module if isinstance(edit.delta, LoRA) else edit.delta.key)
+            for edit in edits
+            if isinstance(edit.delta, kind)
+            for span in edit.target.spans
+        )
+        for (_, stop, first), (start, _, second) in pairwise(spans):
+            if start < stop:
+                raise WeightsError(
+                    f"{adapter.name}: {first!r} and {second!r} both change the same rows of {name!r}", "save the adapter again"
+                )
