@@ -1,1 +1,75 @@
-"""hubkit: from a fine-tuned vision-language model to a verified public release."""
+"""hubkit: from a fine-tuned vision-language model to a verified public release.
+
+    import hubkit
+
+    result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
+    print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
+
+Each step is also a function on folders: `merge`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`; each has its
+twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code. `hubkit.sdk` is for
+plugin authors.
+
+Importing hubkit is cheap: each function's module is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .api import card, check, evaluate, init, merge, plan, push, release, smoke, track, verify
+    from .diagnosis import doctor
+    from .load import load as load_spec
+    from .pipeline import ReleaseResult, StageOutcome, StagePlan
+    from .reporting import Reporter
+    from .spec import Spec, json_schema
+
+_HOMES = {
+    **dict.fromkeys(["card", "check", "evaluate", "init", "merge", "plan", "push", "release", "smoke", "track", "verify"], "api"),
+    "doctor": "diagnosis",
+    "load_spec": "load",
+    "ReleaseResult": "pipeline",
+    "StageOutcome": "pipeline",
+    "StagePlan": "pipeline",
+    "Reporter": "reporting",
+    "Spec": "spec",
+    "json_schema": "spec",
+}
+
+__all__ = [
+    "ReleaseResult",
+    "Reporter",
+    "Spec",
+    "StageOutcome",
+    "StagePlan",
+    "card",
+    "check",
+    "doctor",
+    "evaluate",
+    "init",
+    "json_schema",
+    "load_spec",
+    "merge",
+    "plan",
+    "push",
+    "release",
+    "smoke",
+    "track",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hubkit' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_spec" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

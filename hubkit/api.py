@@ -1,0 +1,280 @@
+"""The Python API: a release from its file, and each step on folders. The CLI calls these and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from . import pipeline
+from .errors import UsageError
+from .load import load
+from .models import Model, open_model
+from .packaging import card as cards
+from .packaging import manifest
+from .pipeline import ReleaseResult, StagePlan
+from .reporting import Reporter, SilentReporter
+from .resources import templates
+from .sdk import IMAGE, Problem, Record, Run, Turn
+from .spec import Author, EnvironmentField, Spec
+from .stages import evaluate as evaluation
+from .stages import package, prepare, publish
+from .stages import smoke as smoking
+from .stages import verify as verification
+from .stages._workers import Questioning, ask, native_view
+from .weights.check import check as check_folder
+from .weights.merge import MergeReport
+from .weights.merge import merge as merge_weights
+from .workspace import release_date
+
+Folder = str | Path
+
+
+def release(
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    from_: str | None = None,
+    until: str | None = None,
+    reporter: Reporter | None = None,
+) -> ReleaseResult:
+    """Runs a release from its file (or a Spec) and returns what it made.
+
+    Args:
+        workdir: where `.hubkit/` goes; the release file's folder by default (the current one for a Spec).
+        overrides: `key=value` items that replace values of the file, such as `train.options.rank=8`.
+        from_: runs this stage and the later ones even if nothing changed.
+        until: stops after this stage.
+
+    Raises:
+        HubkitError: with a remedy and the designed exit code; sealed stages stay, and the next call continues.
+    """
+    loaded, place = _loaded(spec, workdir, overrides)
+    return pipeline.release(loaded, place, from_=from_, until=until, reporter=reporter)
+
+
+def plan(
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    from_: str | None = None,
+    until: str | None = None,
+) -> tuple[StagePlan, ...]:
+    """What `release` would do now: each stage's state and why. Changes nothing."""
+    loaded, place = _loaded(spec, workdir, overrides)
+    return pipeline.plan(loaded, place, from_=from_, until=until)
+
+
+def _loaded(spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str]) -> tuple[Spec, Path]:
+    if isinstance(spec, Spec):
+        return spec, Path(workdir or ".").resolve()
+    path = Path(spec)
+    return load(path, overrides), Path(workdir or path.parent).resolve()
+
+
+def merge(
+    base: Folder,
+    adapter: Folder,
+    out: Folder,
+    *,
+    parity: Literal["none", "xtuner"] = "none",
+    jobs: int = 0,
+    reporter: Run | None = None,
+) -> MergeReport:
+    """Merges `adapter` into `base` and writes a model folder in the base's official layout to `out`, which must not exist.
+
+    `jobs` threads do the work; 0 means one for each processor."""
+    model = open_model(Path(base))
+    return merge_weights(
+        model.folder, Path(adapter), Path(out), model.family, parity=parity, jobs=jobs, run=reporter or SilentReporter()
+    )
+
+
+def check(folder: Folder) -> tuple[Problem, ...]:
+    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, strays. Empty when sound."""
+    model = open_model(Path(folder))
+    return check_folder(model.folder, model.family)
+
+
+def smoke(
+    folder: Folder,
+    *,
+    images: Sequence[Folder] = (),
+    prompts: Sequence[str] = ("Describe this picture.", "Answer in one word: what is it?"),
+    engine: str = "transformers",
+    environment: EnvironmentField = "current",
+    options: Mapping[str, Any] | None = None,
+    max_new_tokens: int = 64,
+    reporter: Run | None = None,
+) -> smoking.Smoked:
+    """Asks the model in `folder` each prompt in turn about each image; without images, about a drawn one.
+
+    Raises:
+        RefusedError: an answer is empty, endless, repeats itself or holds special tokens; the transcript is in the message.
+    """
+    model, run = open_model(Path(folder)), reporter or SilentReporter()
+    with tempfile.TemporaryDirectory(prefix="hubkit-smoke-") as temporary:
+        work = Path(temporary)
+        pictures = [Path(image).resolve() for image in images] or [_drawn_picture(work / "drawn.png")]
+        records = [_picture_record(picture, tuple(prompts)) for picture in pictures]
+        questioning = Questioning(engine, environment, options or {}, max_new_tokens, records, Path("/"))
+        return smoking.smoke(questioning, model, native_view(model, work / "native", run), work / "out", run)
+
+
+def _picture_record(picture: Path, prompts: tuple[str, ...]) -> Record:
+    if not picture.is_file():
+        raise UsageError(f"{picture}: no such image", "correct --image")
+    record = Record(picture.name, (picture.relative_to("/").as_posix(),), (Turn(IMAGE, ""),))
+    return smoking.with_prompts(record, prompts)
+
+
+def _drawn_picture(path: Path) -> Path:
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (224, 224), "white")
+    ImageDraw.Draw(picture).ellipse((56, 56, 168, 168), outline="black", width=16)
+    picture.save(path)
+    return path
+
+
+def evaluate(
+    folder: Folder,
+    data: Folder,
+    *,
+    images: Folder | None = None,
+    baseline: Folder | None = None,
+    adapter: str = "llava_json",
+    data_options: Mapping[str, Any] | None = None,
+    metric: Literal["exact_match", "contains"] = "exact_match",
+    engine: str = "transformers",
+    environment: EnvironmentField = "current",
+    options: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    max_new_tokens: int = 64,
+    reporter: Run | None = None,
+) -> evaluation.Evaluated:
+    """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored."""
+    run, source = reporter or SilentReporter(), _data_file(Path(data))
+    pictures = Path(images) if images else source.parent
+    records = prepare.read_checked(adapter, source, pictures, data_options or {}, run)[0][:limit]
+    questioning = Questioning(engine, environment, options or {}, max_new_tokens, records, pictures.resolve())
+    with tempfile.TemporaryDirectory(prefix="hubkit-evaluate-") as temporary:
+        work = Path(temporary)
+
+        def answers(model: Model, name: str) -> list[Any]:
+            return ask(questioning, model, native_view(model, work / f"{name}-native", run), work / name, run)[1]
+
+        before = answers(open_model(Path(baseline)), evaluation.BEFORE) if baseline else None
+        return evaluation.score(metric, records, answers(open_model(Path(folder)), evaluation.AFTER), before)
+
+
+def _data_file(data: Path) -> Path:
+    """`data` itself, or the one .json or .jsonl file in a folder."""
+    if not data.is_dir():
+        return data
+    found = sorted(p for p in data.iterdir() if p.suffix in (".json", ".jsonl"))
+    if len(found) != 1:
+        raise UsageError(f"{data} holds {len(found)} .json or .jsonl files; one is expected", "name the file with --data")
+    return found[0]
+
+
+def card(
+    folder: Folder,
+    *,
+    base_name: str,
+    name: str = "",
+    tag: str = "v1.0.0",
+    license: str = "",
+    title: str = "",
+    summary: str = "",
+    languages: Sequence[str] = ("en",),
+) -> tuple[str, ...]:
+    """Writes README.md and README.zh-CN.md for a model folder from what the folder itself says; the paths written.
+
+    A release writes a fuller card: it knows the data, the training and the scores.
+    """
+    model = open_model(Path(folder))
+    stated = (cards.License(license), "the command line") if license else cards.read_license(model.folder)
+    facts = cards.CardInput(
+        repository=name or model.folder.resolve().name,
+        tag=tag,
+        created=release_date(),
+        base=cards.Base(base_name, *stated),
+        family=model.family.card(model.config),
+        title=title,
+        summary=summary,
+        architecture=model.family.describe(model.config).description,
+        languages=tuple(languages),
+    )
+    return cards.write_card(model.folder, facts)
+
+
+def track(folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author | None = None) -> package.Packaged:
+    """Makes a model folder ready to push: .gitattributes, manifest.json, audit, and a commit with Git LFS pointers.
+
+    Raises:
+        RefusedError: the audit, the structure or the name says no; nothing is staged.
+    """
+    model = open_model(Path(folder))
+    return package.seal_release(
+        model.folder,
+        model.family,
+        name=name or model.folder.resolve().name,
+        tag=tag,
+        created=release_date(),
+        author=author or Author(),
+        digests={},
+    )
+
+
+def push(
+    folder: Folder, to: str | Sequence[str], *, options: Mapping[str, Any] | None = None, reporter: Run | None = None
+) -> publish.Published:
+    """Pushes a tracked folder to each `scheme:target`; safe to repeat."""
+    targets = [to] if isinstance(to, str) else list(to)
+    listed = manifest.read(Path(folder))
+    message = f"{listed.name} {listed.tag}"
+    return publish.publish(Path(folder), [(t, options or {}) for t in targets], message, reporter or SilentReporter())
+
+
+def verify(
+    folder: Folder,
+    at: str,
+    *,
+    revision: str = "",
+    deep: bool = False,
+    options: Mapping[str, Any] | None = None,
+    engine: str = "transformers",
+    environment: EnvironmentField = "current",
+    reporter: Run | None = None,
+) -> verification.VerifiedTarget:
+    """Compares what a hub has (at the release's tag, or `revision`) with the folder's manifest; `deep` downloads it afresh,
+    hashes every byte, checks the structure and asks the model.
+
+    Raises:
+        RemoteError: names every file that is missing, extra or different.
+    """
+    source, run, given = Path(folder), reporter or SilentReporter(), options or {}
+    at_revision = revision or manifest.read(source).tag
+    found = verification.verify(source, at, at_revision, given, run)
+    if not deep:
+        return found
+    with tempfile.TemporaryDirectory(prefix="hubkit-verify-") as temporary:
+        work = Path(temporary)
+        prompts = ("Describe this picture.", "Answer in one word: what is it?")
+        records = [_picture_record(_drawn_picture(work / "drawn.png"), prompts)]
+        questioning = Questioning(engine, environment, {}, 64, records, Path("/"))
+        return verification.verify_download(source, at, at_revision, given, questioning, work, run)
+
+
+def init(path: Folder = "release.yaml", *, force: bool = False) -> Path:
+    """Writes a commented release.yaml to start from. Raises UsageError when the file is there already."""
+    target = Path(path)
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists", "give another path, or --force to replace it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text((templates("release") / "release.yaml").read_text("utf-8"), "utf-8")
+    return target

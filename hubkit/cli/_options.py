@@ -1,0 +1,68 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path)
+
+
+def as_json(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, and nothing else, on stdout.")(function)
+
+
+def release_file(function: F) -> F:
+    """SPEC and the options of `plan` and `release`."""
+    for decorate in reversed(
+        (
+            click.argument("spec", type=click.Path(path_type=Path), default="release.yaml"),
+            click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value: train.options.rank=8."),
+            click.option("--from", "from_", metavar="STAGE", help="Run this stage and the later ones again."),
+            click.option("--until", metavar="STAGE", help="Stop after this stage."),
+            click.option("--workdir", type=FOLDER, help="Where .hubkit/ goes. [default: the release file's folder]"),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def engine(function: F) -> F:
+    for decorate in reversed(
+        (
+            click.option("--engine", default="transformers", show_default=True, help="The plugin that generates."),
+            click.option("--python", type=FOLDER, help="The engine's interpreter. [default: hubkit's own]"),
+            click.option(
+                "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine: batch_size=8."
+            ),
+            click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1)),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def mapping(items: tuple[str, ...]) -> dict[str, Any]:
+    """KEY=VALUE items as a mapping; values are YAML."""
+    result = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{item!r} is not of the form KEY=VALUE")
+        try:
+            result[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
+    return result
+
+
+def environment(python: Path | None) -> Any:
+    from ..spec import PythonEnvironment
+
+    return PythonEnvironment(python=python) if python else "current"

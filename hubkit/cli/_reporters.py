@@ -1,0 +1,149 @@
+"""Progress for people at a terminal (bars), in a log (lines) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ..reporting import Reporter, SilentReporter
+
+_EVERY = 10.0
+"""Seconds between two progress lines of one kind in a log."""
+
+
+@contextmanager
+def reporter(as_json: bool) -> Iterator[Reporter]:
+    """The reporter that fits where the output goes."""
+    console = Console(stderr=True, highlight=False)
+    if as_json:
+        yield JsonReporter()
+    elif console.is_terminal:
+        with BarReporter(console) as bars:
+            yield bars
+    else:
+        yield LineReporter(console)
+
+
+def emit(event: str, data: dict[str, Any]) -> None:
+    """One JSON object on a line of stdout."""
+    click.echo(json.dumps({"event": event, **data}, ensure_ascii=False, sort_keys=True))
+
+
+def _numbers(numbers: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+class JsonReporter(SilentReporter):
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if time.monotonic() - self._last >= 1 or done == total:
+            self._last = time.monotonic()
+            emit("progress", {"done": done, "total": total, "unit": unit, **numbers})
+
+    def note(self, message: str) -> None:
+        emit("note", {"message": message})
+
+    def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
+        emit("stage", {"stage": stage, "state": "started", "index": index, "count": count, "reasons": list(reasons)})
+
+    def stage_sealed(self, stage: str, seconds: float, summary: str) -> None:
+        emit("stage", {"stage": stage, "state": "sealed", "seconds": round(seconds, 3), "summary": summary})
+
+    def stage_cached(self, stage: str, summary: str) -> None:
+        emit("stage", {"stage": stage, "state": "cached", "summary": summary})
+
+
+class LineReporter(SilentReporter):
+    """For logs: a line per stage, and one now and then within a long one."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._last = time.monotonic()
+
+    def line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if time.monotonic() - self._last >= _EVERY:
+            self._last = time.monotonic()
+            self.line(f"    {done:,.0f} of {total:,.0f} {unit} {_numbers(numbers)}")
+
+    def note(self, message: str) -> None:
+        self.line(f"    {message}", "dim")
+
+    def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
+        self._last = time.monotonic()
+        self.line(f"[{index}/{count}] {stage}: {'; '.join(reasons)}", "bold")
+
+    def stage_sealed(self, stage: str, seconds: float, summary: str) -> None:
+        self.line(f"  ✓ {stage} ({seconds:.1f} s): {summary}", "green")
+
+    def stage_cached(self, stage: str, summary: str) -> None:
+        self.line(f"  = {stage} (unchanged): {summary}", "dim")
+
+
+class BarReporter(LineReporter):
+    """A bar for what is being done now, above it the lines of what was done."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]} {task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._unit, self._stage = "", ""
+
+    def __enter__(self) -> BarReporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if self._task is None or unit != self._unit:
+            self._clear()
+            self._unit = unit
+            self._task = self._bars.add_task(self._stage, total=total or None, unit=unit, numbers="")
+        self._bars.update(self._task, completed=done, total=total or None, numbers=_numbers(numbers))
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+    def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
+        self._clear()
+        self._stage = stage
+        super().stage_started(stage, index, count, reasons)
+
+    def stage_sealed(self, stage: str, seconds: float, summary: str) -> None:
+        self._clear()
+        super().stage_sealed(stage, seconds, summary)

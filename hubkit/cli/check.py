@@ -1,0 +1,35 @@
+"""`hubkit check`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._options import FOLDER, as_json
+
+
+@click.command("check")
+@click.argument("folder", type=FOLDER)
+@as_json
+def command(folder: Path, as_json: bool) -> None:
+    """Check a model folder, also one that hubkit did not make. Exits 3 when something is wrong."""
+    from .. import api
+    from ..errors import RefusedError
+
+    found = api.check(folder)
+    if as_json:
+        from ..sdk.codec import encode
+        from ._reporters import emit
+
+        for problem in found:
+            emit("problem", encode(problem))
+        emit("result", {"folder": str(folder), "problems": len(found)})
+    elif found:
+        from ._show import problems
+
+        problems(found)
+    else:
+        click.echo(f"{folder}: sound")
+    if found:
+        raise RefusedError(f"{folder} has {len(found)} problem(s)", "mend what is listed above")

@@ -1,0 +1,39 @@
+"""`hubkit merge`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ._options import FOLDER, as_json
+
+
+@click.command("merge")
+@click.argument("base", type=FOLDER)
+@click.argument("adapter", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option(
+    "--parity", type=click.Choice(["none", "xtuner"]), default="none", show_default=True, help="Round as XTuner's converter."
+)
+@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
+@as_json
+def command(base: Path, adapter: Path, out: Path, parity: Literal["none", "xtuner"], jobs: int, as_json: bool) -> None:
+    """Merge ADAPTER into BASE and write the model folder OUT, in BASE's official layout.
+
+    Every adapter key must be used and every base tensor accounted for, or nothing is written.
+    """
+    from .. import api
+    from ._reporters import emit, reporter
+
+    with reporter(as_json) as report:
+        result = api.merge(base, adapter, out, parity=parity, jobs=jobs, reporter=report)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("result", encode(result))
+    else:
+        from ..stages.merge import describe
+
+        click.echo(f"{out}: {describe(result)}")

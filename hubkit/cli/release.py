@@ -1,0 +1,33 @@
+"""`hubkit release`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._options import as_json, release_file
+
+
+@click.command("release")
+@release_file
+@as_json
+def command(
+    spec: Path, overrides: tuple[str, ...], from_: str | None, until: str | None, workdir: Path | None, as_json: bool
+) -> None:
+    """Run the release described in SPEC (release.yaml): what is unchanged is not run again.
+
+    Killed at any moment, the same command continues.
+    """
+    from .. import api
+    from ._reporters import emit, reporter
+    from ._show import release_result
+
+    with reporter(as_json) as report:
+        result = api.release(spec, workdir=workdir, overrides=overrides, from_=from_, until=until, reporter=report)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("result", encode(result))
+    else:
+        release_result(result)

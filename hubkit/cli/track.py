@@ -1,0 +1,31 @@
+"""`hubkit track`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._options import FOLDER, as_json
+
+
+@click.command("track")
+@click.argument("folder", type=FOLDER)
+@click.option("--name", default="", help="The repository's name. [default: the folder's]")
+@click.option("--tag", default="v1.0.0", show_default=True)
+@click.option("--author-name", default="hubkit", show_default=True)
+@click.option("--author-email", default="hubkit@localhost", show_default=True)
+@as_json
+def command(folder: Path, name: str, tag: str, author_name: str, author_email: str, as_json: bool) -> None:
+    """Make FOLDER a release: manifest, audit, and a commit whose safetensors are in Git LFS, without copying them."""
+    from .. import api
+    from ..spec import Author
+
+    result = api.track(folder, name=name, tag=tag, author=Author(name=author_name, email=author_email))
+    if as_json:
+        from ..sdk.codec import encode
+        from ._reporters import emit
+
+        emit("result", encode(result))
+    else:
+        click.echo(f"{folder}: {result.files} files, {result.in_lfs} in Git LFS, commit {result.commit} (tag {result.tag})")

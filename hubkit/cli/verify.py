@@ -1,0 +1,48 @@
+"""`hubkit verify`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._options import FOLDER, as_json, environment, mapping
+
+
+@click.command("verify")
+@click.argument("folder", type=FOLDER)
+@click.option("--at", required=True, metavar="SCHEME:TARGET", help="git:URL")
+@click.option("--revision", default="", help="A commit, tag or branch. [default: the release's tag]")
+@click.option("--deep", is_flag=True, help="Download afresh, hash every byte, check the structure, ask the model.")
+@click.option("--engine", default="transformers", show_default=True)
+@click.option("--python", type=FOLDER, help="The engine's interpreter. [default: hubkit's own]")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the hub.")
+@as_json
+def command(
+    folder: Path, at: str, revision: str, deep: bool, engine: str, python: Path | None, options: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest."""
+    from .. import api
+    from ._reporters import emit, reporter
+
+    with reporter(as_json) as report:
+        result = api.verify(
+            folder,
+            at,
+            revision=revision,
+            deep=deep,
+            options=mapping(options),
+            engine=engine,
+            environment=environment(python),
+            reporter=report,
+        )
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("result", encode(result))
+        return
+    click.echo(f"{at} at {result.revision}: {result.files} files, all as in the manifest")
+    if deep:
+        from ..stages.smoke import show
+
+        click.echo(show(result.transcript))

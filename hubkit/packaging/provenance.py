@@ -1,0 +1,35 @@
+"""provenance.json: what went into a release, by digest, so that anybody can tell what it was made from and make it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """All digests are sha256. `base` and `adapter` map file names to digests; `data` is the digest of the split records and
+    of every image; `settings` is release.yaml without paths; nothing in it differs between two runs of one release."""
+
+    name: str
+    tag: str
+    created: str
+    base_name: str
+    base: Mapping[str, str]
+    data_name: str
+    data: Mapping[str, str]
+    adapter: Mapping[str, str]
+    weights: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    tools: Mapping[str, str]
+
+
+def write(folder: Path, provenance: Provenance) -> None:
+    content = {"schema": 1, "note": "made by hubkit; digests are sha256", **provenance.__dict__}
+    (folder / NAME).write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,79 @@
+"""What can be known to fail before any work is done: names, files, tools, licence, hubs, disk, environments."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .environments import health
+from .errors import EnvironmentFailure, UsageError
+from .packaging.lfs import require_git_lfs
+from .registry import plugins
+from .stages._facts import license_of
+from .stages._stage import Context
+from .stages._workers import environment
+from .stages.publish import check_names
+
+_SLACK = 64 << 20
+
+
+def preflight(context: Context, stages: Sequence[str]) -> None:
+    """Checks what the named stages will need.
+
+    Raises:
+        RefusedError: a repository name is against the family's rule.
+        UsageError: the base or the dataset is not there, or nothing says under which licence the result may be published.
+        EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not up to it.
+    """
+    if not stages:
+        return
+    spec = context.spec
+    for key, path in (("base.path", spec.base.path), ("data.path", spec.data.path)):
+        if not path.exists():
+            raise UsageError(f"{key}: {path} does not exist", "correct it; paths are relative to the release file")
+    check_names(context.base.family, spec.name, [target.to for target in spec.publish])
+    license_of(context)
+    if {"package", "publish", "verify"} & set(stages):
+        require_git_lfs()
+    if {"publish", "verify"} & set(stages):
+        _check_hubs(context)
+    _check_disk(context, stages)
+    _check_workers(context, stages)
+
+
+def _check_hubs(context: Context) -> None:
+    found = []
+    for target in context.spec.publish:
+        hub, place = plugins().hub_of(target.to)
+        found += [f"\n  {target.to}: {p.message} ({p.remedy})" for p in hub.check(place, target.options)]
+    if found:
+        raise EnvironmentFailure("not every hub can be published to:" + "".join(found), "mend it, or take it out of `publish`")
+
+
+def _check_disk(context: Context, stages: Sequence[str]) -> None:
+    """Each named stage writes so many copies of the weights: native views for training, smoke and evaluation, the merged
+    model, and with `verify: {deep: true}` a download (in LFS storage and work tree) and its native view."""
+    copies = {"train": 1, "merge": 1, "smoke": 1, "verify": 3 if context.spec.verify.deep and context.spec.publish else 0}
+    weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
+    needed = weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
+    place = next(p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise EnvironmentFailure(
+            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB are free",
+            "make room, or give a folder on a larger disk with --workdir",
+        )
+
+
+def _check_workers(context: Context, stages: Sequence[str]) -> None:
+    spec = context.spec
+    uses = {
+        "train": ("trainer", spec.train.trainer, spec.train.environment),
+        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
+        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
+    }
+    for kind, name, field in dict.fromkeys(use for stage, use in uses.items() if stage in stages):
+        with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
+            health(plugins().get(kind, name), environment(field), Path(folder))

@@ -1,0 +1,133 @@
+"""release.yaml: what a release is made of. Frozen models; unknown keys are errors; all problems are reported at once.
+
+Paths are relative to the file's own folder. The JSON schema for editors is `json_schema()`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+PathField = Annotated[Path, Field(strict=False)]
+Options = dict[str, Any]
+
+
+class PythonEnvironment(_Model):
+    """An interpreter of the user's own, for example of a conda environment."""
+
+    python: PathField
+
+
+EnvironmentField = Literal["current"] | PythonEnvironment
+
+
+class Author(_Model):
+    """Who signs the commit and the card."""
+
+    name: str = "hubkit"
+    email: str = "hubkit@localhost"
+
+
+class Base(_Model):
+    """The model that is fine-tuned: a folder in its family's official layout."""
+
+    path: PathField
+    name: str = Field("", description="its repository on a hub, for the card (organisation/name); default: the folder's name")
+    license: str = Field("", description="only when the base folder does not say it")
+
+
+class Data(_Model):
+    """What it is fine-tuned and evaluated on."""
+
+    adapter: str = "llava_json"
+    path: PathField
+    images: PathField | None = Field(None, description="the folder that image paths are relative to; default: the file's own")
+    name: str = Field("", description="the dataset's name for the card")
+    license: str = Field("", description="the dataset's licence, when the data itself does not say it")
+    holdout: int | float = Field(0.1, description="records kept for evaluation: a count, or a share below 1")
+    options: Options = Field(default_factory=dict)
+
+    @field_validator("holdout")
+    @classmethod
+    def _sensible(cls, value: int | float) -> int | float:
+        if value <= 0 or (isinstance(value, float) and value >= 1):
+            raise ValueError("a count of at least 1, or a share between 0 and 1")
+        return value
+
+
+class Train(_Model):
+    trainer: str = "peft"
+    environment: EnvironmentField = "current"
+    options: Options = Field(default_factory=dict, description="the trainer's own settings")
+
+
+class Merge(_Model):
+    parity: Literal["none", "xtuner"] = Field("none", description="`xtuner`: round as its converter does")
+
+
+class Smoke(_Model):
+    """The gate before anything is published: the model must answer."""
+
+    engine: str = "transformers"
+    environment: EnvironmentField = "current"
+    options: Options = Field(default_factory=dict)
+    images: int = Field(2, ge=1, description="how many held-out images are asked about")
+    prompts: tuple[str, ...] = Field((), strict=False, description="one a turn; default: the record's own")
+    max_new_tokens: int = Field(64, ge=1)
+
+
+class Evaluate(_Model):
+    engine: str = "transformers"
+    environment: EnvironmentField = "current"
+    options: Options = Field(default_factory=dict)
+    metric: Literal["exact_match", "contains"] = "exact_match"
+    limit: int | None = Field(None, ge=1, description="at most so many held-out records")
+    max_new_tokens: int = Field(64, ge=1)
+    min_score: float = Field(0.0, ge=0, le=1, description="refuse the release below this score")
+    min_improvement: float | None = Field(None, ge=-1, le=1, description="refuse unless score - base score is at least this")
+
+
+class Card(_Model):
+    title: str = ""
+    summary: str = Field("", description="one sentence on what the model is for")
+    languages: tuple[str, ...] = Field(("en",), strict=False, description="languages of the data, as ISO 639-1 codes")
+    samples: int = Field(6, ge=0, le=24, description="pictures in the gallery")
+
+
+class Target(_Model):
+    to: str = Field(description="scheme:target, for example git:file:///srv/models/InternVL2-2B-Food.git")
+    options: Options = Field(default_factory=dict)
+
+
+class Verify(_Model):
+    deep: bool = Field(True, description="download afresh, hash every byte, check and smoke-test the download")
+
+
+class Spec(_Model):
+    """One release."""
+
+    name: str = Field(description="the repository's name; for the InternVL family it must contain `InternVL`")
+    tag: str = Field("v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(0, ge=0, lt=2**32)
+    author: Author = Author()
+    base: Base
+    data: Data
+    train: Train = Train()
+    merge: Merge = Merge()
+    smoke: Smoke = Smoke()
+    evaluate: Evaluate = Evaluate()
+    card: Card = Card()
+    publish: tuple[Target, ...] = Field((), strict=False)
+    verify: Verify = Verify()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of release.yaml, for editors and for other tools."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "release.yaml", **Spec.model_json_schema()}

@@ -1,0 +1,149 @@
+"""What the earlier stages found, as the card and the provenance file say it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .. import __version__
+from ..packaging import card
+from ..packaging.provenance import Provenance
+from ..sdk import IMAGE, ReleaseFile, Terms
+from ..sdk.codec import encode
+from . import evaluate, merge, prepare, smoke, train
+from ._stage import Context, Stage
+
+
+def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardInput:
+    spec, base = context.spec, context.base
+    trained = context.result(train.STAGE)
+    merged = merge.merged_model(context)
+    return card.CardInput(
+        repository=spec.name,
+        tag=spec.tag,
+        created=context.workspace.planned(),
+        base=card.Base(spec.base.name, *license_of(context)),
+        family=base.family.card(merged.config),
+        title=spec.card.title,
+        summary=spec.card.summary,
+        architecture=base.family.describe(merged.config).description,
+        languages=spec.card.languages,
+        datasets=(_dataset(context),),
+        training=card.Training(
+            spec.train.trainer, trained.steps, trained.samples, trained.trainable_parameters, trained.settings
+        ),
+        evaluations=(_evaluation(context.result(evaluate.STAGE)),),
+        samples=_samples(context),
+        loss=_loss(context),
+        smoke=_smoke(context.result(smoke.STAGE)),
+        weights=weights,
+        lineage=card.Lineage(
+            context.base_digest, _output(context, prepare.STAGE, prepare.TRAIN), _adapter_digest(context), versions(context)
+        ),
+    )
+
+
+def license_of(context: Context) -> tuple[card.License, str]:
+    """The licence of the release and where it was read. Raises UsageError when nothing says it."""
+    stated = context.spec.base.license
+    return (card.License(stated), "release.yaml") if stated else card.read_license(context.spec.base.path)
+
+
+def versions(context: Context) -> dict[str, str]:
+    return {"hubkit": __version__, **context.result(smoke.STAGE).versions}
+
+
+def provenance(context: Context, weights: dict[str, str]) -> Provenance:
+    spec, workspace = context.spec, context.workspace
+    evaluated = context.result(evaluate.STAGE)
+    data = workspace.receipt(prepare.STAGE.name)
+    settings = spec.model_dump(
+        mode="json", exclude={"base": {"path"}, "data": {"path", "images"}, "publish": True, "author": True}
+    )
+    return Provenance(
+        name=spec.name,
+        tag=spec.tag,
+        created=workspace.planned(),
+        base_name=spec.base.name,
+        base=workspace.digests.tree(spec.base.path),
+        data_name=spec.data.name or spec.data.path.stem,
+        data=dict(data.outputs) if data else {},
+        adapter=_adapter(context),
+        weights=weights,
+        evaluation={k: v for k, v in encode(evaluated).items() if k != "samples"},
+        settings=_without_interpreters(settings),
+        tools=versions(context),
+    )
+
+
+def _without_interpreters(settings: Any) -> Any:
+    """`environment: {python: PATH}` names a path of this machine."""
+    if isinstance(settings, dict):
+        return {
+            k: "named by the user" if k == "environment" and v != "current" else _without_interpreters(v)
+            for k, v in settings.items()
+        }
+    return settings
+
+
+def _dataset(context: Context) -> card.Dataset:
+    data, prepared = context.spec.data, context.result(prepare.STAGE)
+    terms = Terms(data.license or prepared.license, prepared.notes)
+    return card.Dataset(data.name or data.path.stem, terms, prepared.train, prepared.holdout)
+
+
+def _evaluation(result: evaluate.Evaluated) -> card.Evaluation:
+    return card.Evaluation(
+        result.metric,
+        result.count,
+        result.score,
+        result.base_score,
+        model_correct=result.correct,
+        base_correct=result.base_correct,
+    )
+
+
+def _samples(context: Context) -> tuple[card.Sample, ...]:
+    result = context.result(evaluate.STAGE)
+    judge = evaluate.METRICS[result.metric]
+    return tuple(
+        card.Sample(
+            context.images / s.image, s.question, s.reference, s.answer, s.base_answer,
+            model_right=judge(s.answer, s.reference),
+            base_right=None if s.base_answer is None else judge(s.base_answer, s.reference),
+        )
+        for s in result.samples[: context.spec.card.samples]
+    )  # fmt: skip
+
+
+def _loss(context: Context) -> tuple[card.LossPoint, ...]:
+    metrics = context.folder(train.STAGE) / context.result(train.STAGE).metrics
+    rows = (json.loads(line) for line in metrics.read_text("utf-8").splitlines())
+    return tuple(card.LossPoint(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row)
+
+
+def _smoke(result: smoke.Smoked) -> card.Smoke:
+    first = result.transcript[0]
+    turns = tuple(
+        card.Exchange(question.replace(IMAGE, "").strip(), answer)
+        for question, answer in zip(first.questions, first.answers, strict=True)
+    )
+    return card.Smoke(result.engine, turns, result.versions, result.prompt)
+
+
+def _adapter(context: Context) -> dict[str, str]:
+    receipt, adapter = context.workspace.receipt(train.STAGE.name), context.result(train.STAGE).adapter
+    outputs = receipt.outputs if receipt else {}
+    return {name: digest for name, digest in outputs.items() if name == adapter or name.startswith(adapter + "/")}
+
+
+def _adapter_digest(context: Context) -> str:
+    """Of the adapter's largest file: the one that holds its weights."""
+    folder = context.folder(train.STAGE)
+    adapter = _adapter(context)
+    return adapter[max(adapter, key=lambda name: (folder / name).stat().st_size)]
+
+
+def _output(context: Context, stage: Stage[Any], name: str) -> str:
+    receipt = context.workspace.receipt(stage.name)
+    return receipt.outputs[name] if receipt else ""

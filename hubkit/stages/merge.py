@@ -1,0 +1,48 @@
+"""merge: base + adapter -> the official-format model folder, under the release's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..models import Model, open_model
+from ..weights.merge import MergeReport, merge
+from . import train
+from ._stage import Context, Stage
+
+
+def _inputs(context: Context) -> dict[str, str]:
+    return {"base": context.base_digest, "parity": context.spec.merge.parity} | context.upstream(train.STAGE)
+
+
+def _run(context: Context, out: Path) -> MergeReport:
+    adapter = context.folder(train.STAGE) / context.result(train.STAGE).adapter
+    model, spec = out / context.spec.name, context.spec
+    report = merge(spec.base.path, adapter, model, context.base.family, parity=spec.merge.parity, run=context.run)
+    context.workspace.digests.remember(model, {file.path: file.sha256 for file in report.files})
+    return report
+
+
+def merged_model(context: Context) -> Model:
+    return open_model(context.folder(STAGE) / context.spec.name)
+
+
+def merged_native(context: Context) -> Path:
+    """Where the native view of the merged model is, or will be."""
+    return context.workspace.native("merged", context.upstream(STAGE)[STAGE.name])
+
+
+def describe(report: MergeReport) -> str:
+    return (
+        f"{report.merged} tensors merged, {report.replaced} replaced, {report.copied} unchanged; "
+        f"all {report.adapter_keys} adapter keys used; largest change {report.largest_delta:.3g}"
+    )
+
+
+STAGE = Stage(
+    name="merge",
+    purpose="merge the adapter into the base and write the official layout",
+    result=MergeReport,
+    inputs=_inputs,
+    run=_run,
+    summary=describe,
+)

@@ -1,0 +1,125 @@
+"""package: the model folder becomes the release folder: card, provenance, manifest, audit, Git LFS commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RefusedError
+from ..models import open_model
+from ..packaging import lfs, manifest, provenance
+from ..packaging.audit import audit
+from ..packaging.card import write_card
+from ..sdk import ModelFamily, Problem, ReleaseFile
+from ..spec import Author
+from ..weights.check import check
+from . import _facts, evaluate, merge, prepare, smoke, train
+from ._stage import Context, Stage
+
+LINKED = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """`commit` holds `files` files of `size` bytes in all; `weights` of them are in Git LFS."""
+
+    name: str
+    tag: str
+    commit: str
+    files: int
+    size: int
+    in_lfs: int
+
+
+def seal_release(
+    folder: Path, family: ModelFamily, *, name: str, tag: str, created: str, author: Author, digests: Mapping[str, str]
+) -> Packaged:
+    """Makes `folder` a release: .gitattributes, manifest.json, audit, structure check, and the commit with LFS pointers.
+
+    `digests` are the sha256 known already; only other files are read.
+
+    Raises:
+        RefusedError: the repository name, the audit or the structure says no; every finding is listed.
+    """
+    if problem := family.repository_problem(name):
+        raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
+    manifest.write_gitattributes(folder)
+    listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
+    refuse([*audit(folder, listed.files), *check(folder, family)], f"{name} cannot be published as it is")
+    listed.write(folder)
+    staged = lfs.stage(
+        folder, listed, message=f"{name} {tag}", author_name=author.name, author_email=author.email, date=created, tag=tag
+    )
+    size = sum(file.size for file in listed.files)
+    return Packaged(name, tag, staged.commit, len(listed.files) + 1, size, sum(file.lfs for file in listed.files))
+
+
+def refuse(problems: list[Problem], what: str) -> None:
+    """Raises RefusedError listing every problem with its remedy; nothing when there is none."""
+    if problems:
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in dict.fromkeys(problems))
+        raise RefusedError(f"{what}: {len(problems)} problem(s):{listed}", "mend what is listed, and run the command again")
+
+
+def link_model(model: Path, folder: Path) -> None:
+    """The model's files in `folder`: weights as hard links (no second copy on disk), the small ones copied."""
+    folder.mkdir(parents=True)
+    for source in sorted(model.iterdir()):
+        target = folder / source.name
+        if source.suffix == LINKED:
+            try:
+                os.link(source, target)
+                continue
+            except OSError:
+                pass  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def release_folder(context: Context) -> Path:
+    return context.folder(STAGE) / context.spec.name
+
+
+def _inputs(context: Context) -> dict[str, str]:
+    spec = context.spec
+    own = {
+        "name": spec.name,
+        "tag": spec.tag,
+        "author": f"{spec.author.name} <{spec.author.email}>",
+        "card": spec.card.model_dump_json(),
+        "base": context.base_digest,
+        "base.name": spec.base.name,
+        "license": str(_facts.license_of(context)),
+        "data.name": spec.data.name,
+        "data.license": spec.data.license,
+        "planned": context.workspace.planned(),
+    }
+    return own | context.upstream(prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE)
+
+
+def _run(context: Context, out: Path) -> Packaged:
+    spec, merged = context.spec, context.result(merge.STAGE)
+    folder = out / spec.name
+    link_model(context.folder(merge.STAGE) / spec.name, folder)
+    digests = {file.path: file.sha256 for file in merged.files}
+    weights = tuple(ReleaseFile(f.path, f.size, f.sha256, True) for f in merged.files if f.path.endswith(LINKED))
+    write_card(folder, _facts.card_facts(context, weights))
+    provenance.write(folder, _facts.provenance(context, {file.path: file.sha256 for file in weights}))
+    family = open_model(folder).family
+    packaged = seal_release(
+        folder, family, name=spec.name, tag=spec.tag, created=context.workspace.planned(), author=spec.author, digests=digests
+    )
+    context.workspace.digests.remember(folder, {file.path: file.sha256 for file in manifest.read(folder).files})
+    return packaged
+
+
+STAGE = Stage(
+    name="package",
+    purpose="write the card and make the release folder with its Git LFS commit",
+    result=Packaged,
+    inputs=_inputs,
+    run=_run,
+    summary=lambda r: f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}",
+)
