@@ -43,11 +43,14 @@ def companion_bytes(folder: Path, family: ModelFamily, config: Mapping[str, Any]
 
 
 def carry(source: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
-    """Copies the companion files, and the index of the weights when there is one; JSON loses its local paths."""
-    names = companion_names(source, family, config)
-    if inside(source, INDEX).is_file():
-        names.append(INDEX)
-    return [copy(inside(source, name), out, name) for name in names]
+    """Copies the companion files; JSON loses its local paths."""
+    return [copy(inside(source, name), out, name) for name in companion_names(source, family, config)]
+
+
+def carry_index(source: Path, out: Path) -> list[WrittenFile]:
+    """Copies the index of the weights, when there is one."""
+    path = inside(source, INDEX)
+    return [copy(path, out, INDEX)] if path.is_file() else []
 
 
 def copy(path: Path, out: Path, name: str) -> WrittenFile:

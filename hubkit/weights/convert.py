@@ -15,7 +15,7 @@ from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
 from .checkpoint import Checkpoint
-from .companions import INDEX, carry, companion_bytes, companion_names, copy, written
+from .companions import INDEX, carry, carry_index, companion_bytes, companion_names, copy, written
 from .files import inside, read_json, without_local_paths, write_json
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split
@@ -78,7 +78,7 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
             for shard in weights.shards.values()
         ]
         with staged(out, weights.total_size + companion_bytes(folder, family, config)) as partial:
-            files = _write(partial, weights, headers, recipe, run, jobs)
+            files = _write(partial, weights, headers, recipe, run, jobs) + _index(partial, headers)
             write_json(partial / "config.json", without_local_paths(dict(native.config)))
             files.append(written(partial, "config.json"))
             files += _carry_native(folder, partial, family, config)
@@ -100,10 +100,11 @@ def to_official(
         layout = family.layout(config)
         known = targets(family.native(config).tensors, {name: tuple(shape) for name, shape in layout.items()})
         recipe = _reverse(weights, {entry.name: known[entry.name] for entry in family.native(config).tensors}, layout)
-        headers = _official_headers(weights, recipe, layout, like)
+        headers, alike = _official_headers(weights, recipe, layout, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)
-            files += [file for file in carry(like, partial, family, config) if file.path != INDEX]
+            files += carry_index(like, partial) if alike else _index(partial, headers)
+            files += carry(like, partial, family, config)
             weights.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
 
@@ -129,8 +130,10 @@ def _reverse(weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[s
     return {name: [piece for _, piece in sorted(found, key=lambda item: item[0])] for name, found in pieces.items()}
 
 
-def _official_headers(weights: Checkpoint, recipe: Recipe, layout: Mapping[str, tuple[int, ...]], like: Path) -> list[Header]:
-    """The headers of `like`'s own shards where it has weights of the same dtypes, byte for byte."""
+def _official_headers(
+    weights: Checkpoint, recipe: Recipe, layout: Mapping[str, tuple[int, ...]], like: Path
+) -> tuple[list[Header], bool]:
+    """The headers to write, and whether they are those of `like`'s own shards, byte for byte."""
     dtypes = {}
     for name, pieces in recipe.items():
         found = {weights.tensors[piece.name].dtype for piece in pieces}
@@ -140,15 +143,16 @@ def _official_headers(weights: Checkpoint, recipe: Recipe, layout: Mapping[str, 
             )
         dtypes[name] = found.pop()
     if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
-        return _new_headers(dtypes, layout)
+        return _new_headers(dtypes, layout), False
     with Checkpoint.open(like) as model:
         check_layout(model, layout)
         if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
-            return [shard.header for shard in model.shards.values()]
-        return [
+            return [shard.header for shard in model.shards.values()], True
+        headers = [
             build_header(((t.name, dtypes[t.name], t.shape) for t in shard.header.tensors), shard.name, shard.header.metadata)
             for shard in model.shards.values()
         ]
+        return headers, False
 
 
 def _new_headers(dtypes: Mapping[str, str], layout: Mapping[str, tuple[int, ...]]) -> list[Header]:
@@ -171,19 +175,20 @@ def _write(
     out: Path, weights: Checkpoint, headers: Sequence[Header], recipe: Recipe, run: Run | None, jobs: int
 ) -> list[WrittenFile]:
     meter = Meter(sum(len(h.raw) for h in headers) + weights.total_size, run or SilentRun())
-    files, weight_map, total = [], {}, 0
-    for header in headers:
-        if not header.tensors:
-            continue
-        name = header.tensors[0].shard
-        blocks = _blocks(weights, header.tensors, recipe)
-        files.append(write_file(out, name, header.raw, blocks, meter, jobs or os.cpu_count() or 1))
-        weight_map.update({tensor.name: name for tensor in header.tensors})
-        total += sum(tensor.size for tensor in header.tensors)
-    if [file.path for file in files] != ["model.safetensors"]:
-        write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
-        files.append(written(out, INDEX))
-    return files
+    return [
+        write_file(out, h.tensors[0].shard, h.raw, _blocks(weights, h.tensors, recipe), meter, jobs or os.cpu_count() or 1)
+        for h in headers
+    ]
+
+
+def _index(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
+    """The index that several shards, or one of an unusual name, need."""
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    if {tensor.shard for tensor in tensors} == {"model.safetensors"}:
+        return []
+    weight_map = {tensor.name: tensor.shard for tensor in sorted(tensors, key=lambda tensor: tensor.name)}
+    write_json(out / INDEX, {"metadata": {"total_size": sum(tensor.size for tensor in tensors)}, "weight_map": weight_map})
+    return [written(out, INDEX)]
 
 
 def _blocks(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) -> Iterator[Block]:

@@ -17,7 +17,7 @@ from hubkit.sdk.run import Run, SilentRun
 from .adapter import Adapter, LoRA
 from .arithmetic import Parity, Step, load, max_or_nan
 from .checkpoint import Checkpoint, Shard, torch_dtype
-from .companions import carry, companion_bytes
+from .companions import carry, carry_index, companion_bytes
 from .files import read_json
 from .header import TensorInfo
 from .peft import read_peft
@@ -94,7 +94,7 @@ def merge_adapters(
             job = _Merge(weights, edits, parity, jobs or os.cpu_count() or 1, Meter(size, run))
             files = [job.write(folder, shard) for shard in weights.shards.values()]
             weights.check_unchanged()
-            files += carry(base, folder, family, config)
+            files += carry_index(base, folder) + carry(base, folder, family, config)
     replaced = {name for name, found in edits.items() if all(not isinstance(e.delta, LoRA) for e in found)}
     return MergeReport(
         files=tuple(sorted(files, key=lambda file: file.path)),

@@ -1,0 +1,100 @@
+"""Official to native and back: the same bytes, and transformers agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hubkit.sdk import UsageError, WeightsError
+from hubkit.weights.convert import to_native, to_official
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_round_trip_is_bit_exact(make_base: Any, family: Any, tmp_path: Path, shards: int) -> None:
+    base, native, back = make_base(shards=shards), tmp_path / "native", tmp_path / "back"
+    there = to_native(base, native, family)
+    again = to_official(native, back, family, base)
+    assert {file.path: file.sha256 for file in there.files} == digests(native)
+    assert {file.path: file.sha256 for file in again.files} == digests(back)
+    for name, digest in digests(base).items():
+        if name.startswith(("model.", "model-")):
+            assert digests(back)[name] == digest
+    assert (there.tensors, again.tensors) == (18, 14)
+
+
+def test_native_rows_and_files(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native = make_base(), tmp_path / "native"
+    to_native(base, native, family)
+    fused = load_file(base / "model.safetensors")["language_model.model.layers.0.attention.wqkv.weight"].view(2, 4, 8, 32)
+    tensors = load_file(native / "model.safetensors")
+    at = "model.language_model.layers.0.self_attn"
+    assert torch.equal(tensors[f"{at}.q_proj.weight"], fused[:, :2].reshape(32, 32))
+    assert torch.equal(tensors[f"{at}.k_proj.weight"], fused[:, 2].reshape(16, 32))
+    assert torch.equal(tensors[f"{at}.v_proj.weight"], fused[:, 3].reshape(16, 32))
+    assert sorted(path.name for path in native.iterdir()) == [
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+    ]  # fmt: skip
+    assert json.loads((native / "generation_config.json").read_text()) == {"eos_token_id": [2]}
+    assert json.loads((native / "config.json").read_text()) == {"model_type": "native", "layers": 2}
+
+
+def test_back_without_weights_in_the_model_folder(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native, back = make_base(shards=3), tmp_path / "native", tmp_path / "back"
+    expected = {n: t for path in base.glob("*.safetensors") for n, t in load_file(path).items()}
+    to_native(base, native, family)
+    for path in base.glob("model[.-]*"):
+        path.unlink()
+    to_official(native, back, family, base)
+    found = load_file(back / "model.safetensors")
+    assert found.keys() == expected.keys() and all(torch.equal(found[n], t) for n, t in expected.items())
+
+
+def test_back_from_another_dtype(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native, back = make_base(), tmp_path / "native", tmp_path / "back"
+    to_native(base, native, family)
+    save_file({n: t.float() for n, t in load_file(native / "model.safetensors").items()}, native / "model.safetensors")
+    to_official(native, back, family, base)
+    found, expected = load_file(back / "model.safetensors"), load_file(base / "model.safetensors")
+    assert all(torch.equal(found[n], t.float()) for n, t in expected.items())
+
+
+def test_names_as_transformers_writes_them(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native, back = make_base(), tmp_path / "native", tmp_path / "back"
+    to_native(base, native, family)
+    renamed = {}
+    for name, tensor in load_file(native / "model.safetensors").items():
+        name = name.replace("model.language_model.", "language_model.model.").replace("lm_head.", "language_model.lm_head.")
+        renamed[name.replace("model.vision_tower.", "vision_tower.").replace("model.multi_modal", "multi_modal")] = tensor
+    save_file(renamed, native / "model.safetensors")
+    to_official(native, back, family, base)
+    assert digests(back)["model.safetensors"] == digests(base)["model.safetensors"]
+
+
+def test_missing_and_unexpected_tensors_are_named(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native = make_base(), tmp_path / "native"
+    to_native(base, native, family)
+    tensors = load_file(native / "model.safetensors")
+    tensors["odd.weight"] = tensors.pop("lm_head.weight")
+    tensors["model.multi_modal_projector.linear_1.weight"] = torch.zeros(3, 3, dtype=torch.bfloat16)
+    save_file(tensors, native / "model.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        to_official(native, tmp_path / "back", family, base)
+    for words in ("'odd.weight' is unexpected", "'lm_head.weight' is missing", "is (3, 3), config.json says (32, 32)"):
+        assert words in str(caught.value)
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_folder_that_is_there_is_kept(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base = make_base()
+    with pytest.raises(UsageError, match="is there already"):
+        to_native(base, base, family)
