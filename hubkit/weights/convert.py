@@ -13,6 +13,7 @@ from typing import Any
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
+from hubkit.sdk.tokens import token_ids
 
 from .checkpoint import Checkpoint
 from .companions import INDEX, carry, carry_index, companion_bytes, companion_names, copy, written
@@ -57,7 +58,7 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
         EnvironmentFailure: the disk is too small.
     """
     config = read_json(folder, "config.json")
-    native = family.native(config)
+    native = family.native(config, token_ids(folder))
     with Checkpoint.open(folder) as weights:
         layout = family.layout(config)
         check_layout(weights, layout)
@@ -98,8 +99,9 @@ def to_official(
     config = read_json(like, "config.json")
     with Checkpoint.open(native) as weights:
         layout = family.layout(config)
-        known = targets(family.native(config).tensors, {name: tuple(shape) for name, shape in layout.items()})
-        recipe = _reverse(weights, {entry.name: known[entry.name] for entry in family.native(config).tensors}, layout)
+        maps = family.native(config).tensors
+        known = targets(maps, layout)
+        recipe = _reverse(weights, {entry.name: known[entry.name] for entry in maps}, layout)
         headers, alike = _official_headers(weights, recipe, layout, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)

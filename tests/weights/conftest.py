@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from hubkit.sdk import CardFacts, Companions, ModuleGroup, NativeModel, Problem, RecognisedModel, TensorMap, Vision
 
+TOKENIZER = '{"model": {"vocab": {"/usr/lib/": 1}}, "added_tokens": [{"content": "<IMG_CONTEXT>", "id": 60}]}'
 HEADS, KV_HEADS, HEAD, HIDDEN, INNER, VOCAB = 4, 2, 8, 32, 48, 64
 
 
@@ -39,7 +40,7 @@ class TinyFamily:
         found["vision_model.embeddings.class_embedding"] = (1, 1, HIDDEN)
         return found
 
-    def native(self, config: Mapping[str, Any]) -> NativeModel:
+    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
         maps = [TensorMap("model.language_model.embed_tokens.weight", "language_model.model.tok_embeddings.weight")]
         group = HEADS // KV_HEADS + 2
         parts = {"q": range(group - 2), "k": (group - 2,), "v": (group - 1,)}
@@ -56,7 +57,8 @@ class TinyFamily:
         maps.append(TensorMap("model.multi_modal_projector.layer_norm.bias", "mlp1.0.bias"))
         maps.append(TensorMap("model.multi_modal_projector.linear_1.weight", "mlp1.1.weight"))
         maps.append(TensorMap("model.vision_tower.embeddings.cls_token", "vision_model.embeddings.class_embedding"))
-        return NativeModel({"model_type": "native", "layers": config["layers"]}, tuple(maps), {"llm": ModuleGroup("", ())})
+        own = {"model_type": "native", "image_token_id": (tokens or {}).get("<IMG_CONTEXT>")}
+        return NativeModel(own, tuple(maps), {"llm": ModuleGroup("", ())})
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         return Vision(56, 16, 1, 12, True, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -92,7 +94,7 @@ def make_base(tmp_path: Path, family: TinyFamily) -> MakeBase:
         tensors = {n: torch.randn(shape, generator=generator).mul_(0.05).to(dtype) for n, shape in family.layout(config).items()}
         (folder / "config.json").write_text(json.dumps({**config, "_name_or_path": "/home/someone/models/tiny"}))
         (folder / "modeling_tiny.py").write_text("class Tiny: ...\n")
-        (folder / "tokenizer.json").write_text('{"model": {"vocab": {"/usr/lib/": 1}}}')
+        (folder / "tokenizer.json").write_text(TOKENIZER)
         (folder / "generation_config.json").write_text('{"eos_token_id": [2], "auto_map": {"X": "y.Z"}}')
         write_shards(folder, tensors, shards)
         return folder

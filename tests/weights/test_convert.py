@@ -45,7 +45,7 @@ def test_native_rows_and_files(make_base: Any, family: Any, tmp_path: Path) -> N
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
     ]  # fmt: skip
     assert json.loads((native / "generation_config.json").read_text()) == {"eos_token_id": [2]}
-    assert json.loads((native / "config.json").read_text()) == {"model_type": "native", "layers": 2}
+    assert json.loads((native / "config.json").read_text()) == {"model_type": "native", "image_token_id": 60}
 
 
 def test_back_without_weights_in_the_model_folder(make_base: Any, family: Any, tmp_path: Path) -> None:
