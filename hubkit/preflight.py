@@ -7,10 +7,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .digests import of_json
 from .environments import health
 from .errors import EnvironmentFailure, UsageError
 from .packaging.lfs import require_git_lfs
 from .registry import plugins
+from .sdk.codec import encode
 from .stages._facts import license_of
 from .stages._stage import Context
 from .stages._workers import environment
@@ -75,5 +77,18 @@ def _check_workers(context: Context, stages: Sequence[str]) -> None:
         "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
     }
     for kind, name, field in dict.fromkeys(use for stage, use in uses.items() if stage in stages):
+        plugin, where = plugins().get(kind, name), environment(field)
+        state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
+        passed = context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+        if passed.is_file() and passed.read_text("utf-8") == state:
+            continue
         with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
-            health(plugins().get(kind, name), environment(field), Path(folder))
+            health(plugin, where, Path(folder))
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.write_text(state, "utf-8")
+
+
+def _packages(interpreter: Path) -> str:
+    """Changes when a package is installed or removed: a health check costs seconds, and one that passed holds until then."""
+    folders = interpreter.parent.parent.glob("lib*/python*/site-packages")
+    return " ".join(f"{folder}@{folder.stat().st_mtime_ns}" for folder in sorted(folders))

@@ -130,4 +130,5 @@ class Spec(_Model):
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of release.yaml, for editors and for other tools."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "release.yaml", **Spec.model_json_schema()}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**head, **Spec.model_json_schema(), "title": "release.yaml"}

@@ -1,0 +1,59 @@
+# hubkit's tasks. `make quickstart` and `make test` need only Python >= 3.10, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKDIR ?= quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) git-lfs ## Create .venv with everything pinned, and check git-lfs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("hubkit needs Python 3.10 or newer; set PYTHON=..." if sys.version_info < (3, 10) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv package"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+git-lfs:
+	@git lfs version >/dev/null 2>&1 || sh .ci/install-git-lfs
+
+quickstart: setup ## Train, release and verify a tiny model on real handwriting (WORKDIR=quickstart)
+	$(BIN)/hubkit quickstart --workdir $(WORKDIR)
+
+test: setup ## Lint, types and the default test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not integration"
+
+test-integration: setup ## The slower suites: killed releases, the whole quickstart, installation from a wheel
+	$(BIN)/python -m pytest -m integration
+
+lint: setup ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: setup ## Strict mypy
+	$(BIN)/mypy
+
+docs: setup ## Write docs/cli.md from the commands
+	$(BIN)/python docs/make_cli.py
+
+base: setup ## Make the quickstart's tiny base again from its seed (about 5 minutes)
+	$(BIN)/python -m hubkit.quickstart.make_base hubkit/quickstart/base
+
+wheel: setup ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## Remove .venv, caches and build output
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
