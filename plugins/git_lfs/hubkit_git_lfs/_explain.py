@@ -1,0 +1,60 @@
+"""What a failed git command means, from its stderr, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+
+from hubkit.sdk import EnvironmentFailure, HubkitError, RefusedError, RemoteError
+from hubkit.sdk.gitcli import GitFailed
+
+from ._target import Target
+
+_MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
+    (r"no space left|disk quota|file too large", EnvironmentFailure, "free some space on the remote's disk, then run again"),
+    (
+        r"(non-fast-forward|fetch first|already exists|stale info)\)",
+        RefusedError,
+        "the repository has something that this release does not build on: choose another repository or another tag",
+    ),
+    (
+        r"authentication failed|could not read (username|password)|access denied|publickey|authoriz|\b40[13]\b|forbidden|"
+        r"authentication required|unable to get password|invalid credentials",
+        RemoteError,
+        "log in: set up a git credential helper or an SSH key for this host, or give the option `token_env` the name of an "
+        "environment variable that holds a token with permission to write",
+    ),
+    (
+        r"hook declined|remote rejected|protected branch",
+        RemoteError,
+        "the repository does not take this push: read its reason, ask its owner for permission, or choose another repository",
+    ),
+    (
+        r"permission denied|unable to create|unable to write|read-only file system|insufficient permission|unable to migrate|"
+        r"not a directory|operation not permitted",
+        EnvironmentFailure,
+        "make the repository's folder writable for you, or choose another target",
+    ),
+    (
+        r"does not appear to be a git repository|repository .*not found|\b404\b",
+        RemoteError,
+        "create the repository at the hub first, and check its address and your permission to see it",
+    ),
+    (
+        r"could not resolve host|connection (refused|reset|timed out)|timed out|50[0234]",
+        RemoteError,
+        "check the network, run again",
+    ),
+)
+
+
+def explain(error: GitFailed, target: Target, token: str) -> HubkitError:
+    """The error to raise; neither `token` nor a password in a URL is in it."""
+    message = f"{target.page}: {error.message}"
+    if token:
+        message = message.replace(token, "***")
+    message = re.sub(r"(\w://)[^/\s:@]+:[^/\s@]+@", r"\1***@", message)
+    for pattern, kind, remedy in _MEANINGS:
+        local_only = kind is EnvironmentFailure and target.local is None
+        if not local_only and re.search(pattern, error.stderr, re.IGNORECASE):
+            return kind(message, remedy)
+    return RemoteError(message, "look at git's message; run the same command again, it continues where it stopped")
