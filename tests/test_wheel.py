@@ -1,0 +1,92 @@
+"""What an installation holds: every plugin, template and the quickstart, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (made,) = out.glob("*.whl")
+    return made
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = {name for name in tracked if name.startswith("hubkit/")}
+    expected |= {"hubkit/" + name for name in tracked if name.startswith("templates/")}
+    expected |= {name.split("/", 2)[2] for name in tracked if name.startswith("plugins/") and "/hubkit_" in name}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    assert "hubkit/quickstart/base/model.safetensors" in names
+    assert "hubkit/templates/model_card/en.md.j2" in names
+
+
+def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+    points = archive.read(metadata).decode()
+    for plugin in ("git_lfs", "internvl", "llava_json", "peft", "transformers"):
+        assert f"{plugin} = hubkit_{plugin}:" in points
+        assert f"hubkit_{plugin}/__init__.py" in archive.namelist()
+
+
+def test_the_core_needs_no_torch(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+    core = [
+        line
+        for line in archive.read(metadata).decode().splitlines()
+        if line.startswith("Requires-Dist") and "extra ==" not in line
+    ]
+    assert core and not any(heavy in line for line in core for heavy in ("torch", "transformers", "peft", "xtuner", "lmdeploy"))
+
+
+@pytest.mark.integration
+def test_an_installation_without_torch_works_and_says_what_it_lacks(wheel: Path, tmp_path: Path) -> None:
+    """In a fresh environment: every plugin loads, the verbs that need no torch work, the others name the extra."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "-c",
+        str(ROOT / "constraints.txt"),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, cwd=tmp_path)
+
+    def hubkit(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        return subprocess.run(
+            [str(python), "-m", "hubkit", *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+        )
+
+    rows = [json.loads(line) for line in hubkit("plugins", "--json").stdout.splitlines()]
+    assert {row["name"]: row["state"] for row in rows} == dict.fromkeys(
+        ("git_lfs", "internvl", "llava_json", "peft", "transformers"), "ok"
+    )
+    base = ROOT / "hubkit" / "quickstart" / "base"
+    assert hubkit("check", str(base)).returncode == 0
+    assert hubkit("init").returncode == 0
+    smoke = hubkit("smoke", str(base))
+    assert smoke.returncode == 4 and "hubkit[" in smoke.stderr
+    doctor = hubkit("doctor", "--json")
+    findings = {row["what"]: row for row in map(json.loads, doctor.stdout.splitlines()) if row["event"] == "finding"}
+    assert findings["trainer peft"]["state"] == "warning" and "hubkit[peft]" in findings["trainer peft"]["remedy"]
