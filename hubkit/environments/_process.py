@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubkit.sdk import CancelledError, Run, SilentRun
+from hubkit.sdk import CancelledError, EnvironmentFailure, Run, SilentRun
 from hubkit.sdk.worker import PROGRESS_DESCRIPTOR
 
 SECONDS_BETWEEN_CHECKS = 0.1
@@ -148,9 +148,10 @@ def _started(command: Sequence[str], variables: Mapping[str, str], folder: Path)
                 pass_fds=(ours,),
                 start_new_session=True,
             )
-        except BaseException:
+        except OSError as error:
             os.close(reports)
-            raise
+            message = f"{command[0]} cannot be started ({error.strerror})"
+            raise EnvironmentFailure(message, "name the interpreter of a working environment") from None
         finally:
             os.close(ours)
     worker = _Worker(process, reports)

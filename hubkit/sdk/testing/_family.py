@@ -25,12 +25,13 @@ def check_family(
     refused: str,
     folder: Path | None = None,
     preprocessor: Mapping[str, Any] | None = None,
+    tokens: Mapping[str, int] | None = None,
     foreign: Sequence[Mapping[str, Any]] = FOREIGN,
 ) -> None:
     """Everything the family says of the model with this `config`, against itself.
 
-    `accepted` and `refused` are repository names, `folder` is an official folder that `check` must pass, `foreign` are
-    configs of other families.
+    `accepted` and `refused` are repository names, `folder` is an official folder that `check` must pass, `tokens` the ids of
+    its special tokens, `foreign` are configs of other families.
     """
     check_contract(plugin, "family")
     before = json.dumps(config, sort_keys=True)
@@ -38,7 +39,12 @@ def check_family(
     for other in foreign:
         require(not plugin.recognises(other), f"`recognises` claims a foreign config: {other}")
     layout = _check_layout(plugin, config)
-    _check_native(plugin.native(config), layout)
+    native = plugin.native(config)
+    _check_native(native, layout)
+    if tokens is not None:
+        complete = plugin.native(config, tokens)
+        same = (complete.tensors, complete.groups) == (native.tensors, native.groups)
+        require(same, "`native` gives other tensors or groups when it is told the special tokens")
     _check_companions(plugin, config)
     _check_names(plugin, config, accepted, refused)
     vision = plugin.vision(config, preprocessor)

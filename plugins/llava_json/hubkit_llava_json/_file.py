@@ -68,7 +68,8 @@ def _lines(source: Path) -> Iterator[tuple[int, Any]]:
             except UnicodeDecodeError:
                 raise DataError(f"{source}, line {number}: not UTF-8", _UTF8) from None
             except json.JSONDecodeError as error:
-                message = f"{source}, line {number}, column {error.colno}: not JSON ({error.msg})"
+                what = "neither a JSON array nor JSON Lines" if number == 1 else "not JSON"
+                message = f"{source}, line {number}: {what} ({error.msg})"
                 raise DataError(message, f"correct that line; {_FORMS}") from None
             except (ValueError, RecursionError) as error:
                 message = f"{source}, line {number}: a number too long or too deep a nesting ({error})"

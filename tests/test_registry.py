@@ -1,0 +1,223 @@
+"""Discovery, checking and choice of plugins, with real distributions on the path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
+
+import pytest
+
+from hubkit.registry import GROUP, Plugins, load, plugins
+from hubkit.sdk import PluginError, UsageError
+
+HUB = """
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Options:
+        retries: int = 3
+
+    class {name}:
+        kind, name, sdk, schemes, Options = "hub", "{plugin}", "1.0", {schemes}, Options
+        def repository(self, target): return target
+        def check(self, target, options): return ()
+        def publish(self, job, run): ...
+        def files(self, target, revision, options, run): ...
+        def download(self, target, revision, out, options, run): ...
+"""
+FAMILY = """
+    class {name}:
+        kind, name, sdk = "family", "{plugin}", "1.0"
+        def recognises(self, config): return {recognises}
+        def describe(self, config): ...
+        def layout(self, config): ...
+        def native(self, config, tokens=None): ...
+        def vision(self, config, preprocessor): ...
+        def companions(self, config): ...
+        def check(self, folder, config): ...
+        def repository_problem(self, repository): ...
+        def card(self, config): ...
+"""
+DATASET = """
+    from dataclasses import dataclass
+    from hubkit.sdk import Terms
+
+    @dataclass(frozen=True)
+    class Options:
+        {options}
+
+    class Data:
+        kind, name, sdk, Options = {kind!r}, {plugin!r}, {sdk!r}, {Options}
+        def records(self, source{extra}): yield
+        def terms(self, source, options): return Terms()
+"""
+GOOD = {"kind": "dataset", "plugin": "data", "sdk": "1.0", "Options": "Options", "options": "pass", "extra": ", options"}
+
+Install = Callable[..., Plugins]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(**modules: tuple[str, str]) -> Plugins:
+        for number, (name, (text, attribute)) in enumerate(modules.items()):
+            module = f"{name}_{tmp_path.name}".replace("-", "_")
+            (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
+            info = tmp_path / f"{name}_dist-{number}.5.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n")
+            (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:{attribute}\n")
+        found: list[Distribution] = sorted(distributions(path=[str(tmp_path)]), key=lambda one: one.name)
+        return load(entry for one in found for entry in one.entry_points if entry.group == GROUP)
+
+    return write
+
+
+def hub(plugin: str, schemes: str = '("one",)') -> tuple[str, str]:
+    return HUB.format(name="Hub", plugin=plugin, schemes=schemes), "Hub"
+
+
+def family(plugin: str, recognises: str) -> tuple[str, str]:
+    return FAMILY.format(name="Family", plugin=plugin, recognises=recognises), "Family"
+
+
+def dataset(**changes: str) -> tuple[str, str]:
+    return DATASET.format(**{**GOOD, **changes}), "Data"
+
+
+def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
+    found = install(good=dataset())
+    (row,) = found.rows()
+    assert (row.kind, row.name, row.version, row.distribution, row.sdk, row.state) == (
+        "dataset",
+        "data",
+        "0.5",
+        "good-dist",
+        "1.0",
+        "ok",
+    )
+    assert found.get("dataset", "data").name == "data"
+    assert list(found.of("dataset")) == ["data"]
+    assert found.of("hub") == {}
+    assert found.broken == ()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (("import no_such_module_at_all", "Data"), "does not load: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        (("x = 1", "Data"), "does not load: AttributeError"),
+        (("raise RuntimeError('on import')", "Data"), "does not load: RuntimeError: on import"),
+        (("def f(:", "Data"), "does not load: SyntaxError"),
+        (("Data = {}", "Data"), "{} is not a class"),
+        (dataset(kind="datasets"), "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, hub"),
+        (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
+        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.0"),
+        (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
+        (dataset(Options="dict"), "`Options` must be a dataclass"),
+        (dataset(Options="Options()"), "`Options` must be a dataclass"),
+        (dataset(options="rank: int"), "`Options` must have a default for rank"),
+        (dataset(extra=""), "method `records` must take (self, source: 'Path', options"),
+        (dataset(kind="engine"), "`requirements` must be a Requirements; method `generate` is missing"),
+        (hub("h", "()"), "`schemes` is ()"),
+        (hub("h", "'git'"), "`schemes` is 'git'"),
+    ],
+)
+def test_a_broken_plugin_is_told_with_its_reason_and_hinders_no_other(
+    install: Install, plugin: tuple[str, str], reason: str
+) -> None:
+    found = install(bad=plugin, good=hub("fine"))
+    assert found.get("hub", "fine").repository("x") == "x"
+    (broken,) = found.broken
+    assert broken.state.startswith("broken: ")
+    assert reason in broken.state
+    assert broken.distribution == "bad-dist"
+    assert len(found.rows()) == 2
+
+
+def test_a_broken_plugin_that_is_asked_for_says_why(install: Install) -> None:
+    found = install(bad=("import no_such_module_at_all", "Data"))
+    with pytest.raises(PluginError, match=r"the dataset 'bad' of bad-dist is broken: .*no_such_module_at_all"):
+        found.get("dataset", "bad")
+
+
+def test_a_plugin_that_is_not_there_gets_a_suggestion(install: Install) -> None:
+    found = install(one=dataset(plugin="llava_json"), two=dataset(plugin="foodieqa"))
+    with pytest.raises(UsageError, match="there is no dataset 'lava_json'") as caught:
+        found.get("dataset", "lava_json")
+    assert caught.value.remedy.startswith("did you mean 'llava_json'? installed: foodieqa, llava_json")
+    with pytest.raises(UsageError) as caught:
+        found.get("trainer", "zzz")
+    assert caught.value.remedy.startswith("installed: no trainer at all")
+    with pytest.raises(UsageError, match="no kind of plugin 'hubs'"):
+        found.get("hubs", "x")
+
+
+def test_two_plugins_of_one_name_are_both_unusable(install: Install) -> None:
+    found = install(one=dataset(), two=dataset(), three=dataset(plugin="third"))
+    assert list(found.of("dataset")) == ["third"]
+    assert [row.distribution for row in found.broken] == ["one-dist", "two-dist"]
+    assert all("both claim the name 'dataset data'" in row.state for row in found.broken)
+    with pytest.raises(PluginError, match="both claim the name"):
+        found.get("dataset", "data")
+
+
+def test_two_hubs_of_one_scheme_are_both_unusable(install: Install) -> None:
+    found = install(one=hub("a", '("git", "a")'), two=hub("b", '("b", "git")'), three=hub("c", '("c",)'))
+    assert list(found.of("hub")) == ["c"]
+    assert all("both claim the scheme 'git'" in row.state for row in found.broken)
+
+
+def test_one_class_that_two_distributions_offer_is_one_plugin(install: Install) -> None:
+    install(good=dataset())
+    (entry,) = [entry for one in distributions() for entry in one.entry_points if entry.name == "good"]
+    found = load([entry, EntryPoint("good", entry.value, GROUP)])
+    assert len(found.rows()) == 1
+    assert found.broken == ()
+
+
+def test_a_destination_names_its_hub(install: Install) -> None:
+    found = install(one=hub("lfs", '("git", "git+ssh")'), two=hub("other", '("hf",)'))
+    plugin, target = found.hub_of("git:file:///srv/repo.git")
+    assert (plugin.name, target) == ("lfs", "file:///srv/repo.git")
+    for wrong in ("https://x/y", "git", "git:", "", ":x"):
+        with pytest.raises(UsageError, match="not a destination") as caught:
+            found.hub_of(wrong)
+        assert caught.value.remedy == "write one of: git:TARGET, git+ssh:TARGET, hf:TARGET"
+
+
+def test_the_family_of_a_config_is_the_only_one_that_recognises_it(install: Install) -> None:
+    found = install(
+        a=family("a", 'config.get("x") in (1, 3)'), b=family("b", 'config.get("x") in (2, 3)'), c=family("c", 'config["c"]')
+    )
+    assert found.family_of({"x": 1}).name == "a"
+    assert found.family_of({"x": 2}).name == "b"
+    with pytest.raises(UsageError, match="several families: a, b"):
+        found.family_of({"x": 3})
+    with pytest.raises(UsageError, match=r"architectures \['Q'\]; families installed: a, b, c; c failed on it \(KeyError"):
+        found.family_of({"architectures": ["Q"]})
+
+
+def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
+    assert plugins() is plugins()
+    assert plugins().get("dataset", "llava_json").sdk == "1.0"
+    bundled = {(row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"}
+    assert bundled == {
+        ("dataset", "llava_json", "ok"),
+        ("engine", "transformers", "ok"),
+        ("family", "internvl", "ok"),
+        ("hub", "git_lfs", "ok"),
+        ("trainer", "peft", "ok"),
+    }
+
+
+def test_listing_plugins_loads_no_heavy_package() -> None:
+    code = "import sys, hubkit.registry as r; r.plugins().rows(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert {"torch", "transformers", "peft", "git", "huggingface_hub", "matplotlib", "numpy", "pydantic"} & set(loaded) == set()
