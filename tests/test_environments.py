@@ -308,7 +308,7 @@ def test_a_hang_is_ended_at_the_deadline_and_shows_where(make: Make, tmp_path: P
     started = time.monotonic()
     with pytest.raises(PluginError, match=r"did not finish `train` within 1 s and was ended") as caught:
         train(plugin, tmp_path, deadline=1.0)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
     assert re.search(r"odd_\w+\.py\", line \d+ in train", caught.value.message)
     assert gone(int((tmp_path / "out" / "pid").read_text()))
 
@@ -435,7 +435,7 @@ def test_cancelling_lets_the_plugin_save_its_work(make: Make, tmp_path: Path, ru
     started = time.monotonic()
     with pytest.raises(CancelledError):
         train(make(PATIENT), tmp_path, run)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert (tmp_path / "out" / "saved").exists()
     assert gone(int((tmp_path / "out" / "pid").read_text()))
 
