@@ -7,6 +7,7 @@ XTuner's rule: `W + (B @ A) * scale`, each of the three operations rounded to th
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -20,20 +21,78 @@ if TYPE_CHECKING:
 Parity = Literal["none", "xtuner"]
 
 
+_SLICE = 2**18
+"""Elements worked on at a time, about: the widened rows and their change (1 MiB each) then stay in a core's cache."""
+
+
 class Step(Protocol):
     """One delta, its tensors in memory."""
 
-    def apply(self, rows: torch.Tensor, start: int) -> float:
-        """Changes `rows`, rows `start` and following of an official tensor, in place; gives the largest |change|."""
+    def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
+        """Changes `rows`, rows `start` and following of an official tensor, in place; gives the largest |change|.
+
+        `scratch` has the rows' shape and dtype and may be written to.
+        """
+
+
+class Workspace(threading.local):
+    """Two tensors a thread, used again for every slice: fresh memory would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._held: dict[torch.dtype, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def get(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        size = math.prod(shape)
+        pair = self._held.get(dtype)
+        if pair is None or pair[0].numel() < size:
+            pair = self._held[dtype] = (torch.empty(size, dtype=dtype), torch.empty(size, dtype=dtype))
+        return pair[0][:size].view(shape), pair[1][:size].view(shape)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to some rows: the largest |change|, and whether the result is finite."""
+
+    largest: float
+    finite: bool
+
+
+def change_rows(rows: torch.Tensor, start: int, steps: Sequence[Step], parity: Parity, workspace: Workspace) -> Change:
+    """Applies `steps` to `rows`, rows `start` and following of a tensor, in place."""
+    import torch
+
+    wide = computing_dtype(rows.dtype, parity)
+    kind = torch.finfo(rows.dtype)
+    limit = kind.max * (2 - kind.eps / 2) / (2 - kind.eps)
+    largest, finite = 0.0, True
+    count = max(1, _SLICE // max(1, math.prod(rows.shape[1:])))
+    for first in range(0, len(rows), count):
+        part = rows[first : first + count]
+        work, scratch = workspace.get(tuple(part.shape), wide)
+        work.copy_(part)
+        for step in steps:
+            largest = max_or_nan(largest, step.apply(work, start + first, scratch))
+        finite = finite and _largest(work) < limit
+        if steps:
+            part.copy_(work)
+    return Change(largest, finite)
+
+
+def computing_dtype(dtype: torch.dtype, parity: Parity) -> torch.dtype:
+    import torch
+
+    return dtype if parity == "xtuner" or dtype == torch.float64 else torch.float32
 
 
 def load(edit: Edit, parity: Parity, dtype: torch.dtype) -> Step:
-    """Reads what `edit` needs; `dtype` is what rows will be handed to apply() in."""
-    source, spans = edit.adapter.source, edit.target.spans
+    """Reads what `edit` needs for a tensor of `dtype`."""
+    source, spans, wide = edit.adapter.source, edit.target.spans, computing_dtype(dtype, parity)
     if not isinstance(edit.delta, LoRA):
         return _Replace(spans, source.load(edit.delta.key), edit.weight)
     lora = edit.delta
-    down, up = source.load(lora.down).to(dtype), source.load(lora.up).to(dtype)
+    down, up = source.load(lora.down).to(wide), source.load(lora.up).to(wide)
     left, right = (down.T, up.T) if lora.transposed else (up, down)
     return _LowRank(spans, left, right.contiguous(), lora.scale * edit.weight, parity)
 
@@ -51,8 +110,8 @@ def _pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, s
 
 def _largest(values: torch.Tensor) -> float:
     """The largest |value|; NaN when there is one."""
-    low, high = values.aminmax()
-    return math.nan if math.isnan(low.item()) else max(-low.item(), high.item())
+    low, high = (bound.item() for bound in values.aminmax())
+    return math.nan if math.isnan(low) else max(-low, high)
 
 
 @dataclass(frozen=True)
@@ -63,13 +122,15 @@ class _LowRank:
     scale: float
     parity: Parity
 
-    def apply(self, rows: torch.Tensor, start: int) -> float:
+    def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
+        import torch
+
         largest = 0.0
         for block, delta in _pieces(self.spans, start, start + len(rows)):
-            change = self.left[delta] @ self.right
+            change = torch.mm(self.left[delta], self.right, out=scratch[block])
             largest = max_or_nan(largest, _largest(change) * abs(self.scale))
             if self.parity == "xtuner":
-                rows[block] += change * self.scale
+                rows[block].add_(change.mul_(self.scale))
             else:
                 rows[block].add_(change, alpha=self.scale)
         return largest
@@ -81,16 +142,16 @@ class _Replace:
     tensor: torch.Tensor
     weight: float
 
-    def apply(self, rows: torch.Tensor, start: int) -> float:
+    def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         largest = 0.0
         for block, own in _pieces(self.spans, start, start + len(rows)):
-            new = self.tensor[own].to(rows.dtype) if self.tensor.ndim else self.tensor.to(rows.dtype).view(1)
-            change = (new - rows[block]) * self.weight
+            new = self.tensor.view(-1)[own] if not self.tensor.ndim else self.tensor[own]
+            change = scratch[block].copy_(new).sub_(rows[block]).mul_(self.weight)
             largest = max_or_nan(largest, _largest(change))
             if self.weight == 1:
-                rows[block] = new
+                rows[block].copy_(new)
             else:
-                rows[block] += change
+                rows[block].add_(change)
         return largest
 
 

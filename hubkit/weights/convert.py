@@ -205,22 +205,19 @@ def _blocks(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) 
                 for (low, high), piece in spans
                 if low < stop and start < high
             ]
-            size = (stop - start) * info.row_size
-            yield Block(info.start + start * info.row_size, size, _gather(weights, meeting, size))
+            yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, _gather(weights, meeting))
 
 
-def _gather(weights: Checkpoint, pieces: Sequence[Piece], size: int) -> Callable[[], bytearray]:
-    def make() -> bytearray:
-        data = bytearray(size)
-        view, at = memoryview(data), 0
+def _gather(weights: Checkpoint, pieces: Sequence[Piece]) -> Callable[[memoryview], None]:
+    def fill(view: memoryview) -> None:
+        at = 0
         for piece in pieces:
             info = weights.tensors[piece.name]
             length = (piece.stop - piece.start) * info.row_size
             weights.shard(piece.name).read_into(view[at : at + length], info.start + piece.start * info.row_size)
             at += length
-        return data
 
-    return make
+    return fill
 
 
 def _carry_native(folder: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
 from .adapter import Adapter, LoRA
-from .arithmetic import Parity, Step, load, max_or_nan
+from .arithmetic import Parity, Step, Workspace, change_rows, load
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .files import read_json
@@ -154,11 +155,12 @@ class _Merge:
 
     def __init__(self, weights: Checkpoint, edits: Mapping[str, list[Edit]], parity: Parity, jobs: int, meter: Meter) -> None:
         self.weights, self.edits, self.parity, self.jobs, self.meter = weights, edits, parity, jobs, meter
-        self.changes: dict[str, float] = {}
+        self.changes: dict[tuple[str, int], float] = {}
+        self.workspace = Workspace()
 
     @property
     def largest(self) -> tuple[float, str]:
-        return max(((change, name) for name, change in self.changes.items()), default=(0.0, ""))
+        return max(((change, name) for (name, _), change in self.changes.items()), default=(0.0, ""))
 
     def write(self, folder: Path, shard: Shard) -> WrittenFile:
         return write_file(folder, shard.name, shard.header.raw, self._blocks(shard), self.meter, self.jobs)
@@ -166,43 +168,29 @@ class _Merge:
     def _blocks(self, shard: Shard) -> Iterator[Block]:
         for info in shard.header.tensors:
             dtype = torch_dtype(info.dtype, f"{shard.name}: tensor {info.name!r}")
-            steps = [load(edit, self.parity, _wide(dtype, self.parity)) for edit in self.edits.get(info.name, ())]
+            steps = [load(edit, self.parity, dtype) for edit in self.edits.get(info.name, ())]
             for start, stop in split(info):
-                yield Block(
-                    info.start + start * info.row_size,
-                    (stop - start) * info.row_size,
-                    self._maker(shard, info, dtype, steps, start, stop),
-                )
+                fill = partial(self._fill, shard, info, dtype, steps, start)
+                yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, fill)
 
-    def _maker(
-        self, shard: Shard, info: TensorInfo, dtype: torch.dtype, steps: list[Step], start: int, stop: int
-    ) -> Callable[[], Any]:
-        def make() -> Any:
-            import torch
+    def _fill(
+        self, shard: Shard, info: TensorInfo, dtype: torch.dtype, steps: Sequence[Step], start: int, view: memoryview
+    ) -> None:
+        import torch
 
-            data = torch.empty((stop - start) * info.row_size, dtype=torch.uint8)
-            shard.read_into(memoryview(data.numpy()), info.start + start * info.row_size)
-            rows = data.view(dtype).view(stop - start, *info.shape[1:])
-            self._apply(info.name, rows, steps, start)
-            return data.numpy()
-
-        return make
-
-    def _apply(self, name: str, rows: torch.Tensor, steps: list[Step], start: int) -> None:
-        wide = rows.to(_wide(rows.dtype, self.parity))
-        for step in steps:
-            change = step.apply(wide, start)
-            if not math.isfinite(change):
-                raise WeightsError(
-                    f"the adapter's change to {name!r} holds NaN or infinity", "train again; this adapter has diverged"
-                )
-            self.changes[name] = max_or_nan(self.changes.get(name, 0.0), change)
-        if steps:
-            rows.copy_(wide)
-        if not rows.isfinite().all():
+        shard.read_into(view, info.start + start * info.row_size)
+        rows = torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(-1, *info.shape[1:])
+        change = change_rows(rows, start, steps, self.parity, self.workspace)
+        if not math.isfinite(change.largest):
             raise WeightsError(
-                f"tensor {name!r} holds NaN or infinity", "use an undamaged base, or an adapter that has not diverged"
+                f"the adapter's change to {info.name!r} holds NaN or infinity", "train again; this adapter has diverged"
             )
+        if not change.finite:
+            raise WeightsError(
+                f"tensor {info.name!r} holds NaN or infinity", "use an undamaged base, or an adapter that has not diverged"
+            )
+        if steps:
+            self.changes[info.name, start] = change.largest
 
 
 @contextmanager
@@ -216,12 +204,6 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _wide(dtype: torch.dtype, parity: Parity) -> torch.dtype:
-    import torch
-
-    return dtype if parity == "xtuner" or dtype == torch.float64 else torch.float32
 
 
 def split(info: TensorInfo) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,6 @@
-"""Writing a file block by block: several threads make and write the blocks, one digests them in their order.
+"""Writing a file block by block: several threads fill and write the blocks, one digests them in their order.
 
-At any time at most `2 * jobs + 2` blocks are in memory, whatever the size of the file.
+The blocks live in `2 * jobs + 1` buffers that are used again and again, whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hubkit.sdk.run import Run
 
-BLOCK = 8 * 2**20
+BLOCK = 4 * 2**20
 """Bytes of a block, about: large enough that threads seldom meet, small enough for many to be in memory."""
+
+_FLUSH = 64 * 2**20
+"""Bytes after which the kernel is asked to begin writing, so that the final flush finds little to do."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """`make` returns the `size` bytes (a buffer) that belong at `start` of the file; it runs in any thread."""
+    """`fill` puts the bytes that belong at `start` of the file into a buffer of `size` bytes; it runs in any thread."""
 
     start: int
     size: int
-    make: Callable[[], Any]
+    fill: Callable[[memoryview], None]
 
 
 @dataclass(frozen=True)
@@ -54,46 +56,63 @@ class Meter:
 
 def write_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int) -> WrittenFile:
     """Writes `head` and then the blocks, which follow one another without gaps, and flushes them to the disk."""
-    digest = hashlib.sha256(head)
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        _write(descriptor, head, 0)
-        size = len(head)
-        with ThreadPoolExecutor(jobs, thread_name_prefix="hubkit-weights") as pool:
-            waiting: deque[tuple[int, Future[Any]]] = deque()
-            try:
-                for block in blocks:
-                    waiting.append((block.size, pool.submit(_make, descriptor, block)))
-                    if len(waiting) > 2 * jobs + 1:
-                        size += _finish(waiting, digest, meter)
-                while waiting:
-                    size += _finish(waiting, digest, meter)
-            finally:
-                for _, future in waiting:
-                    future.cancel()
+        writer = _Writer(descriptor, head, meter, jobs)
+        writer.write(blocks)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return WrittenFile(name, size, digest.hexdigest())
+    return WrittenFile(name, writer.size, writer.digest.hexdigest())
 
 
-def _make(descriptor: int, block: Block) -> Any:
-    data = block.make()
-    _write(descriptor, data, block.start)
-    return data
+class _Writer:
+    def __init__(self, descriptor: int, head: bytes, meter: Meter, jobs: int) -> None:
+        self.descriptor, self.meter, self.jobs = descriptor, meter, jobs
+        self.digest = hashlib.sha256(head)
+        self.size = len(head)
+        self.flushed = 0
+        self.free: list[bytearray] = []
+        self.waiting: deque[tuple[Block, Future[bytearray]]] = deque()
+        _write(descriptor, memoryview(head), 0)
+
+    def write(self, blocks: Iterable[Block]) -> None:
+        with ThreadPoolExecutor(self.jobs, thread_name_prefix="hubkit-weights") as pool:
+            try:
+                for block in blocks:
+                    if len(self.waiting) > 2 * self.jobs:
+                        self._finish()
+                    buffer = self.free.pop() if self.free else bytearray()
+                    self.waiting.append((block, pool.submit(self._make, block, buffer)))
+                while self.waiting:
+                    self._finish()
+            finally:
+                for _, future in self.waiting:
+                    future.cancel()
+
+    def _make(self, block: Block, buffer: bytearray) -> bytearray:
+        if len(buffer) < block.size:
+            buffer = bytearray(block.size)
+        view = memoryview(buffer)[: block.size]
+        block.fill(view)
+        _write(self.descriptor, view, block.start)
+        return buffer
+
+    def _finish(self) -> None:
+        block, future = self.waiting.popleft()
+        buffer = future.result()
+        self.digest.update(memoryview(buffer)[: block.size])
+        self.free.append(buffer)
+        self.size += block.size
+        if self.size - self.flushed >= _FLUSH:
+            os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
+            self.flushed = self.size
+        self.meter.add(block.size)
 
 
-def _finish(waiting: deque[tuple[int, Future[Any]]], digest: Any, meter: Meter) -> int:
-    size, future = waiting.popleft()
-    digest.update(future.result())
-    meter.add(size)
-    return size
-
-
-def _write(descriptor: int, data: Any, start: int) -> None:
-    view = memoryview(data).cast("B")
+def _write(descriptor: int, view: memoryview, start: int) -> None:
     done = 0
     while done < len(view):
         done += os.pwrite(descriptor, view[done:], start + done)
