@@ -308,6 +308,18 @@ class Shuffled(Echo):
         return output
 
 
+class Unstoppable(Echo):
+    def generate(self, job: GenerateInput, run: Any) -> GenerateOutput:
+        run.check_cancelled = lambda: None
+        return super().generate(job, run)
+
+
+class Quiet(Echo):
+    def generate(self, job: GenerateInput, run: Any) -> GenerateOutput:
+        run.progress = lambda *amounts: None
+        return super().generate(job, run)
+
+
 class Verbose(Echo):
     def generate(self, job: GenerateInput, run: Any) -> GenerateOutput:
         return replace(super().generate(job, run), prompt="<IMG_CONTEXT>" * 16)
@@ -320,6 +332,8 @@ class Verbose(Echo):
         (Chatty(), "[9] tokens, more than max_new_tokens 8"),
         (Shuffled(), "answers must be of all records in their order"),
         (Verbose(), "shortened to one"),
+        (Unstoppable(), "`generate` finished although it was cancelled"),
+        (Quiet(), "`generate` reported no progress"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -23,14 +23,16 @@ def check_engine(plugin: Engine, job: GenerateInput) -> GenerateOutput:
     require(again.prompt == output.prompt, "two runs have different prompts")
     cancelled = _beside(first, "cancelled")
     cancelled.output.mkdir(parents=True)
-    check_cancels(lambda run: plugin.generate(cancelled, run), "`generate`")
+    check_cancels(lambda run: plugin.generate(cancelled, run), "`generate`", after=0)
     return output
 
 
 def _generate(plugin: Engine, job: GenerateInput) -> tuple[GenerateOutput, list[Answer]]:
     job.output.mkdir(parents=True, exist_ok=True)
-    output = plugin.generate(job, WatchedRun())
+    run = WatchedRun()
+    output = plugin.generate(job, run)
     check_travels(output, GenerateOutput)
+    require(run.reports, "`generate` reported no progress")
     answers = list(read_answers(check_relative(output.answers, job.output, "GenerateOutput.answers")))
     records = list(read_records(job.records))
     ids = [answer.id for answer in answers]

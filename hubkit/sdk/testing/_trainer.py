@@ -26,7 +26,7 @@ def check_trainer(plugin: Trainer, job: TrainInput) -> TrainOutput:
 
     third = _beside(first, "cancelled")
     _make(third)
-    check_cancels(lambda run: plugin.train(third, run), "`train`")
+    check_cancels(lambda run: plugin.train(third, run), "`train`", after=1)
     resumed = replace(third, output=third.output.with_name(third.output.name + "-resumed"))
     _train(plugin, resumed)
     require(digests(resumed.output) == adapter, f"a resumed run differs in {_different(first.output, resumed.output)}")
