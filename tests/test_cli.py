@@ -17,10 +17,9 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 
 def test_help_lists_every_verb_without_importing_any() -> None:
-    code = "import sys; from hubkit.__main__ import run; run(['--help']); print(sorted(m for m in sys.modules if m.startswith('hubkit')))"
+    code = "import sys; from hubkit.__main__ import run; run(['--help']); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1]
-    assert loaded == "['hubkit', 'hubkit.__main__', 'hubkit.cli', 'hubkit.sdk', " + loaded.split("'hubkit.sdk', ", 1)[1]
     for heavy in ("pydantic", "torch", "numpy", "rich", "hubkit.pipeline", "hubkit.spec"):
         assert f"'{heavy}'" not in loaded
     for verb in (
