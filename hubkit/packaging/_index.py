@@ -7,7 +7,6 @@ import io
 import os
 import struct
 from pathlib import Path
-from typing import Any
 
 from ..sdk.errors import RefusedError
 from ..sdk.hub import ReleaseFile
@@ -26,22 +25,22 @@ def write_tree(folder: Path, files: tuple[ReleaseFile, ...]) -> str:
     Raises:
         RefusedError: a small file, which is read here, is not what the manifest says.
     """
-    import git
+    from git.index.fun import write_cache, write_tree_from_cache
     from git.index.typ import IndexEntry
+    from gitdb import LooseObjectDB
     from gitdb.base import IStream
 
-    prepared = folder / ".git" / _PREPARED
-    for leftover in (prepared, prepared.with_name(f"{_PREPARED}.lock")):
-        leftover.unlink(missing_ok=True)
-    with git.Repo(folder) as repository:
-        index: Any = git.IndexFile(repository, str(prepared))
-        for file in files:
-            data = _blob(folder, file)
-            blob = repository.odb.store(IStream("blob", len(data), io.BytesIO(data))).binsha
-            index.entries[(file.path, 0)] = IndexEntry((0o100644, blob, 0, file.path, *_stat_fields(folder / file.path)))
-        tree: str = index.write_tree().hexsha
-        index.write(str(prepared), ignore_extension_data=True)
-    return tree
+    # not through git.Repo, which follows GIT_OBJECT_DIRECTORY and the like to another repository
+    objects = LooseObjectDB(str(folder / ".git" / "objects"))
+    entries = []
+    for file in sorted(files, key=lambda file: file.path):
+        data = _blob(folder, file)
+        blob = objects.store(IStream("blob", len(data), io.BytesIO(data))).binsha
+        entries.append(IndexEntry((0o100644, blob, 0, file.path, *_stat_fields(folder / file.path))))
+    with (folder / ".git" / _PREPARED).open("wb") as stream:
+        write_cache(entries, stream)
+    tree: bytes = write_tree_from_cache(entries, objects, slice(0, len(entries)))[0]
+    return tree.hex()
 
 
 def install_index(folder: Path, files: tuple[ReleaseFile, ...]) -> None:

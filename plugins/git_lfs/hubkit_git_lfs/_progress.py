@@ -9,11 +9,13 @@ from types import TracebackType
 
 from hubkit.sdk import Run
 
-_LINE = re.compile(r"(?:upload|download|checkout) (?P<number>\d+)/\d+ (?P<done>\d+)/\d+ (?P<name>.*)")
+_LINE = re.compile(r"(?:upload|download|checkout) \d+/\d+ (?P<done>\d+)/\d+ (?P<name>.*)")
 
 
 class LfsProgress:
-    """Reads `path` as Git LFS writes it and reports the sum over all files; `total` is in bytes."""
+    """Reads `path` as Git LFS writes it and reports the sum over all files; `total` is in bytes.
+
+    Over a local path Git LFS links, and has nothing to tell."""
 
     def __init__(self, run: Run, total: int) -> None:
         self._run, self._total = run, total
@@ -27,7 +29,7 @@ class LfsProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
-            self._report()
+            self._run.progress(self._total, self._total, "bytes")
         self._folder.cleanup()
 
     def tick(self) -> bool:
@@ -44,9 +46,8 @@ class LfsProgress:
         except FileNotFoundError:
             return False
         *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            if found := _LINE.fullmatch(line):
-                self._done[found["name"]] = int(found["done"])
-        if text:
+        moved = [found for line in lines if (found := _LINE.fullmatch(line))]
+        self._done.update((found["name"], int(found["done"])) for found in moved)
+        if moved:
             self._run.progress(min(sum(self._done.values()), self._total), self._total, "bytes")
         return bool(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _POINTER = re.compile(
 _POINTER_LIMIT = 1024
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 4 * 1024 * 1024
+_SUBMODULE = 0o160000
 _FETCHED = "refs/hubkit/fetched"
 
 
@@ -65,21 +67,29 @@ def files(remote: Remote, revision: str, run: Run) -> tuple[RemoteFile, ...]:
 
 def _listed(folder: Path, commit: str) -> list[tuple[RemoteFile, bool]]:
     """Each file with whether it is a pointer; a submodule has neither size nor digest."""
-    import git
+    from git.objects.fun import traverse_tree_recursive
+    from gitdb import GitDB
 
-    with git.Repo(folder, odbt=git.GitDB) as repository:
-        return [_file(item) for item in repository.commit(commit).tree.traverse() if item.type != "tree"]
+    # not through git.Repo, which follows GIT_OBJECT_DIRECTORY and the like to another repository
+    objects = GitDB(str(folder / "objects"))
+    header = objects.stream(bytes.fromhex(commit)).read()
+    tree = bytes.fromhex(re.match(rb"tree ([0-9a-f]{40})\n", header)[1].decode())  # type: ignore[index]
+    return [_file(objects, *entry) for entry in traverse_tree_recursive(objects, tree, "")]
 
 
-def _file(item: Any) -> tuple[RemoteFile, bool]:
-    if item.type != "blob":
-        return RemoteFile(item.path, 0, ""), False
-    if item.size < _POINTER_LIMIT and (found := _POINTER.fullmatch(item.data_stream.read())):
-        return RemoteFile(item.path, int(found["size"]), found["oid"].decode()), True
-    digest, stream = hashlib.sha256(), item.data_stream
+def _file(objects: Any, blob: bytes, mode: int, path: str) -> tuple[RemoteFile, bool]:
+    if stat.S_IFMT(mode) == _SUBMODULE:
+        return RemoteFile(path, 0, ""), False
+    stream = objects.stream(blob)
+    if stream.size < _POINTER_LIMIT:
+        data = stream.read()
+        if found := _POINTER.fullmatch(data):
+            return RemoteFile(path, int(found["size"]), found["oid"].decode()), True
+        return RemoteFile(path, len(data), hashlib.sha256(data).hexdigest()), False
+    digest = hashlib.sha256()
     while block := stream.read(_CHUNK):
         digest.update(block)
-    return RemoteFile(item.path, item.size, digest.hexdigest()), False
+    return RemoteFile(path, stream.size, digest.hexdigest()), False
 
 
 def download(remote: Remote, revision: str, out: Path, run: Run) -> None:
