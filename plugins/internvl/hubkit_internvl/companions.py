@@ -48,4 +48,5 @@ def companions(config: Mapping[str, Any]) -> Companions:
     """Required is what config.json alone shows; what those modules import in turn is found by the check of a folder."""
     modules = sorted({f"{module}.py" for module, _ in targets(config).values()})
     required = (*_REQUIRED, _TOKENIZER, *modules)
-    return Companions(required, tuple(name for name in (*_CODE, *_DATA) if name not in required))
+    named = {name for need in required for name in need.split("|")}
+    return Companions(required, tuple(name for name in (*_CODE, *_DATA) if name not in named))

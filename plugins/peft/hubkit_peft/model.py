@@ -1,0 +1,83 @@
+"""The base model with its LoRA; no code of the folder is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import EnvironmentFailure, ModuleGroup, UsageError, Vision, WeightsError
+
+from .options import Options
+
+
+def device_of(options: Options) -> str:
+    import torch
+
+    available = torch.cuda.is_available()
+    if options.device == "cuda" and not available:
+        raise EnvironmentFailure("device is cuda, but torch sees no GPU", "set device: cpu, or use an environment with CUDA")
+    return "cuda" if available and options.device != "cpu" else "cpu"
+
+
+def load_tokenizer(native: Path) -> Any:
+    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the folder's code."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not (native / "tokenizer.json").is_file():
+        raise UsageError(
+            "the model has no tokenizer.json: without it its tokenizer is code, which is not run here",
+            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` of the fast class)",
+        )
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(native)
+    if not tokenizer.chat_template:
+        raise UsageError("the tokenizer has no chat_template", "copy tokenizer_config.json from the base model")
+    return tokenizer
+
+
+def load(native: Path, tokenizer: Any, vision: Vision, options: Options, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    precision = options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16")
+    dtype = getattr(torch, precision)
+    model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True)
+    if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
+        raise WeightsError(f"{native.name}: transformers cannot place these weights: {wrong}", "convert the model again")
+    wanted, found = tokenizer.convert_tokens_to_ids(vision.context), model.config.image_token_id
+    if wanted != found:
+        raise UsageError(
+            f"config.json: image_token_id is {found}, but {vision.context} has id {wanted} in the tokenizer",
+            "make the native folder again from the official one",
+        )
+    return model.to(device)
+
+
+def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options) -> Any:
+    """A PeftModel: LoRA on the linears of the groups in `lora`, whole modules (PEFT's `modules_to_save`) for those in `full`.
+
+    What is trained is kept in float32, whatever the precision of the rest.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key])),
+        modules_to_save=sorted(groups[key].prefix for key in options.full) or None,
+        base_model_name_or_path=None,
+    )
+    model = get_peft_model(model, settings)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return model
+
+
+def _linears(model: Any, group: ModuleGroup) -> Iterator[str]:
+    import torch
+
+    for name, module in model.get_submodule(group.prefix).named_modules():
+        if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in group.linears:
+            yield f"{group.prefix}.{name}"

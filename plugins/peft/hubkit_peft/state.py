@@ -1,0 +1,94 @@
+"""A checkpoint in the scratch folder: all that a killed training needs to go on to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import Run, TrainInput
+from hubkit.sdk.codec import encode
+
+FILE = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One optimizer step, from 1; `loss` is the mean over its answer tokens."""
+
+    step: int
+    loss: float
+    learning_rate: float
+
+
+def fingerprint(job: TrainInput) -> str:
+    """Of everything that a checkpoint must agree with: options, seed, records, the base's configuration and weights' sizes."""
+    digest = hashlib.sha256(json.dumps([encode(job.options), job.seed, encode(job.vision)], sort_keys=True).encode())
+    digest.update(job.records.read_bytes())
+    digest.update((job.native / "config.json").read_bytes())
+    for path in sorted(job.native.glob("*.safetensors")):
+        digest.update(f"{path.name} {path.stat().st_size}".encode())
+    return digest.hexdigest()
+
+
+def save(scratch: Path, key: str, model: Any, optimizer: Any, metrics: list[Metric]) -> None:
+    """Written beside, flushed, then renamed: there is never half a checkpoint."""
+    import torch
+
+    state = {
+        "key": key,
+        "metrics": [(metric.step, metric.loss, metric.learning_rate) for metric in metrics],
+        "trained": {name: tensor.detach().cpu() for name, tensor in trained(model).items()},
+        "optimizer": optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    partial = scratch / f"{FILE}.partial"
+    with partial.open("wb") as out:
+        torch.save(state, out)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(scratch / FILE)
+
+
+def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> list[Metric]:
+    """Loads the checkpoint into model and optimizer; the metrics so far, empty when there is none of this very training."""
+    import torch
+
+    path = scratch / FILE
+    if not path.is_file():
+        return []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["key"] != key:
+            run.note("the checkpoint is of another training: starting anew")
+            return []
+        _restore(trained(model), state["trained"])
+    except Exception as error:
+        run.note(f"the checkpoint cannot be used ({type(error).__name__}: {error}): starting anew")
+        return []
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda_random"])
+    metrics = [Metric(*line) for line in state["metrics"]]
+    run.note(f"continuing after step {len(metrics)}")
+    return metrics
+
+
+def trained(model: Any) -> dict[str, Any]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _restore(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    import torch
+
+    if {name: p.shape for name, p in parameters.items()} != {name: t.shape for name, t in saved.items()}:
+        raise ValueError("its tensors are not those of this model")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(saved[name])

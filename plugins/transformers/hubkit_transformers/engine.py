@@ -1,0 +1,100 @@
+"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that a kill left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar, TextIO
+
+from hubkit.sdk import Answer, GenerateInput, GenerateOutput, Record, Requirements, Run, UsageError, prompts, read_records
+from hubkit.sdk.codec import decode
+
+from .options import Options
+
+ANSWERS = "answers.jsonl"
+
+
+class TransformersEngine:
+    kind: ClassVar[str] = "engine"
+    name: ClassVar[str] = "transformers"
+    sdk: ClassVar[str] = "1.0"
+    requirements: ClassVar[Requirements] = Requirements((("torch", "2.4"), ("transformers", "5.20")), "transformers")
+    Options: ClassVar[type] = Options
+
+    def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
+        from .asking import answer
+        from .inputs import question
+        from .loading import load
+
+        options = decode(Options, job.options, "options of engine transformers")
+        records = list(read_records(job.records))
+        path = job.output / ANSWERS
+        done = _kept(path, records, options.batch_size)
+        started = perf_counter()
+        loaded = load(job.native, job.model, job.vision, options)
+        ready = perf_counter()
+        first = 0.0
+        with path.open("a", encoding="utf-8", newline="\n") as out:
+            for start in range(done, len(records), options.batch_size):
+                run.check_cancelled()
+                batch = [
+                    question(record, job.images, job.vision) for record in islice(records, start, start + options.batch_size)
+                ]
+                _write(out, answer(loaded, batch, job.vision, job.max_new_tokens))
+                first = first or perf_counter() - ready
+                run.progress(start + len(batch), len(records), "records")
+        return GenerateOutput(
+            answers=ANSWERS,
+            prompt=_prompt(loaded.tokenizer, records, job),
+            template="the tokenizer's chat_template",
+            versions=_versions(),
+            load_seconds=ready - started,
+            first_seconds=first,
+            total_seconds=perf_counter() - ready,
+        )
+
+
+def _write(out: TextIO, answers: Sequence[Answer]) -> None:
+    lines = "".join(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers)
+    out.write(lines)
+    out.flush()
+
+
+def _kept(path: Path, records: Sequence[Record], batch_size: int) -> int:
+    """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
+    if not path.exists():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    good = 0
+    for line, record in zip(lines, records, strict=False):
+        try:
+            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
+        except (ValueError, UsageError):
+            break
+        if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
+            break
+        good += 1
+    good = good if good == len(records) else good - good % batch_size
+    with path.open("r+b") as file:
+        file.truncate(sum(map(len, lines[:good])))
+    return good
+
+
+def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> str:
+    """The first record's first turn, its pictures' positions shortened to one."""
+    from .inputs import prompt_text
+
+    if not records:
+        return ""
+    asked = prompts(records[0], [1] * len(records[0].images), replace(job.vision, tokens_per_tile=1))
+    return "".join(prompt_text(tokenizer, asked[:1], ()))
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), "torch": version("torch"), "transformers": version("transformers")}

@@ -1,0 +1,60 @@
+"""From records to what the model takes: pictures as tiles, prompts as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import DataError, Record, Vision, prompts, segments, tiles
+
+
+@dataclass(frozen=True)
+class Question:
+    """`asked` has each picture's positions in place; `pixels` is one float32 array (tiles, 3, tile, tile) a picture."""
+
+    record: Record
+    asked: tuple[str, ...]
+    pixels: tuple[Any, ...]
+
+
+def question(record: Record, images: Path, vision: Vision) -> Question:
+    """Raises DataError for a picture that cannot be read."""
+    pixels = tuple(_pixels(images / name, record, vision) for name in record.images)
+    return Question(record, prompts(record, [len(array) for array in pixels], vision), pixels)
+
+
+def _pixels(path: Path, record: Record, vision: Vision) -> Any:
+    import numpy
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            parts = tiles(picture, vision)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"record {record.id}: {path.name} is not a picture that can be read ({error})", "replace the file"
+        ) from None
+    values = numpy.stack([numpy.asarray(part, dtype=numpy.float32) for part in parts]) / 255
+    normal = (values - numpy.float32(vision.mean)) / numpy.float32(vision.std)
+    return normal.transpose(0, 3, 1, 2)
+
+
+def prompt_text(tokenizer: Any, asked: Sequence[str], answered: Sequence[str]) -> list[str]:
+    """The conversation up to where the model is to speak, in the pieces that are tokenized one by one."""
+
+    def render(messages: list[dict[str, str]], speak: bool) -> str:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=speak))
+
+    return [text for text, _ in segments(render, asked[: len(answered) + 1], answered)]
+
+
+def prompt_ids(tokenizer: Any, asked: Sequence[str], answered: Sequence[str]) -> list[int]:
+    pieces = prompt_text(tokenizer, asked, answered)
+    return [number for piece in pieces for number in tokenizer(piece, add_special_tokens=False).input_ids]
+
+
+def used_pictures(question: Question, turn: int, mark: str) -> int:
+    """How many of the record's pictures have appeared by `turn` (0 is the first); `mark` starts a picture's positions."""
+    return sum(text.count(mark) for text in question.asked[: turn + 1])
