@@ -55,7 +55,7 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
     engine = plugins().get("engine", questioning.engine)
     where = environment(questioning.environment)
     output: GenerateOutput = call(engine, "generate", job, environment=where, run=run, folder=out / "worker")
-    answers = list(read_answers(out / output.answers))
+    answers = list(read_answers(inside(out, output.answers, f"engine {questioning.engine}")))
     asked = [record.id for record in questioning.records]
     if [answer.id for answer in answers] != asked:
         raise PluginError(
@@ -63,6 +63,16 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
             "report it to the engine's author; `hubkit plugins` names the plugin",
         )
     return output, answers
+
+
+def inside(folder: Path, name: str, plugin: str) -> Path:
+    """`folder/name`, where `name` is what a plugin says it wrote. Raises PluginError when it is not there, or elsewhere."""
+    path = folder / name
+    if not path.exists() or not path.resolve().is_relative_to(folder.resolve()):
+        raise PluginError(
+            f"{plugin} says it wrote {name!r}, which is not in its output folder", "report it to the plugin's author"
+        )
+    return path
 
 
 def discard_worker(out: Path) -> None:

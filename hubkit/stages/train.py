@@ -9,7 +9,7 @@ from ..registry import plugins
 from ..sdk import TrainInput, TrainOutput
 from . import prepare
 from ._stage import Context, Stage, plugin_inputs
-from ._workers import discard_worker, environment, native_view
+from ._workers import discard_worker, environment, inside, native_view
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -33,6 +33,8 @@ def _run(context: Context, out: Path) -> TrainOutput:
         trainer, "train", job, environment=environment(train.environment), run=context.run, folder=out / "worker"
     )
     discard_worker(out)
+    for name in (result.adapter, result.metrics):
+        inside(out, name, f"trainer {train.trainer}")
     return result
 
 
