@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from hubkit.sdk.errors import WeightsError
+
 from .adapter import LoRA
 from .placement import Edit, Span
 
@@ -87,14 +89,25 @@ def computing_dtype(dtype: torch.dtype, parity: Parity) -> torch.dtype:
 
 
 def load(edit: Edit, parity: Parity, dtype: torch.dtype) -> Step:
-    """Reads what `edit` needs for a tensor of `dtype`."""
+    """Reads what `edit` needs for a tensor of `dtype`.
+
+    Raises:
+        WeightsError: XTuner's rule is asked for and says nothing of this kind of delta.
+    """
     source, spans, wide = edit.adapter.source, edit.target.spans, computing_dtype(dtype, parity)
     if not isinstance(edit.delta, LoRA):
         return _Replace(spans, source.load(edit.delta.key), edit.weight)
-    lora = edit.delta
+    lora, scale = edit.delta, edit.delta.scale * edit.weight
+    if parity == "xtuner" and (lora.magnitude is not None or edit.bias):
+        raise WeightsError(f"{lora.module!r}: XTuner merges no DoRA and no LoRA with a bias", "merge without parity")
+    if edit.bias and lora.bias is not None:
+        return _Add(spans, source.load(lora.bias).to(wide), scale)
     down, up = source.load(lora.down).to(wide), source.load(lora.up).to(wide)
     left, right = (down.T, up.T) if lora.transposed else (up, down)
-    return _LowRank(spans, left, right.contiguous(), lora.scale * edit.weight, parity)
+    if lora.magnitude is not None:
+        magnitude = source.load(lora.magnitude).to(wide).flatten()
+        return _Dora(spans, left, right, lora.scale, magnitude, edit.weight)
+    return _LowRank(spans, left, right.contiguous(), scale, parity)
 
 
 def _pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, slice]]:
@@ -133,6 +146,45 @@ class _LowRank:
                 rows[block].add_(change.mul_(self.scale))
             else:
                 rows[block].add_(change, alpha=self.scale)
+        return largest
+
+
+@dataclass(frozen=True)
+class _Dora:
+    """`magnitude * (W + scale * B @ A) / norm`, the norm being that of each row of the sum."""
+
+    spans: Sequence[Span]
+    left: torch.Tensor
+    right: torch.Tensor
+    scale: float
+    magnitude: torch.Tensor
+    weight: float
+
+    def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
+        largest = 0.0
+        for block, own in _pieces(self.spans, start, start + len(rows)):
+            total = rows[block] + (self.left[own] @ self.right) * self.scale
+            factor = self.magnitude[own] / total.norm(dim=1)
+            change = (total * factor[:, None] - rows[block]) * self.weight
+            largest = max_or_nan(largest, _largest(change))
+            rows[block].add_(change)
+        return largest
+
+
+@dataclass(frozen=True)
+class _Add:
+    """`b += scale * tensor`."""
+
+    spans: Sequence[Span]
+    tensor: torch.Tensor
+    scale: float
+
+    def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
+        largest = 0.0
+        for block, own in _pieces(self.spans, start, start + len(rows)):
+            change = self.tensor[own] * self.scale
+            largest = max_or_nan(largest, _largest(change))
+            rows[block].add_(change)
         return largest
 
 

@@ -63,11 +63,11 @@ class Shard:
 
     def check_unchanged(self) -> None:
         """Raises WeightsError when the file was written to, or replaced, since it was opened."""
-        if _state(os.fstat(self.descriptor)) != self.state or _state(self.path.stat()) != self.state:
+        if file_state(os.fstat(self.descriptor)) != self.state or file_state(self.path.stat()) != self.state:
             raise WeightsError(f"{self.name} was changed while it was read", "leave the file alone and run again")
 
 
-def _state(found: os.stat_result) -> tuple[int, ...]:
+def file_state(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
@@ -186,7 +186,7 @@ def open_shard(folder: Path, name: str) -> Shard:
                 raise WeightsError(f"{name} is a Git LFS pointer, not weights", "run `git lfs pull` in the folder")
             file.seek(0)
             header = read_header(file, found.st_size, name)
-        return Shard(name, path, found.st_size, header, descriptor, _state(found))
+        return Shard(name, path, found.st_size, header, descriptor, file_state(found))
     except BaseException:
         os.close(descriptor)
         raise

@@ -16,12 +16,12 @@ from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
 from .adapter import Adapter, LoRA
+from .adapters import read_adapter
 from .arithmetic import Parity, Step, Workspace, change_rows, load
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .files import read_json
 from .header import TensorInfo
-from .peft import read_peft
 from .placement import Edit, Target, place, targets
 from .staging import staged
 from .stream import BLOCK, Block, Meter, WrittenFile, write_file
@@ -49,7 +49,7 @@ class MergeReport:
 
 def merge(
     base: Path,
-    adapter: Path,
+    adapter: Path | Sequence[tuple[Path, float]],
     out: Path,
     family: ModelFamily,
     *,
@@ -59,6 +59,7 @@ def merge(
 ) -> MergeReport:
     """Writes `base` with `adapter` merged into it to the new folder `out`, in the base's own shard layout.
 
+    Several adapters are applied in turn, each change multiplied by the weight beside it.
     `jobs` threads do the work; 0 means one for each processor.
 
     Raises:
@@ -67,9 +68,11 @@ def merge(
         EnvironmentFailure: the disk is too small.
     """
     with ExitStack() as open_files:
-        delta = read_peft(adapter)
-        open_files.callback(delta.source.close)
-        return merge_adapters(base, [(delta, 1.0)], out, family, parity=parity, jobs=jobs, run=run or SilentRun())
+        adapters = []
+        for path, weight in [(adapter, 1.0)] if isinstance(adapter, Path) else adapter:
+            adapters.append((read_adapter(path), weight))
+            open_files.callback(adapters[-1][0].source.close)
+        return merge_adapters(base, adapters, out, family, parity=parity, jobs=jobs, run=run or SilentRun())
 
 
 def merge_adapters(

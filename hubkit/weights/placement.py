@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Edit:
-    """One delta on one official tensor. `target` is the tensor as the adapter sees it."""
+    """One delta on one official tensor. `target` is the tensor as the adapter sees it; the change is multiplied by `weight`."""
 
     adapter: Adapter
     delta: LoRA | Replacement
@@ -117,6 +117,7 @@ def place(adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0) ->
             _check_lora(adapter, lora, target, problems)
             edits.append(Edit(adapter, lora, target, weight))
         if lora.bias is not None and (target := _place(f"{lora.module}.bias", lora.bias, known, problems)):
+            _check_replacement(adapter, Replacement(f"{lora.module}.bias", lora.bias), target, problems)
             edits.append(Edit(adapter, lora, target, weight, bias=True))
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""

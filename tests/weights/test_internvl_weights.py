@@ -81,8 +81,10 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("vision", [{}, VIT_6B], ids=["300M", "6B"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+KINDS = [*((architecture, {}) for architecture in ARCHITECTURES), (ARCHITECTURES[0], VIT_6B)]
+
+
+@pytest.mark.parametrize(("architecture", "vision"), KINDS, ids=[*ARCHITECTURES, "InternViT-6B"])
 def test_converted_folders_load_and_go_back(tmp_path: Path, internvl: Any, architecture: str, vision: dict[str, Any]) -> None:
     base = official(tmp_path / "base", internvl, architecture, **vision)
     to_native(base, tmp_path / "native", internvl)
@@ -125,6 +127,10 @@ PEFT_SETTINGS: dict[str, dict[str, Any]] = {
     "rslora": {"use_rslora": True},
     "patterns": {"rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.up_proj": 7}, "alpha_pattern": {"lm_head": 3}},
     "projector and vision by LoRA": {"target_modules": r".*(linear_1|linear_2|q_proj|projection_layer|fc1|fc2)"},
+    "dora": {"use_dora": True},
+    "lora with bias": {"target_modules": r".*vision_tower.*(fc1|fc2|q_proj|projection_layer)", "lora_bias": True},
+    "trained biases": {"bias": "all", "target_modules": r".*vision_tower.*(fc1|fc2)"},
+    "embeddings by LoRA": {"target_modules": ["embed_tokens", "o_proj"]},
     "embeddings whole": {"modules_to_save": ["embed_tokens"]},
 }
 

@@ -169,7 +169,7 @@ def test_a_renamed_key_is_refused(job: Any, make_adapter: Any, lora: Any) -> Non
 def test_rank_zero_is_refused(job: Any, make_adapter: Any, lora: Any) -> None:
     refused(WeightsError, "r is 0", adapter=make_adapter(lora("lm_head", 64, 32), "config", r=0), **job)
     refused(WeightsError, "lm_head", "rank 0", adapter=make_adapter(lora("lm_head", 64, 32, rank=0), "weights"), **job)
-    refused(WeightsError, "has rank 4", "says 8", adapter=make_adapter(lora("lm_head", 64, 32), "other", r=8), **job)
+    refused(WeightsError, "has rank 4", "say 8", adapter=make_adapter(lora("lm_head", 64, 32), "other", r=8), **job)
 
 
 def test_an_adapter_for_another_base_names_shapes(job: Any, make_adapter: Any, lora: Any) -> None:

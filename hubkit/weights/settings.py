@@ -1,0 +1,162 @@
+"""What trainers say about a LoRA, reduced to what its merge needs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubkit.sdk.errors import WeightsError
+
+from .adapter import Adapter, LoRA, Replacement, TensorSource
+
+_NEUTRAL = frozenset(
+    {
+        *("auto_mapping", "base_model_name_or_path", "bias", "eva_config", "exclude_modules", "inference_mode"),
+        *("init_lora_weights", "layers_pattern", "layers_to_transform", "lora_dropout", "megatron_config", "megatron_core"),
+        *("modules_to_save", "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config"),
+        *("target_modules", "task_type"),
+    }
+)
+"""Settings of peft's LoraConfig that say how an adapter was trained, not how it is merged."""
+
+_UNDERSTOOD = frozenset(
+    {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "lora_bias", "fan_in_fan_out"}
+)
+
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Initialisations that change the base's own weights, so that the adapter does not fit the published base."""
+
+_PART = re.compile(
+    r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(?:\.[^.]+)??(?P<kind>\.weight|\.bias)?"
+)
+_REMEDY = "merge it with peft itself, or train a plain LoRA"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Rank and alpha, the exceptions to them by pattern of the module's name, and the variants of LoRA in use."""
+
+    rank: int
+    alpha: float
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    alphas: Mapping[str, float] = field(default_factory=dict)
+    rslora: bool = False
+    dora: bool = False
+    transposed: bool = False
+
+    def of(self, module: str, where: str) -> tuple[int, float]:
+        """The module's rank and the scale of its update."""
+        rank = int(_by_pattern(self.ranks, module, self.rank, where))
+        alpha = float(_by_pattern(self.alphas, module, self.alpha, where))
+        if rank < 1:
+            raise WeightsError(f"{where}: {module!r} has rank {rank}", "train with a rank of at least 1")
+        return rank, alpha / (rank**0.5 if self.rslora else rank)
+
+
+def from_peft(config: Mapping[str, Any], where: str) -> Settings:
+    """The settings in a LoraConfig.
+
+    Raises:
+        WeightsError: names every setting that would change the merge in a way hubkit does not know.
+    """
+    problems = []
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        problems.append(f"init_lora_weights is {start!r}, which changes the base's own weights")
+    for key, value in config.items():
+        if key not in _NEUTRAL | _UNDERSTOOD and value not in (None, False, {}, []):
+            problems.append(f"{key} is {value!r}, which hubkit cannot merge")
+    if type(config.get("r")) is not int or config["r"] < 1:
+        problems.append(f"r is {config.get('r')!r}; a rank is at least 1")
+    if type(config.get("lora_alpha")) not in (int, float):
+        problems.append(f"lora_alpha is {config.get('lora_alpha')!r}, not a number")
+    for key, kind in (("rank_pattern", int), ("alpha_pattern", (int, float))):
+        patterns = config.get(key) or {}
+        if not isinstance(patterns, dict) or not all(isinstance(value, kind) for value in patterns.values()):
+            problems.append(f"{key} is {patterns!r}, not a mapping to numbers")
+    if problems:
+        raise WeightsError(f"{where}: {'; '.join(problems)}", _REMEDY)
+    return Settings(
+        rank=config["r"],
+        alpha=config["lora_alpha"],
+        ranks=config.get("rank_pattern") or {},
+        alphas=config.get("alpha_pattern") or {},
+        rslora=bool(config.get("use_rslora")),
+        dora=bool(config.get("use_dora")),
+        transposed=bool(config.get("fan_in_fan_out")),
+    )
+
+
+def build(name: str, source: TensorSource, names: Mapping[str, str], settings: Mapping[str, Settings]) -> Adapter:
+    """Sorts `names` (the adapter's keys, each with its name in the model before peft wrapped it) into low-rank updates and
+    replacements. `settings` are by prefix of the module's name; the longest that fits counts.
+
+    Raises:
+        WeightsError: a module without A or B, of rank 0 or of another rank than stated.
+    """
+    parts: dict[str, dict[str, str]] = {}
+    replacements = []
+    for key, plain in names.items():
+        match = _PART.fullmatch(plain)
+        if match is None:
+            replacements.append(Replacement(plain, key))
+            continue
+        part = match["part"] + (".bias" if match["kind"] == ".bias" else "")
+        found = parts.setdefault(match["module"], {})
+        if part in found:
+            raise WeightsError(f"{name}: {found[part]!r} and {key!r} are the same part of one module", "save a single adapter")
+        found[part] = key
+    if not parts and not replacements:
+        raise WeightsError(f"{name}: the adapter holds no tensors", "train again; nothing was saved")
+    loras = tuple(_lora(name, source, module, found, settings) for module, found in parts.items())
+    return Adapter(name, source, loras, tuple(replacements))
+
+
+def plain_names(keys: Iterable[str]) -> dict[str, str]:
+    """Each key with the tensor's name in the model before peft wrapped it, or a part of it."""
+    found = {}
+    for key in keys:
+        plain = re.sub(r"(^|\.)base_model\.model\.", r"\1", key)
+        plain = re.sub(r"\.modules_to_save(\.default)?(?=\.)", "", plain)
+        found[key] = plain.replace(".base_layer.", ".")
+    return found
+
+
+def _lora(name: str, source: TensorSource, module: str, found: Mapping[str, str], settings: Mapping[str, Settings]) -> LoRA:
+    embedding = "embedding_A" in found
+    down, up = (found.get(f"embedding_{part}" if embedding else part) for part in "AB")
+    known = {"embedding_A", "embedding_B"} if embedding else {"A", "B", "B.bias", "magnitude_vector"}
+    if down is None or up is None or set(found) - known:
+        raise WeightsError(f"{name}: module {module!r} has the parts {', '.join(sorted(found))}; a LoRA has A and B", _REMEDY)
+    prefix = max((prefix for prefix in settings if module.startswith(prefix)), key=len, default=None)
+    if prefix is None:
+        raise WeightsError(f"{name}: nothing says the rank and alpha of {module!r}", _REMEDY)
+    own = settings[prefix]
+    a, b = source.tensors[down].shape, source.tensors[up].shape
+    if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
+        raise WeightsError(f"{name}: {module!r}: A is {a} and B is {b}; they must be (rank, in) and (out, rank)", _REMEDY)
+    rank, scale = own.of(module, name)
+    if a[0] == 0:
+        raise WeightsError(f"{name}: {module!r} has rank 0", "train with a rank of at least 1")
+    if a[0] != rank:
+        raise WeightsError(f"{name}: {module!r} has rank {a[0]}, its settings say {rank}", "keep settings and weights together")
+    magnitude, transposed = found.get("magnitude_vector"), own.transposed or embedding
+    if (own.dora and (magnitude is None or transposed)) or (magnitude is not None and not own.dora):
+        raise WeightsError(f"{name}: {module!r}: use_dora is {own.dora}, its parts are {', '.join(sorted(found))}", _REMEDY)
+    if magnitude is not None and math.prod(source.tensors[magnitude].shape) != b[0]:
+        raise WeightsError(f"{name}: {magnitude!r} is {source.tensors[magnitude].shape}, not ({b[0]},)", _REMEDY)
+    return LoRA(module, down, up, rank, scale, transposed, magnitude, found.get("B.bias"))
+
+
+def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any, where: str) -> Any:
+    """peft's rule: the first pattern that matches the module's name, or its end after a dot, as a regular expression."""
+    for pattern, value in patterns.items():
+        try:
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                return value
+        except re.error as error:
+            raise WeightsError(f"{where}: {pattern!r} is no regular expression ({error})", _REMEDY) from None
+    return default
