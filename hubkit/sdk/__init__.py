@@ -46,11 +46,13 @@ from .family import (
     RecognisedModel,
     TensorMap,
 )
-from .hub import Hub, PublishInput, PublishReceipt, ReleaseFile, RemoteFile
+from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
+from .journal import Journal
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
 from .run import Run, SilentRun
 from .tokens import token_ids
 from .trainer import Trainer, TrainInput, TrainOutput
+from .transfer import Pace
 from .vision import Vision, grid, tiles
 
 SDK_VERSION = "1.0"
@@ -75,9 +77,12 @@ __all__ = [
     "Health",
     "Hub",
     "HubkitError",
+    "Journal",
+    "Login",
     "ModelFamily",
     "ModuleGroup",
     "NativeModel",
+    "Pace",
     "PluginError",
     "Problem",
     "PublishInput",
@@ -101,6 +106,7 @@ __all__ = [
     "UsageError",
     "Vision",
     "WeightsError",
+    "Withdrawal",
     "grid",
     "prompts",
     "read_answers",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from .family import Problem
 from .run import Run
+from .transfer import Pace
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class ReleaseFile:
 @dataclass(frozen=True)
 class PublishInput:
     """`folder` holds `files` and a git repository (`folder/.git`) whose `commit` and `tag` hold exactly them, the large
-    ones as LFS pointers with the objects in place. `target` is what follows the hub's scheme in `--to`."""
+    ones as LFS pointers with the objects in place. `target` is what follows the hub's scheme in `--to`. Each remote step is
+    noted in `journal` before and after it (see `hubkit.sdk.journal`); None keeps none."""
 
     folder: Path
     files: tuple[ReleaseFile, ...]
@@ -33,6 +35,8 @@ class PublishInput:
     message: str
     target: str
     options: Mapping[str, Any]
+    journal: Path | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,24 @@ class RemoteFile:
     path: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who one is at a hub. `source` says where the credentials come from, never what they are; `remedy` is empty when `ok`."""
+
+    state: Literal["ok", "none", "rejected"]
+    user: str
+    source: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What undoing a release changed, and what of it the public can still get, each as a sentence."""
+
+    done: tuple[str, ...]
+    remains: tuple[str, ...]
 
 
 class Hub(Protocol):
