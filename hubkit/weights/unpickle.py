@@ -24,13 +24,14 @@ _PLACEHOLDERS = frozenset(
         *(("torch", name) for name in ("Size", "device", "dtype", "float32", "float16", "bfloat16", "float64", "int64")),
         *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
         *(("numpy", name) for name in ("dtype", "ndarray")),
-        *((name, "set") for name in ("builtins", "__builtin__")),
+        *((module, name) for module in ("builtins", "__builtin__") for name in ("set", "getattr")),
         ("_codecs", "encode"),
         ("collections", "deque"),
         ("mmengine.logging.history_buffer", "HistoryBuffer"),
     }
 )
-"""Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here."""
+"""Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here. (mmengine 0.10's HistoryBuffer
+stores its own methods as `getattr(HistoryBuffer, "min")`; here that call, too, gives a placeholder.)"""
 
 _REMEDY = "do not load this file with torch; ask for the adapter as safetensors"
 

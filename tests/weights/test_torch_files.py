@@ -46,7 +46,11 @@ def history(monkeypatch: Any) -> type:
         def __init__(self) -> None:
             self._log_history = np.array([1.0, 2.0])
             self._count_history = np.array([1, 2])
+            self._statistics_methods = {"min": HistoryBuffer.min}
 
+        def min(self) -> None: ...
+
+    HistoryBuffer.min.__module__, HistoryBuffer.min.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer.min"
     HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer"
     module = types.ModuleType("mmengine.logging.history_buffer")
     module.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
@@ -160,7 +164,7 @@ class Attack:
     [
         (Attack(os.system, "touch PWNED"), "system"),
         (Attack(eval, "open('PWNED', 'w')"), "eval"),
-        (Attack(getattr, "text", "upper"), "getattr"),
+        (Attack(__import__, "os"), "__import__"),
         (Attack(torch.load, "x"), "torch.serialization.load"),
         (Attack(io.open, "PWNED", "w"), "open"),
         (Attack(np.fromfile, "x"), "numpy.fromfile"),
@@ -274,6 +278,17 @@ def test_settings_are_parsed_and_not_run(tmp_path: Path) -> None:
             lora_settings(bad, "x.pth")
     with pytest.raises(WeightsError, match="use_qalora"):
         lora_settings("model = dict(llm_lora=dict(use_qalora=True))", "x.pth")
+
+
+def test_a_checkpoint_that_mmengine_itself_saved() -> None:
+    """Written by mmengine 0.10.6's save_checkpoint with its MessageHub: log buffers, numpy scalars, the configuration."""
+    file = read_torch(Path(__file__).parent / "data/mmengine_0_10_6.pth")
+    assert file.data.keys() == {"meta", "state_dict", "message_hub", "param_schedulers"}
+    assert file.data["message_hub"]["runtime_info"]["iter"] == 9
+    settings = lora_settings(file.data["meta"]["cfg"], "x")["language_model."]
+    assert (settings.rank, settings.alpha) == (128, 256)
+    with file.open(file.data["state_dict"]) as source:
+        assert source.load("model.mlp1.0.weight").tolist() == [0, 0, 0]
 
 
 def test_stored_tensors_are_no_tensors(pth: Any) -> None:
