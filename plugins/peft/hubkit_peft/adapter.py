@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ def write(model: Any, folder: Path) -> None:
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text("utf-8"))
     settings["base_model_name_or_path"] = None
-    for key in ("target_modules", "modules_to_save"):
-        if isinstance(settings.get(key), list):
-            settings[key] = sorted(settings[key])
+    settings["target_modules"] = sorted(_adapted(model))
+    settings["modules_to_save"] = sorted(settings["modules_to_save"] or []) or None
     path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _adapted(model: Any) -> Iterator[str]:
+    """Full names: PEFT shortens a long list to common endings, through sets whose order varies between processes."""
+    return (name for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A"))

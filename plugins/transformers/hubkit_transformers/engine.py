@@ -40,9 +40,8 @@ class TransformersEngine:
         with path.open("a", encoding="utf-8", newline="\n") as out:
             for start in range(done, len(records), options.batch_size):
                 run.check_cancelled()
-                batch = [
-                    question(record, job.images, job.vision) for record in islice(records, start, start + options.batch_size)
-                ]
+                chosen = records[start : start + options.batch_size]
+                batch = [question(record, job.images, job.vision) for record in chosen]
                 _write(out, answer(loaded, batch, job.vision, job.max_new_tokens))
                 first = first or perf_counter() - ready
                 run.progress(start + len(batch), len(records), "records")
