@@ -43,6 +43,7 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     ]
     expected = ["exact_match", "400", "30.5% (122 of 400)", "**96.0% (384 of 400)**", "+65.5"]
     assert _rows(page, "Before and after")[2] == expected
+    assert "counts for exact_match when it is the reference itself" in page
     assert _rows(page, "Samples")[2][1:] == ["Which digit is this?", "3", "8 ✗", "3 ✓"]
     assert ["learning_rate", "`3e-05`"] in _rows(page, "Training")
     assert 'from_pretrained("example/InternVL2-Digits")' in page and 'print({"a": 1})' in page

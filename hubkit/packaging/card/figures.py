@@ -42,7 +42,7 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
         axes.set_xlabel("training step", color=_INK)
         axes.set_ylabel("loss", color=_INK)
         axes.set_xlim(min(steps), max(steps))
-        axes.set_ylim(bottom=0 if min(losses) >= 0 else None)
+        axes.set_ylim(bottom=0 if 0 <= min(losses) < max(losses) / 2 else None)
         axes.grid(axis="y", color=_FAINT, linewidth=0.6)
         axes.tick_params(colors=_INK, length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
