@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
-from .header import TensorInfo
-
-if TYPE_CHECKING:
-    import torch
-
-
-class TensorSource(Protocol):
-    """A file or folder of named tensors, read one at a time. Checkpoint is one."""
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo]: ...
-
-    def load(self, name: str) -> torch.Tensor: ...
-
-    def close(self) -> None: ...
+from .checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -40,6 +24,8 @@ class LoRA:
     transposed: bool = False
     magnitude: str | None = None
     bias: str | None = None
+    embedding: bool = False
+    """peft keeps an embedding's A and B under names of their own; `transposed` is then true."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -59,6 +45,6 @@ class Adapter:
     """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for messages."""
 
     name: str
-    source: TensorSource
+    source: Checkpoint
     loras: tuple[LoRA, ...]
     replacements: tuple[Replacement, ...]

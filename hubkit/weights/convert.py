@@ -178,7 +178,7 @@ def _write(
 ) -> list[WrittenFile]:
     meter = Meter(sum(len(h.raw) for h in headers) + weights.total_size, run or SilentRun())
     return [
-        write_file(out, h.tensors[0].shard, h.raw, _blocks(weights, h.tensors, recipe), meter, jobs or os.cpu_count() or 1)
+        write_file(out, h.tensors[0].shard, h.raw, blocks_of(weights, h.tensors, recipe), meter, jobs or os.cpu_count() or 1)
         for h in headers
     ]
 
@@ -193,7 +193,7 @@ def _index(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
     return [written(out, INDEX)]
 
 
-def _blocks(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) -> Iterator[Block]:
+def blocks_of(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) -> Iterator[Block]:
     for info in tensors:
         bounds = [0]
         for piece in recipe[info.name]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from hubkit.sdk.errors import WeightsError
 
-from .adapter import Adapter, LoRA, Replacement, TensorSource
+from .adapter import Adapter, LoRA, Replacement
+from .checkpoint import Checkpoint
 
 _NEUTRAL = frozenset(
     {
@@ -90,7 +91,7 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
     )
 
 
-def build(name: str, source: TensorSource, names: Mapping[str, str], settings: Mapping[str, Settings]) -> Adapter:
+def build(name: str, source: Checkpoint, names: Mapping[str, str], settings: Mapping[str, Settings]) -> Adapter:
     """Sorts `names` (the adapter's keys, each with its name in the model before peft wrapped it) into low-rank updates and
     replacements. `settings` are by prefix of the module's name; the longest that fits counts.
 
@@ -125,7 +126,7 @@ def plain_names(keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _lora(name: str, source: TensorSource, module: str, found: Mapping[str, str], settings: Mapping[str, Settings]) -> LoRA:
+def _lora(name: str, source: Checkpoint, module: str, found: Mapping[str, str], settings: Mapping[str, Settings]) -> LoRA:
     embedding = "embedding_A" in found
     down, up = (found.get(f"embedding_{part}" if embedding else part) for part in "AB")
     known = {"embedding_A", "embedding_B"} if embedding else {"A", "B", "B.bias", "magnitude_vector"}
@@ -148,7 +149,7 @@ def _lora(name: str, source: TensorSource, module: str, found: Mapping[str, str]
         raise WeightsError(f"{name}: {module!r}: use_dora is {own.dora}, its parts are {', '.join(sorted(found))}", _REMEDY)
     if magnitude is not None and math.prod(source.tensors[magnitude].shape) != b[0]:
         raise WeightsError(f"{name}: {magnitude!r} is {source.tensors[magnitude].shape}, not ({b[0]},)", _REMEDY)
-    return LoRA(module, down, up, rank, scale, transposed, magnitude, found.get("B.bias"))
+    return LoRA(module, down, up, rank, scale, transposed, magnitude, found.get("B.bias"), embedding)
 
 
 def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any, where: str) -> Any:

@@ -140,3 +140,75 @@ def lora() -> Callable[..., dict[str, torch.Tensor]]:
         }
 
     return make
+
+
+CONTEXT = 57
+
+
+@pytest.fixture
+def official_internvl() -> Callable[..., Path]:
+    return _official_internvl
+
+
+def _official_internvl(folder: Path, architecture: str = "InternLM2ForCausalLM", **vision: Any) -> Path:
+    """A random model of the official layout: 2 layers of 4 heads over 2, tiles of 28 pixels, 4 image tokens."""
+    config = {
+        "architectures": ["InternVLChatModel"], "model_type": "internvl_chat", "ps_version": "v2", "select_layer": -1,
+        "downsample_ratio": 0.5, "force_image_size": 28, "dynamic_image_size": True, "max_dynamic_patch": 4,
+        "template": "internlm2-chat", "torch_dtype": "float32",
+        "llm_config": {
+            "architectures": [architecture], "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "num_key_value_heads": 2, "vocab_size": 61, "bias": False, "rms_norm_eps": 1e-5,
+            "rope_theta": 1000000, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "max_position_embeddings": 64,
+            "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "hidden_act": "silu", "tie_word_embeddings": False,
+        },
+        "vision_config": {
+            "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 2, "num_hidden_layers": 2, "image_size": 28,
+            "patch_size": 7, "num_channels": 3, "norm_type": "layer_norm", "qkv_bias": True, "qk_normalization": False, **vision,
+        },
+    }  # fmt: skip
+    if architecture == "Phi3ForCausalLM":
+        config["llm_config"] |= {"rope_scaling": None}
+    from hubkit.registry import plugins
+
+    family = plugins().get("family", "internvl")
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(3)
+    tensors = {n: torch.randn(s, generator=generator) * 0.2 for n, s in family.layout(config).items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    added = [{"id": CONTEXT, "content": "<IMG_CONTEXT>", "special": True}]
+    files = {
+        "config.json": config, "generation_config.json": {"eos_token_id": [2]}, "special_tokens_map.json": {},
+        "tokenizer_config.json": {"added_tokens_decoder": {str(CONTEXT): {"content": "<IMG_CONTEXT>"}}},
+        "tokenizer.json": {"model": {}, "added_tokens": added},
+    }  # fmt: skip
+    for name, data in files.items():
+        (folder / name).write_text(json.dumps(data))
+    return folder
+
+
+@pytest.fixture
+def load_native() -> Callable[[Path], Any]:
+    return _load
+
+
+def _load(folder: Path) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    model, info = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert {key: list(value) for key, value in info.items() if value} == {}
+    return model.eval()
+
+
+@pytest.fixture
+def native_logits() -> Callable[[Any], torch.Tensor]:
+    return _logits
+
+
+def _logits(model: Any) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    ids = torch.tensor([[1, *[CONTEXT] * 4, 5, 6, 7]])
+    with torch.no_grad():
+        picture = torch.randn(1, 3, 28, 28, generator=generator)
+        found: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=picture).logits
+    return found
