@@ -29,20 +29,16 @@ class InternVL:
 
     def describe(self, config: Mapping[str, Any]) -> RecognisedModel:
         sizes = {part.source: prod(part.shape) for part in self._parts(config)}
-        tower = sum(size for name, size in sizes.items() if name.startswith("vision_model."))
         total = sum(sizes.values())
+        tower = _tower(sum(size for name, size in sizes.items() if name.startswith("vision_model.")))
         template = str(config.get("template", ""))
         series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
         language = llm.kind_of(config).title
         return RecognisedModel(
             family=self.name,
-            description=f"{series} (InternViT-{_short(tower, '')} + {language}, {_short(total, ' ')} parameters)",
+            description=f"{series} ({tower} + {language}, {_short(total)} parameters)",
             parameters=total,
-            details={
-                "vision": f"InternViT-{_short(tower, '')}",
-                "language": language,
-                "template": template,
-            },
+            details={"vision": tower, "language": language, "template": template},
         )
 
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
@@ -101,8 +97,14 @@ def _channels(preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[flo
     return red, green, blue
 
 
-def _short(count: int, space: str) -> str:
-    """304,012,288 -> `304M`, and `2.2 B` for totals."""
+def _tower(parameters: int) -> str:
+    """OpenGVLab's names for its two towers: 304 M and 5.5 B parameters."""
+    named = {304_012_288: "InternViT-300M", 5_536_496_000: "InternViT-6B"}
+    return named.get(parameters, f"InternViT of {_short(parameters)}")
+
+
+def _short(count: int) -> str:
+    """`2.2 B`, `304 M`, `1.34 M`."""
     if count >= 999_500_000:
-        return f"{count / 1e9:.1f}{space}B"
-    return f"{count / 1e6:.0f}{space}M" if count >= 9_950_000 else f"{count / 1e6:.2f}{space}M"
+        return f"{count / 1e9:.1f} B"
+    return f"{count / 1e6:.0f} M" if count >= 9_950_000 else f"{count / 1e6:.2f} M"

@@ -111,5 +111,5 @@ def test_describes_and_recognises(official):
     assert not family.recognises({"architectures": ["InternVLForConditionalGeneration"]})
     assert not family.recognises({})
     described = family.describe(official)
-    assert described.description == "InternVL2 (InternViT-304M + InternLM2, 2.2 B parameters)"
+    assert described.description == "InternVL2 (InternViT-300M + InternLM2, 2.2 B parameters)"
     assert described.parameters == 2_205_754_368
