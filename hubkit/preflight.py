@@ -10,10 +10,11 @@ from pathlib import Path
 from .digests import of_json
 from .environments import health
 from .errors import EnvironmentFailure, UsageError
+from .packaging import card
 from .packaging.lfs import require_git_lfs
 from .registry import plugins
 from .sdk.codec import encode
-from .stages._facts import license_of
+from .stages._facts import dataset_name, license_of
 from .stages._stage import Context
 from .stages._workers import environment
 from .stages.publish import check_names
@@ -36,13 +37,20 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
         if not path.exists():
             raise UsageError(f"{key}: {path} does not exist", "correct it; paths are relative to the release file")
     check_names(context.base.family, spec.name, [target.to for target in spec.publish])
-    license_of(context)
+    _check_card(context)
     if {"package", "publish", "verify"} & set(stages):
         require_git_lfs()
     if {"publish", "verify"} & set(stages):
         _check_hubs(context)
     _check_disk(context, stages)
     _check_workers(context, stages)
+
+
+def _check_card(context: Context) -> None:
+    spec = context.spec
+    base = card.Base(spec.base.name, *license_of(context))
+    if problems := card.identity_problems(spec.name, base, [dataset_name(context)], spec.card.languages):
+        raise UsageError("the model card cannot be written: " + "; ".join(problems), "correct the named keys of the release file")
 
 
 def _check_hubs(context: Context) -> None:

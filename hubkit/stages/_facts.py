@@ -49,6 +49,10 @@ def license_of(context: Context) -> tuple[card.License, str]:
     return (card.License(stated), "release.yaml") if stated else card.read_license(context.spec.base.path)
 
 
+def dataset_name(context: Context) -> str:
+    return context.spec.data.name or context.spec.data.path.stem
+
+
 def versions(context: Context) -> dict[str, str]:
     return {"hubkit": __version__, **context.result(smoke.STAGE).versions}
 
@@ -66,7 +70,7 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         created=workspace.planned(),
         base_name=spec.base.name,
         base=workspace.digests.tree(spec.base.path),
-        data_name=spec.data.name or spec.data.path.stem,
+        data_name=dataset_name(context),
         data=dict(data.outputs) if data else {},
         adapter=_adapter(context),
         weights=weights,
@@ -89,7 +93,7 @@ def _without_interpreters(settings: Any) -> Any:
 def _dataset(context: Context) -> card.Dataset:
     data, prepared = context.spec.data, context.result(prepare.STAGE)
     terms = Terms(data.license or prepared.license, prepared.notes)
-    return card.Dataset(data.name or data.path.stem, terms, prepared.train, prepared.holdout)
+    return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout)
 
 
 def _evaluation(result: evaluate.Evaluated) -> card.Evaluation:
