@@ -99,6 +99,8 @@ def merge_adapters(
             files = [job.write(folder, shard) for shard in weights.shards.values()]
             weights.check_unchanged()
             files += carry_index(base, folder) + carry(base, folder, family, config)
+    if not job.largest[0]:
+        run.note("the adapter changes nothing: the merged weights are the base's")
     replaced = {name for name, found in edits.items() if all(not isinstance(e.delta, LoRA) for e in found)}
     return MergeReport(
         files=tuple(sorted(files, key=lambda file: file.path)),

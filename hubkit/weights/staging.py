@@ -43,7 +43,8 @@ def staged(out: Path, needed: int) -> Iterator[Path]:
         _empty(partial)
         try:
             yield partial
-            _sync(partial)
+            for path in (*partial.rglob("*"), partial):
+                _sync(path)
             partial.replace(out)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -79,8 +80,8 @@ def _empty(folder: Path) -> None:
             item.unlink()
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -19,7 +19,8 @@ BLOCK = 4 * 2**20
 """Bytes of a block, about: large enough that threads seldom meet, small enough for many to be in memory."""
 
 _FLUSH = 64 * 2**20
-"""Bytes after which the kernel is asked to begin writing, so that the final flush finds little to do."""
+"""Bytes after which the kernel is asked to begin writing, so that the final flush finds little to do. (On Linux
+POSIX_FADV_DONTNEED starts the writing of dirty pages and drops only clean ones, of which there are none yet.)"""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class _Writer:
         self.free.append(buffer)
         self.size += block.size
         if self.size - self.flushed >= _FLUSH:
-            os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
             self.flushed = self.size
         self.meter.add(block.size)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +100,19 @@ def test_a_folder_that_is_there_is_kept(make_base: Any, family: Any, tmp_path: P
     base = make_base()
     with pytest.raises(UsageError, match="is there already"):
         to_native(base, base, family)
+
+
+def test_everything_but_the_merge_needs_no_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None\n"
+        "import hubkit.weights.merge, hubkit.weights.export\n"
+        "from hubkit.registry import plugins; from hubkit.weights.check import check\n"
+        "from hubkit.weights.convert import to_native, to_official\n"
+        "family, base, out = plugins().get('family', 'internvl'), Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "to_native(base, out / 'native', family); to_official(out / 'native', out / 'back', family, base)\n"
+        "print(len(check(out / 'back', family)))"
+    )
+    base = Path(__file__).parents[2] / "hubkit/quickstart/base"
+    command = [sys.executable, "-c", script, str(base), str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "0\n"
+    assert digests(tmp_path / "back")["model.safetensors"] == digests(base)["model.safetensors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -291,6 +292,30 @@ def test_an_output_that_is_there_is_kept(job: Any, make_adapter: Any, lora: Any)
     first = merge(adapter=adapter, **job)
     refused(UsageError, "is there already", adapter=adapter, **job)
     assert isinstance(first, MergeReport) and (job["out"] / "model.safetensors").is_file()
+
+
+def test_an_adapter_that_changes_nothing_is_noted(job: Any, make_adapter: Any, lora: Any) -> None:
+    notes = []
+
+    class Notes(SilentRun):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    tensors = lora("lm_head", 64, 32)
+    tensors["base_model.model.lm_head.lora_B.weight"].zero_()
+    report = merge(adapter=make_adapter(tensors), run=Notes(), **job)
+    assert report.largest_delta == 0 and notes == ["the adapter changes nothing: the merged weights are the base's"]
+    assert (job["out"] / "model.safetensors").read_bytes() == (job["base"] / "model.safetensors").read_bytes()
+
+
+def test_two_at_once_do_not_meet(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
+    other = tmp_path / ".out.partial"
+    other.mkdir()
+    held = os.open(other, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    refused(UsageError, "another process is writing", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    os.close(held)
+    assert merge(adapter=tmp_path / "adapter", **job).merged == 1
 
 
 def test_what_a_killed_run_left_is_cleared(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
