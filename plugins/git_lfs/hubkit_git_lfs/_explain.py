@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
         "create the repository at the hub first, and check its address and your permission to see it",
     ),
     (
-        r"could not resolve host|connection (refused|reset|timed out)|timed out|50[0234]",
+        r"could not resolve host|failed to connect|connection (refused|reset|timed out)|timed out|50[0234]",
         RemoteError,
         "check the network, run again",
     ),

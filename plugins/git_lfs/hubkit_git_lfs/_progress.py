@@ -9,7 +9,8 @@ from types import TracebackType
 
 from hubkit.sdk import Run
 
-_LINE = re.compile(r"(?:upload|download|checkout) \d+/\d+ (?P<done>\d+)/\d+ (?P<name>.*)")
+_LINE = re.compile(r"(?P<step>\w+) \d+/\d+ (?P<done>\d+)/\d+ (?P<name>.*)")
+_TRANSFERS = ("upload", "download")
 
 
 class LfsProgress:
@@ -22,7 +23,7 @@ class LfsProgress:
         self._folder = tempfile.TemporaryDirectory(prefix="hubkit-lfs-")
         self.path = Path(self._folder.name, "progress")
         self._offset, self._rest = 0, ""
-        self._done: dict[str, int] = {}
+        self._done: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> LfsProgress:
         return self
@@ -46,8 +47,13 @@ class LfsProgress:
         except FileNotFoundError:
             return False
         *lines, self._rest = (self._rest + text).split("\n")
-        moved = [found for line in lines if (found := _LINE.fullmatch(line))]
-        self._done.update((found["name"], int(found["done"])) for found in moved)
+        moved = False
+        for found in filter(None, map(_LINE.fullmatch, lines)):
+            key, done = (found["step"], found["name"]), int(found["done"])
+            # Git LFS 3.3.0 tries for ever when a server answers 401 to an upload it has authorised: only more counts
+            moved = moved or done > self._done.get(key, -1)
+            self._done[key] = max(done, self._done.get(key, -1))
         if moved:
-            self._run.progress(min(sum(self._done.values()), self._total), self._total, "bytes")
-        return bool(text)
+            sent = sum(done for (step, _), done in self._done.items() if step in _TRANSFERS)
+            self._run.progress(min(sent, self._total), self._total, "bytes")
+        return moved
