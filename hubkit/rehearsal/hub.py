@@ -1,0 +1,245 @@
+"""The hub without its protocols: repositories, what is in them, and how they change."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._refusal import Moved, Refusal
+from .database import Blob, Database, Repository
+from .identity import Links, Tokens, User, check_name
+from .objects import ObjectStore
+from .repository import DEFAULT_BRANCH, Change, GitRepository
+
+BLOB_LIMIT = 10 * 1024 * 1024
+"""Hugging Face rejects a larger file outside Git LFS."""
+POINTER_LIMIT = 1024
+POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
+)
+LFS_SUFFIXES = (
+    *("7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gguf", "gz", "h5", "joblib", "model", "msgpack", "npy", "npz", "onnx"),
+    *("ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip"),
+)
+"""What a new repository's .gitattributes tracks, much as on the hubs."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a revision; `blob` is git's id, `pointer` the length of its Git LFS pointer (0: it is in git itself)."""
+
+    path: str
+    blob: str
+    size: int
+    sha256: str
+    pointer: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    path: str
+    tree: str
+
+
+def pointer(oid: str, size: int) -> bytes:
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode()
+
+
+def gitattributes() -> bytes:
+    return "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+
+
+class Hub:
+    """`part_size` and `multipart_above` in bytes: larger Git LFS objects are asked for in parts where a client can."""
+
+    def __init__(self, data: Path, *, multipart_above: int = 5 * 10**9, part_size: int = 500 * 10**6) -> None:
+        self.data = data.absolute()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.objects = ObjectStore(self.data)
+        self.database = Database(self.data / "hub.sqlite")
+        self.tokens, self.links = Tokens(), Links()
+        self.multipart_above, self.part_size = multipart_above, part_size
+        self._hooks = self._write_hooks()
+        self._lock = threading.Lock()
+        self._repositories: dict[int, GitRepository] = {}
+        self._writing: dict[int, threading.Lock] = {}
+
+    def close(self) -> None:
+        self.objects.close()
+        self.database.close()
+
+    def _write_hooks(self) -> Path:
+        """git's own hook runs this package's file by its path, with nothing but the standard library."""
+        hooks = self.data / "hooks"
+        hooks.mkdir(exist_ok=True)
+        hook = hooks / "pre-receive"
+        script = Path(__file__).with_name("pre_receive.py")
+        arguments = f'"{sys.executable}" -I "{script}" "{self.objects.folder}" {BLOB_LIMIT}'
+        hook.write_text(f"#!/bin/sh\nexec {arguments}\n", encoding="utf-8")
+        hook.chmod(0o755)
+        return hooks
+
+    def git(self, repository: Repository) -> GitRepository:
+        with self._lock:
+            if repository.id not in self._repositories:
+                path = self.data / "repositories" / f"{repository.id}.git"
+                self._repositories[repository.id] = GitRepository(path, self._hooks)
+            return self._repositories[repository.id]
+
+    def writing(self, repository: Repository) -> AbstractContextManager[bool]:
+        """Held while a commit is made: one at a time in a repository."""
+        with self._lock:
+            return self._writing.setdefault(repository.id, threading.Lock())
+
+    def find(self, name: str, user: User | None, *, write: bool = False) -> Repository:
+        """The repository, if `user` may read (or write) it.
+
+        Raises:
+            Moved: it has another name now.
+            Refusal: 401 or 404 as on the real hubs: who may not read a repository is not told that it exists; 401 or 403
+                for writing.
+        """
+        repository = self.database.repository(name)
+        if repository is None and (new := self.database.moved_to(name)):
+            raise Moved(name, new)
+        if repository is None or (repository.private and user is None):
+            raise Refusal(404 if user else 401, f"Repository not found: {name}", "RepoNotFound")
+        if write:
+            require_write(user)
+        return repository
+
+    def create(
+        self, name: str, user: User | None, *, private: bool, license: str = "", files: dict[str, bytes] | None = None
+    ) -> Repository:
+        """A new repository; with `files`, a first commit holds them.
+
+        Raises:
+            Refusal: 400, 401, 403; 409 when there is one of that name.
+        """
+        author = require_write(user).name
+        repository = self.database.add_repository(check_name(name), private=private, license=license, creator=author)
+        if repository is None:
+            raise Refusal(409, f"You already created this model repo: {name}")
+        git = self.git(repository)
+        git.create()
+        if files:
+            blobs = {path: git.write_blob(data) for path, data in files.items()}
+            changes = [Change(path, blob) for path, blob in blobs.items()]
+            git.commit(f"refs/heads/{DEFAULT_BRANCH}", None, "initial commit", author, lambda: changes, old=None)
+        return repository
+
+    def delete(self, repository: Repository) -> None:
+        path = self.git(repository).path
+        self.database.remove(repository.id)
+        with self._lock:
+            self._repositories.pop(repository.id, None)
+        shutil.rmtree(path, ignore_errors=True)
+
+    def files(self, repository: Repository, commit: str) -> dict[str, File]:
+        """Path to file, with the sha256 of the content that users get."""
+        git = self.git(repository)
+        entries = [entry for entry in git.tree(commit) if entry.kind == "blob"]
+        known = self.database.blobs(list({entry.oid for entry in entries}))
+        lacking = sorted({entry.oid for entry in entries} - known.keys())
+        if lacking:
+            measured = [measure(oid, data) for oid, data in git.blobs(lacking)]
+            self.database.add_blobs(measured)
+            known |= {blob.oid: blob for blob in measured}
+        facts = ((entry.path, known[entry.oid]) for entry in entries)
+        return {path: File(path, blob.oid, blob.size, blob.sha256, blob.pointer) for path, blob in facts}
+
+    def folders(self, repository: Repository, commit: str) -> dict[str, Folder]:
+        tree = self.git(repository).tree(commit)
+        return {entry.path: Folder(entry.path, entry.oid) for entry in tree if entry.kind == "tree"}
+
+    def file(self, repository: Repository, commit: str, path: str) -> File:
+        """
+        Raises:
+            Refusal: 404, there is no such file at `commit`.
+        """
+        try:
+            return self.files(repository, commit)[path]
+        except KeyError:
+            raise Refusal(404, f"Entry not found: {path} is not in {repository.name} at {commit}", "EntryNotFound") from None
+
+    def lfs_patterns(self, repository: Repository, commit: str | None) -> Callable[[str], bool]:
+        """Whether .gitattributes at `commit` (None: a new repository's) gives a path to Git LFS."""
+        text = gitattributes()
+        if commit:
+            attributes = self.files(repository, commit).get(".gitattributes")
+            text = self.git(repository).blob(attributes.blob) if attributes else b""
+        patterns = []
+        for line in text.decode(errors="replace").splitlines():
+            fields = line.split()
+            if "filter=lfs" in fields[1:]:
+                patterns.append(fields[0].replace("[[:space:]]", " "))
+        return lambda path: any(_matches(path, pattern) for pattern in patterns)
+
+    def branch_ref(self, git: GitRepository, revision: str, refs: dict[str, str] | None = None) -> str:
+        """The full name of the branch (or pull request) that a commit goes to."""
+        if revision.startswith(("refs/heads/", "refs/pr/")):
+            return revision
+        return f"refs/heads/{revision}"
+
+    def commit(
+        self,
+        repository: Repository,
+        revision: str,
+        message: str,
+        author: str,
+        changes: Sequence[Change],
+        *,
+        parent: str | None = None,
+        onto: str | None = None,
+    ) -> str:
+        """A commit on the branch `revision` (created when the repository is empty); with `onto`, on a new ref from there.
+
+        Raises:
+            Refusal: 404, no such branch; 412, its head is not `parent`, or it moved meanwhile.
+        """
+        git = self.git(repository)
+        ref = self.branch_ref(git, revision)
+        with self.writing(repository):
+            refs = git.refs()
+            old = refs.get(ref)
+            head = onto or old
+            if head is None and any(name.startswith("refs/heads/") for name in refs):
+                raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+            if parent and parent != head and not (head and head.startswith(parent)):
+                raise Refusal(412, f"A commit has happened since. Please refresh and try again. ({revision} is at {head})")
+            commit = git.commit(ref, head, message, author, lambda: changes, old=old)
+        self.database.set_repository(repository.id)
+        return commit
+
+
+def measure(oid: str, data: bytes) -> Blob:
+    found = POINTER.fullmatch(data) if len(data) < POINTER_LIMIT else None
+    if found:
+        return Blob(oid, int(found["size"]), found["oid"].decode(), len(data))
+    return Blob(oid, len(data), hashlib.sha256(data).hexdigest(), 0)
+
+
+def require_write(user: User | None) -> User:
+    """
+    Raises:
+        Refusal: 401 without a token, 403 with one that only reads.
+    """
+    if user is None:
+        raise Refusal(401, "Invalid username or password.")
+    if not user.write:
+        raise Refusal(403, "Forbidden: you must use a write token")
+    return user
+
+
+def _matches(path: str, pattern: str) -> bool:
+    if "/" in pattern.strip("/") or pattern.startswith("/"):
+        return fnmatch.fnmatchcase(path, pattern.lstrip("/"))
+    return fnmatch.fnmatchcase(path.rsplit("/", 1)[-1], pattern)

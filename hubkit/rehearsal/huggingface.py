@@ -1,0 +1,328 @@
+"""The Hugging Face API as huggingface_hub 2.4 calls it: accounts, repositories, what is in them, references.
+
+There is no Xet here: its endpoints answer 404, as on a hub of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import card
+from ._refusal import Refusal
+from .database import Repository
+from .hub import File, Folder, Hub, gitattributes, require_write
+from .identity import check_name
+from .repository import DEFAULT_BRANCH
+from .web import Call, FileResponse, call_of, endpoint, json_endpoint, ok, read
+
+_PAGE = 1000
+_MODEL = "/api/models/{owner}/{name}"
+
+
+def routes() -> Iterator[Route]:
+    yield Route("/api/whoami-v2", endpoint(_whoami))
+    yield Route("/api/validate-yaml", json_endpoint(_validate_yaml, 4 * 1024 * 1024), methods=["POST"])
+    yield Route("/api/repos/create", json_endpoint(_create), methods=["POST"])
+    yield Route("/api/repos/delete", json_endpoint(_delete), methods=["DELETE"])
+    yield Route("/api/repos/move", json_endpoint(_move), methods=["POST"])
+    yield Route("/api/models", endpoint(_list))
+    yield Route(_MODEL, endpoint(_info))
+    yield Route(_MODEL + "/revision/{revision}", endpoint(_info))
+    yield Route(_MODEL + "/tree/{revision}", endpoint(_tree))
+    yield Route(_MODEL + "/tree/{revision}/{path:path}", endpoint(_tree))
+    yield Route(_MODEL + "/paths-info/{revision}", _paths_info, methods=["POST"])
+    yield Route(_MODEL + "/commits/{revision}", endpoint(_commits))
+    yield Route(_MODEL + "/refs", endpoint(_refs))
+    yield Route(_MODEL + "/branch/{branch}", json_endpoint(_create_branch), methods=["POST"])
+    yield Route(_MODEL + "/branch/{branch}", endpoint(_delete_branch), methods=["DELETE"])
+    yield Route(_MODEL + "/tag/{revision}", json_endpoint(_create_tag), methods=["POST"])
+    yield Route(_MODEL + "/tag/{revision}", endpoint(_delete_tag), methods=["DELETE"])
+    yield Route(_MODEL + "/settings", json_endpoint(_settings), methods=["PUT"])
+    yield Route(_MODEL + "/auth-check", endpoint(_auth_check))
+    yield Route(_MODEL + "/auth-check/write", endpoint(_auth_check))
+    for word in ("resolve", "raw"):
+        yield Route("/{owner}/{name}/" + word + "/{revision}/{path:path}", endpoint(_resolve))
+
+
+def _whoami(call: Call) -> Response:
+    if call.user is None:
+        raise Refusal(401, "Invalid username or password.")
+    organisations = sorted({repository.name.split("/")[0] for repository in call.hub.database.repositories()} - {call.user.name})
+    role = "write" if call.user.write else "read"
+    return ok(
+        {
+            "type": "user",
+            "id": call.user.name,
+            "name": call.user.name,
+            "fullname": call.user.name,
+            "isPro": False,
+            "orgs": [{"type": "org", "name": name, "fullname": name, "roleInOrg": role} for name in organisations],
+            "auth": {"type": "access_token", "accessToken": {"displayName": "rehearsal", "role": role}},
+        }
+    )
+
+
+def _validate_yaml(call: Call) -> Response:
+    errors, warnings = card.problems(call.text("content"))
+    lists = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
+    return ok(lists, 400 if errors else 200)
+
+
+def _asked_name(call: Call) -> str:
+    if call.body.get("type", "model") != "model":
+        raise Refusal(400, "this hub has models only")
+    if not isinstance(call.body.get("organization"), str):
+        raise Refusal(400, f"write organisation/name, not {call.body.get('name')!r} alone")
+    return check_name(f"{call.body['organization']}/{call.text('name')}")
+
+
+def _create(call: Call) -> Response:
+    name = _asked_name(call)
+    visibility = call.body.get("visibility") or ("private" if call.body.get("private") else "public")
+    if visibility not in ("public", "private"):
+        raise Refusal(400, f"visibility {visibility!r}: a model is public or private")
+    answer = {"url": f"{call.base}/{name}", "name": name, "id": name}
+    try:
+        call.hub.create(name, call.user, private=visibility == "private", files={".gitattributes": gitattributes()})
+    except Refusal as refusal:
+        if refusal.status != 409:
+            raise
+        return ok({"error": refusal.message, **answer}, 409, {"x-error-message": refusal.message})
+    call.event("huggingface", "create repository", name, visibility)
+    return ok(answer)
+
+
+def _delete(call: Call) -> Response:
+    repository = call.hub.find(_asked_name(call), call.user, write=True)
+    call.hub.delete(repository)
+    call.event("huggingface", "delete repository", repository.name)
+    return ok({})
+
+
+def _move(call: Call) -> Response:
+    repository = call.hub.find(call.text("fromRepo"), call.user, write=True)
+    name = check_name(call.text("toRepo"))
+    if not call.hub.database.rename(repository, name):
+        raise Refusal(409, f"{name} exists already")
+    call.event("huggingface", "rename repository", name, f"was {repository.name}")
+    return ok({"url": f"{call.base}/{name}"})
+
+
+def _list(call: Call) -> Response:
+    author, search = call.query("author"), call.query("search").lower()
+    visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
+    chosen = [r for r in visible if author in ("", r.name.split("/")[0]) and search in r.name.lower()]
+    limit = call.query("limit", "1000")
+    return ok([_summary(repository) for repository in chosen[: int(limit) if limit.isdigit() else _PAGE]])
+
+
+def _summary(repository: Repository) -> dict[str, Any]:
+    return {
+        "_id": f"{repository.id:024x}",
+        "id": repository.name,
+        "modelId": repository.name,
+        "author": repository.name.split("/")[0],
+        "private": repository.private,
+        "gated": repository.gated or False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": [f"license:{repository.license}"] if repository.license else [],
+        "createdAt": repository.created,
+        "lastModified": repository.changed,
+    }
+
+
+def _at(call: Call) -> tuple[Repository, str]:
+    repository = call.repository()
+    return repository, call.hub.git(repository).resolve(call.path("revision"))
+
+
+def _info(call: Call) -> Response:
+    repository = call.repository()
+    revision = call.path("revision") if "revision" in call.request.path_params else DEFAULT_BRANCH
+    info = _summary(repository)
+    try:
+        commit = call.hub.git(repository).resolve(revision)
+    except Refusal:
+        if revision != DEFAULT_BRANCH or call.hub.git(repository).refs():
+            raise
+        return ok(info | {"sha": None, "siblings": []})
+    files = call.hub.files(repository, commit)
+    blobs = call.query("blobs").lower() in ("true", "1")
+    about = card.metadata(call.hub, repository, commit)
+    siblings = [{"rfilename": file.path, **(_sibling(file) if blobs else {})} for file in files.values()]
+    storage = {"usedStorage": sum(file.size for file in files.values())}
+    kind = {"pipeline_tag": about.get("pipeline_tag"), "library_name": about.get("library_name")}
+    return ok(info | kind | storage | {"sha": commit, "siblings": siblings, "cardData": about or None})
+
+
+def _sibling(file: File) -> dict[str, Any]:
+    lfs = {"lfs": {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer}} if file.pointer else {}
+    return {"size": file.size, "blobId": file.blob, **lfs}
+
+
+def _entry(item: File | Folder) -> dict[str, Any]:
+    if isinstance(item, Folder):
+        return {"type": "directory", "oid": item.tree, "size": 0, "path": item.path}
+    lfs = {"lfs": {"oid": item.sha256, "size": item.size, "pointerSize": item.pointer}} if item.pointer else {}
+    return {"type": "file", "oid": item.blob, "size": item.size, "path": item.path, **lfs}
+
+
+def _items(hub: Hub, repository: Repository, commit: str) -> dict[str, File | Folder]:
+    return {**hub.folders(repository, commit), **hub.files(repository, commit)}
+
+
+def _tree(call: Call) -> Response:
+    repository, commit = _at(call)
+    below = call.path("path").strip("/") if "path" in call.request.path_params else ""
+    items = _items(call.hub, repository, commit)
+    if below and not isinstance(items.get(below), Folder):
+        raise Refusal(404, f"{below} does not exist on {commit}", "EntryNotFound")
+    prefix = f"{below}/" if below else ""
+    recursive = call.query("recursive").lower() in ("true", "1")
+    inside = [path for path in sorted(items) if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])]
+    start = int(call.query("cursor", "0")) if call.query("cursor", "0").isdigit() else 0
+    headers = {}
+    if start + _PAGE < len(inside):
+        after = str(call.request.url.include_query_params(cursor=start + _PAGE))
+        headers["link"] = f'<{after}>; rel="next"'
+    return ok([_entry(items[path]) for path in inside[start : start + _PAGE]], headers=headers)
+
+
+async def _paths_info(request: Request) -> Response:
+    from starlette.concurrency import run_in_threadpool
+
+    call = call_of(request)
+    form = parse_qs((await read(request, 4 * 1024 * 1024)).decode(errors="replace"))
+
+    def answer() -> Response:
+        repository, commit = _at(call)
+        items = _items(call.hub, repository, commit)
+        return ok([_entry(items[path]) for path in form.get("paths", []) if path in items])
+
+    return await run_in_threadpool(answer)
+
+
+def _commits(call: Call) -> Response:
+    repository, commit = _at(call)
+    page = int(call.query("p", "0")) if call.query("p", "0").isdigit() else 0
+    found = call.hub.git(repository).log(commit, 51, page * 50)
+    headers = {}
+    if len(found) > 50:
+        headers["link"] = f'<{call.request.url.include_query_params(p=page + 1)}>; rel="next"'
+    return ok(
+        [{"id": c.id, "title": c.title, "message": c.body, "authors": [{"user": c.author}], "date": c.date} for c in found[:50]],
+        headers=headers,
+    )
+
+
+def _refs(call: Call) -> Response:
+    kinds: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": [], "pullRequests": []}
+    prefixes = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/pr/": "pullRequests"}
+    for ref, commit in call.hub.git(call.repository()).refs().items():
+        for prefix, kind in prefixes.items():
+            if ref.startswith(prefix):
+                name = ref if kind == "pullRequests" else ref.removeprefix(prefix)
+                kinds[kind].append({"name": name, "ref": ref, "targetCommit": commit})
+    if call.query("include_prs") not in ("1", "true", "True"):
+        del kinds["pullRequests"]
+    return ok(kinds)
+
+
+def _create_branch(call: Call) -> Response:
+    repository, branch = call.repository(write=True), call.path("branch")
+    git = call.hub.git(repository)
+    ref = f"refs/heads/{branch}"
+    start = git.resolve(call.text("startingPoint", DEFAULT_BRANCH))
+    if ref in git.refs():
+        raise Refusal(409, f"Reference already exists: {ref}")
+    git.set_ref(ref, start, None)
+    call.event("huggingface", "create branch", repository.name, f"{branch} at {start[:12]}")
+    return ok({})
+
+
+def _delete_branch(call: Call) -> Response:
+    repository, branch = call.repository(write=True), call.path("branch")
+    if branch == DEFAULT_BRANCH:
+        raise Refusal(403, f"{DEFAULT_BRANCH} cannot be deleted")
+    _delete_ref(call, repository, f"refs/heads/{branch}")
+    call.event("huggingface", "delete branch", repository.name, branch)
+    return ok({})
+
+
+def _create_tag(call: Call) -> Response:
+    repository, commit = call.repository(write=True), _at(call)[1]
+    tag = call.text("tag")
+    call.hub.git(repository).tag(tag, commit, call.text("message", ""), call.author)
+    call.hub.database.set_repository(repository.id)
+    call.event("huggingface", "create tag", repository.name, f"{tag} at {commit[:12]}")
+    return ok({})
+
+
+def _delete_tag(call: Call) -> Response:
+    repository, tag = call.repository(write=True), call.path("revision")
+    _delete_ref(call, repository, f"refs/tags/{tag}")
+    call.event("huggingface", "delete tag", repository.name, tag)
+    return ok({})
+
+
+def _delete_ref(call: Call, repository: Repository, ref: str) -> None:
+    git = call.hub.git(repository)
+    if ref not in git.refs():
+        raise Refusal(404, f"{ref} does not exist", "RevisionNotFound")
+    git.set_ref(ref, None, git.ref_object(ref))
+    call.hub.database.set_repository(repository.id)
+
+
+def _settings(call: Call) -> Response:
+    repository = call.repository(write=True)
+    values: dict[str, Any] = {}
+    if "visibility" in call.body or "private" in call.body:
+        values["private"] = call.body.get("visibility", "private" if call.body.get("private") else "public") == "private"
+    if "gated" in call.body:
+        values["gated"] = call.body["gated"] or ""
+    call.hub.database.set_repository(repository.id, **values)
+    said = ", ".join(f"{key} {value}" for key, value in values.items())
+    call.event("huggingface", "change settings", repository.name, said)
+    return ok({})
+
+
+def _auth_check(call: Call) -> Response:
+    call.repository()
+    if call.request.url.path.endswith("/write"):
+        require_write(call.user)
+    return ok({})
+
+
+def _resolve(call: Call) -> Response:
+    repository, commit = _at(call)
+    headers = {"x-repo-commit": commit}
+    try:
+        file = call.hub.file(repository, commit, call.path("path"))
+    except Refusal as refusal:
+        return ok({"error": refusal.message}, 404, headers | {"x-error-code": refusal.code, "x-error-message": "Entry not found"})
+    return content(call, repository, file, headers)
+
+
+def content(call: Call, repository: Repository, file: File, headers: dict[str, str]) -> Response:
+    """The bytes of a file, with the headers by which both hubs' clients check them.
+
+    Raises:
+        Refusal: 404, the object behind a pointer is not here.
+    """
+    named = f"inline; filename*=UTF-8''{quote(file.path.rsplit('/', 1)[-1])}"
+    headers = {**headers, "content-disposition": named}
+    if not file.pointer:
+        data = call.hub.git(repository).blob(file.blob)
+        return FileResponse(data, file.size, call.request, headers | {"etag": f'"{file.blob}"'}, file.path)
+    if not call.hub.objects.has(file.sha256, file.size):
+        raise Refusal(404, f"the Git LFS object of {file.path} is not here", "EntryNotFound")
+    linked = {"x-linked-size": str(file.size), "x-linked-etag": f'"{file.sha256}"', "etag": f'"{file.sha256}"'}
+    return FileResponse(call.hub.objects.path(file.sha256), file.size, call.request, headers | linked, file.path)
