@@ -1,4 +1,6 @@
-"""Writing a file block by block: several threads fill and write the blocks, one digests them in their order.
+"""Writing a file block by block: several threads fill the blocks, one writes and one digests them in their order.
+
+More than one writing thread would be slower: the kernel lets one at a time write to a file, and the others burn a core waiting.
 
 The blocks live in `2 * jobs + 1` buffers that are used again and again, whatever the size of the file.
 """
@@ -80,31 +82,26 @@ class _Writer:
         _write(descriptor, memoryview(head), 0)
 
     def write(self, blocks: Iterable[Block]) -> None:
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="hubkit-weights") as pool:
+        with ThreadPoolExecutor(self.jobs) as fillers, ThreadPoolExecutor(1) as writer:
             try:
                 for block in blocks:
                     if len(self.waiting) > 2 * self.jobs:
-                        self._finish()
+                        self._finish(writer)
                     buffer = self.free.pop() if self.free else bytearray()
-                    self.waiting.append((block, pool.submit(self._make, block, buffer)))
+                    self.waiting.append((block, fillers.submit(_fill, block, buffer)))
                 while self.waiting:
-                    self._finish()
+                    self._finish(writer)
             finally:
                 for _, future in self.waiting:
                     future.cancel()
 
-    def _make(self, block: Block, buffer: bytearray) -> bytearray:
-        if len(buffer) < block.size:
-            buffer = bytearray(block.size)
-        view = memoryview(buffer)[: block.size]
-        block.fill(view)
-        _write(self.descriptor, view, block.start)
-        return buffer
-
-    def _finish(self) -> None:
+    def _finish(self, writer: ThreadPoolExecutor) -> None:
         block, future = self.waiting.popleft()
         buffer = future.result()
-        self.digest.update(memoryview(buffer)[: block.size])
+        view = memoryview(buffer)[: block.size]
+        written = writer.submit(_write, self.descriptor, view, block.start)
+        self.digest.update(view)
+        written.result()
         self.free.append(buffer)
         self.size += block.size
         if self.size - self.flushed >= _FLUSH:
@@ -112,6 +109,13 @@ class _Writer:
                 os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
             self.flushed = self.size
         self.meter.add(block.size)
+
+
+def _fill(block: Block, buffer: bytearray) -> bytearray:
+    if len(buffer) < block.size:
+        buffer = bytearray(block.size)
+    block.fill(memoryview(buffer)[: block.size])
+    return buffer
 
 
 def _write(descriptor: int, view: memoryview, start: int) -> None:
