@@ -1,0 +1,114 @@
+"""The http client that huggingface_hub works with while a hub is open: timeouts, patience, pace, and a token that stays home.
+
+huggingface_hub 2.4 sets no timeout, waits as long as a server asks, does not repeat the requests that matter most (commit, tag,
+create), and hands its headers to whatever address a server names for the verification of an upload.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from hubkit.sdk import Run
+from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
+
+from .token import Token
+
+LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
+"""The answer did not come, whole; what was asked may have been done all the same."""
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_ONCE = re.compile(r"/api/(repos/(create|delete)|models/[^/]+/[^/]+/(commit|tag|branch)/.+)")
+"""Requests that change something each time: before they are repeated, one asks whether they took."""
+_OPEN = threading.RLock()
+
+
+@dataclass
+class Terms:
+    """How one hub may be spoken to."""
+
+    endpoint: httpx2.URL
+    token: Token
+    timeout: float
+    patience: Patience
+    run: Run
+    meter: Meter | None = None
+    sent: int = 0
+
+
+class PatientClient(httpx2.Client):
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(follow_redirects=True, timeout=httpx2.Timeout(terms.timeout))
+        self._terms = terms
+
+    def build_request(self, method: str, url: Any, *, data: Any = None, **keywords: Any) -> httpx2.Request:
+        """A file becomes a body that can be sent again, in chunks of 1 MiB instead of 64 KiB."""
+        if hasattr(data, "read") and hasattr(data, "seek"):
+            body = Body(data, self._terms.meter)
+            keywords |= {"content": body, "headers": {**(keywords.get("headers") or {}), "Content-Length": str(len(body))}}
+            return super().build_request(method, url, **keywords)
+        return super().build_request(method, url, data=data, **keywords)
+
+    def send(self, request: httpx2.Request, **keywords: Any) -> httpx2.Response:
+        terms = self._terms
+        if not _same_host(request.url, terms.endpoint):
+            request.headers.pop("authorization", None)
+        name, attempt = f"{request.method} {request.url.host}{request.url.path}", 0
+        while True:
+            attempt += 1
+            terms.run.check_cancelled()
+            try:
+                response = super().send(request, **keywords)
+            except LOST as error:
+                if _once(request) and not isinstance(error, _NEVER_SENT):
+                    raise
+                terms.patience.wait(attempt, f"{name}: {type(error).__name__} ({error})")
+                continue
+            if response.status_code not in TRANSIENT or (_once(request) and response.status_code != 429):
+                return response
+            response.close()
+            terms.patience.wait(attempt, f"{name}: the hub answered {response.status_code}", _asked_wait(response))
+
+
+def _once(request: httpx2.Request) -> bool:
+    return request.method in ("POST", "DELETE") and bool(_ONCE.search(request.url.path))
+
+
+def _same_host(one: httpx2.URL, other: httpx2.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def _asked_wait(response: httpx2.Response) -> float | None:
+    """`Retry-After`, or the reset time of an exhausted `RateLimit` (IETF draft that huggingface.co follows)."""
+    found = re.search(r"r=0\s*;\s*t=(\d+)", response.headers.get("ratelimit", ""))
+    return float(found[1]) + 1 if found else retry_after(response.headers)
+
+
+@contextmanager
+def installed(terms: Terms, *, xet: bool) -> Iterator[None]:
+    """huggingface_hub uses a PatientClient inside the block, shows no bars, and Xet or not as told.
+
+    All of these are process-wide in huggingface_hub, hence one hub of this kind is open at a time; others wait here.
+    """
+    from huggingface_hub import constants, set_client_factory
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    with _OPEN:
+        previous, silent, no_xet = _http._GLOBAL_CLIENT_FACTORY, are_progress_bars_disabled(), constants.HF_HUB_DISABLE_XET
+        set_client_factory(lambda: PatientClient(terms))
+        if not silent:
+            disable_progress_bars()
+        constants.HF_HUB_DISABLE_XET = no_xet or not xet
+        try:
+            yield
+        finally:
+            constants.HF_HUB_DISABLE_XET = no_xet
+            if not silent:
+                enable_progress_bars()
+            set_client_factory(previous)

@@ -1,0 +1,247 @@
+"""Publishing: one commit with everything that changed, read back, then one tag. Whatever is there already is not sent again.
+
+Large files go first and show nowhere; the commit makes the whole release visible at once. A release is recognised by its
+content: the manifest in it names release and tag, so that no two releases are alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubkit.sdk import PublishInput, RefusedError, ReleaseFile, RemoteError
+from hubkit.sdk.transfer import Meter
+
+from .client import installed
+from .explain import AGAIN
+from .read import git_blob
+from .session import Session
+
+TRAILER = "Release-Commit: "
+"""In a commit's description: the id of the release's own git commit."""
+_MANIFEST = "manifest.json"
+_GIVEN = frozenset({".gitattributes", ".gitignore", "README.md", "LICENSE"})
+"""What hubs put into a repository that they make."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """`commit` at the hub, and the number of the pull request that holds it (0: none)."""
+
+    commit: str
+    pull_request: int = 0
+
+
+class Release:
+    """A release beside what a hub has. Small files are read once, and checked against the manifest as they are."""
+
+    def __init__(self, job: PublishInput) -> None:
+        self.job = job
+        self._blobs: dict[str, str] = {}
+
+    def differing(self, tree: Mapping[str, Any]) -> list[ReleaseFile]:
+        return [file for file in self.job.files if file.path not in tree or not self._same(file, tree[file.path])]
+
+    def strangers(self, tree: Mapping[str, Any]) -> list[str]:
+        return sorted(tree.keys() - {file.path for file in self.job.files})
+
+    def is_at(self, tree: Mapping[str, Any]) -> bool:
+        return not self.strangers(tree) and not self.differing(tree)
+
+    def _same(self, file: ReleaseFile, remote: Any) -> bool:
+        if remote.lfs is not None:
+            return (remote.lfs.sha256, remote.lfs.size) == (file.sha256, file.size)
+        if remote.size != file.size or file.lfs:
+            return False
+        if file.path not in self._blobs:
+            self._blobs[file.path] = git_blob(self.content(file))
+        return self._blobs[file.path] == str(remote.blob_id)
+
+    def content(self, file: ReleaseFile) -> bytes:
+        """A small file's bytes. Raises RefusedError when they are not those of the manifest."""
+        data = (self.job.folder / file.path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise RefusedError(f"{file.path} was edited since the release was staged", "package the release again, then push")
+        return data
+
+    def addition(self, file: ReleaseFile) -> Any:
+        """The upload of one file, its digest from the manifest: a large file is read once, while it is sent."""
+        from huggingface_hub import CommitOperationAdd
+
+        if not file.lfs:
+            return CommitOperationAdd(file.path, self.content(file))
+        addition = CommitOperationAdd(file.path, self.job.folder / file.path)
+        addition.upload_info.sha256 = bytes.fromhex(file.sha256)
+        return addition
+
+
+def publish(session: Session, job: PublishInput) -> Landed:
+    """
+    Raises:
+        RefusedError: another release has this tag, or the branch holds files that are no release.
+        RemoteError: the hub failed; running again continues.
+    """
+    release = Release(job)
+    head = _prepare(session)
+    tagged = session.info(job.tag)
+    if tagged is not None and not release.is_at(session.tree(tagged.sha)):
+        raise RefusedError(
+            f"{session.place} has another release under the tag {job.tag} (commit {tagged.sha})",
+            "publish under another tag, or to another repository",
+        )
+    if tagged is not None:
+        return Landed(tagged.sha)
+    landed = _find(session, release, head) or _send(session, release, head)
+    _read_back(session, release, landed)
+    if not landed.pull_request:
+        _tag(session, job.tag, landed)
+    return landed
+
+
+def _prepare(session: Session) -> str:
+    """The head of the branch, after making repository and branch where they are not there."""
+    options = session.options
+    info = session.info()
+    if info is None:
+
+        def make() -> Any:
+            session.api.create_repo(session.repository, private=options.private, exist_ok=True)
+            return session.info()
+
+        info = session.change("create repository", make, session.info, private=options.private)
+    elif options.private and not info.private:
+        session.run.note(f"{session.place} is public: what is published there can be seen by everybody")
+    if options.branch == "main":
+        return str(info.sha)
+    branch = session.info(options.branch)
+    if branch is None:
+
+        def grow() -> Any:
+            session.api.create_branch(session.repository, branch=options.branch, exist_ok=True)
+            return session.info(options.branch)
+
+        branch = session.change("create branch", grow, lambda: session.info(options.branch), branch=options.branch)
+    return str(branch.sha)
+
+
+def _find(session: Session, release: Release, head: str) -> Landed | None:
+    """The release where an earlier run left it: at the head, below later commits, or in a pull request.
+
+    Raises:
+        RefusedError: the branch holds files of somebody else.
+    """
+    tree = session.tree(head)
+    if release.is_at(tree):
+        return Landed(head)
+    if session.options.pull_request:
+        return _find_pull_request(session, release)
+    if tree.keys() <= _GIVEN:
+        return None
+    for commit in session.api.list_repo_commits(session.repository, revision=session.options.branch):
+        if f"{TRAILER}{release.job.commit}" in commit.message and release.is_at(session.tree(commit.commit_id)):
+            return Landed(commit.commit_id)
+    if _MANIFEST not in tree and not session.options.replace:
+        raise RefusedError(
+            f"{session.place} has files on {session.options.branch} that are no release: {', '.join(sorted(tree)[:10])}",
+            "publish to another repository or branch, or set the option replace: true (its history is kept)",
+        )
+    return None
+
+
+def _find_pull_request(session: Session, release: Release) -> Landed | None:
+    refs = session.api.list_repo_refs(session.repository, include_pull_requests=True)
+    for ref in reversed(refs.pull_requests or []):
+        number = ref.ref.rpartition("/")[2]
+        if number.isdigit() and release.is_at(session.tree(ref.target_commit)):
+            return Landed(ref.target_commit, int(number))
+    return None
+
+
+def _send(session: Session, release: Release, head: str) -> Landed:
+    from huggingface_hub import CommitOperationDelete
+
+    job, options, tree = release.job, session.options, session.tree(head)
+    changed, gone = release.differing(tree), release.strangers(tree)
+    session.run.note(f"{session.place}: {len(changed)} of {len(job.files)} files to send, {len(gone)} to delete")
+    additions = [release.addition(file) for file in changed]
+    _upload(session, job, additions, changed)
+    operations = [*additions, *(CommitOperationDelete(path, is_folder=False) for path in gone)]
+
+    def commit() -> Landed:
+        made = session.api.create_commit(
+            session.repository,
+            operations,
+            commit_message=job.message,
+            commit_description=f"{TRAILER}{job.commit}",
+            revision=options.branch,
+            create_pr=options.pull_request,
+            parent_commit=head,
+            num_threads=job.pace.connections,
+        )
+        return Landed(str(made.oid), int(made.pr_num or 0))
+
+    def landed() -> Landed | None:
+        if options.pull_request:
+            return _find_pull_request(session, release)
+        now = session.info(options.branch)
+        return Landed(now.sha) if now is not None and now.sha != head and release.is_at(session.tree(now.sha)) else None
+
+    return session.change("commit", commit, landed, parent=head, send=[file.path for file in changed], delete=gone)
+
+
+def _upload(session: Session, job: PublishInput, additions: list[Any], changed: list[ReleaseFile]) -> None:
+    large = [file for file in changed if file.lfs]
+    xet = _has_xet(session)
+    meter = session.terms.meter = Meter(session.run, sum(file.size for file in large), job.pace)
+    with session.journal.step("upload", files=[file.path for file in large], xet=xet), installed(session.terms, xet=xet):
+        try:
+            session.api.preupload_lfs_files(
+                session.repository,
+                additions=additions,
+                revision=session.options.branch,
+                create_pr=session.options.pull_request,
+                num_threads=job.pace.connections,
+                free_memory=False,
+            )
+        except Exception as error:
+            raise session.explained(error) from None
+    meter.enough()
+
+
+def _has_xet(session: Session) -> bool:
+    """Whether to upload by Xet. huggingface_hub 2.4 does so wherever hf_xet imports, and fails at a hub that has none."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils._runtime import is_xet_available
+
+    options, api = session.options, session.api
+    if options.xet == "off":
+        return False
+    with installed(session.terms, xet=True):
+        usable = is_xet_available()
+    if options.xet == "on" or not usable:
+        return bool(usable)
+    url = f"{api.endpoint}/api/models/{session.repository}/xet-write-token/{options.branch}"
+    answer = get_session().get(url, headers=api._build_hf_headers())
+    return bool(answer.status_code == 200 and answer.headers.get("X-Xet-Cas-Url"))
+
+
+def _read_back(session: Session, release: Release, landed: Landed) -> None:
+    tree = session.tree(landed.commit)
+    wrong = [file.path for file in release.differing(tree)] + release.strangers(tree)
+    if wrong:
+        told = f"commit {landed.commit} has other bytes than the release and is not tagged: {', '.join(wrong)}"
+        raise RemoteError(f"{session.place}: {told}", AGAIN)
+
+
+def _tag(session: Session, tag: str, landed: Landed) -> None:
+    def act() -> bool:
+        session.api.create_tag(session.repository, tag=tag, revision=landed.commit)
+        return True
+
+    def there() -> bool | None:
+        info = session.info(tag)
+        return True if info is not None and info.sha == landed.commit else None
+
+    session.change("tag", act, there, tag=tag, commit=landed.commit)
