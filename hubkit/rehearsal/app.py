@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import huggingface, huggingface_commits, lfs
+from . import huggingface, huggingface_commits, lfs, modelscope, smarthttp
 from ._refusal import Moved, Refusal
 from .hub import Hub
 from .repository import GitFault
@@ -24,7 +24,8 @@ _log = logging.getLogger("hubkit.rehearsal")
 
 def make_app(hub: Hub, hosts: Iterable[str] = ("127.0.0.1", "localhost", "[::1]")) -> Starlette:
     """`hosts` are the names under which the hub answers; others are refused (a page elsewhere could point its own name here)."""
-    routes = [*lfs.routes(), *huggingface.routes(), *huggingface_commits.routes()]
+    parts = (lfs, modelscope, huggingface, huggingface_commits, smarthttp)
+    routes = [route for part in parts for route in part.routes()]
     handlers = {
         Refusal: _refused,
         Moved: _moved,

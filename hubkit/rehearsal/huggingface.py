@@ -62,6 +62,7 @@ def _whoami(call: Call) -> Response:
             "name": call.user.name,
             "fullname": call.user.name,
             "isPro": False,
+            "anyNamespace": True,
             "orgs": [{"type": "org", "name": name, "fullname": name, "roleInOrg": role} for name in organisations],
             "auth": {"type": "access_token", "accessToken": {"displayName": "rehearsal", "role": role}},
         }

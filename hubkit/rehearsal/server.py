@@ -70,7 +70,13 @@ def serve(
     app: Any = make_app(hub, {"127.0.0.1", "localhost", "[::1]", named})
     if faults is not None:
         app = faults.around(app)
-    settings: Mapping[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    settings: Mapping[str, Any] = {
+        "log_config": None,
+        "access_log": False,
+        "lifespan": "off",
+        "ws": "none",
+        "proxy_headers": False,
+    }
     config = uvicorn.Config(app, http=Protocol, timeout_keep_alive=60, timeout_graceful_shutdown=1, backlog=256, **settings)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="rehearsal-hub", daemon=True)

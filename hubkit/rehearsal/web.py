@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -124,7 +125,7 @@ async def read(request: Request, limit: int) -> bytes:
     return bytes(data)
 
 
-async def stream(request: Request) -> AsyncIterator[bytes]:
+async def stream(request: Request) -> AsyncGenerator[bytes, None]:
     """
     Raises:
         Refusal: 400, the connection ended before the body did.
@@ -139,6 +140,23 @@ async def stream(request: Request) -> AsyncIterator[bytes]:
 
 def ok(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse(data, status, headers)
+
+
+class Streaming(Response):
+    """Chunks as they come. Starlette's own class waits for a disconnect meanwhile, and so takes the request's body away
+    from whoever still reads it."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], media_type: str, headers: dict[str, str]) -> None:
+        self.background, self.status_code = None, 200
+        self.chunks = chunks
+        self.init_headers({"content-type": media_type, **headers})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(self.chunks) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class FileResponse(Response):
