@@ -97,6 +97,9 @@ class Hub(Protocol):
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
         """What would stop a publish now: tools, login, permission to write. Changes nothing remotely."""
 
+    def login(self, options: Mapping[str, Any]) -> Login:
+        """Who one is there, and where the credentials come from. Changes nothing."""
+
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
         """Safe to repeat: what is there already is not sent again, and the same release is not published twice.
 
@@ -110,3 +113,10 @@ class Hub(Protocol):
 
     def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
         """A fresh download of everything at `revision` into `out`, which does not exist yet, as a user would make it."""
+
+    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
+        """Undoes a release as far as the hub goes: its tag, then its commit or its visibility. Safe to repeat.
+
+        Raises:
+            RemoteError: the hub failed; running again continues.
+        """

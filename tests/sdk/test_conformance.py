@@ -22,6 +22,7 @@ from hubkit.sdk import (
     DataError,
     GenerateInput,
     GenerateOutput,
+    Login,
     ModuleGroup,
     NativeModel,
     Problem,
@@ -40,6 +41,7 @@ from hubkit.sdk import (
     Turn,
     UsageError,
     Vision,
+    Withdrawal,
     read_records,
     write_jsonl,
 )
@@ -145,6 +147,13 @@ class Shelf:
             for file in job.files:
                 shutil.copy(job.folder / file.path, tag / file.path)
         return PublishReceipt("shelf", job.target, self.repository(job.target), job.commit, job.tag, tag.as_uri())
+
+    def login(self, options: Mapping[str, Any]) -> Login:
+        return Login("ok", "me", "the file system", "")
+
+    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Withdrawal:
+        shutil.rmtree(Path(target) / receipt.tag)
+        return Withdrawal((f"{receipt.tag} is deleted",), ())
 
     def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
         return tuple(

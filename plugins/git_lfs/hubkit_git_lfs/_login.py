@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hubkit.sdk import EnvironmentFailure, UsageError
-from hubkit.sdk.gitcli import clean_environment
+from hubkit.sdk import Login as LoginState
+from hubkit.sdk.gitcli import GitFailed, clean_environment, run_git
 
 from ._target import PROTOCOLS, Target
 
@@ -77,3 +78,21 @@ def _token(target: Target, name: str) -> str:
             f"the environment variable {name}, named by `token_env`, is not set", f"export {name} with your token in it"
         )
     return token
+
+
+def source(token_env: str) -> LoginState:
+    """Where git would take credentials from. Which repositories take them shows when one is asked."""
+    if token_env:
+        given = bool(os.environ.get(token_env, "").strip())
+        remedy = "" if given else f"export {token_env} with your token"
+        return LoginState("ok" if given else "none", "", f"the environment variable {token_env}", remedy)
+    try:
+        helper = run_git(["config", "--get-all", "credential.helper"], cwd=Path("/"), environment=clean_environment()).split()
+    except GitFailed:
+        helper = []
+    if helper:
+        return LoginState("ok", "", f"git's credential helper {helper[-1]}", "")
+    if os.environ.get("SSH_AUTH_SOCK"):
+        return LoginState("ok", "", "the SSH agent, for ssh remotes", "")
+    remedy = "set up a git credential helper or an SSH key, or give the option `token_env` the name of a variable with a token"
+    return LoginState("none", "", "no credential helper, no SSH agent, no token_env", remedy)

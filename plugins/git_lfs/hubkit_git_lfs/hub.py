@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from hubkit.sdk import (
     EnvironmentFailure,
+    Journal,
+    Login,
     Problem,
     PublishInput,
     PublishReceipt,
@@ -19,12 +21,13 @@ from hubkit.sdk import (
     Run,
     SilentRun,
     UsageError,
+    Withdrawal,
 )
 from hubkit.sdk.codec import decode
 from hubkit.sdk.gitcli import require_git_lfs
 
-from . import _local, _push, _read
-from ._login import login
+from . import _local, _push, _read, _withdraw
+from ._login import login, source
 from ._remote import Remote
 from ._target import Target, parse
 
@@ -68,18 +71,29 @@ class GitLfsHub:
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
         """LFS objects first, then branch and tag in one atomic push, then the refs are read back."""
         where, settings = parse(job.target), _options(job.options)
+        journal = Journal(job.journal, self.name, where.page)
         require_git_lfs()
         with _opened(where, settings, run) as remote:
             if where.local is not None:
                 _local.prepare(where.local, settings.branch)
             wanted = _push.refs_to_push(job, settings.branch, remote.refs(), where)
             if wanted or not _push.has_objects(job, where):
-                _push.push_objects(job, remote, run)
+                with journal.step("upload", files=[file.path for file in job.files if file.lfs]):
+                    _push.push_objects(job, remote, run)
             if wanted:
-                _push.push_refs(job, remote, wanted, run)
+                with journal.step("push", commit=job.commit, refs=wanted):
+                    _push.push_refs(job, remote, wanted, run)
                 if left := _push.refs_to_push(job, settings.branch, remote.refs(), where):
                     raise RemoteError(f"{where.page} took the push and does not show {', '.join(left)}", "run again")
         return PublishReceipt(self.name, job.target, where.repository, job.commit, job.tag, where.page)
+
+    def login(self, options: Mapping[str, Any]) -> Login:
+        return source(_options(options).token_env)
+
+    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
+        settings = _options(options)
+        with _opened(parse(target), settings, run) as remote:
+            return _withdraw.withdraw(remote, receipt, settings.branch)
 
     def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
         with _opened(parse(target), _options(options), run) as remote:
