@@ -25,6 +25,11 @@ _FLUSH = 64 * 2**20
 POSIX_FADV_DONTNEED starts the writing of dirty pages and drops only clean ones, of which there are none yet.)"""
 
 
+_WRITE = 256 * 2**10
+"""Bytes handed to the kernel at once. Measured on Linux 6.18 with ext4, 4.4 GB: 1.6 s of system time in such pieces, 5 s in
+pieces of 4 MiB."""
+
+
 @dataclass(frozen=True)
 class Block:
     """`fill` puts the bytes that belong at `start` of the file into a buffer of `size` bytes; it runs in any thread."""
@@ -121,4 +126,4 @@ def _fill(block: Block, buffer: bytearray) -> bytearray:
 def _write(descriptor: int, view: memoryview, start: int) -> None:
     done = 0
     while done < len(view):
-        done += os.pwrite(descriptor, view[done:], start + done)
+        done += os.pwrite(descriptor, view[done : done + _WRITE], start + done)
