@@ -27,10 +27,6 @@ class LoRA:
     embedding: bool = False
     """peft keeps an embedding's A and B under names of their own; `transposed` is then true."""
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(key for key in (self.down, self.up, self.magnitude, self.bias) if key is not None)
-
 
 @dataclass(frozen=True)
 class Replacement:

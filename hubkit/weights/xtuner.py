@@ -8,7 +8,6 @@ and never run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +111,3 @@ def _literal(node: ast.expr) -> Any:
             return -value
         case _:
             return ast.unparse(node)
-
-
-def describe(settings: Mapping[str, Settings]) -> str:
-    """Rank and alpha for people."""
-    return ", ".join(f"{prefix.rstrip('.')} r {own.rank} alpha {own.alpha:g}" for prefix, own in settings.items())
