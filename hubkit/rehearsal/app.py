@@ -8,23 +8,25 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import huggingface, huggingface_commits, lfs, modelscope, smarthttp
+from . import huggingface, huggingface_commits, lfs, modelscope, pages, smarthttp
 from ._refusal import Moved, Refusal
 from .hub import Hub
 from .repository import GitFault
+from .web import Call, call_of
 
 _log = logging.getLogger("hubkit.rehearsal")
 
 
 def make_app(hub: Hub, hosts: Iterable[str] = ("127.0.0.1", "localhost", "[::1]")) -> Starlette:
     """`hosts` are the names under which the hub answers; others are refused (a page elsewhere could point its own name here)."""
-    parts = (lfs, modelscope, huggingface, huggingface_commits, smarthttp)
+    parts = (lfs, modelscope, huggingface, huggingface_commits, smarthttp, pages)
     routes = [route for part in parts for route in part.routes()]
     handlers = {
         Refusal: _refused,
@@ -72,7 +74,7 @@ def _answer(request: Request, status: int, message: str, code: str = "") -> Resp
         names = {400: "InputParameterError", 401: "InvalidAuthentication", 403: "OperationNotAllowed", 404: "ResourceNotFound"}
         data = {"success": False, "code": names.get(status, "Error"), "message": message}
         return JSONResponse({**data, "request_id": headers["x-request-id"]}, status, headers)
-    if status == 401 and ".git/" in path:
+    if status == 401 and (".git/" in path or path.endswith(("/info/refs", "/git-upload-pack", "/git-receive-pack"))):
         headers["www-authenticate"] = 'Basic realm="rehearsal hub"'
         headers["lfs-authenticate"] = 'Basic realm="rehearsal hub"'
     if code:
@@ -82,7 +84,18 @@ def _answer(request: Request, status: int, message: str, code: str = "") -> Resp
 
 
 async def _refused(request: Request, error: Refusal) -> Response:
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/openapi/")):
+        return await run_in_threadpool(_refusal_page, request, error)
     return _answer(request, error.status, error.message, error.code)
+
+
+def _refusal_page(request: Request, error: Refusal) -> Response:
+    hub: Hub = request.app.state.hub
+    try:
+        call = call_of(request)
+    except Refusal:
+        call = Call(request, hub, None)
+    return pages.refusal_page(call, error.status, error.message)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

@@ -136,6 +136,22 @@ class Hub:
             git.commit(f"refs/heads/{DEFAULT_BRANCH}", None, "initial commit", author, lambda: changes, old=None)
         return repository
 
+    def for_push(self, name: str, user: User | None) -> Repository:
+        """The repository for a push with git: a new, private and empty one when the name is free.
+
+        Raises:
+            Moved, Refusal: as `find` and `create`.
+        """
+        require_write(user)
+        try:
+            return self.find(name, user, write=True)
+        except Refusal as refusal:
+            if refusal.status != 404:
+                raise
+        repository = self.create(name, user, private=True)
+        self.database.add_event("git", repository.creator, "create repository", name, "private, by a push")
+        return repository
+
     def delete(self, repository: Repository) -> None:
         path = self.git(repository).path
         self.database.remove(repository.id)

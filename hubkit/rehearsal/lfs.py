@@ -32,7 +32,7 @@ def _batch(call: Call) -> Response:
     operation = call.text("operation")
     if operation not in ("upload", "download"):
         raise Refusal(422, f"operation {operation!r}: there are upload and download")
-    repository = call.repository(write=operation == "upload")
+    repository = call.hub.for_push(call.name, call.user) if operation == "upload" else call.repository()
     transfers = call.body.get("transfers", ["basic"])
     asked = call.body.get("objects")
     if not isinstance(asked, list) or call.body.get("hash_algo", "sha256") != "sha256":

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ class Running:
     """A hub that answers at `url`; `token` may write. `hub` is a `hubkit.rehearsal.hub.Hub`."""
 
     url: str
-    token: str
-    hub: Any
+    token: str = field(repr=False)
+    hub: Any = field(repr=False)
 
     def add_token(self, user: str, *, write: bool = True) -> str:
         """Another user's token."""

@@ -34,17 +34,7 @@ def routes() -> Iterator[Route]:
 
 
 def _repository(call: Call, service: str) -> Repository:
-    push = service == "receive-pack"
-    if push and call.user is None:
-        raise Refusal(401, "a push needs a token: any user name, the token as password")
-    try:
-        return call.hub.find(call.name, call.user, write=push)
-    except Refusal as refusal:
-        if not push or refusal.status != 404:
-            raise
-    repository = call.hub.create(call.name, call.user, private=True)
-    call.event("git", "create repository", repository.name, "private, by a push")
-    return repository
+    return call.hub.for_push(call.name, call.user) if service == "receive-pack" else call.repository()
 
 
 async def _advertise(request: Request) -> Response:
