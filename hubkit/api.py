@@ -14,10 +14,11 @@ from .models import Model, open_model
 from .packaging import card as cards
 from .packaging import manifest
 from .pipeline import ReleaseResult, StagePlan
+from .registry import plugins
 from .reporting import Reporter, SilentReporter
 from .resources import templates
 from .sdk import IMAGE, Problem, Record, Run, Turn
-from .spec import Author, EnvironmentField, Spec
+from .spec import Author, EnvironmentField, Spec, Upload
 from .stages import evaluate as evaluation
 from .stages import package, prepare, publish
 from .stages import smoke as smoking
@@ -231,13 +232,35 @@ def track(folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author
 
 
 def push(
-    folder: Folder, to: str | Sequence[str], *, options: Mapping[str, Any] | None = None, reporter: Run | None = None
+    folder: Folder,
+    to: str | Sequence[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    upload: Upload | None = None,
+    reporter: Run | None = None,
 ) -> publish.Published:
-    """Pushes a tracked folder to each `scheme:target`; safe to repeat."""
+    """Pushes a tracked folder to each `scheme:target`, several at once; safe to repeat. An option `hub.key` is for the targets of
+    that hub only. The steps are journaled in `folder/.git/hubkit-journal`."""
     targets = [to] if isinstance(to, str) else list(to)
-    listed = manifest.read(Path(folder))
-    message = f"{listed.name} {listed.tag}"
-    return publish.publish(Path(folder), [(t, options or {}) for t in targets], message, reporter or SilentReporter())
+    source, listed = Path(folder), manifest.read(Path(folder))
+    destinations = [(target, hub_options(target, options or {})) for target in targets]
+    return publish.publish(
+        source,
+        destinations,
+        f"{listed.name} {listed.tag}",
+        reporter or SilentReporter(),
+        upload=upload or Upload(),
+        journals=source / ".git" / "hubkit-journal",
+    )
+
+
+def hub_options(to: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for the hub of one `scheme:target`: those without a dot, and those of the form `hub.key` with its name."""
+    name = plugins().hub_of(to)[0].name
+    general = {key: value for key, value in options.items() if "." not in key}
+    return general | {
+        key.partition(".")[2]: value for key, value in options.items() if key.partition(".")[0] == name and "." in key
+    }
 
 
 def verify(
@@ -257,7 +280,7 @@ def verify(
     Raises:
         RemoteError: names every file that is missing, extra or different.
     """
-    source, run, given = Path(folder), reporter or SilentReporter(), options or {}
+    source, run, given = Path(folder), reporter or SilentReporter(), hub_options(at, options or {})
     at_revision = revision or manifest.read(source).tag
     found = verification.verify(source, at, at_revision, given, run)
     if not deep:

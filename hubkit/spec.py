@@ -106,6 +106,14 @@ class Target(_Model):
     options: Options = Field(default_factory=dict)
 
 
+class Upload(_Model):
+    """What publishing may use of the network."""
+
+    parallel: int = Field(2, ge=1, le=16, description="hubs at once")
+    connections: int = Field(8, ge=1, le=64, description="of all hubs together")
+    max_mb_per_second: float = Field(0.0, ge=0, description="of all hubs together, in 10^6 bytes; 0: no limit")
+
+
 class Verify(_Model):
     deep: bool = Field(True, description="download afresh, hash every byte, check and smoke-test the download")
 
@@ -125,6 +133,7 @@ class Spec(_Model):
     evaluate: Evaluate = Evaluate()
     card: Card = Card()
     publish: tuple[Target, ...] = Field((), strict=False)
+    upload: Upload = Upload()
     verify: Verify = Verify()
 
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..digests import of_json
 from ..errors import RefusedError
 from ..models import open_model
 from ..packaging import lfs, manifest
 from ..registry import plugins
-from ..sdk import ModelFamily, PublishInput, PublishReceipt, Run
+from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run
+from ..spec import Upload
 from . import package
 from ._stage import Context, Stage
+from ._together import Work, together
 
 Destination = tuple[str, Mapping[str, Any]]
 """`scheme:target` and the hub's options."""
@@ -31,24 +34,35 @@ def check_names(family: ModelFamily, name: str, targets: Sequence[str]) -> None:
             raise RefusedError(f"repository name {repository!r}: {problem}", "change `name` and the targets under `publish`")
 
 
-def publish(folder: Path, destinations: Sequence[Destination], message: str, run: Run) -> Published:
-    """Pushes the staged release in `folder` to each destination in turn. Safe to repeat.
+def publish(
+    folder: Path, destinations: Sequence[Destination], message: str, run: Run, *, upload: Upload, journals: Path
+) -> Published:
+    """Pushes the staged release in `folder` to all destinations, several at once. Safe to repeat. Each keeps its own journal
+    in the folder `journals`.
 
     Raises:
         RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds another release.
-        RemoteError: a hub failed; what was published before it stays, and running again continues.
+        RemoteError: a hub failed; what was published to others stays, and running again continues.
     """
     listed = manifest.read(folder)
     staged = lfs.read_staged(folder)
     check_names(open_model(folder).family, listed.name, [to for to, _ in destinations])
     lfs.check_unchanged(folder)
-    receipts = []
-    for to, options in destinations:
+    files = listed.released()
+
+    def work(to: str, options: Mapping[str, Any]) -> Work[PublishReceipt]:
         hub, target = plugins().hub_of(to)
-        run.note(f"publishing to {to}")
-        job = PublishInput(folder, manifest.published_files(folder), staged.commit, listed.tag, message, target, options)
-        receipts.append(hub.publish(job, run))
-    return Published(tuple(receipts))
+        journal = journals / f"{hub.name}-{of_json(to)[:12]}.jsonl"
+
+        def do(part: Run, pace: Pace) -> PublishReceipt:
+            part.note(f"publishing to {to}")
+            job = PublishInput(folder, files, staged.commit, listed.tag, message, target, options, journal, pace)
+            receipt: PublishReceipt = hub.publish(job, part)
+            return receipt
+
+        return do
+
+    return Published(tuple(together([(to, work(to, options)) for to, options in destinations], upload, run)))
 
 
 def _destinations(context: Context) -> list[Destination]:
@@ -61,7 +75,8 @@ def _inputs(context: Context) -> dict[str, str]:
 
 def _run(context: Context, out: Path) -> Published:
     folder = package.release_folder(context)
-    return publish(folder, _destinations(context), f"{context.spec.name} {context.spec.tag}", context.run)
+    message, journals = f"{context.spec.name} {context.spec.tag}", context.workspace.folder / "journal"
+    return publish(folder, _destinations(context), message, context.run, upload=context.spec.upload, journals=journals)
 
 
 STAGE = Stage(
