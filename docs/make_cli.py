@@ -20,9 +20,17 @@ def reference() -> str:
         for verb in verbs:
             command = cli.get_command(top, verb)
             assert command is not None
-            context = click.Context(command, info_name=verb, parent=top, max_content_width=100, terminal_width=100)
-            parts += [f"### hubkit {verb}", "", "```text", command.get_help(context), "```", ""]
+            parts += _section(command, verb, top)
     return "\n".join(parts)
+
+
+def _section(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """A command's part of the page, and those of the commands below it."""
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    parts = [f"### {context.command_path}", "", "```text", command.get_help(context), "```", ""]
+    for below, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        parts += _section(inner, below, context)
+    return parts
 
 
 if __name__ == "__main__":

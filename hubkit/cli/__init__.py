@@ -28,6 +28,7 @@ _FOLDERS = {
     "verify": "Compare what a hub has with the folder's manifest.",
 }
 _TOOLS = {
+    "hub": "Serve a hub of your own to rehearse on.",
     "doctor": "Check git, git-lfs, disk, environments and tokens.",
     "plugins": "List the plugins, and why a broken one did not load.",
     "schema": "Print the JSON schema of release.yaml.",

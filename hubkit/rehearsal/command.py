@@ -30,7 +30,7 @@ def token_from(file: Path | None) -> str | None:
             found = file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{file} cannot be read: {error}", "name a file that holds the token and nothing else") from None
-    if len(found) < 8 or not found.isascii() or any(c.isspace() or c in ";,\"\\" for c in found):
+    if len(found) < 8 or not found.isascii() or any(c.isspace() or c in ';,"\\' for c in found):
         raise UsageError(f"{where} does not hold a token", "a token is 8 or more letters, digits, '-' or '_', without spaces")
     return found
 

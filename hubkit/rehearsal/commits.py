@@ -8,11 +8,14 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from . import attributes
 from ._refusal import Refusal
 from .database import Repository
 from .hub import BLOB_LIMIT, Hub, pointer
 from .objects import check_oid
 from .repository import Change
+
+ATTRIBUTES = ".gitattributes"
 
 
 class Draft:
@@ -22,6 +25,7 @@ class Draft:
         self._hub = hub
         self._folder = tempfile.TemporaryDirectory(prefix="hub-commit-", dir=hub.data)
         self._changes: list[tuple[str, Path | None, bool]] = []
+        self._pointed: list[str] = []
 
     def __enter__(self) -> Draft:
         return self
@@ -56,6 +60,7 @@ class Draft:
         if stored != length:
             raise Refusal(400, f"{path}: its Git LFS object {sha256} ({length} bytes) has not been uploaded")
         self._write(path, pointer(sha256, length))
+        self._pointed.append(path)
 
     def remove(self, path: str, *, folder: bool = False) -> None:
         self._changes.append((_checked(path.rstrip("/")), None, folder))
@@ -64,6 +69,13 @@ class Draft:
         file = Path(self._folder.name, str(len(self._changes)))
         file.write_bytes(data)
         self._changes.append((_checked(path), file, False))
+
+    def _track(self, repository: Repository, head: str | None) -> None:
+        sent = [file for path, file, _ in self._changes if path == ATTRIBUTES and file]
+        before = sent[-1].read_bytes() if sent else self._hub.attributes(repository, head)
+        after = attributes.with_paths(before, self._pointed)
+        if after != before:
+            self._write(ATTRIBUTES, after)
 
     def commit(
         self,
@@ -75,7 +87,8 @@ class Draft:
         parent: str | None = None,
         onto: str | None = None,
     ) -> str:
-        """The new commit's id; see `Hub.commit`."""
+        """The new commit's id; see `Hub.commit`. Large files that .gitattributes does not track are added to it."""
+        self._track(repository, onto or self._hub.head(repository, revision))
         written = iter(self._hub.git(repository).write_blobs([file for _, file, _ in self._changes if file]))
         changes = [Change(path, next(written) if file else "", folder) for path, file, folder in self._changes]
         return self._hub.commit(repository, revision, message, author, changes, parent=parent, onto=onto)

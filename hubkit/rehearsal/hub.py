@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,12 @@ from .repository import DEFAULT_BRANCH, Change, GitRepository
 
 BLOB_LIMIT = 10 * 1024 * 1024
 """Hugging Face rejects a larger file outside Git LFS."""
+BINARY_LIMIT = 10**6
+"""And wants binary files in Git LFS from this size on."""
 POINTER_LIMIT = 1024
 POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
 )
-LFS_SUFFIXES = (
-    *("7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gguf", "gz", "h5", "joblib", "model", "msgpack", "npy", "npz", "onnx"),
-    *("ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip"),
-)
-"""What a new repository's .gitattributes tracks, much as on the hubs."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +47,6 @@ class Folder:
 
 def pointer(oid: str, size: int) -> bytes:
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode()
-
-
-def gitattributes() -> bytes:
-    return "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 
 
 class Hub:
@@ -186,24 +178,14 @@ class Hub:
         except KeyError:
             raise Refusal(404, f"Entry not found: {path} is not in {repository.name} at {commit}", "EntryNotFound") from None
 
-    def lfs_patterns(self, repository: Repository, commit: str | None) -> Callable[[str], bool]:
-        """Whether .gitattributes at `commit` (None: a new repository's) gives a path to Git LFS."""
-        text = gitattributes()
-        if commit:
-            attributes = self.files(repository, commit).get(".gitattributes")
-            text = self.git(repository).blob(attributes.blob) if attributes else b""
-        patterns = []
-        for line in text.decode(errors="replace").splitlines():
-            fields = line.split()
-            if "filter=lfs" in fields[1:]:
-                patterns.append(fields[0].replace("[[:space:]]", " "))
-        return lambda path: any(_matches(path, pattern) for pattern in patterns)
+    def attributes(self, repository: Repository, commit: str | None) -> bytes:
+        """.gitattributes at `commit`; empty without one."""
+        file = self.files(repository, commit).get(".gitattributes") if commit else None
+        return self.git(repository).blob(file.blob) if file else b""
 
-    def branch_ref(self, git: GitRepository, revision: str, refs: dict[str, str] | None = None) -> str:
-        """The full name of the branch (or pull request) that a commit goes to."""
-        if revision.startswith(("refs/heads/", "refs/pr/")):
-            return revision
-        return f"refs/heads/{revision}"
+    def head(self, repository: Repository, revision: str) -> str | None:
+        """The commit that the branch or pull request `revision` is at."""
+        return self.git(repository).refs().get(branch_ref(revision))
 
     def commit(
         self,
@@ -222,7 +204,7 @@ class Hub:
             Refusal: 404, no such branch; 412, its head is not `parent`, or it moved meanwhile.
         """
         git = self.git(repository)
-        ref = self.branch_ref(git, revision)
+        ref = branch_ref(revision)
         with self.writing(repository):
             refs = git.refs()
             old = refs.get(ref)
@@ -234,6 +216,11 @@ class Hub:
             commit = git.commit(ref, head, message, author, lambda: changes, old=old)
         self.database.set_repository(repository.id)
         return commit
+
+
+def branch_ref(revision: str) -> str:
+    """The full name of the branch (or pull request) that a commit goes to."""
+    return revision if revision.startswith(("refs/heads/", "refs/pr/")) else f"refs/heads/{revision}"
 
 
 def measure(oid: str, data: bytes) -> Blob:
@@ -253,9 +240,3 @@ def require_write(user: User | None) -> User:
     if not user.write:
         raise Refusal(403, "Forbidden: you must use a write token")
     return user
-
-
-def _matches(path: str, pattern: str) -> bool:
-    if "/" in pattern.strip("/") or pattern.startswith("/"):
-        return fnmatch.fnmatchcase(path, pattern.lstrip("/"))
-    return fnmatch.fnmatchcase(path.rsplit("/", 1)[-1], pattern)

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import card
+from . import attributes, card
 from ._refusal import Refusal
 from .database import Repository
-from .hub import File, Folder, Hub, gitattributes, require_write
+from .hub import File, Folder, Hub, require_write
 from .identity import check_name
 from .repository import DEFAULT_BRANCH
 from .web import Call, FileResponse, call_of, endpoint, json_endpoint, ok, read
@@ -90,7 +90,7 @@ def _create(call: Call) -> Response:
         raise Refusal(400, f"visibility {visibility!r}: a model is public or private")
     answer = {"url": f"{call.base}/{name}", "name": name, "id": name}
     try:
-        call.hub.create(name, call.user, private=visibility == "private", files={".gitattributes": gitattributes()})
+        call.hub.create(name, call.user, private=visibility == "private", files={".gitattributes": attributes.default()})
     except Refusal as refusal:
         if refusal.status != 409:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from . import attributes
 from ._refusal import Refusal
 from .commits import Draft
 from .database import Pull, Repository
-from .hub import BLOB_LIMIT
+from .hub import BINARY_LIMIT, BLOB_LIMIT
 from .repository import DEFAULT_BRANCH
 from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 
@@ -33,20 +35,18 @@ def routes() -> Iterator[Route]:
 
 
 def _preupload(call: Call) -> Response:
-    """Git LFS for what .gitattributes tracks, what is over 10 MiB, and what does not look like text."""
-    import base64
-
+    """Git LFS for what .gitattributes tracks, what is over 10 MiB, and binary files from 1 MB on."""
     repository = call.repository(write=not _wants_pull(call))
     git = call.hub.git(repository)
     refs = git.refs()
     commit = git.resolve(call.path("revision")) if refs else None
     present = call.hub.files(repository, commit) if commit else {}
-    tracked = call.hub.lfs_patterns(repository, commit)
+    tracked = attributes.tracker(call.hub.attributes(repository, commit) if commit else attributes.default())
     answers = []
     for asked in call.body.get("files", []):
         path, size, sample = str(asked.get("path")), asked.get("size"), base64.b64decode(asked.get("sample") or "")
-        large = isinstance(size, int) and size > BLOB_LIMIT
-        lfs = tracked(path) or large or b"\0" in sample
+        large = isinstance(size, int) and size > (BINARY_LIMIT if b"\0" in sample else BLOB_LIMIT)
+        lfs = tracked(path) or large
         answer = {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
         if file := present.get(path):
             answer["oid"] = file.sha256 if file.pointer else file.blob

@@ -10,6 +10,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
@@ -68,22 +69,26 @@ class Links:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
-    def sign(self, method: str, path: str) -> str:
-        """`path` with the permission in its query."""
-        expires = int(time.time()) + _LINK_SECONDS
-        return f"{path}?{urlencode({'expires': expires, 'signature': self._signature(method, path, str(expires))})}"
+    def sign(self, method: str, path: str, user: str) -> str:
+        """`path` with the permission, given to `user`, in its query."""
+        expires = str(int(time.time()) + _LINK_SECONDS)
+        signature = self._signature(method, path, user, expires)
+        return f"{path}?{urlencode({'user': user, 'expires': expires, 'signature': signature})}"
 
-    def check(self, method: str, path: str, expires: str, signature: str) -> None:
-        """
+    def check(self, method: str, path: str, query: Mapping[str, str]) -> str:
+        """The user to whom the link was given.
+
         Raises:
             Refusal: 403, the link is not one of this run of the hub, is for something else, or too old.
         """
-        fresh = expires.isdigit() and int(expires) >= time.time()
-        if not fresh or not hmac.compare_digest(signature.encode(), self._signature(method, path, expires).encode()):
+        user, expires, signature = (query.get(key, "") for key in ("user", "expires", "signature"))
+        expected = self._signature(method, path, user, expires)
+        if not hmac.compare_digest(signature.encode(), expected.encode()) or int(expires) < time.time():
             raise Refusal(403, "this link is not valid (any more): ask the Git LFS batch API for a new one")
+        return user
 
-    def _signature(self, method: str, path: str, expires: str) -> str:
-        return hmac.new(self._key, f"{method} {path} {expires}".encode(), hashlib.sha256).hexdigest()
+    def _signature(self, *signed: str) -> str:
+        return hmac.new(self._key, "\n".join(signed).encode(), hashlib.sha256).hexdigest()
 
 
 def check_name(name: str) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ._refusal import Refusal
+from .identity import User
 from .objects import check_oid
 from .web import Call, FileResponse, call_of, endpoint, json_endpoint, ok, stream
 
@@ -78,7 +79,8 @@ def _permitted(call: Call) -> tuple[str, str]:
         Refusal: 403, the link is not valid.
     """
     request = call.request
-    call.hub.links.check(request.method, request.url.path, call.query("expires"), call.query("signature"))
+    user = call.hub.links.check(request.method, request.url.path, request.query_params)
+    call.user = User(user, write=True) if user else None
     return call.name, call.path("oid")
 
 

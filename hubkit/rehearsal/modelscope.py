@@ -11,11 +11,11 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import card
+from . import attributes, card
 from ._refusal import Refusal
 from .commits import Draft
 from .database import Repository
-from .hub import Hub, gitattributes
+from .hub import Hub
 from .huggingface import content
 from .identity import COOKIE
 from .lfs import upload_action
@@ -76,7 +76,7 @@ def _create(call: Call) -> Response:
         raise Refusal(400, f"Visibility {visibility!r}: 1 (private), 3 (internal) or 5 (public)")
     license = call.text("License", "Apache-2.0")
     files = {
-        ".gitattributes": gitattributes(),
+        ".gitattributes": attributes.default(),
         "README.md": f"---\nlicense: {json.dumps(license)}\n---\n# {name.split('/')[-1]}\n".encode(),
         "configuration.json": b'{"framework":"Pytorch","task":"others"}\n',
     }

@@ -62,7 +62,7 @@ class Call:
 
     def link(self, method: str, path: str) -> str:
         """An absolute URL that permits `method` on `path` without a token."""
-        return self.base + self.hub.links.sign(method, path)
+        return self.base + self.hub.links.sign(method, path, self.user.name if self.user else "")
 
     def text(self, key: str, default: str | None = None) -> str:
         """A string of the JSON body.
