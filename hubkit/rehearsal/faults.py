@@ -131,13 +131,20 @@ async def _reset(fault: Fault, app: App, scope: Any, receive: Any, send: Any) ->
         taken += len(message.get("body", b""))
         if not message.get("more_body"):
             break
-    _cut(scope)
+    await _cut(scope, receive)
 
 
-def _cut(scope: Any) -> None:
+async def _cut(scope: Any, receive: Any, *, at_once: bool = True) -> None:
+    """Ends the connection, and returns when it has ended: uvicorn logs an error otherwise."""
     from .transport import EXTENSION, reset
 
-    reset(scope["extensions"][EXTENSION])
+    connection = scope["extensions"][EXTENSION]
+    if at_once:
+        reset(connection)
+    else:
+        connection.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _lost(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
@@ -145,7 +152,7 @@ async def _lost(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> 
         pass
 
     await app(scope, receive, swallow)
-    _cut(scope)
+    await _cut(scope, receive)
 
 
 async def _status(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
@@ -166,10 +173,10 @@ async def _answer(send: Any, status: int, headers: Mapping[str, str], body: byte
 
 
 async def _truncate(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
-    await app(scope, receive, _limited(fault, scope, send))
+    await app(scope, receive, _limited(fault, scope, receive, send))
 
 
-def _limited(fault: Fault, scope: Any, send: Any) -> Any:
+def _limited(fault: Fault, scope: Any, receive: Any, send: Any) -> Any:
     """Sends the head and `bytes` bytes of the body; then waits `seconds` and closes the connection."""
     left, over = fault.bytes, False
 
@@ -187,9 +194,7 @@ def _limited(fault: Fault, scope: Any, send: Any) -> Any:
         if len(body) < len(message.get("body", b"")) or not message.get("more_body"):
             over = True
             await asyncio.sleep(fault.seconds)
-            from .transport import EXTENSION
-
-            scope["extensions"][EXTENSION].close()
+            await _cut(scope, receive, at_once=False)
 
     return limited
 

@@ -1,0 +1,53 @@
+"""`hubkit hub serve` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from rehearsal.hubclients import NAME
+
+from hubkit.errors import EnvironmentFailure, UsageError
+from hubkit.rehearsal import serve
+from hubkit.rehearsal.command import token_from
+
+
+def test_it_serves_until_interrupted(tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "HUBKIT_HUB_TOKEN"}
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        said = json.loads(process.stdout.readline())
+        api = HfApi(endpoint=said["url"], token=said["token"])
+        api.create_repo(NAME)
+        sent = api.upload_file(repo_id=NAME, path_in_repo="a.txt", path_or_fileobj=b"a").oid
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    with serve(tmp_path / "data", token="another-token") as hub:
+        assert HfApi(endpoint=hub.url, token="another-token").repo_info(NAME).sha == sent
+
+
+def test_a_fixed_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-a-file-1\n")
+    monkeypatch.setenv("HUBKIT_HUB_TOKEN", "from-the-environment")
+    assert token_from(file) == "from-a-file-1"
+    assert token_from(None) == "from-the-environment"
+    monkeypatch.setenv("HUBKIT_HUB_TOKEN", "short")
+    with pytest.raises(UsageError, match="HUBKIT_HUB_TOKEN does not hold a token"):
+        token_from(None)
+    monkeypatch.delenv("HUBKIT_HUB_TOKEN")
+    assert token_from(None) is None
+    with pytest.raises(UsageError, match="cannot be read"):
+        token_from(tmp_path / "nothing")
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    with serve(tmp_path / "one") as hub, pytest.raises(EnvironmentFailure, match="cannot listen"):
+        serve(tmp_path / "two", port=int(hub.url.rsplit(":", 1)[1])).__enter__()
