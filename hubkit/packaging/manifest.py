@@ -20,9 +20,10 @@ from ..sdk.hub import ReleaseFile
 MANIFEST = "manifest.json"
 GITATTRIBUTES = ".gitattributes"
 SCHEMA = 1
-LFS_SUFFIXES = (".safetensors",)
-LFS_BYTES = 10 * 1024 * 1024
-"""Hugging Face rejects a push with a larger file outside LFS (its pre-receive hook)."""
+LFS_SUFFIXES = (".safetensors", ".model")
+LFS_BYTES = 1_000_000
+"""Hugging Face rejects a push with more than 10 MiB outside LFS. Over its API it takes files of these suffixes, and binary ones
+from about 1 MB on, into LFS by itself and adds them to .gitattributes: done beforehand, a release is the same on every hub."""
 _READ_LIMIT = 64 * 1024 * 1024
 _CHUNK = 4 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")

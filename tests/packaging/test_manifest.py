@@ -94,6 +94,7 @@ def test_gitattributes_cover_safetensors_and_exact_large_files(folder: Path) -> 
     assert write_gitattributes(folder).read_text() == (
         "* -text\n"
         "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+        "*.model filter=lfs diff=lfs merge=lfs -text\n"
         "/sub/a[[:space:]]\\*\\[1\\].json filter=lfs diff=lfs merge=lfs -text\n"
     )
 

@@ -30,7 +30,7 @@ _OPEN = threading.RLock()
 
 @dataclass
 class Terms:
-    """How one hub may be spoken to."""
+    """How one hub may be spoken to. `no_xet` is the user's HF_HUB_DISABLE_XET, once it was looked at."""
 
     endpoint: httpx2.URL
     token: Token
@@ -38,7 +38,7 @@ class Terms:
     patience: Patience
     run: Run
     meter: Meter | None = None
-    sent: int = 0
+    no_xet: bool | None = None
 
 
 class PatientClient(httpx2.Client):
@@ -100,15 +100,17 @@ def installed(terms: Terms, *, xet: bool) -> Iterator[None]:
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     with _OPEN:
-        previous, silent, no_xet = _http._GLOBAL_CLIENT_FACTORY, are_progress_bars_disabled(), constants.HF_HUB_DISABLE_XET
+        previous, silent, before = _http._GLOBAL_CLIENT_FACTORY, are_progress_bars_disabled(), constants.HF_HUB_DISABLE_XET
+        if terms.no_xet is None:
+            terms.no_xet = before
         set_client_factory(lambda: PatientClient(terms))
         if not silent:
             disable_progress_bars()
-        constants.HF_HUB_DISABLE_XET = no_xet or not xet
+        constants.HF_HUB_DISABLE_XET = terms.no_xet or not xet
         try:
             yield
         finally:
-            constants.HF_HUB_DISABLE_XET = no_xet
+            constants.HF_HUB_DISABLE_XET = before
             if not silent:
                 enable_progress_bars()
             set_client_factory(previous)

@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"
 _GIVEN = frozenset({".gitattributes", ".gitignore", "README.md", CONFIGURATION, "LICENSE"})
 """What ModelScope puts into a repository that it makes."""
 _BATCH = 100
+_INLINE = frozenset({"readme.md", ".gitattributes", ".gitignore", CONFIGURATION, "config.json"})
 
 
 def publish(session: Session, job: PublishInput) -> str:
@@ -136,10 +137,8 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
 
 
 def _is_large(file: ReleaseFile) -> bool:
-    """The client's own rule of what goes to its storage: suffix, or more than 64 KiB, but never a card or a configuration."""
-    from modelscope_hub._upload import _upload_mode
-
-    return _upload_mode(file.path, file.size, MODEL) == "lfs"
+    """As in the manifest, so that .gitattributes stays as released; the files that ModelScope itself reads are never pointers."""
+    return file.lfs and Path(file.path).name.lower() not in _INLINE
 
 
 def _upload(session: Session, job: PublishInput, large: list[ReleaseFile]) -> None:
