@@ -178,4 +178,6 @@ class _Lines(SilentRun):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m hubkit.quickstart.make_base OUT")
     make_base(Path(sys.argv[1]), run=_Lines())
