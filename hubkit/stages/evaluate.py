@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ..digests import of_json
 from ..errors import RefusedError
 from ..sdk import IMAGE, Answer, Record, read_records
 from ..spec import Evaluate
@@ -119,12 +120,15 @@ def _run(context: Context, out: Path) -> Evaluated:
         BEFORE: (context.base, workspace.native("base", context.base_digest)),
         AFTER: (merge.merged_model(context), merge.merged_native(context)),
     }
+    scratch = workspace.scratch(STAGE.name) / of_json(_inputs(context))[:16]  # answers so far survive a kill
     answers = {}
     for name, (model, place) in models.items():
         context.run.note(f"asking {model.folder.name}")
         native = native_view(model, place, context.run)
-        answers[name] = ask(questioning, model, native, out / name, context.run)[1]
-        discard_worker(out / name)
+        answers[name] = ask(questioning, model, native, scratch / name, context.run)[1]
+        discard_worker(scratch / name)
+    for name in models:
+        (scratch / name).replace(out / name)
     result = score(spec.metric, records, answers[AFTER], answers[BEFORE])
     check_gate(result, spec)
     return result

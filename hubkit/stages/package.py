@@ -46,9 +46,9 @@ def seal_release(
     """
     if problem := family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
+    refuse([*audit(folder), *check(folder, family)], f"{name} cannot be published as it is")
     manifest.write_gitattributes(folder)
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
-    refuse([*audit(folder, listed.files), *check(folder, family)], f"{name} cannot be published as it is")
     listed.write(folder)
     staged = lfs.stage(
         folder, listed, message=f"{name} {tag}", author_name=author.name, author_email=author.email, date=created, tag=tag
