@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import huggingface, huggingface_commits, lfs, modelscope, pages, smarthttp
+from . import huggingface, huggingface_commits, huggingface_refs, lfs, modelscope, pages, smarthttp
 from ._refusal import Moved, Refusal
 from .hub import Hub
 from .repository import GitFault
@@ -26,7 +26,7 @@ _log = logging.getLogger("hubkit.rehearsal")
 
 def make_app(hub: Hub, hosts: Iterable[str] = ("127.0.0.1", "localhost", "[::1]")) -> Starlette:
     """`hosts` are the names under which the hub answers; others are refused (a page elsewhere could point its own name here)."""
-    parts = (lfs, modelscope, huggingface, huggingface_commits, smarthttp, pages)
+    parts = (lfs, modelscope, huggingface, huggingface_refs, huggingface_commits, smarthttp, pages)
     routes = [route for part in parts for route in part.routes()]
     handlers = {
         Refusal: _refused,

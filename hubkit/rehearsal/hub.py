@@ -12,6 +12,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ..sdk.errors import EnvironmentFailure
 from ._refusal import Moved, Refusal
 from .database import Blob, Database, Repository
 from .identity import Links, Tokens, User, check_name
@@ -54,7 +57,10 @@ class Hub:
 
     def __init__(self, data: Path, *, multipart_above: int = 5 * 10**9, part_size: int = 500 * 10**6) -> None:
         self.data = data.absolute()
-        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock_file = _locked(self.data)
+        for leftover in self.data.glob("hub-commit-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.objects = ObjectStore(self.data)
         self.database = Database(self.data / "hub.sqlite")
         self.tokens, self.links = Tokens(), Links()
@@ -67,6 +73,7 @@ class Hub:
     def close(self) -> None:
         self.objects.close()
         self.database.close()
+        self._lock_file.release()
 
     def _write_hooks(self) -> Path:
         """git's own hook runs this package's file by its path, with nothing but the standard library."""
@@ -120,12 +127,15 @@ class Hub:
         repository = self.database.add_repository(check_name(name), private=private, license=license, creator=author)
         if repository is None:
             raise Refusal(409, f"You already created this model repo: {name}")
-        git = self.git(repository)
-        git.create()
-        if files:
-            blobs = {path: git.write_blob(data) for path, data in files.items()}
-            changes = [Change(path, blob) for path, blob in blobs.items()]
-            git.commit(f"refs/heads/{DEFAULT_BRANCH}", None, "initial commit", author, lambda: changes, old=None)
+        try:
+            git = self.git(repository)
+            git.create()
+            if files:
+                changes = [Change(path, git.write_blob(data)) for path, data in files.items()]
+                git.commit(f"refs/heads/{DEFAULT_BRANCH}", None, "initial commit", author, changes, old=None)
+        except BaseException:
+            self.delete(repository)
+            raise
         return repository
 
     def for_push(self, name: str, user: User | None) -> Repository:
@@ -213,9 +223,22 @@ class Hub:
                 raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
             if parent and parent != head and not (head and head.startswith(parent)):
                 raise Refusal(412, f"A commit has happened since. Please refresh and try again. ({revision} is at {head})")
-            commit = git.commit(ref, head, message, author, lambda: changes, old=old)
+            commit = git.commit(ref, head, message, author, changes, old=old)
         self.database.set_repository(repository.id)
         return commit
+
+
+def _locked(data: Path) -> FileLock:
+    """
+    Raises:
+        EnvironmentFailure: another hub is running on this folder.
+    """
+    lock = FileLock(data / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise EnvironmentFailure(f"another hub is running on {data}", "stop it, or give this one another --data folder") from None
+    return lock
 
 
 def branch_ref(revision: str) -> str:

@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from . import attributes, card
 from ._refusal import Refusal
+from .answers import FileResponse
 from .database import Repository
 from .hub import File, Folder, Hub, require_write
 from .identity import check_name
 from .repository import DEFAULT_BRANCH
-from .web import Call, FileResponse, call_of, endpoint, json_endpoint, ok, read
+from .web import Call, call_of, endpoint, json_endpoint, ok, read
 
 _PAGE = 1000
-_MODEL = "/api/models/{owner}/{name}"
+MODEL = "/api/models/{owner}/{name}"
 
 
 def routes() -> Iterator[Route]:
@@ -32,20 +34,13 @@ def routes() -> Iterator[Route]:
     yield Route("/api/repos/delete", json_endpoint(_delete), methods=["DELETE"])
     yield Route("/api/repos/move", json_endpoint(_move), methods=["POST"])
     yield Route("/api/models", endpoint(_list))
-    yield Route(_MODEL, endpoint(_info))
-    yield Route(_MODEL + "/revision/{revision}", endpoint(_info))
-    yield Route(_MODEL + "/tree/{revision}", endpoint(_tree))
-    yield Route(_MODEL + "/tree/{revision}/{path:path}", endpoint(_tree))
-    yield Route(_MODEL + "/paths-info/{revision}", _paths_info, methods=["POST"])
-    yield Route(_MODEL + "/commits/{revision}", endpoint(_commits))
-    yield Route(_MODEL + "/refs", endpoint(_refs))
-    yield Route(_MODEL + "/branch/{branch}", json_endpoint(_create_branch), methods=["POST"])
-    yield Route(_MODEL + "/branch/{branch}", endpoint(_delete_branch), methods=["DELETE"])
-    yield Route(_MODEL + "/tag/{revision}", json_endpoint(_create_tag), methods=["POST"])
-    yield Route(_MODEL + "/tag/{revision}", endpoint(_delete_tag), methods=["DELETE"])
-    yield Route(_MODEL + "/settings", json_endpoint(_settings), methods=["PUT"])
-    yield Route(_MODEL + "/auth-check", endpoint(_auth_check))
-    yield Route(_MODEL + "/auth-check/write", endpoint(_auth_check))
+    yield Route(MODEL, endpoint(_info))
+    yield Route(MODEL + "/revision/{revision}", endpoint(_info))
+    yield Route(MODEL + "/tree/{revision}", endpoint(_tree))
+    yield Route(MODEL + "/tree/{revision}/{path:path}", endpoint(_tree))
+    yield Route(MODEL + "/paths-info/{revision}", _paths_info, methods=["POST"])
+    yield Route(MODEL + "/auth-check", endpoint(_auth_check))
+    yield Route(MODEL + "/auth-check/write", endpoint(_auth_check))
     for word in ("resolve", "raw"):
         yield Route("/{owner}/{name}/" + word + "/{revision}/{path:path}", endpoint(_resolve))
 
@@ -140,7 +135,7 @@ def _summary(repository: Repository) -> dict[str, Any]:
     }
 
 
-def _at(call: Call) -> tuple[Repository, str]:
+def at(call: Call) -> tuple[Repository, str]:
     repository = call.repository()
     return repository, call.hub.git(repository).resolve(call.path("revision"))
 
@@ -181,7 +176,7 @@ def _items(hub: Hub, repository: Repository, commit: str) -> dict[str, File | Fo
 
 
 def _tree(call: Call) -> Response:
-    repository, commit = _at(call)
+    repository, commit = at(call)
     below = call.path("path").strip("/") if "path" in call.request.path_params else ""
     items = _items(call.hub, repository, commit)
     if below and not isinstance(items.get(below), Folder):
@@ -198,101 +193,15 @@ def _tree(call: Call) -> Response:
 
 
 async def _paths_info(request: Request) -> Response:
-    from starlette.concurrency import run_in_threadpool
-
     call = call_of(request)
     form = parse_qs((await read(request, 4 * 1024 * 1024)).decode(errors="replace"))
 
     def answer() -> Response:
-        repository, commit = _at(call)
+        repository, commit = at(call)
         items = _items(call.hub, repository, commit)
         return ok([_entry(items[path]) for path in form.get("paths", []) if path in items])
 
     return await run_in_threadpool(answer)
-
-
-def _commits(call: Call) -> Response:
-    repository, commit = _at(call)
-    page = int(call.query("p", "0")) if call.query("p", "0").isdigit() else 0
-    found = call.hub.git(repository).log(commit, 51, page * 50)
-    headers = {}
-    if len(found) > 50:
-        headers["link"] = f'<{call.request.url.include_query_params(p=page + 1)}>; rel="next"'
-    return ok(
-        [{"id": c.id, "title": c.title, "message": c.body, "authors": [{"user": c.author}], "date": c.date} for c in found[:50]],
-        headers=headers,
-    )
-
-
-def _refs(call: Call) -> Response:
-    kinds: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": [], "pullRequests": []}
-    prefixes = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/pr/": "pullRequests"}
-    for ref, commit in call.hub.git(call.repository()).refs().items():
-        for prefix, kind in prefixes.items():
-            if ref.startswith(prefix):
-                name = ref if kind == "pullRequests" else ref.removeprefix(prefix)
-                kinds[kind].append({"name": name, "ref": ref, "targetCommit": commit})
-    if call.query("include_prs") not in ("1", "true", "True"):
-        del kinds["pullRequests"]
-    return ok(kinds)
-
-
-def _create_branch(call: Call) -> Response:
-    repository, branch = call.repository(write=True), call.path("branch")
-    git = call.hub.git(repository)
-    ref = f"refs/heads/{branch}"
-    start = git.resolve(call.text("startingPoint", DEFAULT_BRANCH))
-    if ref in git.refs():
-        raise Refusal(409, f"Reference already exists: {ref}")
-    git.set_ref(ref, start, None)
-    call.event("huggingface", "create branch", repository.name, f"{branch} at {start[:12]}")
-    return ok({})
-
-
-def _delete_branch(call: Call) -> Response:
-    repository, branch = call.repository(write=True), call.path("branch")
-    if branch == DEFAULT_BRANCH:
-        raise Refusal(403, f"{DEFAULT_BRANCH} cannot be deleted")
-    _delete_ref(call, repository, f"refs/heads/{branch}")
-    call.event("huggingface", "delete branch", repository.name, branch)
-    return ok({})
-
-
-def _create_tag(call: Call) -> Response:
-    repository, commit = call.repository(write=True), _at(call)[1]
-    tag = call.text("tag")
-    call.hub.git(repository).tag(tag, commit, call.text("message", ""), call.author)
-    call.hub.database.set_repository(repository.id)
-    call.event("huggingface", "create tag", repository.name, f"{tag} at {commit[:12]}")
-    return ok({})
-
-
-def _delete_tag(call: Call) -> Response:
-    repository, tag = call.repository(write=True), call.path("revision")
-    _delete_ref(call, repository, f"refs/tags/{tag}")
-    call.event("huggingface", "delete tag", repository.name, tag)
-    return ok({})
-
-
-def _delete_ref(call: Call, repository: Repository, ref: str) -> None:
-    git = call.hub.git(repository)
-    if ref not in git.refs():
-        raise Refusal(404, f"{ref} does not exist", "RevisionNotFound")
-    git.set_ref(ref, None, git.ref_object(ref))
-    call.hub.database.set_repository(repository.id)
-
-
-def _settings(call: Call) -> Response:
-    repository = call.repository(write=True)
-    values: dict[str, Any] = {}
-    if "visibility" in call.body or "private" in call.body:
-        values["private"] = call.body.get("visibility", "private" if call.body.get("private") else "public") == "private"
-    if "gated" in call.body:
-        values["gated"] = call.body["gated"] or ""
-    call.hub.database.set_repository(repository.id, **values)
-    said = ", ".join(f"{key} {value}" for key, value in values.items())
-    call.event("huggingface", "change settings", repository.name, said)
-    return ok({})
 
 
 def _auth_check(call: Call) -> Response:
@@ -303,7 +212,7 @@ def _auth_check(call: Call) -> Response:
 
 
 def _resolve(call: Call) -> Response:
-    repository, commit = _at(call)
+    repository, commit = at(call)
     headers = {"x-repo-commit": commit}
     try:
         file = call.hub.file(repository, commit, call.path("path"))

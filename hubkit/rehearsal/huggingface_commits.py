@@ -17,21 +17,21 @@ from ._refusal import Refusal
 from .commits import Draft
 from .database import Pull, Repository
 from .hub import BINARY_LIMIT, BLOB_LIMIT
+from .huggingface import MODEL
 from .repository import DEFAULT_BRANCH
 from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 
-_MODEL = "/api/models/{owner}/{name}"
 _LINE_LIMIT = BLOB_LIMIT * 4 // 3 + 64 * 1024
 
 
 def routes() -> Iterator[Route]:
-    yield Route(_MODEL + "/preupload/{revision}", json_endpoint(_preupload, 4 * 1024 * 1024), methods=["POST"])
-    yield Route(_MODEL + "/commit/{revision}", _commit, methods=["POST"])
-    yield Route(_MODEL + "/discussions", json_endpoint(_open_pull), methods=["POST"])
-    yield Route(_MODEL + "/discussions", endpoint(_list_pulls))
-    yield Route(_MODEL + "/discussions/{number:int}", endpoint(_show_pull))
-    yield Route(_MODEL + "/discussions/{number:int}/status", json_endpoint(_set_status), methods=["POST"])
-    yield Route(_MODEL + "/discussions/{number:int}/merge", json_endpoint(_merge), methods=["POST"])
+    yield Route(MODEL + "/preupload/{revision}", json_endpoint(_preupload, 4 * 1024 * 1024), methods=["POST"])
+    yield Route(MODEL + "/commit/{revision}", _commit, methods=["POST"])
+    yield Route(MODEL + "/discussions", json_endpoint(_open_pull), methods=["POST"])
+    yield Route(MODEL + "/discussions", endpoint(_list_pulls))
+    yield Route(MODEL + "/discussions/{number:int}", endpoint(_show_pull))
+    yield Route(MODEL + "/discussions/{number:int}/status", json_endpoint(_set_status), methods=["POST"])
+    yield Route(MODEL + "/discussions/{number:int}/merge", json_endpoint(_merge), methods=["POST"])
 
 
 def _preupload(call: Call) -> Response:

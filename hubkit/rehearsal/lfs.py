@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ._refusal import Refusal
+from .answers import FileResponse
 from .identity import User
 from .objects import check_oid
-from .web import Call, FileResponse, call_of, endpoint, json_endpoint, ok, stream
+from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 
 _MEDIA = "application/vnd.git-lfs+json"
 _BATCH_LIMIT = 4 * 1024 * 1024

@@ -37,6 +37,8 @@ class ObjectStore:
         self._incoming = folder / "incoming"
         for path in (self.folder, self._incoming):
             path.mkdir(parents=True, exist_ok=True)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
         # two at a time for each transfer: one hashes while the other writes
         self._threads = ThreadPoolExecutor(8, "hub-store")
 

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -178,7 +178,7 @@ class GitRepository:
         return [_commit(record.strip("\n").split("\0")) for record in listed.decode(errors="replace").split("\x01")[:-1]]
 
     def commit(
-        self, ref: str, parent: str | None, message: str, author: str, changes: Callable[[], Sequence[Change]], *, old: str | None
+        self, ref: str, parent: str | None, message: str, author: str, changes: Sequence[Change], *, old: str | None
     ) -> str:
         """A commit with `changes` on top of `parent`'s tree; `ref` moves to it from `old` (None: it must not exist).
 
@@ -189,7 +189,7 @@ class GitRepository:
             index = {"GIT_INDEX_FILE": f"{temporary}/index"}
             if parent:
                 self.git("read-tree", parent, environment=index)
-            lines = self._index_lines(changes(), self.tree(parent) if parent else ())
+            lines = self._index_lines(changes, self.tree(parent) if parent else ())
             try:
                 self.git("update-index", "-z", "--replace", "--index-info", stdin=b"".join(lines), environment=index)
                 tree = self.git("write-tree", environment=index).decode().strip()

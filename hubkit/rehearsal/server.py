@@ -63,8 +63,15 @@ def serve(
         from .transport import Protocol
     except ImportError as error:
         raise EnvironmentFailure(f"the rehearsal hub needs the package {error.name}", INSTALL) from None
-    listener = _listen(host, port)
-    hub = Hub(data, **limits)
+    try:
+        hub = Hub(data, **limits)
+    except OSError as error:
+        raise EnvironmentFailure(f"the hub cannot keep its data in {data}: {error.strerror}", "choose another --data") from None
+    try:
+        listener = _listen(host, port)
+    except EnvironmentFailure:
+        hub.close()
+        raise
     token = hub.tokens.add(user, token=token)
     named = f"[{host}]" if ":" in host else host
     app: Any = make_app(hub, {"127.0.0.1", "localhost", "[::1]", named})

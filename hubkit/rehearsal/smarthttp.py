@@ -16,9 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ._refusal import Refusal
+from .answers import Streaming
 from .database import Repository
 from .hub import Hub
-from .web import Call, Streaming, call_of, stream
+from .web import Call, call_of, stream
 
 _BLOCK = 256 * 1024
 _SERVICES = {"git-upload-pack": "upload-pack", "git-receive-pack": "receive-pack"}

@@ -51,3 +51,34 @@ def test_a_fixed_token_comes_from_a_file_or_the_environment(tmp_path: Path, monk
 def test_a_taken_port_is_told(tmp_path: Path) -> None:
     with serve(tmp_path / "one") as hub, pytest.raises(EnvironmentFailure, match="cannot listen"):
         serve(tmp_path / "two", port=int(hub.url.rsplit(":", 1)[1])).__enter__()
+
+
+def test_one_hub_at_a_time_on_a_folder(tmp_path: Path) -> None:
+    with serve(tmp_path / "data"), pytest.raises(EnvironmentFailure, match="another hub is running"):
+        serve(tmp_path / "data").__enter__()
+    with serve(tmp_path / "data") as hub:
+        assert hub.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.integration
+def test_memory_does_not_grow_with_files(tmp_path: Path) -> None:
+    """600 MB up and down again: the server stays below 200 MiB."""
+    data = tmp_path / "weights.bin"
+    with data.open("wb") as file:
+        for _ in range(75):
+            file.write(os.urandom(4_000_000) * 2)
+    call = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, text=True, env={**os.environ, "HUBKIT_HUB_TOKEN": "a-token-of-mine"}
+    ) as process:
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"]
+        api = HfApi(endpoint=url, token="a-token-of-mine")
+        api.create_repo(NAME)
+        api.upload_file(repo_id=NAME, path_in_repo="weights.bin", path_or_fileobj=data)
+        got = api.hf_hub_download(NAME, "weights.bin", local_dir=tmp_path / "out")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.send_signal(signal.SIGINT)
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert Path(got).stat().st_size == 600_000_000
+    assert peak < 200 * 1024

@@ -8,13 +8,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+    hf_hub_download,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 from rehearsal.hubclients import NAME, command, digests
 
 from hubkit.rehearsal import Running
@@ -111,6 +119,65 @@ def test_commits_check_their_parent_and_what_they_delete(api: HfApi) -> None:
     with pytest.raises(EntryNotFoundError):
         api.delete_file("nothing.txt", NAME)
     assert api.repo_info(NAME).sha == second
+
+
+def test_commits_at_once_all_arrive(api: HfApi) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    api.create_repo(NAME)
+
+    def upload(number: int) -> str:
+        return str(api.upload_file(repo_id=NAME, path_in_repo=f"{number}.txt", path_or_fileobj=str(number).encode()).oid)
+
+    with ThreadPoolExecutor(6) as pool:
+        commits = list(pool.map(upload, range(6)))
+    assert api.list_repo_files(NAME) == [".gitattributes", *(f"{number}.txt" for number in range(6))]
+    assert {entry.commit_id for entry in api.list_repo_commits(NAME)} > set(commits) and len(set(commits)) == 6
+
+
+def test_files_are_copied_and_large_ones_tracked(api: HfApi) -> None:
+    api.create_repo(NAME)
+    files = {
+        ".gitattributes": b"*.bin filter=lfs\n",
+        "a.bin": b"weights",
+        "b.txt": b"text",
+        "big.json": b"0" * (10 * 1024 * 1024 + 1),
+    }
+    api.create_commit(NAME, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="one")
+    api.create_commit(
+        NAME, [CommitOperationCopy("a.bin", "c/d.bin"), CommitOperationCopy("b.txt", "e.txt")], commit_message="two"
+    )
+    entries = {entry.path: entry for entry in api.list_repo_tree(NAME, recursive=True) if isinstance(entry, RepoFile)}
+    assert {path for path, entry in entries.items() if entry.lfs} == {"a.bin", "big.json", "c/d.bin"}
+    assert entries["e.txt"].blob_id == entries["b.txt"].blob_id
+    text = Path(hf_hub_download(NAME, ".gitattributes", endpoint=api.endpoint)).read_text()
+    assert text == "*.bin filter=lfs\n/big.json filter=lfs diff=lfs merge=lfs -text\n"
+
+
+RANGES = {
+    "bytes=2-4": (206, b"234"),
+    "bytes=7-": (206, b"789"),
+    "bytes=-2": (206, b"89"),
+    "bytes=5-99": (206, b"56789"),
+    "bytes=10-": (416, b""),
+    "bytes=1-2,4-5": (200, b"0123456789"),
+    "": (200, b"0123456789"),
+}
+
+
+@pytest.mark.parametrize("path", ["in-git.txt", "in-lfs.bin"])
+def test_ranges(api: HfApi, hub: Running, path: str) -> None:
+    import httpx2 as http
+
+    api.create_repo(NAME)
+    commit = api.upload_file(repo_id=NAME, path_in_repo=path, path_or_fileobj=b"0123456789").oid
+    with http.Client(base_url=hub.url) as client:
+        for url in (f"/{NAME}/resolve/main/{path}", f"/api/v1/models/{NAME}/repo?Revision=master&FilePath={path}"):
+            for asked, (status, content) in RANGES.items():
+                answer = client.get(url, headers={"range": asked} if asked else {})
+                assert (answer.status_code, answer.content, answer.headers["x-repo-commit"]) == (status, content, commit), asked
+            head = client.head(url)
+            assert (head.headers["content-length"], head.content) == ("10", b"")
 
 
 def test_pull_requests_are_kept_apart_until_merged(api: HfApi, release: Path) -> None:
