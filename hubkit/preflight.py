@@ -18,6 +18,7 @@ from .stages._facts import dataset_name, license_of
 from .stages._stage import Context
 from .stages._workers import environment
 from .stages.publish import check_names
+from .weights.check import check_base
 
 _SLACK = 64 << 20
 
@@ -37,6 +38,7 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
         if not path.exists():
             raise UsageError(f"{key}: {path} does not exist", "correct it; paths are relative to the release file")
     check_names(context.base.family, spec.name, [target.to for target in spec.publish])
+    _check_base(context)
     _check_card(context)
     if {"package", "publish", "verify"} & set(stages):
         require_git_lfs()
@@ -44,6 +46,12 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
         _check_hubs(context)
     _check_disk(context, stages)
     _check_workers(context, stages)
+
+
+def _check_base(context: Context) -> None:
+    if problems := check_base(context.spec.base.path, context.base.family):
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
+        raise UsageError(f"the base {context.spec.base.path} is not sound:{listed}", "mend it, or download it again")
 
 
 def _check_card(context: Context) -> None:

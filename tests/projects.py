@@ -25,7 +25,7 @@ train:
   options: {{rank: 4, alpha: 8, steps: 3, batch_size: 4, learning_rate: 1.0e-3, checkpoint_every: 1}}
 smoke:
   images: 1
-  prompts: [Which digit is this?, Is it even or odd?]
+  prompts: ["Which digit is this?", "Is it even or odd?"]
 evaluate:
   limit: 4
 publish:

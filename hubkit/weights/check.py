@@ -25,13 +25,26 @@ _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float
 def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
     """All findings about an official-format model folder, the files that a hubkit release adds included; empty when it is
     sound. Only headers of weights are read."""
+    found, shards = _inspect(folder, family)
+    return (*found, *_json(folder), *_stray(folder, shards)) if shards is not None else (*found, *_stray(folder, set()))
+
+
+def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
+    """The findings that keep a folder from being merged into and released: those of `check`, but for strays and local paths,
+    which a merge leaves behind."""
+    return tuple(_inspect(folder, family)[0])
+
+
+def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str] | None]:
+    """Findings on configuration, weights and companions, and the names of the weights files; None for these when
+    config.json cannot be judged."""
     try:
         config = read_json(folder, "config.json")
     except UsageError as error:
-        return (Problem("config.json", error.message, error.remedy), *_stray(folder, set()))
+        return [Problem("config.json", error.message, error.remedy)], None
     if not family.recognises(config):
         message = f"this is not a {family.name} model in its official layout"
-        return (Problem("config.json", message, "name the model's own family, or convert it first"), *_stray(folder, set()))
+        return [Problem("config.json", message, "name the model's own family, or convert it first")], None
     checkpoint, found = inspect(folder)
     if checkpoint is not None:
         with checkpoint:
@@ -40,10 +53,8 @@ def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
     else:
         shards = {"model.safetensors"}
     found += _companions(folder, family, config)
-    found += _json(folder)
     found += _of_family(folder, family, config)
-    found += _stray(folder, shards)
-    return tuple(found)
+    return found, shards
 
 
 def _weights(checkpoint: Checkpoint, family: ModelFamily, config: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,6 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import hubkit
+from hubkit.errors import EnvironmentFailure
+
 
 def release(spec: Path, *more: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the error that `hubkit release --json` ends with."""
@@ -114,7 +119,7 @@ def test_truncated_weights(project: Path) -> None:
     weights = project.parent / "base" / "model.safetensors"
     with weights.open("r+b") as file:
         file.truncate(weights.stat().st_size - 1000)
-    refused(project, 2, "model.safetensors", "1,000")
+    refused(project, 2, "model.safetensors", "truncated", "1000")
 
 
 def test_a_missing_companion_file(project: Path) -> None:
@@ -167,12 +172,13 @@ def test_an_option_of_a_plugin_that_does_not_exist(project: Path) -> None:
     refused(project, 2, "rnak", "rank")
 
 
-def test_not_enough_disk_is_known_before_starting(project: Path, tmp_path: Path) -> None:
-    """On a real file system that is too small, where one can be mounted; the weights are made sparse and huge."""
-    weights = project.parent / "base" / "model.safetensors"
-    with weights.open("r+b") as file:
-        file.truncate(shutil.disk_usage(tmp_path).free)
-    refused(project, 4, "GB", "free", "--workdir")
+def test_not_enough_disk_is_known_before_starting(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nearly_full = shutil.disk_usage(project)._replace(free=1_000_000)
+    monkeypatch.setattr("hubkit.preflight.shutil.disk_usage", lambda path: nearly_full)
+    with pytest.raises(EnvironmentFailure, match=r"needs about 0\.1 GB in .*, and 0\.0 GB are free") as caught:
+        hubkit.release(project)
+    assert "--workdir" in caught.value.remedy
+    assert not (project.parent / ".hubkit" / "InternVL2-Tiny-Test" / "prepare").exists()
 
 
 def test_an_unknown_stage(project: Path) -> None:
