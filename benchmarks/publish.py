@@ -11,8 +11,10 @@ server's VmHWM. Everything is on one disk and one machine: the clients and the s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import http.client
+import io
 import json
 import os
 import shutil
@@ -22,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ class Server:
             shutil.rmtree(path)
 
 
-@contextmanager
+@contextlib.contextmanager
 def server(data: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(data), "--json"]
     environment = {**os.environ, "HUBKIT_HUB_TOKEN": TOKEN}
@@ -115,7 +116,8 @@ def modelscope(hub: Server, files: dict[Path, str]) -> None:
 
     api = HubApi(endpoint=hub.url, token=TOKEN)
     folder = next(iter(files)).parent
-    api.upload_folder(NAME, "model", folder_path=folder, commit_message="benchmark", use_cache=False)
+    with contextlib.redirect_stdout(io.StringIO()):
+        api.upload_folder(NAME, "model", folder_path=folder, commit_message="benchmark", use_cache=False)
 
 
 JOBS: dict[str, Callable[[Server, dict[Path, str]], None]] = {

@@ -24,8 +24,9 @@ from .web import Call, call_of
 _log = logging.getLogger("hubkit.rehearsal")
 
 
-def make_app(hub: Hub, hosts: Iterable[str] = ("127.0.0.1", "localhost", "[::1]")) -> Starlette:
-    """`hosts` are the names under which the hub answers; others are refused (a page elsewhere could point its own name here)."""
+def make_app(hub: Hub, hosts: Iterable[str] = ()) -> Starlette:
+    """`hosts` are the names under which the hub answers (none: all); others are refused, as a page elsewhere could point its
+    own name here."""
     parts = (lfs, modelscope, huggingface, huggingface_refs, huggingface_commits, smarthttp, pages)
     routes = [route for part in parts for route in part.routes()]
     handlers = {
@@ -51,7 +52,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            if _without_port(host) not in self._hosts:
+            if self._hosts and _without_port(host) not in self._hosts:
                 await Response("this hub does not answer under that name\n", 421)(scope, receive, send)
                 return
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}

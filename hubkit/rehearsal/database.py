@@ -165,7 +165,9 @@ class Database:
     def add_blobs(self, blobs: Iterable[Blob]) -> None:
         rows = [(blob.oid, blob.size, blob.sha256, blob.pointer) for blob in blobs]
         with self._lock:
+            self._connection.execute("BEGIN")
             self._connection.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
 
     def add_event(self, protocol: str, user: str, action: str, repository: str, detail: str) -> None:
         columns = "time, protocol, user, action, repository, detail"

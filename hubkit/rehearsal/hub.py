@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import shutil
 import sys
 import threading
@@ -81,8 +82,8 @@ class Hub:
         hooks.mkdir(exist_ok=True)
         hook = hooks / "pre-receive"
         script = Path(__file__).with_name("pre_receive.py")
-        arguments = f'"{sys.executable}" -I "{script}" "{self.objects.folder}" {BLOB_LIMIT}'
-        hook.write_text(f"#!/bin/sh\nexec {arguments}\n", encoding="utf-8")
+        command = [sys.executable, "-I", str(script), str(self.objects.folder), str(BLOB_LIMIT)]
+        hook.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n", encoding="utf-8")
         hook.chmod(0o755)
         return hooks
 

@@ -114,8 +114,7 @@ def _list(call: Call) -> Response:
     author, search = call.query("author"), call.query("search").lower()
     visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
     chosen = [r for r in visible if author in ("", r.name.split("/")[0]) and search in r.name.lower()]
-    limit = call.query("limit", "1000")
-    return ok([_summary(repository) for repository in chosen[: int(limit) if limit.isdigit() else _PAGE]])
+    return ok([_summary(repository) for repository in chosen[: call.number("limit", _PAGE)]])
 
 
 def _summary(repository: Repository) -> dict[str, Any]:
@@ -184,7 +183,7 @@ def _tree(call: Call) -> Response:
     prefix = f"{below}/" if below else ""
     recursive = call.query("recursive").lower() in ("true", "1")
     inside = [path for path in sorted(items) if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])]
-    start = int(call.query("cursor", "0")) if call.query("cursor", "0").isdigit() else 0
+    start = call.number("cursor", 0)
     headers = {}
     if start + _PAGE < len(inside):
         after = str(call.request.url.include_query_params(cursor=start + _PAGE))

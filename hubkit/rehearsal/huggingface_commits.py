@@ -44,14 +44,25 @@ def _preupload(call: Call) -> Response:
     tracked = attributes.tracker(call.hub.attributes(repository, commit) if commit else attributes.default())
     answers = []
     for asked in call.body.get("files", []):
-        path, size, sample = str(asked.get("path")), asked.get("size"), base64.b64decode(asked.get("sample") or "")
-        large = isinstance(size, int) and size > (BINARY_LIMIT if b"\0" in sample else BLOB_LIMIT)
+        path, size, sample = _asked(asked)
+        large = size > (BINARY_LIMIT if b"\0" in sample else BLOB_LIMIT)
         lfs = tracked(path) or large
         answer = {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
         if file := present.get(path):
             answer["oid"] = file.sha256 if file.pointer else file.blob
         answers.append(answer)
     return ok({"files": answers, **({"commitOid": commit} if commit else {})})
+
+
+def _asked(item: Any) -> tuple[str, int, bytes]:
+    """Path, size and the first bytes of a file that a client is to upload."""
+    try:
+        path, size, sample = item["path"], item["size"], base64.b64decode(item.get("sample") or "")
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise Refusal(400, "a file to upload has a path, a size, and a sample in base64") from None
+    if not isinstance(path, str) or not isinstance(size, int):
+        raise Refusal(400, "a file to upload has a path and a size")
+    return path, size, sample
 
 
 def _wants_pull(call: Call) -> bool:

@@ -27,7 +27,7 @@ def routes() -> Iterator[Route]:
 
 def _commits(call: Call) -> Response:
     repository, commit = at(call)
-    page = int(call.query("p", "0")) if call.query("p", "0").isdigit() else 0
+    page = call.number("p", 0)
     found = call.hub.git(repository).log(commit, 51, page * 50)
     headers = {}
     if len(found) > 50:

@@ -50,14 +50,15 @@ class Tokens:
             return self._users.get(_digest(token))
 
     def of(self, authorization: str, cookie: str) -> User | None:
-        """The user of a request; None when it names no one.
+        """The user of a request; None when it names no one. A cookie that is not known (any more) names no one: browsers
+        keep it when the hub starts with another token.
 
         Raises:
-            Refusal: 401, the token is unknown or has been revoked.
+            Refusal: 401, the token in the header is unknown or has been revoked.
         """
-        token = _from_header(authorization) or _from_cookie(cookie)
+        token = _from_header(authorization)
         if not token:
-            return None
+            return self.user(_from_cookie(cookie))
         if user := self.user(token):
             return user
         raise Refusal(401, "Invalid credentials in Authorization header")

@@ -145,7 +145,7 @@ def _list(call: Call) -> Response:
     owner, search = call.query("owner"), call.query("search").lower()
     visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
     chosen = [r for r in visible if owner in ("", r.name.split("/")[0]) and search in r.name.lower()]
-    number, size = (int(call.query(key, default)) for key, default in (("page_number", "1"), ("page_size", "10")))
+    number, size = max(1, call.number("page_number", 1)), call.number("page_size", 10)
     page = [_opened(call.hub, repository) for repository in chosen[(number - 1) * size : number * size]]
     data = {"models": page, "total_count": len(chosen), "page_number": number, "page_size": size}
     return ok({"success": True, "data": data})

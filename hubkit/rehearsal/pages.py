@@ -54,7 +54,7 @@ def _templates() -> Any:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(size=size, moment=moment, segment=segment)
+    environment.filters.update(size=size, moment=moment, segment=segment, path=quote)
     return environment
 
 
@@ -160,7 +160,7 @@ def _files(call: Call) -> Response:
 def _commits(call: Call) -> Response:
     repository, revision = call.repository(), call.path("revision")
     git = call.hub.git(repository)
-    page = int(call.query("page", "0")) if call.query("page", "0").isdigit() else 0
+    page = call.number("page", 0)
     found = git.log(git.resolve(revision), _COMMITS + 1, page * _COMMITS)
     more = page + 1 if len(found) > _COMMITS else None
     values = {"commits": found[:_COMMITS], "revision": revision, "more": more, "named": _named(git)}
@@ -199,7 +199,7 @@ def _pulls(call: Call) -> Response:
 
 
 def _events(call: Call) -> Response:
-    before = int(call.query("before")) if call.query("before").isdigit() else None
+    before = call.number("before", 0) or None
     events = call.hub.database.events(_EVENTS, before)
     shown = events if call.user else [event for event in events if _is_public(call, event.repository)]
     more = events[-1].id if len(events) == _EVENTS else None

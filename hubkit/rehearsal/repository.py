@@ -24,8 +24,6 @@ _CONFIG = (
     "core.logAllRefUpdates=true",
     "receive.fsckObjects=true",
     "receive.advertiseAtomic=true",
-    "receive.denyCurrentBranch=ignore",
-    "receive.denyDeleteCurrent=ignore",
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
 )
@@ -80,7 +78,7 @@ class GitRepository:
     def create(self) -> None:
         self.path.mkdir(parents=True)
         self.git("init", "--quiet", "--bare", "--template=", f"--initial-branch={DEFAULT_BRANCH}")
-        for setting in (*_CONFIG, f"core.hooksPath={self._hooks}"):
+        for setting in _CONFIG:
             self.git("config", *setting.split("=", 1))
 
     def git(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
@@ -104,7 +102,8 @@ class GitRepository:
     def service(self, service: str, *arguments: str, protocol: str) -> tuple[list[str], dict[str, str]]:
         """Command and environment of `git upload-pack` or `git receive-pack` for one request of the http protocol."""
         environment = {**self._environment, "GIT_PROTOCOL": protocol}
-        return ["git", service, "--stateless-rpc", *arguments, str(self.path)], environment
+        hooks = f"core.hooksPath={self._hooks}"
+        return ["git", "-c", hooks, service, "--stateless-rpc", *arguments, str(self.path)], environment
 
     def refs(self) -> dict[str, str]:
         """Commit ids by full name; annotated tags are followed to their commit."""

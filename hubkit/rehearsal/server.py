@@ -17,6 +17,9 @@ from ..sdk.gitcli import require_git
 INSTALL = "install the hub's packages: pip install 'hubkit[rehearsal]'"
 
 
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
 @dataclass(frozen=True)
 class Running:
     """A hub that answers at `url`; `token` may write. `hub` is a `hubkit.rehearsal.hub.Hub`."""
@@ -74,7 +77,7 @@ def serve(
         raise
     token = hub.tokens.add(user, token=token)
     named = f"[{host}]" if ":" in host else host
-    app: Any = make_app(hub, {"127.0.0.1", "localhost", "[::1]", named})
+    app: Any = make_app(hub, _LOOPBACK if named in _LOOPBACK else ())
     if faults is not None:
         app = faults.around(app)
     settings: Mapping[str, Any] = {

@@ -39,6 +39,11 @@ class Call:
     def query(self, name: str, default: str = "") -> str:
         return self.request.query_params.get(name, default)
 
+    def number(self, name: str, default: int) -> int:
+        """A number of the query; `default` when it is missing or not one."""
+        value = self.query(name)
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else default
+
     @property
     def name(self) -> str:
         return f"{self.path('owner')}/{self.path('name')}"
@@ -64,7 +69,7 @@ class Call:
         Raises:
             Refusal: 400, it is missing or of another type.
         """
-        value = self.body.get(key, default) if isinstance(self.body, dict) else None
+        value = self.body.get(key, default)
         if not isinstance(value, str):
             raise Refusal(400, f"the request has no text {key!r}")
         return value
@@ -100,6 +105,8 @@ def json_endpoint(function: Callable[[Call], Response], limit: int = JSON_LIMIT)
             call.body = json.loads(data) if data.strip() else {}
         except (ValueError, RecursionError):
             raise Refusal(400, "the body is not JSON") from None
+        if not isinstance(call.body, dict):
+            raise Refusal(400, "the body is not a JSON object")
         return await run_in_threadpool(function, call)
 
     return handle

@@ -138,5 +138,11 @@ def test_no_token_is_kept(api: HfApi, hub: Running, tmp_path: Path) -> None:
     assert hub.token not in repr(hub)
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"files": [1]}', b'{"files": [{"path": "a", "size": "1"}]}'])
+def test_what_is_no_request_is_told(api: HfApi, client: http.Client, body: bytes) -> None:
+    answer = client.post(f"/api/models/{NAME}/preupload/main", content=body)
+    assert answer.status_code == 400 and answer.json()["error"]
+
+
 def test_other_names_of_this_host_are_refused(hub: Running) -> None:
     assert http.get(f"{hub.url}/", headers={"host": "evil.example"}).status_code == 421

@@ -124,6 +124,15 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
     assert text("h1") == "401"
 
 
+def test_a_browser_with_an_old_token_can_sign_in(hub: Running, published: str) -> None:
+    with http.Client(base_url=hub.url, cookies={"m_session_id": "of-yesterday"}, headers={"accept": "text/html"}) as client:
+        assert client.get("/").status_code == 200 and client.get(f"/{NAME}").status_code == 401
+        assert client.get("/login").status_code == 200
+        answer = client.post("/login", data={"token": hub.token})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "HttpOnly" in answer.headers["set-cookie"] and "samesite=strict" in answer.headers["set-cookie"].lower()
+
+
 def test_pages_without_a_browser(hub: Running, published: str) -> None:
     with http.Client(base_url=hub.url, headers={"accept": "text/html"}) as anonymous:
         assert NAME not in anonymous.get("/").text and NAME not in anonymous.get("/events").text
