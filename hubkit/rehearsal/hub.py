@@ -67,6 +67,9 @@ class Hub:
         self.tokens, self.links = Tokens(), Links()
         self.multipart_above, self.part_size = multipart_above, part_size
         self._hooks = self._write_hooks()
+        self.empty = GitRepository(self.data / "empty.git", self._hooks)
+        if not self.empty.path.exists():
+            self.empty.create()
         self._lock = threading.Lock()
         self._repositories: dict[int, GitRepository] = {}
         self._writing: dict[int, threading.Lock] = {}

@@ -36,6 +36,10 @@ class Running:
         """From now on `token` is answered with 401."""
         self.hub.tokens.revoke(token)
 
+    def create(self, repository: str, *, private: bool = True) -> None:
+        """An empty repository `organisation/name`, without a first commit."""
+        self.hub.create(repository, self.hub.tokens.user(self.token), private=private)
+
     def git_url(self, repository: str) -> str:
         return f"{self.url}/{repository}.git"
 

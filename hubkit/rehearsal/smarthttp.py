@@ -18,7 +18,9 @@ from starlette.routing import Route
 from ._refusal import Refusal
 from .answers import Streaming
 from .database import Repository
-from .hub import Hub
+from .hub import Hub, require_write
+from .identity import check_name
+from .repository import GitRepository
 from .web import Call, call_of, stream
 
 _BLOCK = 256 * 1024
@@ -34,8 +36,22 @@ def routes() -> Iterator[Route]:
         yield Route(f"{prefix}/git-receive-pack", _rpc, methods=["POST"])
 
 
-def _repository(call: Call, service: str) -> Repository:
-    return call.hub.for_push(call.name, call.user) if service == "receive-pack" else call.repository()
+def _git(call: Call, service: str) -> GitRepository:
+    """The repository to look at. Before a first push, a free name is an empty repository for those who may push there;
+    looking creates nothing.
+
+    Raises:
+        Moved, Refusal: as `Hub.find`.
+    """
+    if service == "receive-pack":
+        require_write(call.user)
+    try:
+        return call.hub.git(call.repository())
+    except Refusal as refusal:
+        if refusal.status != 404 or not (call.user and call.user.write):
+            raise
+    check_name(call.name)
+    return call.hub.empty
 
 
 async def _advertise(request: Request) -> Response:
@@ -46,7 +62,7 @@ async def _advertise(request: Request) -> Response:
     protocol = request.headers.get("git-protocol", "")
 
     def refs() -> bytes:
-        git = call.hub.git(_repository(call, service))
+        git = _git(call, service)
         command, environment = git.service(service, "--advertise-refs", protocol=protocol)
         return git.git(*command[1:], environment=environment)
 
@@ -59,9 +75,13 @@ async def _advertise(request: Request) -> Response:
 async def _rpc(request: Request) -> Response:
     call = call_of(request)
     service = _SERVICES[request.url.path.rsplit("/", 1)[-1]]
-    repository = await run_in_threadpool(_repository, call, service)
     protocol = request.headers.get("git-protocol", "")
-    command, environment = call.hub.git(repository).service(service, protocol=protocol)
+    if service == "receive-pack":
+        repository = await run_in_threadpool(call.hub.for_push, call.name, call.user)
+        git = call.hub.git(repository)
+    else:
+        git = await run_in_threadpool(_git, call, service)
+    command, environment = git.service(service, protocol=protocol)
     body = _inflated(request) if request.headers.get("content-encoding") == "gzip" else stream(request)
     answer = _run(command, environment, body)
     if service == "receive-pack":

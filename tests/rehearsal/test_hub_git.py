@@ -93,6 +93,19 @@ def test_a_pointer_without_its_object_is_refused(hub: Running, work: Path) -> No
     assert done.returncode != 0 and "has not been uploaded" in done.stderr
 
 
+def test_looking_and_trying_create_nothing(hub: Running, work: Path) -> None:
+    start(work, hub)
+    commit(work, hub)
+    listed = git("ls-remote", hub.git_url(NAME), cwd=work, hub=hub)
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert git("push", "--dry-run", hub.git_url(NAME), "main", cwd=work, hub=hub).returncode == 0
+    assert hub.hub.database.repositories() == []
+    assert git("ls-remote", hub.git_url("org/a--b"), cwd=work, hub=hub).returncode != 0
+    hub.create("org/Empty")
+    assert git("push", hub.git_url("org/Empty"), "main", cwd=work, hub=hub).returncode == 0
+    assert [repository.name for repository in hub.hub.database.repositories()] == ["org/Empty"]
+
+
 def test_pushes_need_a_write_token(hub: Running, work: Path) -> None:
     start(work, hub)
     commit(work, hub)
