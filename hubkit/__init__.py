@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from .diagnosis import doctor
     from .load import load as load_spec
     from .pipeline import ReleaseResult, StageOutcome, StagePlan
+    from .remote import diff, login_status, rehearse, withdraw
     from .reporting import Reporter
     from .spec import Spec, json_schema
 
 _HOMES = {
     **dict.fromkeys(["card", "check", "evaluate", "init", "merge", "plan", "push", "release", "smoke", "track", "verify"], "api"),
+    **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
     "doctor": "diagnosis",
     "load_spec": "load",
     "ReleaseResult": "pipeline",
@@ -46,18 +48,22 @@ __all__ = [
     "StagePlan",
     "card",
     "check",
+    "diff",
     "doctor",
     "evaluate",
     "init",
     "json_schema",
     "load_spec",
+    "login_status",
     "merge",
     "plan",
     "push",
+    "rehearse",
     "release",
     "smoke",
     "track",
     "verify",
+    "withdraw",
 ]
 
 

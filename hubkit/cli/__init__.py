@@ -16,6 +16,7 @@ _RELEASE = {
     "init": "Write a commented release.yaml to start from.",
     "plan": "Show which stages would run, and why.",
     "release": "Run a release: data, adapter, model, card, hubs, proof.",
+    "rehearse": "Publish to a local hub with the real clients, and prove it.",
 }
 _FOLDERS = {
     "merge": "Merge an adapter into a base model.",
@@ -26,9 +27,12 @@ _FOLDERS = {
     "track": "Make a folder a release: manifest, audit, Git LFS commit.",
     "push": "Push a tracked folder to hubs.",
     "verify": "Compare what a hub has with the folder's manifest.",
+    "withdraw": "Undo a push, and say what stays public.",
+    "diff": "Compare a folder with a hub, or two hubs.",
 }
 _TOOLS = {
     "hub": "Serve a hub of your own to rehearse on.",
+    "login-status": "Show who you are at each hub, and where the token comes from.",
     "doctor": "Check git, git-lfs, disk, environments and tokens.",
     "plugins": "List the plugins, and why a broken one did not load.",
     "schema": "Print the JSON schema of release.yaml.",
@@ -44,7 +48,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUMMARIES:
             return None
-        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..digests import of_json
-from ..errors import RefusedError
+from ..errors import RefusedError, UsageError
 from ..models import open_model
 from ..packaging import lfs, manifest
 from ..registry import plugins
-from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run
+from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
 from ..spec import Upload
 from . import package
 from ._stage import Context, Stage
@@ -52,17 +53,37 @@ def publish(
 
     def work(to: str, options: Mapping[str, Any]) -> Work[PublishReceipt]:
         hub, target = plugins().hub_of(to)
-        journal = journals / f"{hub.name}-{of_json(to)[:12]}.jsonl"
+        journal = _receipt_file(journals, hub.name, to).with_suffix(".jsonl")
 
         def do(part: Run, pace: Pace) -> PublishReceipt:
             part.note(f"publishing to {to}")
             job = PublishInput(folder, files, staged.commit, listed.tag, message, target, options, journal, pace)
             receipt: PublishReceipt = hub.publish(job, part)
+            _receipt_file(journals, hub.name, to).write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
             return receipt
 
         return do
 
     return Published(tuple(together([(to, work(to, options)) for to, options in destinations], upload, run)))
+
+
+def _receipt_file(journals: Path, hub: str, to: str) -> Path:
+    journals.mkdir(parents=True, exist_ok=True)
+    return journals / f"{hub}-{of_json(to)[:12]}.json"
+
+
+def read_receipt(journals: Path, hub: str, to: str) -> PublishReceipt:
+    """What the last push to `to` gave.
+
+    Raises:
+        UsageError: there was none, or its receipt is gone.
+    """
+    path = _receipt_file(journals, hub, to)
+    if not path.is_file():
+        raise UsageError(
+            f"{path} is not there: nothing was pushed from here to {to}", "push again (what is there is not sent again)"
+        )
+    return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
 
 
 def _destinations(context: Context) -> list[Destination]:

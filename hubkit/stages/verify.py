@@ -53,12 +53,8 @@ def verify_download(
     folder: Path, to: str, revision: str, options: Mapping[str, Any], questioning: Questioning, out: Path, run: Run
 ) -> VerifiedTarget:
     """Downloads as a user would into `out`, hashes every byte, checks the folder's structure and asks the model in it."""
-    hub, target = plugins().hub_of(to)
     download = out / manifest.read(folder).name
-    run.note(f"downloading {to} afresh")
-    hub.download(target, revision, download, options, run)
-    files = tuple(RemoteFile(name, (download / name).stat().st_size, sha256(download / name)) for name in files_below(download))
-    _refuse_difference(folder, to, files)
+    files = download_compared(folder, to, revision, options, download, run)
     model = open_model(download)
     if problems := check(download, model.family):
         listed = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
@@ -66,6 +62,22 @@ def verify_download(
     native = native_view(model, out / "native", run)
     smoked = smoke.smoke(questioning, model, native, out / "smoke", run)
     return VerifiedTarget(to, revision, len(files), True, smoked.transcript)
+
+
+def download_compared(
+    folder: Path, to: str, revision: str, options: Mapping[str, Any], out: Path, run: Run
+) -> tuple[RemoteFile, ...]:
+    """A fresh download into `out`, every byte hashed and compared with the manifest in `folder`.
+
+    Raises:
+        RemoteError: names every file that is missing, extra or different.
+    """
+    hub, target = plugins().hub_of(to)
+    run.note(f"downloading {to} afresh")
+    hub.download(target, revision, out, options, run)
+    files = tuple(RemoteFile(name, (out / name).stat().st_size, sha256(out / name)) for name in files_below(out))
+    _refuse_difference(folder, to, files)
+    return files
 
 
 def _refuse_difference(folder: Path, to: str, found: tuple[RemoteFile, ...]) -> None:

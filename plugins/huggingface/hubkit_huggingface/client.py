@@ -25,6 +25,8 @@ LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _ONCE = re.compile(r"/api/(repos/(create|delete)|models/[^/]+/[^/]+/(commit|tag|branch)/.+)")
 """Requests that change something each time: before they are repeated, one asks whether they took."""
+_CALLS_HOME = "/api/agent-harnesses"
+"""huggingface_hub 2.4 asks huggingface.co for this list, whatever endpoint it works with, and does without it when it cannot."""
 _OPEN = threading.RLock()
 
 
@@ -56,6 +58,8 @@ class PatientClient(httpx2.Client):
 
     def send(self, request: httpx2.Request, **keywords: Any) -> httpx2.Response:
         terms = self._terms
+        if request.url.path == _CALLS_HOME:
+            raise httpx2.ConnectError("not asked", request=request)
         if not _same_host(request.url, terms.endpoint):
             request.headers.pop("authorization", None)
         name, attempt = f"{request.method} {request.url.host}{request.url.path}", 0

@@ -11,7 +11,7 @@ from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteError, Ru
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
 from .client import LOST, Terms, installed
-from .explain import explain
+from .explain import AGAIN, explain
 from .options import Options
 from .token import LOG_IN, Token, find
 
@@ -37,25 +37,30 @@ class Session:
     def explained(self, error: BaseException) -> HubkitError:
         return explain(error, self.place, self.token, self.journal.done)
 
-    def change(self, step: str, act: Callable[[], T], landed: Callable[[], T | None], **facts: Any) -> T:
-        """Journals and does one change. When its answer is lost, `landed` says whether it took (not None), before it is
-        tried again."""
+    def change(self, step: str, act: Callable[[], T | None], landed: Callable[[], T | None], **facts: Any) -> T:
+        """Journals and does one change; `act` gives its result, or None when that is to be asked for. When its answer is lost,
+        `landed` says whether it took (not None), before it is tried again."""
         with self.journal.step(step, **facts) as learned:
             attempt = 0
             while True:
-                attempt += 1
+                attempt, overtaken = attempt + 1, False
                 try:
-                    return act()
+                    if (result := act()) is not None:
+                        return result
+                    found: HubkitError = RemoteError(
+                        f"{self.place}: the hub says that it did `{step}`, and does not show it", AGAIN
+                    )
                 except Exception as error:
                     found = self.explained(error)
                     if not _in_doubt(error):
                         raise found from None
-                    if (result := landed()) is not None:
-                        learned["answer"] = "lost; the hub has it"
-                        return result
-                    if _status(error) in _OVERTAKEN:
-                        raise found from None
-                    self.terms.patience.wait(attempt, found.message)
+                    overtaken = _status(error) in _OVERTAKEN
+                if (result := landed()) is not None:
+                    learned["answer"] = "lost; the hub has it"
+                    return result
+                if overtaken:
+                    raise found from None
+                self.terms.patience.wait(attempt, found.message)
 
     def info(self, revision: str = "") -> Any:
         """ModelInfo at a revision; None when repository or revision is not there."""

@@ -162,3 +162,14 @@ def test_where_the_token_is_found(tmp_path: Path, hub: Running, monkeypatch: pyt
     assert (state.state, state.user, state.source) == ("ok", "rehearsal", "the environment variable HF_TOKEN")
     with pytest.raises(EnvironmentFailure, match="not set"):
         plugin.publish(make_release(tmp_path / "X", NAME, {**endpoint, "token_env": "NOT_THERE"}), SilentRun())
+
+
+def test_only_the_endpoint_is_asked(job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _detect_agent
+
+    monkeypatch.setattr(_detect_agent, "_registry", None)
+    monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(job.folder.parent / "none.json"))
+    notes = Notes()
+    HuggingFaceHub().publish(job, notes)
+    assert not [note for note in notes.notes if "trying again" in note]

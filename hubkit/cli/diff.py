@@ -1,0 +1,35 @@
+"""`hubkit diff`"""
+
+from __future__ import annotations
+
+import click
+
+from ._options import as_json, mapping
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+@click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hubs, or of one.")
+@as_json
+def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
+    """Compare names, sizes and sha256 of A and B, each a release folder or SCHEME:TARGET[@REVISION].
+
+    Ends with 1 when they differ.
+    """
+    from .. import remote
+    from ._reporters import emit, reporter
+
+    with reporter(as_json) as report:
+        found = remote.diff(a, b, options=mapping(options), reporter=report)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("result", {**encode(found), "same": found.ok})
+    else:
+        lines = [f"only in A: {path}" for path in found.missing] + [f"only in B: {path}" for path in found.extra]
+        lines += [f"differs:   {one.path}: A {one.expected}, B {one.found}" for one in found.different]
+        lines += [f"unknown:   {path}: B does not tell its sha256" for path in found.unknown]
+        click.echo("\n".join(lines) or "the same files, byte for byte")
+    if not found.ok:
+        raise click.exceptions.Exit(1)
