@@ -26,7 +26,8 @@ from .web import Call, endpoint, json_endpoint, ok
 _MODEL = "/api/v1/models/{owner}/{name}"
 _WRITE = "/api/v1/repos/models/{owner}/{name}"
 _VISIBILITY = {1: "private", 3: "internal", 5: "public"}
-_COMMIT_LIMIT = 32 * 1024 * 1024
+_COMMIT_LIMIT = 16 * 1024 * 1024
+"""The client keeps to 8 MiB a request, as larger files go to Git LFS."""
 _LISTED = 3000
 """The real hub silently leaves out what is beyond."""
 
