@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -56,6 +57,8 @@ def test_commands_exist_with_their_options(name: str) -> None:
         used.add(words[1])
         command = cli.cli.get_command(None, words[1])  # type: ignore[arg-type]
         assert command is not None, words
+        if isinstance(command, click.Group):
+            command = command.commands[words[2]]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, words
     mentioned = set(re.findall(r"`hubkit ([a-z]+)", _text(name)))
