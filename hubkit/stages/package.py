@@ -13,6 +13,7 @@ from ..models import open_model
 from ..packaging import lfs, manifest, provenance
 from ..packaging.audit import audit
 from ..packaging.card import write_card
+from ..packaging.configuration import write_configuration
 from ..sdk import ModelFamily, Problem, ReleaseFile
 from ..spec import Author
 from ..weights.check import check
@@ -47,6 +48,7 @@ def seal_release(
     if problem := family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
     refuse([*audit(folder), *check(folder, family)], f"{name} cannot be published as it is")
+    write_configuration(folder, family.card(open_model(folder).config).pipeline_tag)
     manifest.write_gitattributes(folder)
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
     listed.write(folder)

@@ -43,6 +43,8 @@ def test_minimal_metadata_has_no_empty_keys(minimal: CardInput, tmp_path: Path) 
         "library_name": "transformers",
         "language": ["en"],
         "tags": ["internvl", "custom_code", "hubkit"],
+        "tasks": ["image-text-to-text"],
+        "frameworks": ["pytorch"],
     }
 
 

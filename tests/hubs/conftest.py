@@ -53,7 +53,6 @@ def hub(tmp_path: Path, faults: Faults) -> Iterator[Running]:
 def tracked_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tracked") / "InternVL2-Tiny"
     shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "configuration.json").write_text('{"framework": "pytorch", "task": "image-text-to-text"}\n')
     hubkit.card(folder, base_name="hubkit/InternVL2-Tiny", license="mit")
     hubkit.track(folder)
     return folder

@@ -55,6 +55,8 @@ def card_data(facts: CardInput) -> ModelCardData:
         tags=[*facts.family.tags, "hubkit"],
         model_name=facts.name if facts.evaluations else None,
         eval_results=[_result(facts, evaluation) for evaluation in facts.evaluations] or None,
+        tasks=[facts.family.pipeline_tag],
+        frameworks=["pytorch"],
     )
 
 
