@@ -25,6 +25,8 @@ HUB = """
         kind, name, sdk, schemes, Options = "hub", "{plugin}", "1.0", {schemes}, Options
         def repository(self, target): return target
         def check(self, target, options): return ()
+        def login(self, options): ...
+        def withdraw(self, target, receipt, options, run): ...
         def publish(self, job, run): ...
         def files(self, target, revision, options, run): ...
         def download(self, target, revision, out, options, run): ...
@@ -213,6 +215,8 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
         ("hub", "git_lfs", "ok"),
+        ("hub", "huggingface", "ok"),
+        ("hub", "modelscope", "ok"),
         ("trainer", "peft", "ok"),
     }
 

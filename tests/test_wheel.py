@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = ("git_lfs", "huggingface", "internvl", "llava_json", "modelscope", "peft", "transformers")
 
 
 @pytest.fixture(scope="module")

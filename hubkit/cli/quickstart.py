@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -30,7 +31,8 @@ def command(workdir: Path, as_json: bool) -> None:
     from ._show import release_result
 
     release_result(done.result)
+    program = sys.argv[0] if sys.argv[0].endswith("hubkit") else "hubkit"
     click.echo(f"\nsee:  {done.card}")
     click.echo(f"next: git clone {done.repository} my-clone && cd my-clone && git lfs pull")
-    click.echo(f"      hubkit smoke my-clone --image {done.image} --prompt 'Which digit is this?'")
-    click.echo(f"      edit {done.spec}, then: hubkit plan {done.spec}")
+    click.echo(f"      {program} smoke my-clone --image {done.image} --prompt 'Which digit is this?'")
+    click.echo(f"      edit {done.spec}, then: {program} plan {done.spec}")
