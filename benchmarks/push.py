@@ -1,0 +1,135 @@
+"""Publishing with hubkit's own hubs to the rehearsal hub, beside a plain http PUT of the same bytes to the same server.
+
+    python benchmarks/push.py                 # 4.4 GB in two files
+    python benchmarks/push.py --size 1 --repeat 3
+
+The hub runs in a process of its own (see benchmarks/publish.py), and so does each push: its peak memory is VmHWM. The re-release
+changes one small file; its bytes are all that its sockets sent, and whether it read a weight is told by the kernel's count of
+bytes read through read(2) (`rchar`). Everything is on one disk and one machine: clients and server share its processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from publish import NAME, TOKEN, Server, make, plain_put, server
+
+HF, MS = f"huggingface:{NAME}-hf", f"modelscope:{NAME}-ms"
+CHILD = r"""
+import json, socket, sys, time
+sent = 0
+class Counting(socket.socket):
+    def send(self, data, *rest):
+        global sent
+        done = super().send(data, *rest); sent += done
+        return done
+    def sendall(self, data, *rest):
+        global sent
+        super().sendall(data, *rest); sent += memoryview(data).nbytes
+socket.socket = Counting
+folder, url, targets = sys.argv[1], sys.argv[2], sys.argv[3:]
+import hubkit
+from hubkit.registry import plugins
+import huggingface_hub, modelscope_hub
+plugins()
+options = {"token_env": "BENCHMARK_TOKEN", "huggingface.endpoint": url, "modelscope.endpoint": url}
+def read():
+    return int(open("/proc/self/io").readline().split()[1])
+before, start = read(), time.perf_counter()
+hubkit.push(folder, targets, options=options)
+seconds = time.perf_counter() - start
+peak = next(int(l.split()[1]) / 1024 for l in open("/proc/self/status") if l.startswith("VmHWM"))
+print(json.dumps({"seconds": seconds, "peak": peak, "sent": sent, "read": read() - before}))
+"""
+
+
+def release(folder: Path, tag: str, digests: dict[str, str]) -> None:
+    """Stages `folder` as a release; the weights' digests are known."""
+    from hubkit.packaging import lfs, manifest
+    from hubkit.packaging.configuration import write_configuration
+
+    (folder / "README.md").write_text(f"---\nlicense: mit\n---\n# {tag}\n")
+    write_configuration(folder, "image-text-to-text")
+    manifest.write_gitattributes(folder)
+    listed = manifest.build(folder, name="InternVL2-Benchmark", tag=tag, created="2026-01-01", digests=digests)
+    listed.write(folder)
+    lfs.stage(folder, listed, message=tag, author_name="B", author_email="b@localhost", date="2026-01-01", tag=tag)
+
+
+def push(hub: Server, folder: Path, *targets: str) -> dict[str, float]:
+    command = [sys.executable, "-c", CHILD, str(folder), hub.url, *targets]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "BENCHMARK_TOKEN": TOKEN}, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def model(folder: Path) -> None:
+    """What makes hubkit know the folder for an InternVL2 model."""
+    from hubkit.resources import templates
+
+    base = templates("release").parent.parent / "hubkit" / "quickstart" / "base"
+    (folder / "config.json").write_bytes((base / "config.json").read_bytes())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=float, default=4.4, help="GB in all")
+    parser.add_argument("--repeat", type=int, default=2, help="the best counts")
+    parser.add_argument("--folder", type=Path, help="where there is room for three times the size")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder, prefix="hubkit-benchmark-") as temporary:
+        folder = Path(temporary) / "InternVL2-Benchmark"
+        files = make(folder, int(given.size * 1e9), 2)
+        model(folder)
+        digests = {path.name: digest for path, digest in files.items()}
+        release(folder, "v1", digests)
+        with server(Path(temporary) / "hub") as hub:
+            report(hub, folder, files, digests, given.size, given.repeat)
+
+
+def report(hub: Server, folder: Path, files: dict[Path, str], digests: dict[str, str], size: float, repeat: int) -> None:
+    from huggingface_hub import HfApi
+
+    print(f"{size} GB in {len(files)} files, {os.cpu_count()} processors, best of {repeat}")
+    print(f"{'':38}{'seconds':>9}{'GB/s':>8}{'x plain':>9}{'client MiB':>12}{'server MiB':>12}")
+    HfApi(endpoint=hub.url, token=TOKEN).create_repo(NAME)
+    times = []
+    for _ in range(repeat):
+        os.sync()
+        start = time.perf_counter()
+        plain_put(hub, files)
+        times.append(time.perf_counter() - start)
+        hub.forget()
+    floor = min(times)
+    print(f"{'plain PUT':38}{floor:9.2f}{size / floor:8.2f}{1:9.2f}{'':12}{hub.peak():12.0f}", flush=True)
+    jobs = {"huggingface": [HF], "modelscope": [MS], "both at once": [HF, MS]}
+    for name, targets in jobs.items():
+        best: dict[str, float] = {}
+        for number in range(repeat):
+            os.sync()
+            fresh = [f"{target}-{name.split()[0]}-{number}" for target in targets]
+            got = push(hub, folder, *fresh)
+            hub.forget()
+            best = got if not best or got["seconds"] < best["seconds"] else best
+        total = size * len(targets)
+        seconds, peak = best["seconds"], best["peak"]
+        print(f"{name:38}{seconds:9.2f}{total / seconds:8.2f}{floor / seconds:9.2f}{peak:12.0f}{hub.peak():12.0f}", flush=True)
+    push(hub, folder, HF, MS)
+    release(folder, "v2", digests)
+    for name, target in {"re-release, huggingface": HF, "re-release, modelscope": MS}.items():
+        got = push(hub, folder, target)
+        told = f"{got['sent'] / 1024:.0f} KiB sent, {got['read'] / 1e6:.1f} MB read by the client, {got['peak']:.0f} MiB"
+        print(f"{name:38}{got['seconds']:9.2f}   {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
