@@ -5,9 +5,9 @@
     result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
     print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
 
-Each step is also a function on folders: `merge`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`; each has its
-twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code. `hubkit.sdk` is for
-plugin authors.
+Each step is also a function on folders: `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`;
+each has its twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code.
+`hubkit.sdk` is for plugin authors.
 
 Importing hubkit is cheap: each function's module is imported when it is first used.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import card, check, evaluate, init, merge, plan, push, release, smoke, track, verify
+    from .api import card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
     from .diagnosis import doctor
     from .load import load as load_spec
     from .pipeline import ReleaseResult, StageOutcome, StagePlan
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .spec import Spec, json_schema
 
 _HOMES = {
-    **dict.fromkeys(["card", "check", "evaluate", "init", "merge", "plan", "push", "release", "smoke", "track", "verify"], "api"),
+    **dict.fromkeys(["card", "check", "convert", "evaluate", "init", "merge", "plan", "push", "release"], "api"),
+    **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
     "doctor": "diagnosis",
     "load_spec": "load",
@@ -48,6 +49,7 @@ __all__ = [
     "StagePlan",
     "card",
     "check",
+    "convert",
     "diff",
     "doctor",
     "evaluate",

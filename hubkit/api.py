@@ -25,6 +25,7 @@ from .stages import smoke as smoking
 from .stages import verify as verification
 from .stages._workers import Questioning, ask, native_view
 from .weights.check import check as check_folder
+from .weights.convert import ConvertReport, to_native, to_official
 from .weights.merge import MergeReport
 from .weights.merge import merge as merge_weights
 from .workspace import release_date
@@ -92,6 +93,29 @@ def merge(
     return merge_weights(
         model.folder, Path(adapter), Path(out), model.family, parity=parity, jobs=jobs, run=reporter or SilentReporter()
     )
+
+
+def convert(
+    source: Folder,
+    out: Folder,
+    *,
+    to: Literal["hf", "official"],
+    like: Folder | None = None,
+    jobs: int = 0,
+    reporter: Run | None = None,
+) -> ConvertReport:
+    """Writes a model folder in the other layout to `out`, which must not exist: `hf` is what transformers loads without remote
+    code, `official` the layout of the model's own code. No number is touched.
+
+    `official` takes code, configuration and shards from `like`, an official folder of the same model, whose weights may be
+    absent."""
+    run = reporter or SilentReporter()
+    if to == "hf":
+        model = open_model(Path(source))
+        return to_native(model.folder, Path(out), model.family, run, jobs=jobs)
+    if like is None:
+        raise UsageError("the official layout has code and files that SRC does not", "name an official folder with --like")
+    return to_official(Path(source), Path(out), open_model(Path(like)).family, Path(like), run, jobs=jobs)
 
 
 def check(folder: Folder) -> tuple[Problem, ...]:

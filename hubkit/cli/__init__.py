@@ -20,6 +20,7 @@ _RELEASE = {
 }
 _FOLDERS = {
     "merge": "Merge an adapter into a base model.",
+    "convert": "Convert a model to transformers' own layout, or back.",
     "check": "Check a model folder: structure, shapes, files.",
     "smoke": "Ask a model about pictures; fail if it does not answer properly.",
     "evaluate": "Score a model, beside its base, on a dataset.",

@@ -39,11 +39,20 @@ class ModuleGroup:
 @dataclass(frozen=True)
 class NativeModel:
     """The same model as transformers knows it: its config.json and where each tensor comes from. `groups` has the keys
-    `llm`, `vit` and `mlp1`."""
+    `llm`, `vit` and `mlp1`.
+
+    `files` are further JSON files of the native folder, by name (the processor's); `tokenizer` are keys for its
+    tokenizer_config.json. `chat_prelude` is Jinja to put before the folder's own chat template, which takes texts only: it
+    makes a text of each message whose content is a list of parts. `notes` say what the native files cannot express.
+    """
 
     config: Mapping[str, Any]
     tensors: tuple[TensorMap, ...]
     groups: Mapping[str, ModuleGroup]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+    chat_prelude: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,16 +16,22 @@ from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
 from .checkpoint import Checkpoint
-from .companions import INDEX, carry, carry_index, companion_bytes, companion_names, copy, written
-from .files import inside, read_json, without_local_paths, write_json
+from .companions import INDEX, carry, carry_index, companion_bytes, written
+from .files import inside, read_json, write_json
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split
+from .native_files import write_native_files
 from .placement import WRONG_BASE, Target, spellings, targets
 from .staging import staged
 from .stream import Block, Meter, WrittenFile, write_file
 
 _SHARD = 5 * 10**9
 """Bytes of a shard when no model says otherwise; transformers' own default."""
+
+
+_SAME = re.compile(
+    r"num_.*|.*_eps|.*_act|rope_type|rope_theta|factor|downsample_ratio|vision_feature_.*|tie_.*|use_qk_norm|norm_type"
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,10 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
         ]
         with staged(out, weights.total_size + companion_bytes(folder, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs) + _index(partial, headers)
-            write_json(partial / "config.json", without_local_paths(dict(native.config)))
-            files.append(written(partial, "config.json"))
-            files += _carry_native(folder, partial, family, config)
+            files += write_native_files(folder, partial, native, family, config)
             weights.check_unchanged()
+    for note in native.notes:
+        (run or SilentRun()).note(note)
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
 
 
@@ -94,12 +100,14 @@ def to_official(
     an official folder of the same model, whose weights may be absent.
 
     Raises:
-        WeightsError: the native tensors are not those that `like`'s config.json asks for.
+        WeightsError: the native tensors or settings are not those that `like`'s config.json asks for.
     """
     config = read_json(like, "config.json")
+    view = family.native(config)
+    _check_settings(read_json(native, "config.json"), view.config, like.name)
     with Checkpoint.open(native) as weights:
         layout = family.layout(config)
-        maps = family.native(config).tensors
+        maps = view.tensors
         known = targets(maps, layout)
         recipe = _reverse(weights, {entry.name: known[entry.name] for entry in maps}, layout)
         headers, alike = _official_headers(weights, recipe, layout, like)
@@ -109,6 +117,23 @@ def to_official(
             files += carry(like, partial, family, config)
             weights.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
+
+
+def _check_settings(own: Mapping[str, Any], view: Mapping[str, Any], like: str) -> None:
+    """What shapes do not show, heads and norms for example, must be as in `like`: its config.json is the one that is kept."""
+    problems = list(_differences(own, view, ""))
+    if problems:
+        raise WeightsError(
+            f"config.json is of another model than {like}: {'; '.join(problems)}", "name the model's own with --like"
+        )
+
+
+def _differences(own: Mapping[str, Any], view: Mapping[str, Any], at: str) -> Iterator[str]:
+    for key in sorted(own.keys() & view.keys()):
+        if isinstance(own[key], Mapping) and isinstance(view[key], Mapping):
+            yield from _differences(own[key], view[key], f"{at}{key}.")
+        elif _SAME.fullmatch(key) and own[key] != view[key]:
+            yield f"{at}{key} is {own[key]!r}, not {view[key]!r}"
 
 
 def _reverse(weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[str, tuple[int, ...]]) -> Recipe:
@@ -218,19 +243,3 @@ def _gather(weights: Checkpoint, pieces: Sequence[Piece]) -> Callable[[memoryvie
             at += length
 
     return fill
-
-
-def _carry_native(folder: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
-    """Tokenizer, generation and processor files; no code, and no auto_map, which would ask for code."""
-    files = []
-    for name in companion_names(folder, family, config):
-        if name == "config.json" or name.endswith(".py"):
-            continue
-        file = copy(inside(folder, name), out, name)
-        if name.endswith(".json"):
-            data = json.loads((out / name).read_text(encoding="utf-8"))
-            if isinstance(data, dict) and data.pop("auto_map", None) is not None:
-                write_json(out / name, data)
-                file = written(out, name)
-        files.append(file)
-    return files

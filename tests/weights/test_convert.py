@@ -116,3 +116,46 @@ def test_everything_but_the_merge_needs_no_torch(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(base), str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "0\n"
     assert digests(tmp_path / "back")["model.safetensors"] == digests(base)["model.safetensors"]
+
+
+def hubkit_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "hubkit", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_goes_there_and_back(tmp_path: Path) -> None:
+    base, native, back = Path(__file__).parents[2] / "hubkit/quickstart/base", tmp_path / "hf", tmp_path / "InternVL2-Tiny"
+    there = hubkit_command("convert", base, native, "--to", "hf", "--json")
+    (line,) = [json.loads(line) for line in there.stdout.splitlines() if '"result"' in line]
+    assert {file["path"]: file["sha256"] for file in line["files"]} == digests(native)
+    again = hubkit_command("convert", native, back, "--to", "official", "--like", base)
+    assert again.returncode == 0 and "tensors in" in again.stdout, again.stderr
+    expected = digests(base)
+    expected.pop("README.md")
+    assert digests(back) == expected
+
+
+def test_what_the_command_refuses(tmp_path: Path) -> None:
+    base = Path(__file__).parents[2] / "hubkit/quickstart/base"
+    without = hubkit_command("convert", base, tmp_path / "out", "--to", "official")
+    assert without.returncode == 2 and "--like" in without.stderr
+    twice = hubkit_command("convert", base, tmp_path / "out", "--to", "official", "--like", base)
+    assert twice.returncode == 2 and "unexpected" in twice.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_shapes_do_not_show(tmp_path: Path, official_internvl: Any, load_native: Any) -> None:
+    """transformers' own save_pretrained is taken; another number of heads is not."""
+    from hubkit.registry import plugins
+
+    family = plugins().get("family", "internvl")
+    base = official_internvl(tmp_path / "base")
+    to_native(base, tmp_path / "native", family)
+    load_native(tmp_path / "native").save_pretrained(tmp_path / "saved")
+    to_official(tmp_path / "saved", tmp_path / "back", family, base)
+    assert digests(tmp_path / "back")["model.safetensors"] == digests(base)["model.safetensors"]
+    path = tmp_path / "saved/config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["num_attention_heads"] = 8
+    path.write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"text_config\.num_attention_heads is 8, not 4"):
+        to_official(tmp_path / "saved", tmp_path / "other", family, base)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from hubkit.sdk import CardFacts, Companions, NativeModel, Problem, RecognisedModel, UsageError, Vision
 
-from . import card, checks, companions, llm, naming, native, vit
+from . import card, checks, companions, llm, naming, native, processor, vit
 from .parts import Part
 from .settings import Settings
 
@@ -45,10 +45,15 @@ class InternVL:
         return {part.source: part.shape for part in self._parts(config)}
 
     def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+        vision = self.vision(config, None)
         return NativeModel(
-            config=native.config(config, self.vision(config, None), tokens),
+            config=native.config(config, vision, tokens),
             tensors=tuple(chain.from_iterable(part.maps() for part in self._parts(config))),
             groups=native.groups(config),
+            files=processor.files(vision),
+            tokenizer=processor.tokenizer(vision, tokens),
+            chat_prelude=processor.chat_prelude(vision),
+            notes=processor.notes(vision),
         )
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
