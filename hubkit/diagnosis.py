@@ -18,10 +18,6 @@ from .packaging.lfs import require_git_lfs
 from .registry import plugins
 
 _LOW_DISK = 20 * 10**9
-_TOKENS = {
-    "Hugging Face": ("HF_TOKEN", "~/.cache/huggingface/token"),
-    "ModelScope": ("MODELSCOPE_API_TOKEN", "~/.modelscope/credentials"),
-}
 
 
 @dataclass(frozen=True)
@@ -35,9 +31,9 @@ class Finding:
 
 
 def doctor(workdir: Path) -> tuple[Finding, ...]:
-    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages, broken plugins, and where tokens are.
-    Changes nothing, sends nothing; a token's value is never read."""
-    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _git, lambda: _disk(workdir), _workers, _broken, _tokens)
+    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages, broken plugins, and who is logged in at
+    each hub. Changes nothing."""
+    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _git, lambda: _disk(workdir), _workers, _broken, _logins)
     return tuple(finding for check in checks for finding in check())
 
 
@@ -47,7 +43,8 @@ def _python() -> list[Finding]:
 
 def _git() -> list[Finding]:
     try:
-        return [Finding("git and git-lfs", "ok", str(require_git_lfs()))]
+        found = require_git_lfs()
+        return [Finding("git and git-lfs", "ok", f"git {found.git}, git-lfs {found.lfs}")]
     except HubkitError as error:
         return [Finding("git and git-lfs", "failed", error.message, error.remedy)]
 
@@ -90,15 +87,14 @@ def _broken() -> list[Finding]:
     ]
 
 
-def _tokens() -> list[Finding]:
+def _logins() -> list[Finding]:
     found = []
-    for hub, (variable, file) in _TOKENS.items():
-        if os.environ.get(variable):
-            found.append(Finding(f"token for {hub}", "ok", f"from {variable}"))
-        elif Path(file).expanduser().exists():
-            found.append(Finding(f"token for {hub}", "ok", f"from {file}"))
-        else:
-            found.append(
-                Finding(f"token for {hub}", "warning", "none found", f"only needed to publish there: log in, or set {variable}")
-            )
+    for name, hub in plugins().of("hub").items():
+        try:
+            login = hub.login({})
+        except HubkitError as error:
+            found.append(Finding(f"login {name}", "warning", error.message, error.remedy))
+            continue
+        who = f"{login.user or 'somebody'}, from {login.source}" if login.state == "ok" else f"{login.state} ({login.source})"
+        found.append(Finding(f"login {name}", "ok" if login.state == "ok" else "warning", who, login.remedy))
     return found

@@ -31,6 +31,8 @@ def command(workdir: Path, as_json: bool) -> None:
     from ._show import release_result
 
     release_result(done.result)
+    for one in done.rehearsed:
+        click.echo(f"rehearsed:      {one.to}: {one.files} files published, read back and downloaded with equal digests")
     program = sys.argv[0] if sys.argv[0].endswith("hubkit") else "hubkit"
     click.echo(f"\nsee:  {done.card}")
     click.echo(f"next: git clone {done.repository} my-clone && cd my-clone && git lfs pull")

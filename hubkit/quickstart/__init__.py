@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import RefusedError
 from ..pipeline import ReleaseResult
+from ..remote import Rehearsed, rehearse
 from ..reporting import Reporter
 
 _HERE = Path(__file__).resolve().parent
@@ -24,9 +25,11 @@ _MOST_BEFORE = 0.6
 
 @dataclass(frozen=True)
 class Quickstart:
-    """What was made and where: `repository` is the bare git repository, `image` one of the handwritten digits."""
+    """What was made and where: `repository` is the bare git repository, `image` one of the handwritten digits; `rehearsed` is
+    what the rehearsal hub took over each protocol and gave back with equal digests."""
 
     result: ReleaseResult
+    rehearsed: tuple[Rehearsed, ...]
     spec: Path
     repository: Path
     card: Path
@@ -61,8 +64,11 @@ def run(workdir: Path, reporter: Reporter) -> Quickstart:
             f"the base read {before or 0:.1%} of the held-out digits before it was taught; below {_MOST_BEFORE:.0%} is expected",
             f"{base} was changed: remove it, and run the quickstart again",
         )
+    reporter.note("rehearsing on a local hub: the Hugging Face, ModelScope and git protocols, with their real clients")
+    with rehearse(result.folder, data=workdir / "rehearsal", reporter=reporter) as rehearsed:
+        pass
     image = sorted((data / "images").glob("*.png"))[0]
-    return Quickstart(result, spec, Path(result.receipts[0].target), result.folder / "README.md", image)
+    return Quickstart(result, rehearsed, spec, Path(result.receipts[0].target), result.folder / "README.md", image)
 
 
 def _place(write: Callable[[Path], object], folder: Path) -> None:
