@@ -174,3 +174,14 @@ def test_withdrawing_wholly(tmp_path: Path, hub: Running, options: dict[str, Any
     api = HfApi(endpoint=hub.url, token=TOKEN)
     assert api.repo_exists(NAME) is (undo == "private")
     assert undo == "delete" or api.repo_info(NAME).private is True
+
+
+def test_a_renamed_repository_is_found_under_its_old_name(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+    job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, weights=2000)
+    receipt = HuggingFaceHub().publish(job, SilentRun())
+    HfApi(endpoint=hub.url, token=TOKEN).move_repo(NAME, "food/InternVL2-Renamed")
+    assert HuggingFaceHub().publish(job, SilentRun()) == receipt
+    second = make_release(job.folder, NAME, options, tag="v1.1.0", weights=2000)
+    again = HuggingFaceHub().publish(second, SilentRun())
+    listed = HuggingFaceHub().files("food/InternVL2-Renamed", again.revision, options, SilentRun())
+    assert {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in second.files}
