@@ -137,6 +137,7 @@ def _vocabulary(model: SentencePiece, added: Mapping[int, Mapping[str, Any]]) ->
 
 
 def _normalizers(model: SentencePiece) -> Iterator[dict[str, Any]]:
+    """sentencepiece's order. Where it removes extra spaces, a `▁` in the text itself counts as one there and not here."""
     if model.charsmap:
         yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.charsmap).decode()}
     if model.remove_extra_whitespaces:

@@ -145,7 +145,7 @@ def lora() -> Callable[..., dict[str, torch.Tensor]]:
 CONTEXT = 57
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def official_internvl() -> Callable[..., Path]:
     return _official_internvl
 
