@@ -158,7 +158,7 @@ def test_a_user_defined_piece_is_cut_out_first(tmp_path: Path) -> None:
 
 def test_what_cannot_be_expressed_is_said(tmp_path: Path) -> None:
     for name, options, words in (
-        ("unigram", {"model_type": "unigram", "vocab_size": 400}, "not of the kind BPE"),
+        ("unigram", {"model_type": "unigram", "vocab_size": 350}, "not of the kind BPE"),
         ("suffix", {"treat_whitespace_as_suffix": True}, "spaces in an unusual way"),
     ):
         write(tmp_path / name, train(**options))
