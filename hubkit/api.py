@@ -25,6 +25,8 @@ from .stages import smoke as smoking
 from .stages import verify as verification
 from .stages._workers import Questioning, ask, native_view
 from .weights.check import check as check_folder
+from .weights.check import check_adapter
+from .weights.check_adapter import is_adapter
 from .weights.convert import ConvertReport, to_native, to_official
 from .weights.merge import MergeReport
 from .weights.merge import merge as merge_weights
@@ -79,7 +81,7 @@ def _loaded(spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str
 
 def merge(
     base: Folder,
-    adapter: Folder,
+    adapter: Folder | Sequence[tuple[Folder, float]],
     out: Folder,
     *,
     parity: Literal["none", "xtuner"] = "none",
@@ -88,10 +90,17 @@ def merge(
 ) -> MergeReport:
     """Merges `adapter` into `base` and writes a model folder in the base's official layout to `out`, which must not exist.
 
-    `jobs` threads do the work; 0 means one for each processor."""
+    Several adapters, each with a weight, are applied in turn. `jobs` threads do the work; 0 means one for each processor."""
     model = open_model(Path(base))
+    adapters = [(adapter, 1.0)] if isinstance(adapter, (str, Path)) else adapter
     return merge_weights(
-        model.folder, Path(adapter), Path(out), model.family, parity=parity, jobs=jobs, run=reporter or SilentReporter()
+        model.folder,
+        [(Path(path), weight) for path, weight in adapters],
+        Path(out),
+        model.family,
+        parity=parity,
+        jobs=jobs,
+        run=reporter or SilentReporter(),
     )
 
 
@@ -119,7 +128,10 @@ def convert(
 
 
 def check(folder: Folder) -> tuple[Problem, ...]:
-    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, strays. Empty when sound."""
+    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, strays; or of an adapter folder.
+    Empty when sound."""
+    if is_adapter(Path(folder)):
+        return check_adapter(Path(folder))
     model = open_model(Path(folder))
     return check_folder(model.folder, model.family)
 
@@ -246,7 +258,7 @@ def track(folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author
     model = open_model(Path(folder))
     return package.seal_release(
         model.folder,
-        model.family,
+        model,
         name=name or model.folder.resolve().name,
         tag=tag,
         created=release_date(),

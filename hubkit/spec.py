@@ -70,6 +70,9 @@ class Train(_Model):
 
 class Merge(_Model):
     parity: Literal["none", "xtuner"] = Field("none", description="`xtuner`: round as its converter does")
+    publish: Literal["merged", "adapter", "both"] = Field(
+        "merged", description="the merged model, the adapter alone (a PEFT folder), or the model with the adapter in `adapter/`"
+    )
 
 
 class Smoke(_Model):

@@ -10,6 +10,15 @@ import click
 from ._options import FOLDER, as_json
 
 
+def _weighted(text: str) -> tuple[Path, float]:
+    """`ADAPTER=0.5`; without a weight it is 1."""
+    path, equals, weight = text.rpartition("=")
+    try:
+        return (Path(path), float(weight)) if equals else (Path(text), 1.0)
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: the weight {weight!r} is not a number", param_hint="--then") from None
+
+
 @click.command("merge")
 @click.argument("base", type=FOLDER)
 @click.argument("adapter", type=FOLDER)
@@ -17,9 +26,14 @@ from ._options import FOLDER, as_json
 @click.option(
     "--parity", type=click.Choice(["none", "xtuner"]), default="none", show_default=True, help="Round as XTuner's converter."
 )
+@click.option(
+    "--then", "others", multiple=True, metavar="ADAPTER=WEIGHT", help="Merge another adapter after it, its change times WEIGHT."
+)
 @click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
 @as_json
-def command(base: Path, adapter: Path, out: Path, parity: Literal["none", "xtuner"], jobs: int, as_json: bool) -> None:
+def command(
+    base: Path, adapter: Path, out: Path, parity: Literal["none", "xtuner"], others: tuple[str, ...], jobs: int, as_json: bool
+) -> None:
     """Merge ADAPTER into BASE and write the model folder OUT, in BASE's official layout.
 
     Every adapter key must be used and every base tensor accounted for, or nothing is written.
@@ -28,7 +42,7 @@ def command(base: Path, adapter: Path, out: Path, parity: Literal["none", "xtune
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.merge(base, adapter, out, parity=parity, jobs=jobs, reporter=report)
+        result = api.merge(base, [(adapter, 1.0), *map(_weighted, others)], out, parity=parity, jobs=jobs, reporter=report)
     if as_json:
         from ..sdk.codec import encode
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from .. import __version__
 from ..packaging import card
 from ..packaging.provenance import Provenance
-from ..sdk import IMAGE, ReleaseFile, Terms
+from ..sdk import IMAGE, CardFacts, ReleaseFile, Terms
 from ..sdk.codec import encode
 from . import evaluate, merge, prepare, smoke, train
 from ._stage import Context, Stage
@@ -16,14 +17,14 @@ from ._stage import Context, Stage
 
 def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardInput:
     spec, base = context.spec, context.base
-    trained = context.result(train.STAGE)
+    trained, alone = context.result(train.STAGE), spec.merge.publish == "adapter"
     merged = merge.merged_model(context)
     return card.CardInput(
         repository=spec.name,
         tag=spec.tag,
         created=context.workspace.planned(),
-        base=card.Base(spec.base.name, *license_of(context)),
-        family=base.family.card(merged.config),
+        base=card.Base(spec.base.name, *license_of(context), relation="adapter" if alone else "finetune"),
+        family=_with_adapter(base.family.card(merged.config), spec.merge.publish, spec.base.name),
         title=spec.card.title,
         summary=spec.card.summary,
         architecture=base.family.describe(merged.config).description,
@@ -41,6 +42,31 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
             context.base_digest, _output(context, prepare.STAGE, prepare.TRAIN), _adapter_digest(context), versions(context)
         ),
     )
+
+
+_ADAPTER = """```bash
+hubkit merge BASE {adapter} MODEL        # the whole model, in the base's own layout
+```
+
+BASE is a download of `{base}`. For PEFT, `hubkit convert BASE HF --to hf` writes the base as transformers loads it without
+remote code:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained("HF"), "{adapter}")
+```"""
+
+
+def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
+    """How the adapter is used: instead of the model where it stands alone, else beside it."""
+    if publish == "merged":
+        return family
+    alone = publish == "adapter"
+    snippet = _ADAPTER.replace("{adapter}", "{repository}" if alone else "adapter").replace("{base}", base)
+    usage = {"Adapter": snippet} if alone else {**family.usage, "Adapter": snippet}
+    return replace(family, usage=usage, library_name="peft" if alone else family.library_name)
 
 
 def license_of(context: Context) -> tuple[card.License, str]:

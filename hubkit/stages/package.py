@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import RefusedError
-from ..models import open_model
+from ..models import Model
 from ..packaging import lfs, manifest, provenance
 from ..packaging.audit import audit
 from ..packaging.card import write_card
 from ..packaging.configuration import write_configuration
-from ..sdk import ModelFamily, Problem, ReleaseFile
+from ..sdk import Problem, ReleaseFile
 from ..spec import Author
-from ..weights.check import check
+from ..weights.check import ADAPTER, check
+from ..weights.export import write_adapter
+from ..weights.stream import WrittenFile
 from . import _facts, evaluate, merge, prepare, smoke, train
 from ._stage import Context, Stage
 
@@ -36,19 +38,19 @@ class Packaged:
 
 
 def seal_release(
-    folder: Path, family: ModelFamily, *, name: str, tag: str, created: str, author: Author, digests: Mapping[str, str]
+    folder: Path, model: Model, *, name: str, tag: str, created: str, author: Author, digests: Mapping[str, str]
 ) -> Packaged:
     """Makes `folder` a release: .gitattributes, manifest.json, audit, structure check, and the commit with LFS pointers.
 
-    `digests` are the sha256 known already; only other files are read.
+    `folder` holds `model`, or an adapter for it. `digests` are the sha256 known already; only other files are read.
 
     Raises:
         RefusedError: the repository name, the audit or the structure says no; every finding is listed.
     """
-    if problem := family.repository_problem(name):
+    if problem := model.family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
-    refuse([*audit(folder), *check(folder, family)], f"{name} cannot be published as it is")
-    write_configuration(folder, family.card(open_model(folder).config).pipeline_tag)
+    refuse([*audit(folder), *check(folder, model.family)], f"{name} cannot be published as it is")
+    write_configuration(folder, model.family.card(model.config).pipeline_tag)
     manifest.write_gitattributes(folder)
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
     listed.write(folder)
@@ -93,6 +95,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "card": spec.card.model_dump_json(),
         "base": context.base_digest,
         "base.name": spec.base.name,
+        "publish": spec.merge.publish,
         "license": str(_facts.license_of(context)),
         "data.name": spec.data.name,
         "data.license": spec.data.license,
@@ -101,17 +104,40 @@ def _inputs(context: Context) -> dict[str, str]:
     return own | context.upstream(prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE)
 
 
+def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
+    """The model, the adapter or both in `folder`, as `merge.publish` says; the files with their digests."""
+    what = context.spec.merge.publish
+    if what == "adapter":
+        return _place_adapter(context, folder)
+    link_model(context.folder(merge.STAGE) / context.spec.name, folder)
+    files = context.result(merge.STAGE).files
+    if what == "merged":
+        return files
+    return (*files, *(replace(file, path=f"{ADAPTER}/{file.path}") for file in _place_adapter(context, folder / ADAPTER)))
+
+
+def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
+    """Under the names that it was trained with: a LoRA on queries alone has no equal on the base's fused tensor."""
+    adapter = context.folder(train.STAGE) / context.result(train.STAGE).adapter
+    base, name = context.base, context.spec.base.name
+    return write_adapter(adapter, folder, base.family, base.folder, name, run=context.run).files
+
+
 def _run(context: Context, out: Path) -> Packaged:
-    spec, merged = context.spec, context.result(merge.STAGE)
-    folder = out / spec.name
-    link_model(context.folder(merge.STAGE) / spec.name, folder)
-    digests = {file.path: file.sha256 for file in merged.files}
-    weights = tuple(ReleaseFile(f.path, f.size, f.sha256, True) for f in merged.files if f.path.endswith(LINKED))
+    spec, folder = context.spec, out / context.spec.name
+    files = _place(context, folder)
+    digests = {file.path: file.sha256 for file in files}
+    weights = tuple(ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED))
     write_card(folder, _facts.card_facts(context, weights))
     provenance.write(folder, _facts.provenance(context, {file.path: file.sha256 for file in weights}))
-    family = open_model(folder).family
     packaged = seal_release(
-        folder, family, name=spec.name, tag=spec.tag, created=context.workspace.planned(), author=spec.author, digests=digests
+        folder,
+        context.base,
+        name=spec.name,
+        tag=spec.tag,
+        created=context.workspace.planned(),
+        author=spec.author,
+        digests=digests,
     )
     context.workspace.digests.remember(folder, {file.path: file.sha256 for file in manifest.read(folder).files})
     return packaged

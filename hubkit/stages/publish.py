@@ -15,6 +15,7 @@ from ..packaging import lfs, manifest
 from ..registry import plugins
 from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
 from ..spec import Upload
+from ..weights.check_adapter import is_adapter
 from . import package
 from ._stage import Context, Stage
 from ._together import Work, together
@@ -47,7 +48,8 @@ def publish(
     """
     listed = manifest.read(folder)
     staged = lfs.read_staged(folder)
-    check_names(open_model(folder).family, listed.name, [to for to, _ in destinations])
+    if not is_adapter(folder):  # servers choose the prompt by a model's name, not by an adapter's
+        check_names(open_model(folder).family, listed.name, [to for to, _ in destinations])
     lfs.check_unchanged(folder)
     files = listed.released()
 

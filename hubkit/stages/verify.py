@@ -9,12 +9,14 @@ from typing import Any
 
 from ..digests import files_below, sha256
 from ..errors import RemoteError
-from ..models import open_model
+from ..models import Model, open_model
 from ..packaging import manifest
 from ..packaging.compare import compare
 from ..registry import plugins
 from ..sdk import RemoteFile, Run
-from ..weights.check import check
+from ..weights.check import check, check_adapter
+from ..weights.check_adapter import is_adapter
+from ..weights.merge import merge
 from ..workspace import remove
 from . import package, publish, smoke
 from ._stage import Context, Stage, plugin_inputs
@@ -50,15 +52,29 @@ def verify(folder: Path, to: str, revision: str, options: Mapping[str, Any], run
 
 
 def verify_download(
-    folder: Path, to: str, revision: str, options: Mapping[str, Any], questioning: Questioning, out: Path, run: Run
+    folder: Path,
+    to: str,
+    revision: str,
+    options: Mapping[str, Any],
+    questioning: Questioning,
+    out: Path,
+    run: Run,
+    base: Model | None = None,
 ) -> VerifiedTarget:
-    """Downloads as a user would into `out`, hashes every byte, checks the folder's structure and asks the model in it."""
+    """Downloads as a user would into `out`, hashes every byte, checks the folder's structure and asks the model in it; an
+    adapter is merged into `base` for that."""
     download = out / manifest.read(folder).name
     files = download_compared(folder, to, revision, options, download, run)
-    model = open_model(download)
-    if problems := check(download, model.family):
+    model = base if is_adapter(download) else open_model(download)
+    if problems := check(download, model.family) if model else check_adapter(download):
         listed = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
         raise RemoteError(f"the download from {to} is not a sound model folder:{listed}", "withdraw it, and release again")
+    if model is None:
+        run.note("this is an adapter; without its base it cannot be asked")
+        return VerifiedTarget(to, revision, len(files), True, ())
+    if is_adapter(download):
+        merge(model.folder, download, out / "merged" / download.name, model.family, run=run)
+        model = open_model(out / "merged" / download.name)
     native = native_view(model, out / "native", run)
     smoked = smoke.smoke(questioning, model, native, out / "smoke", run)
     return VerifiedTarget(to, revision, len(files), True, smoked.transcript)
@@ -104,7 +120,7 @@ def _run(context: Context, out: Path) -> Verified:
         if context.spec.verify.deep:
             questions, fresh = smoke.smoke_questions(context), out / str(number)
             fresh.mkdir()
-            found = verify_download(folder, to, receipt.revision, options[to], questions, fresh, context.run)
+            found = verify_download(folder, to, receipt.revision, options[to], questions, fresh, context.run, context.base)
             remove(fresh)
         verified.append(found)
     return Verified(tuple(verified))

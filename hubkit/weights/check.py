@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
+from .check_adapter import WEIGHTS, adapter_problems, is_adapter
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX
 from .files import holds_paths, inside, local_paths, read_json
 from .header import BITS
 from .merge import layout_problems
+
+ADAPTER = "adapter"
+"""The folder of a release that holds the adapter beside the merged model."""
 
 _PICKLED = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
 _HIDDEN = frozenset({".git", ".gitattributes", ".gitignore"})
@@ -23,10 +28,21 @@ _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float
 
 
 def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
-    """All findings about an official-format model folder, the files that a hubkit release adds included; empty when it is
-    sound. Only headers of weights are read."""
+    """All findings about an official-format model folder, the files that a hubkit release adds included, or about an adapter
+    folder; empty when it is sound. Only headers of weights are read: NaN among them is found by the merge."""
+    if is_adapter(folder):
+        return check_adapter(folder)
     found, shards = _inspect(folder, family)
+    if is_adapter(folder / ADAPTER):
+        found += [
+            replace(p, where=f"{ADAPTER}/{p.where}") for p in (*adapter_problems(folder / ADAPTER), *_json(folder / ADAPTER))
+        ]
     return (*found, *_json(folder), *_stray(folder, shards)) if shards is not None else (*found, *_stray(folder, set()))
+
+
+def check_adapter(folder: Path) -> tuple[Problem, ...]:
+    """All findings about a PEFT adapter folder."""
+    return (*adapter_problems(folder), *_json(folder), *_stray(folder, {WEIGHTS}))
 
 
 def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
@@ -133,7 +149,7 @@ def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
             yield Problem(name, "a hidden file", "remove it")
         elif path.suffix in _PICKLED:
             yield Problem(name, "a pickle, which runs code when it is loaded", "remove it; publish safetensors")
-        elif path.suffix == ".safetensors" and name not in shards and not name.startswith("adapter/"):
+        elif path.suffix == ".safetensors" and name not in shards and not name.startswith(f"{ADAPTER}/"):
             yield Problem(name, "weights that no index names", "remove the file, or name its tensors in the index")
 
 
