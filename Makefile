@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel clean
+.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ base: setup ## Make the quickstart's tiny base again from its seed (about 5 minu
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
+
+bench-publish: setup ## Measure publishing to the rehearsal hub beside a plain http PUT (4.4 GB; needs 20 GB of disk)
+	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python benchmarks/push.py
 
 clean: ## Remove .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
