@@ -17,6 +17,7 @@ from .checkpoint import Checkpoint, inspect
 from .companions import INDEX
 from .files import holds_paths, inside, local_paths, read_json
 from .header import BITS
+from .hostile import is_pickle, redirects
 from .merge import layout_problems
 
 ADAPTER = "adapter"
@@ -42,7 +43,7 @@ def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
 
 def check_adapter(folder: Path) -> tuple[Problem, ...]:
     """All findings about a PEFT adapter folder."""
-    return (*adapter_problems(folder), *_json(folder), *_stray(folder, {WEIGHTS}))
+    return (*adapter_problems(folder), *redirects(folder), *_json(folder), *_stray(folder, {WEIGHTS}))
 
 
 def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
@@ -68,7 +69,7 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
             shards = set(checkpoint.shards) | {problem.where for problem in found}
     else:
         shards = {"model.safetensors"}
-    found += _companions(folder, family, config)
+    found += [*_companions(folder, family, config), *redirects(folder)]
     found += _of_family(folder, family, config)
     return found, shards
 
@@ -147,7 +148,7 @@ def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
             yield Problem(name, "Python's cache", "remove it")
         elif path.name.startswith("."):
             yield Problem(name, "a hidden file", "remove it")
-        elif path.suffix in _PICKLED:
+        elif path.suffix.lower() in _PICKLED or (path.is_file() and is_pickle(path)):
             yield Problem(name, "a pickle, which runs code when it is loaded", "remove it; publish safetensors")
         elif path.suffix == ".safetensors" and name not in shards and not name.startswith(f"{ADAPTER}/"):
             yield Problem(name, "weights that no index names", "remove the file, or name its tensors in the index")

@@ -13,6 +13,7 @@ from .remote_code import check_code
 
 IMAGE_TOKENS = ("<img>", "</img>", "<IMG_CONTEXT>")
 GROUNDING_TOKENS = ("<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
+ADDED = (*IMAGE_TOKENS, *GROUNDING_TOKENS)
 STOPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "internlm2-chat": ("<|im_end|>", ("<|im_start|>", "</s>")),
     "internvl2_5": ("<|im_end|>", ("<|im_start|>", "</s>", "<|endoftext|>")),
@@ -23,6 +24,7 @@ STOPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The templates of OpenGVLab's conversation.py: what ends an answer, and what a model may say instead."""
 
 _FROM_BASE = "copy {} from the base model"
+_TOKENIZER = "copy all tokenizer files from the base model"
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
@@ -45,7 +47,7 @@ def _vocabulary(config: Mapping[str, Any]) -> int:
 
 def _check_tokens(ids: Mapping[str, int], config: Mapping[str, Any]) -> Iterator[Problem]:
     rows = _vocabulary(config)
-    for token in (*IMAGE_TOKENS, *GROUNDING_TOKENS):
+    for token in ADDED:
         if token not in ids:
             yield Problem("tokenizer", f"lacks the special token {token}", _FROM_BASE.format("the tokenizer's files"))
         elif ids[token] >= rows:
@@ -54,6 +56,34 @@ def _check_tokens(ids: Mapping[str, int], config: Mapping[str, Any]) -> Iterator
                 f"{token} has id {ids[token]}, but llm_config.vocab_size is {rows}",
                 "take tokenizer and config.json from one model",
             )
+    yield from _check_order(ids)
+
+
+def _check_order(ids: Mapping[str, int]) -> Iterator[Problem]:
+    """OpenGVLab adds the nine tokens at once, so that their ids follow one another in every size and series; no two tokens of a
+    tokenizer share an id."""
+    nine = [token for token in ADDED if token in ids]
+    first = ids[nine[0]] if nine else 0
+    if len(nine) == len(ADDED) and [ids[token] for token in nine] != list(range(first, first + len(nine))):
+        found = ", ".join(f"{token} {ids[token]}" for token in nine)
+        yield Problem("tokenizer", f"the ids of the special tokens do not follow one another: {found}", _TOKENIZER)
+    owners: dict[int, str] = {}
+    for token, number in ids.items():
+        if owners.setdefault(number, token) != token:
+            yield Problem("tokenizer", f"{owners[number]} and {token} both have the id {number}", _TOKENIZER)
+
+
+_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "min_p": None, "typical_p": 1.0}
+"""Settings that take effect with do_sample alone, and their defaults; transformers refuses to save them without it."""
+
+
+def _check_sampling(generation: Mapping[str, Any]) -> Iterator[Problem]:
+    if generation.get("do_sample"):
+        return
+    for key, usual in _SAMPLING.items():
+        if generation.get(key) not in (None, usual):
+            message = f"is {generation[key]!r} without do_sample: transformers would not save the model again"
+            yield Problem(f"generation_config.json: {key}", message, "remove it, or set do_sample to true")
 
 
 def _check_stops(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -> Iterator[Problem]:
@@ -62,6 +92,7 @@ def _check_stops(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]
     if problem:
         yield problem
         return
+    yield from _check_sampling(generation)
     try:
         stops = set(stop_ids(generation))
     except UsageError as error:
