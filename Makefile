@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
+SIZE ?= 2B
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish clean
+.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish bench-merge bench-staging clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -58,6 +59,12 @@ wheel: setup ## Build the wheel into dist/
 bench-publish: setup ## Measure publishing to the rehearsal hub beside a plain http PUT (4.4 GB; needs 20 GB of disk)
 	$(BIN)/python benchmarks/publish.py
 	$(BIN)/python benchmarks/push.py
+
+bench-merge: setup ## Measure a merge beside cp and beside transformers + peft (SIZE=2B: 4.4 GB; needs 20 GB of disk)
+	$(BIN)/python benchmarks/merge.py --peer --size $(SIZE)
+
+bench-staging: setup ## Measure Git LFS staging beside git lfs track, add and commit (SIZE=2B; needs 10 GB of disk)
+	$(BIN)/python benchmarks/staging.py --size $(SIZE)
 
 clean: ## Remove .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 LLM = {
+    "tiny": {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 16},
     "2B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "num_attention_heads": 16},
     "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
     "26B": {"hidden_size": 6144, "intermediate_size": 16384, "num_hidden_layers": 4, "num_attention_heads": 48},
 }
-"""Of 26B four layers of 48 are taken: what is measured there is memory."""
+"""Tiny is to see that it works. Of 26B four layers of 48 are taken: what is measured there is memory."""
+TINY_VIT = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
 SHARD = 5 * 10**9
 RANK = 128
 
@@ -47,7 +50,7 @@ def config(size: str) -> dict[str, Any]:
         "vision_config": {
             "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
             "image_size": 448, "patch_size": 14, "num_channels": 3, "norm_type": "layer_norm", "qkv_bias": True,
-            "qk_normalization": False,
+            "qk_normalization": False, **(TINY_VIT if size == "tiny" else {}),
         },
     }  # fmt: skip
 
@@ -80,7 +83,8 @@ def make(folder: Path, size: str) -> None:
             tensors[f"base_model.model.{module}.lora_A.weight"] = ("F32", (RANK, shape[1]))
             tensors[f"base_model.model.{module}.lora_B.weight"] = ("F32", (rows, RANK))
     _write_file(adapter / "adapter_model.safetensors", tensors)
-    peft = {"peft_type": "LORA", "r": RANK, "lora_alpha": 256, "target_modules": [*group.linears, "lm_head"]}
+    pattern = rf"{re.escape(group.prefix)}\..*\.({'|'.join(group.linears)})|lm_head"
+    peft = {"peft_type": "LORA", "r": RANK, "lora_alpha": 256, "target_modules": pattern}
     peft |= {"modules_to_save": ["multi_modal_projector"]}
     (adapter / "adapter_config.json").write_text(json.dumps(peft))
 
