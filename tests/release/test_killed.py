@@ -87,7 +87,7 @@ def test_killed_in_each_stage(tmp_path: Path, digits: Path, undisturbed: tuple[d
     for stage in NAMES:
         process = start(spec)
         wait_for(process, lambda event, stage=stage: event.get("stage") == stage and event.get("state") == "started")
-        time.sleep(chance.uniform(0, 0.7) * seconds[stage])
+        time.sleep(chance.uniform(0, 0.3) * seconds[stage])
         assert kill(process), f"{stage} was over before it could be killed"
     finish(spec)
     assert outcome(spec) == expected
