@@ -8,7 +8,6 @@ piece that can be made in two ways, both of them in one word.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +80,9 @@ def _check(model: SentencePiece) -> None:
         problems.append("it is not of the kind BPE")
     if model.whitespace_as_suffix or not model.escape_whitespaces:
         problems.append("it treats spaces in an unusual way")
+    if model.charsmap:
+        # tokenizers 0.23 applies the table to whole grapheme clusters: "\u00a0\u07a6" comes out otherwise than in sentencepiece
+        problems.append("it normalises characters by a table (nmt_nfkc or the like)")
     parts = {part for pair in merges(model) for part in ("".join(pair), *pair)} if not problems else set()
     if any(" " in part for part in parts):
         problems.append("a piece of it holds a space")
@@ -138,8 +140,6 @@ def _vocabulary(model: SentencePiece, added: Mapping[int, Mapping[str, Any]]) ->
 
 def _normalizers(model: SentencePiece) -> Iterator[dict[str, Any]]:
     """sentencepiece's order. Where it removes extra spaces, a `▁` in the text itself counts as one there and not here."""
-    if model.charsmap:
-        yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.charsmap).decode()}
     if model.remove_extra_whitespaces:
         yield {"type": "Replace", "pattern": {"Regex": r"\A +| +\z"}, "content": ""}
         yield {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}

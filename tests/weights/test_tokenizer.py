@@ -78,13 +78,12 @@ def write(folder: Path, model: bytes, **extra: Any) -> Any:
     return processor
 
 
-@pytest.fixture(scope="module", params=["identity", "prefix", "nmt", "spaces"])
+@pytest.fixture(scope="module", params=["identity", "prefix", "spaces"])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, set[str]]:
     """(sentencepiece's processor, the tokenizer made from the same model, what a text may not hold)"""
     options = {
         "identity": {},
         "prefix": {"add_dummy_prefix": True},
-        "nmt": {"normalization_rule_name": "nmt_nfkc"},
         "spaces": {"remove_extra_whitespaces": True, "add_dummy_prefix": True},
     }[request.param]
     folder = tmp_path_factory.mktemp("tokenizer")
@@ -184,3 +183,9 @@ def test_a_damaged_model_is_refused_or_read(native: tuple[Path, Any], where: int
         assert isinstance(read_sentencepiece(path).pieces, tuple)
     except WeightsError as error:
         assert "damaged.model is not a sentencepiece model" in error.message
+
+
+def test_a_table_of_characters_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, train(normalization_rule_name="nmt_nfkc"))
+    with pytest.raises(UsageError, match="by a table"):
+        from_sentencepiece(tmp_path)
