@@ -84,41 +84,50 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
     def text(selector: str) -> str:
         return str(browser.find_element("css selector", selector).text)
 
+    def follow(how: str, what: str) -> None:
+        """Clicks, and waits until the page that was clicked on is gone: else the next look may still be at it."""
+        from selenium.webdriver.support.expected_conditions import staleness_of
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        element = browser.find_element(how, what)
+        element.click()
+        WebDriverWait(browser, 20).until(staleness_of(element))
+
     browser.get(hub.url)
     assert "1 private model is shown after you sign in" in text("main")
     browser.get(f"{hub.url}/{NAME}")
     assert text("main h1") == "401"
-    browser.find_element("link text", "Sign in").click()
+    follow("link text", "Sign in")
     browser.find_element("name", "token").send_keys("wrong token")
-    browser.find_element("css selector", "form.login button").click()
+    follow("css selector", "form.login button")
     assert "does not know that token" in text("main")
     browser.find_element("name", "token").send_keys(hub.token)
-    browser.find_element("css selector", "form.login button").click()
-    browser.find_element("partial link text", "InternVL2-Test").click()
+    follow("css selector", "form.login button")
+    follow("partial link text", "InternVL2-Test")
     assert text("article h1") == "A model of dishes" and text("article td") == "accuracy"
     picture = browser.find_element("css selector", "article img[alt='a picture']")
     assert browser.execute_script("return arguments[0].naturalWidth", picture) == 30
     assert browser.title == f"{NAME} · rehearsal hub"
     assert browser.find_elements("css selector", "article script, article [onerror], article a[href^=javascript]") == []
-    browser.find_element("partial link text", "Files").click()
+    follow("partial link text", "Files")
     rows = [row.text for row in browser.find_elements("css selector", "table.files tbody tr")]
     assert rows[0] == "assets/" and any(row.startswith("model.safetensors LFS 2.5 kB ") for row in rows)
-    browser.find_element("link text", "assets/").click()
+    follow("link text", "assets/")
     assert "red.png" in text("table.files")
-    browser.find_element("link text", "Commits").click()
+    follow("link text", "Commits")
     assert [item.text for item in browser.find_elements("css selector", ".log b")] == ["Release v1", "initial commit"]
-    browser.find_element("partial link text", "Releases").click()
+    follow("partial link text", "Releases")
     assert text(".log .tag") == "v1" and published[:12] in text(".log")
-    browser.find_element("partial link text", "Pull requests").click()
+    follow("partial link text", "Pull requests")
     assert text(".log b") == "#1 A change"
-    browser.find_element("link text", "Events").click()
+    follow("link text", "Events")
     assert text("table.events tbody tr").endswith("A change rehearsal")
     light = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != light
     severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE" and "401" not in entry["message"]]
     assert [entry for entry in severe if "403" not in entry["message"] and "/resolve/" not in entry["message"]] == []
-    browser.find_element("css selector", "form button.plain").click()
+    follow("css selector", "form button.plain")
     browser.find_element("link text", "Sign in")
     browser.get(f"{hub.url}/{NAME}")
     assert text("h1") == "401"
