@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..digests import sha256
 from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
 from ..sdk.gitcli import require_git_lfs
@@ -140,7 +141,7 @@ def _is_as_stamped(folder: Path, stamp: _Stamp, written: int) -> bool:
 
 def _holds(folder: Path, stamp: _Stamp) -> bool:
     path = object_path(folder / ".git", stamp.sha256)
-    return path.is_file() and path.stat().st_size == stamp.size and manifests.sha256_of(path) == stamp.sha256
+    return path.is_file() and path.stat().st_size == stamp.size and sha256(path) == stamp.sha256
 
 
 def _write_record(folder: Path, staged: StagedCommit, files: Iterable[ReleaseFile]) -> None:

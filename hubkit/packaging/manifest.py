@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..digests import sha256
 from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
 from ..sdk.hub import ReleaseFile
@@ -25,7 +26,6 @@ LFS_BYTES = 1_000_000
 """Hugging Face rejects a push with more than 10 MiB outside LFS. Over its API it takes files of these suffixes, and binary ones
 from about 1 MB on, into LFS by itself and adds them to .gitattributes: done beforehand, a release is the same on every hub."""
 _READ_LIMIT = 64 * 1024 * 1024
-_CHUNK = 4 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -97,8 +97,7 @@ def build(folder: Path, *, name: str, tag: str, created: str, digests: Mapping[s
     if wrong:
         raise UsageError(f"digests that do not fit {folder.name}: {'; '.join(wrong)}", "merge again, then package")
     files = (
-        ReleaseFile(path, size, digests.get(path) or sha256_of(folder / path), uses_lfs(path, size))
-        for path, size in sizes.items()
+        ReleaseFile(path, size, digests.get(path) or sha256(folder / path), uses_lfs(path, size)) for path, size in sizes.items()
     )
     manifest = Manifest(name, tag, created, tuple(files))
     _raise(_problems(manifest), "the release")
@@ -134,14 +133,6 @@ def walk(folder: Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]
                 yield from walk(folder, f"{path}/")
             else:
                 yield path, entry
-
-
-def sha256_of(path: Path) -> str:
-    digest, block = hashlib.sha256(), memoryview(bytearray(_CHUNK))
-    with path.open("rb", buffering=0) as stream:
-        while count := stream.readinto(block):
-            digest.update(block[:count])
-    return digest.hexdigest()
 
 
 def path_problem(path: str) -> str | None:

@@ -87,7 +87,7 @@ def test_a_touched_file_is_read_once_and_accepted(release: Release, stage: Stage
     then = time.time() - 60
     os.utime(folder / "model.safetensors", (then, then))
     check_unchanged(folder, listed)
-    monkeypatch.setattr("hubkit.packaging.manifest.sha256_of", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("hubkit.packaging.lfs.sha256", lambda path: pytest.fail(f"{path} was read again"))
     check_unchanged(folder, listed)
 
 

@@ -12,8 +12,8 @@ from hubkit_git_lfs import GitLfsHub
 from hubkit_git_lfs._login import login
 from hubkit_git_lfs._target import parse
 
+from hubkit.digests import sha256
 from hubkit.packaging.compare import compare
-from hubkit.packaging.manifest import sha256_of
 from hubkit.sdk import CancelledError, EnvironmentFailure, RefusedError, RemoteError, SilentRun, UsageError
 
 Job = Callable[..., Any]
@@ -52,7 +52,7 @@ def test_a_token_travels_through_askpass_only(
     assert notes.steps[-1] == (sum(large.values()), sum(large.values()), "bytes")
     assert compare(listed, hub.files(release.target, release.commit, OPTIONS, RUN)).ok
     hub.download(release.target, "v1.0.0", tmp_path / "download", OPTIONS, notes)
-    assert {file.path: sha256_of(tmp_path / "download" / file.path) for file in release.files} == {
+    assert {file.path: sha256(tmp_path / "download" / file.path) for file in release.files} == {
         file.path: file.sha256 for file in release.files
     }
     assert not (quiet_home / "passwords").exists()
