@@ -120,7 +120,7 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
         (("Data = {}", "Data"), "{} is not a class"),
         (dataset(kind="datasets"), "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, hub"),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
-        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.0"),
+        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.1"),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
         (dataset(Options="dict"), "`Options` must be a dataclass"),
         (dataset(Options="Options()"), "`Options` must be a dataclass"),

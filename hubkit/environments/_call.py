@@ -19,6 +19,9 @@ from hubkit.sdk import (
     HubkitError,
     PluginError,
     Run,
+    ServeInput,
+    ServeOutput,
+    ServingEngine,
     SilentRun,
     Trainer,
     TrainInput,
@@ -58,6 +61,17 @@ def call(
     folder: Path,
     deadline: float | None = None,
 ) -> GenerateOutput: ...
+@overload
+def call(
+    plugin: ServingEngine,
+    call: Literal["serve"],
+    job: ServeInput,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
+) -> ServeOutput: ...
 def call(
     plugin: Any, call: str, job: Any, *, environment: Environment, run: Run, folder: Path, deadline: float | None = None
 ) -> Any:

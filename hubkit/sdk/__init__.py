@@ -22,7 +22,7 @@ are valid, and complete with the defaults.
 
 from .chat import prompts, segments, stop_ids
 from .dataset import DatasetAdapter, Terms
-from .engine import Engine, GenerateInput, GenerateOutput
+from .engine import Engine, GenerateInput, GenerateOutput, ServeInput, ServeOutput, ServingEngine
 from .environment import Health, Requirements
 from .errors import (
     CancelledError,
@@ -55,7 +55,7 @@ from .trainer import Trainer, TrainInput, TrainOutput
 from .transfer import Pace
 from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.0"
+SDK_VERSION = "1.1"
 """major.minor; a plugin names the version it was written for in `sdk` and runs while the major is the same."""
 
 KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "hub": Hub}
@@ -95,6 +95,9 @@ __all__ = [
     "RemoteFile",
     "Requirements",
     "Run",
+    "ServeInput",
+    "ServeOutput",
+    "ServingEngine",
     "SilentRun",
     "SpecError",
     "TensorMap",

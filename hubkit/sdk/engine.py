@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -30,7 +30,9 @@ class GenerateInput:
 @dataclass(frozen=True)
 class GenerateOutput:
     """`answers` is a file of Answer lines, relative to `output`, in the order of the records. `prompt` is the exact text of
-    the first record's first turn with the image positions shortened to one; `seconds` are load, first answer, all answers."""
+    the first record's first turn with the image positions shortened to one, and `prompt_ids` are its token ids shortened
+    likewise; `seconds` are load, first answer, all answers. `numbers` are further measurements that the engine can take, under
+    the names `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`."""
 
     answers: str
     prompt: str
@@ -39,6 +41,31 @@ class GenerateOutput:
     load_seconds: float
     first_seconds: float
     total_seconds: float
+    prompt_ids: tuple[int, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServeInput:
+    """`model` and `native` as in GenerateInput. `name` is the model's name in the API; `host` and `port` are where to listen,
+    and `api_key_file`, when there is one, holds the key that every request must bear."""
+
+    model: Path
+    native: Path
+    vision: Vision
+    name: str
+    host: str
+    port: int
+    output: Path
+    options: Mapping[str, Any]
+    api_key_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class ServeOutput:
+    """What a server says when it was asked to stop and has stopped."""
+
+    requests: int = 0
 
 
 class Engine(Protocol):
@@ -50,3 +77,11 @@ class Engine(Protocol):
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
         """Greedy, deterministic. Raises EnvironmentFailure for missing hardware or memory."""
+
+
+class ServingEngine(Engine, Protocol):
+    """An engine that can also answer over HTTP; `serve` is optional for an engine."""
+
+    def serve(self, job: ServeInput, run: Run) -> ServeOutput:
+        """Speaks OpenAI's API (`GET /v1/models`, `POST /v1/chat/completions` with images as data URLs, `stream` too) until
+        `run` is cancelled; then stops cleanly and returns."""

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Requirements:
     """`modules` maps an importable module to the least version of its distribution ("" for any); `extra` is the hubkit
-    extra that installs them."""
+    extra that installs them. `locks` is the folder in the plugin's package that holds its lock files ("" for none: then it runs
+    only in an environment that the user names). `probe` is a function of the plugin's package, `module:function`, that runs a
+    tiny operation after the imports and raises when the environment cannot do it ("" for none)."""
 
     modules: tuple[tuple[str, str], ...]
     extra: str
+    locks: str = ""
+    probe: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check(requirements: Requirements) -> Health:
-    """Imports each module in this interpreter and compares versions."""
+    """Imports each module in this interpreter, compares versions and runs the probe."""
     import importlib
     import importlib.metadata
     import platform
@@ -52,4 +56,10 @@ def check(requirements: Requirements) -> Health:
         versions[module] = importlib.metadata.version(names[0]) if names else ""
         if least and _numbers(versions[module]) < _numbers(least):
             missing.append(f"{module} {versions[module] or 'of unknown version'} is older than {least}")
+    if requirements.probe and not missing:
+        try:
+            name, _, function = requirements.probe.partition(":")
+            getattr(importlib.import_module(name), function)()
+        except Exception as error:
+            missing.append(f"{requirements.probe}: {type(error).__name__}: {error}")
     return Health(platform.python_version(), versions, tuple(missing))

@@ -33,7 +33,9 @@ class TrainInput:
 @dataclass(frozen=True)
 class TrainOutput:
     """`adapter` and `metrics` are paths relative to `output`; metrics is JSON Lines with `step`, `loss`, `learning_rate`
-    (and nothing that varies between two identical runs). `settings` are the effective ones, for the card."""
+    (and nothing that varies between two identical runs). `settings` are the effective ones, for the card. `prompt` is the exact
+    text that stood before the first answer of the first record in training, with the image positions shortened to one, and
+    `prompt_ids` are its token ids shortened likewise: what an engine must ask the model with."""
 
     adapter: str
     format: Literal["peft", "xtuner"]
@@ -42,6 +44,8 @@ class TrainOutput:
     samples: int
     trainable_parameters: int
     settings: Mapping[str, str | int | float | bool]
+    prompt: str = ""
+    prompt_ids: tuple[int, ...] = ()
 
 
 class Trainer(Protocol):

@@ -1,6 +1,6 @@
 """Runs one call of a trainer or an engine in a process of its own: `python -m hubkit.sdk.worker JOB_FOLDER`.
 
-hubkit writes `input.json`, `{"plugin": "module:Class", "call": "train" | "generate" | "health", "input": {...}}`, and reads
+hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input": {...}}`, and reads
 `output.json`, which appears whole or not at all:
 
     {"ok": true, "result": {...}}                                  the call's output, or a Health
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .codec import decode, encode
-from .engine import GenerateInput, GenerateOutput
+from .engine import GenerateInput, GenerateOutput, ServeInput, ServeOutput
 from .environment import check
 from .errors import CancelledError, HubkitError, PluginError
 from .trainer import TrainInput, TrainOutput
@@ -49,6 +49,7 @@ class Call(NamedTuple):
 CALLS = {
     "train": Call("trainer", TrainInput, TrainOutput),
     "generate": Call("engine", GenerateInput, GenerateOutput),
+    "serve": Call("engine", ServeInput, ServeOutput),
 }
 
 
