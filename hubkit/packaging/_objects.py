@@ -8,10 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..reflink import reflink
 from ..sdk.errors import EnvironmentFailure
-
-_FICLONE = 0x40049409
-"""ioctl of Linux (linux/fs.h): the target gets the source's blocks, copied on write."""
 
 
 def object_path(git_dir: Path, oid: str) -> Path:
@@ -52,16 +50,6 @@ def _try(how: Callable[[Path, Path], None], source: Path, target: Path) -> bool:
             raise _no_space(source, target, 0) from error
         return False
     return True
-
-
-def reflink(source: Path, target: Path) -> None:
-    """Makes `target` share the blocks of `source` until one of them is written. OSError where that cannot be."""
-    try:
-        from fcntl import ioctl
-    except ImportError:
-        raise OSError(errno.ENOTSUP, "no reflinks on this system") from None
-    with source.open("rb") as reader, target.open("xb") as writer:
-        ioctl(writer.fileno(), _FICLONE, reader.fileno())
 
 
 def _hardlink(source: Path, target: Path) -> None:

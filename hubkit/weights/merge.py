@@ -15,6 +15,7 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
+from ..reflink import reflink
 from .adapter import Adapter, LoRA
 from .adapters import read_adapter
 from .arithmetic import Parity, Step, Workspace, change_rows, load
@@ -24,7 +25,7 @@ from .files import read_json
 from .header import TensorInfo
 from .placement import Edit, Target, place, targets
 from .staging import staged
-from .stream import BLOCK, Block, Meter, WrittenFile, write_file
+from .stream import BLOCK, Block, Meter, WrittenFile, digest_file, write_file
 
 if TYPE_CHECKING:
     import torch
@@ -168,7 +169,9 @@ class _Merge:
         return max(((change, name) for (name, _), change in self.changes.items()), default=(0.0, ""))
 
     def write(self, folder: Path, shard: Shard) -> WrittenFile:
-        return write_file(folder, shard.name, shard.header.raw, self._blocks(shard), self.meter, self.jobs)
+        untouched = all(info.name not in self.edits for info in shard.header.tensors)
+        how = digest_file if untouched and _cloned(shard, folder) else write_file
+        return how(folder, shard.name, shard.header.raw, self._blocks(shard), self.meter, self.jobs)
 
     def _blocks(self, shard: Shard) -> Iterator[Block]:
         for info in shard.header.tensors:
@@ -196,6 +199,21 @@ class _Merge:
             )
         if steps:
             self.changes[info.name, start] = change.largest
+
+
+def _cloned(shard: Shard, folder: Path) -> bool:
+    """Whether the file system could make the shard's file in `folder` of the blocks that the base's own lies in.
+
+    Never a hard link: the base and the release would then be one file, and editing either would change the other.
+    """
+    target = folder / shard.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        reflink(shard.path.resolve(), target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
+    return True
 
 
 @contextmanager

@@ -76,8 +76,19 @@ def write_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], me
     return WrittenFile(name, writer.size, writer.digest.hexdigest())
 
 
+def digest_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int) -> WrittenFile:
+    """As write_file() of a file that is in `folder` already with these very bytes: it is only digested and flushed."""
+    writer = _Writer(None, head, meter, jobs)
+    writer.write(blocks)
+    with (folder / name).open("rb") as file:
+        os.fsync(file.fileno())
+    return WrittenFile(name, writer.size, writer.digest.hexdigest())
+
+
 class _Writer:
-    def __init__(self, descriptor: int, head: bytes, meter: Meter, jobs: int) -> None:
+    """Without a `descriptor` it only digests."""
+
+    def __init__(self, descriptor: int | None, head: bytes, meter: Meter, jobs: int) -> None:
         self.descriptor, self.meter, self.jobs = descriptor, meter, jobs
         self.digest = hashlib.sha256(head)
         self.size = len(head)
@@ -110,7 +121,7 @@ class _Writer:
         self.free.append(buffer)
         self.size += block.size
         if self.size - self.flushed >= _FLUSH:
-            if hasattr(os, "posix_fadvise"):
+            if self.descriptor is not None and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
             self.flushed = self.size
         self.meter.add(block.size)
@@ -123,7 +134,9 @@ def _fill(block: Block, buffer: bytearray) -> bytearray:
     return buffer
 
 
-def _write(descriptor: int, view: memoryview, start: int) -> None:
+def _write(descriptor: int | None, view: memoryview, start: int) -> None:
+    if descriptor is None:
+        return
     done = 0
     while done < len(view):
         done += os.pwrite(descriptor, view[done : done + _WRITE], start + done)
