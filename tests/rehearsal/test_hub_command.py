@@ -18,6 +18,15 @@ from hubkit.rehearsal import serve
 from hubkit.rehearsal.command import token_from
 
 
+def ended(process: subprocess.Popen[str]) -> int:
+    """The exit code; a process that does not end is killed, since leaving its `with` would wait for it without end."""
+    try:
+        return process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
     call = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
     environment = {name: value for name, value in os.environ.items() if name != "HUBKIT_HUB_TOKEN"}
@@ -28,7 +37,7 @@ def test_it_serves_until_interrupted(tmp_path: Path) -> None:
         api.create_repo(NAME)
         sent = api.upload_file(repo_id=NAME, path_in_repo="a.txt", path_or_fileobj=b"a").oid
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert ended(process) == 0
     with serve(tmp_path / "data", token="another-token") as hub:
         assert HfApi(endpoint=hub.url, token="another-token").repo_info(NAME).sha == sent
 
