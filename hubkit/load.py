@@ -118,6 +118,10 @@ def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, str, Locat
         if isinstance(part, dict):
             default = Spec.model_fields[section].annotation.model_fields[key].default  # type: ignore[union-attr]
             yield (section, key), kind, part.get(key, default), (section, "options"), part.get("options", {})
+    evaluation = document.data.get("evaluate", {})
+    metrics = evaluation.get("metrics", ()) if isinstance(evaluation, dict) else ()
+    for index, metric in enumerate(metrics if isinstance(metrics, list) else ()):
+        yield ("evaluate", "metrics", index), "metric", metric, (), None
     targets = document.data.get("publish", ())
     for index, target in enumerate(targets if isinstance(targets, list) else ()):
         if isinstance(target, dict) and isinstance(target.get("to"), str):
@@ -148,8 +152,11 @@ def _absolute(spec: Spec, root: Path) -> Spec:
     images = below(spec.data.images) if spec.data.images else below(spec.data.path).parent
     base = spec.base.model_copy(update={"path": below(spec.base.path), "name": spec.base.name or spec.base.path.name})
     data = spec.data.model_copy(update={"path": below(spec.data.path), "images": images})
+    train = spec.train.model_copy(update={"adapter": spec.train.adapter and below(spec.train.adapter)})
+    further = tuple(more.model_copy(update={"path": below(more.path)}) for more in spec.merge.adapters)
+    merge = spec.merge.model_copy(update={"adapters": further})
     publish = tuple(target.model_copy(update={"to": _absolute_target(target.to, root)}) for target in spec.publish)
-    return spec.model_copy(update={"base": base, "data": data, "publish": publish})
+    return spec.model_copy(update={"base": base, "data": data, "train": train, "merge": merge, "publish": publish})
 
 
 def _absolute_target(to: str, root: Path) -> str:

@@ -92,6 +92,8 @@ def _check_workers(context: Context, stages: Sequence[str]) -> None:
         "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
         "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
     }
+    if spec.train.adapter is not None:
+        del uses["train"]
     for kind, name, field in dict.fromkeys(use for stage, use in uses.items() if stage in stages):
         plugin, where = plugins().get(kind, name), environment(field)
         state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"

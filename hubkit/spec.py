@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Model(BaseModel):
@@ -63,9 +63,19 @@ class Data(_Model):
 
 
 class Train(_Model):
+    adapter: PathField | None = Field(
+        None, description="an adapter trained before (PEFT folder, xtuner's iter_N.pth, InternVL's LoRA): nothing is trained then"
+    )
     trainer: str = "peft"
     environment: EnvironmentField = "current"
     options: Options = Field(default_factory=dict, description="the trainer's own settings")
+
+
+class FurtherAdapter(_Model):
+    """One more adapter, merged after the trained one, its change multiplied by `weight`."""
+
+    path: PathField
+    weight: float = Field(1.0, allow_inf_nan=False)
 
 
 class Merge(_Model):
@@ -73,6 +83,15 @@ class Merge(_Model):
     publish: Literal["merged", "adapter", "both"] = Field(
         "merged", description="the merged model, the adapter alone (a PEFT folder), or the model with the adapter in `adapter/`"
     )
+    adapters: tuple[FurtherAdapter, ...] = Field((), strict=False, description="further adapters, merged in this order")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Merge:
+        if self.adapters and self.publish != "merged":
+            raise ValueError(
+                f"publish: {self.publish} is for one adapter; with further `adapters` only the merged model is whole"
+            )
+        return self
 
 
 class Smoke(_Model):

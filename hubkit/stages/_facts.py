@@ -31,7 +31,11 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         languages=spec.card.languages,
         datasets=(_dataset(context),),
         training=card.Training(
-            spec.train.trainer, trained.steps, trained.samples, trained.trainable_parameters, trained.settings
+            "" if spec.train.adapter else spec.train.trainer,
+            trained.steps,
+            trained.samples,
+            trained.trainable_parameters,
+            trained.settings,
         ),
         evaluations=(_evaluation(context.result(evaluate.STAGE)),),
         samples=_samples(context),
@@ -87,9 +91,8 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
     spec, workspace = context.spec, context.workspace
     evaluated = context.result(evaluate.STAGE)
     data = workspace.receipt(prepare.STAGE.name)
-    settings = spec.model_dump(
-        mode="json", exclude={"base": {"path"}, "data": {"path", "images"}, "publish": True, "author": True}
-    )
+    local: dict[str, Any] = {"base": {"path"}, "data": {"path", "images"}, "train": {"adapter"}, "publish": True, "author": True}
+    settings = spec.model_dump(mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}})
     return Provenance(
         name=spec.name,
         tag=spec.tag,

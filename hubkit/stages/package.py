@@ -17,7 +17,7 @@ from ..packaging.configuration import write_configuration
 from ..sdk import Problem, ReleaseFile
 from ..spec import Author
 from ..weights.check import ADAPTER, check
-from ..weights.export import write_adapter
+from ..weights.export import Names, write_adapter
 from ..weights.stream import WrittenFile
 from . import _facts, evaluate, merge, prepare, smoke, train
 from ._stage import Context, Stage
@@ -117,10 +117,12 @@ def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
 
 
 def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
-    """Under the names that it was trained with: a LoRA on queries alone has no equal on the base's fused tensor."""
-    adapter = context.folder(train.STAGE) / context.result(train.STAGE).adapter
-    base, name = context.base, context.spec.base.name
-    return write_adapter(adapter, folder, base.family, base.folder, name, run=context.run).files
+    """A PEFT folder under the names that it was trained with: a LoRA on queries alone has no equal on the base's fused tensor.
+    Any other adapter under transformers' names, so that peft loads it without remote code."""
+    trained, base, name = context.result(train.STAGE), context.base, context.spec.base.name
+    names: Names = "trained" if trained.format == "peft" else "native"
+    adapter = context.folder(train.STAGE) / trained.adapter
+    return write_adapter(adapter, folder, base.family, base.folder, name, names=names, run=context.run).files
 
 
 def _run(context: Context, out: Path) -> Packaged:

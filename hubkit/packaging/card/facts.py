@@ -48,6 +48,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Training:
+    """`trainer` is empty and `steps` 0 when the adapter was trained before the release."""
+
     trainer: str
     steps: int
     samples: int
