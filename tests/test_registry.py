@@ -208,7 +208,7 @@ def test_the_family_of_a_config_is_the_only_one_that_recognises_it(install: Inst
 
 def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     assert plugins() is plugins()
-    assert plugins().get("dataset", "llava_json").sdk == "1.0"
+    assert plugins().get("dataset", "llava_json").sdk == "1.1"
     bundled = {(row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"}
     assert bundled == {
         ("dataset", "llava_json", "ok"),

@@ -21,7 +21,7 @@ are valid, and complete with the defaults.
 """
 
 from .chat import prompts, segments, stop_ids
-from .dataset import DatasetAdapter, Terms
+from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
 from .engine import Engine, GenerateInput, GenerateOutput, ServeInput, ServeOutput, ServingEngine
 from .environment import Health, Requirements
 from .errors import (
@@ -51,6 +51,7 @@ from .journal import Journal
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
 from .run import Run, SilentRun
 from .tokens import token_ids
+from .rows import Row
 from .trainer import Trainer, TrainInput, TrainOutput
 from .transfer import Pace
 from .vision import Vision, grid, tiles
@@ -65,6 +66,7 @@ __all__ = [
     "KINDS",
     "SDK_VERSION",
     "Answer",
+    "RESTRICTIONS",
     "CancelledError",
     "CardFacts",
     "Companions",
@@ -97,7 +99,9 @@ __all__ = [
     "Run",
     "ServeInput",
     "ServeOutput",
+    "Row",
     "ServingEngine",
+    "ScanningDataset",
     "SilentRun",
     "SpecError",
     "TensorMap",

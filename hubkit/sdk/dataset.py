@@ -8,14 +8,29 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from .records import Record
+from .rows import Row
+
+RESTRICTIONS = {
+    "evaluation-only": "the data are for evaluating models",
+    "no-training": "models may not be trained on the data",
+    "no-derivatives": "what is derived from the data may not be published",
+    "no-redistribution": "the data may not be passed on",
+}
+"""Terms that forbid a release, by id, until the release file accepts them with a reason."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """`license` is an SPDX id or a hub's licence id, empty when the data says nothing; `notes` are shown in the card."""
+    """`license` is an SPDX id or a hub's licence id, empty when the data says nothing; `notes` are shown in the card.
+
+    `restrictions` are ids of RESTRICTIONS, and `url` is where the terms can be read. `benchmark` is the name of the benchmark
+    of which these data are test items, empty when they are not: a card says so when a model was trained on them."""
 
     license: str = ""
     notes: tuple[str, ...] = ()
+    restrictions: tuple[str, ...] = ()
+    url: str = ""
+    benchmark: str = ""
 
 
 class DatasetAdapter(Protocol):
@@ -32,3 +47,15 @@ class DatasetAdapter(Protocol):
         """
 
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms: ...
+
+
+class ScanningDataset(DatasetAdapter, Protocol):
+    """An adapter that goes on after a bad record, for reports and repairs; `scan` is optional for an adapter."""
+
+    def scan(self, source: Path, options: Mapping[str, Any], fix: bool) -> Iterator[Row]:
+        """Every item of `source` in its order, sound or not; with `fix`, what can be repaired without guessing is.
+        Ids may repeat.
+
+        Raises:
+            DataError: the file as a whole cannot be read, or cannot be read any further.
+        """

@@ -49,7 +49,11 @@ class SpecError(UsageError):
 
 
 class DataError(UsageError):
-    pass
+    """`code` names the kind of a record's problem, by which a report groups them (`hubkit.sdk.rows` lists them)."""
+
+    def __init__(self, message: str, remedy: str, *, code: str = "") -> None:
+        super().__init__(message, remedy)
+        self.code = code
 
 
 class WeightsError(UsageError):

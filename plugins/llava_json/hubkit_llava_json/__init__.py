@@ -1,6 +1,6 @@
 """LLaVA-format JSON datasets: `[{"id", "image": "a.png" | [...], "conversations": [{"from": "human" | "gpt", "value"}]}]`.
 
-A file is one JSON array, or JSON Lines with one such object a line.
+A file is one JSON array, or JSON Lines with one such object a line. Both are read as a stream.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hubkit.sdk import DataError, Record, Terms
+from hubkit.sdk import DataError, Record, Row, Terms
 from hubkit.sdk.codec import decode
+from hubkit.sdk.json_items import items
+from hubkit.sdk.rows import Place, records_of
 
-from ._file import items
-from ._record import Place, record
+from ._fix import mended
+from ._record import record
 
 __all__ = ["LlavaJson"]
+
+_SAME_ID = "give each record an id of its own, or set the dataset option `ids: index`"
 
 
 @dataclass(frozen=True)
@@ -31,25 +35,39 @@ class Options:
 class LlavaJson:
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str] = "llava_json"
-    sdk: ClassVar[str] = "1.0"
+    sdk: ClassVar[str] = "1.1"
     Options: ClassVar[type] = Options
 
     def records(self, source: Path, options: Mapping[str, Any]) -> Iterator[Record]:
-        ids = _options(options).ids
-        seen: dict[str, int] = {}
-        for index, (line, item) in enumerate(items(source)):
-            place = Place(source, index, line, item)
-            found = record(place, str(index) if ids == "index" else None)
-            if found.id in seen:
-                remedy = "give each record an id of its own, or set the dataset option `ids: index`"
-                raise place.error("id", f"record {seen[found.id]} has the same id", remedy)
-            seen[found.id] = index
-            yield found
-        if not seen:
-            raise DataError(f"{source}: the dataset is empty", "name a file that holds records")
+        return records_of(_rows(source, options, fix=False, keep_going=False), source, _SAME_ID)
+
+    def scan(self, source: Path, options: Mapping[str, Any], fix: bool) -> Iterator[Row]:
+        return _rows(source, options, fix, keep_going=True)
 
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms:
         return Terms(license=_options(options).license)
+
+
+def _rows(source: Path, options: Mapping[str, Any], fix: bool, keep_going: bool) -> Iterator[Row]:
+    by_index = _options(options).ids == "index"
+    for index, (line, item) in enumerate(items(source, keep_going=keep_going)):
+        if isinstance(item, DataError):
+            yield Row(index, line, None, item)
+            continue
+        place, identity = Place(source, index, line, item), str(index) if by_index else None
+        try:
+            yield Row(index, line, record(place, identity))
+        except DataError as problem:
+            yield _mended(place, identity, problem) if fix else Row(index, line, None, problem)
+
+
+def _mended(place: Place, identity: str | None, problem: DataError) -> Row:
+    item, fixes = mended(place.item)
+    place = Place(place.source, place.index, place.line, item)
+    try:
+        return Row(place.index, place.line, record(place, identity), fixes=fixes)
+    except DataError as remaining:
+        return Row(place.index, place.line, None, remaining if fixes else problem)
 
 
 def _options(options: Mapping[str, Any]) -> Options:

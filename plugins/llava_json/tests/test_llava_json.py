@@ -142,7 +142,7 @@ def test_a_wrong_record_is_named_with_its_field(tmp_path: Path, record: Any, fie
         (b"3", "neither a JSON array nor JSON Lines (it starts with b'3')"),
         (b'"text"', "neither a JSON array nor JSON Lines"),
         (b"\x1f\x8b\x08", "neither a JSON array nor JSON Lines"),
-        (b'[\n{"id": "1"},\n{"id" "2"}\n]', ", line 3, column 7: not JSON (Expecting ':' delimiter)"),
+        (b"[\n" + json.dumps(item()).encode() + b',\n{"id" "2"}\n]', ", line 3, column 7: not JSON (Expecting ':' delimiter)"),
         (b'[{"id": "1"', ", line 1, column 12: not JSON"),
         (b"[] []", ", line 1, column 4: not JSON (Extra data)"),
         (b'{\n  "data": []\n}', ", line 1: neither a JSON array nor JSON Lines (Expecting property name"),
@@ -190,6 +190,64 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "nothing.json")
     with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
         read(tmp_path)
+
+
+BAD: list[tuple[dict[str, Any], dict[str, Any] | None, str]] = [
+    (
+        {"id": "a", "image": "a.png", "conversation": talk("<image>\nWhat?", "x")},
+        item(id="a", image="a.png", conversations=talk("<image>\nWhat?", "x")),
+        "renamed `conversation` to `conversations`",
+    ),
+    (
+        {"id": "a", "images": ["a.png"], "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "x"}]},
+        item(id="a", image=["a.png"], conversations=talk("<image>\nHi", "x")),
+        "renamed the role 'user' to 'human'",
+    ),
+    (item(conversations=talk("Which?", "x")), item(conversations=talk("<image>\nWhich?", "x")), "added <image>"),
+    (
+        item(conversations=talk("Hi", "Hi", "<image>\nWhich?", "x")),
+        item(conversations=talk("<image>\nHi", "Hi", "Which?", "x")),
+        "moved <image> to the first prompt",
+    ),
+    (item(conversations=talk("<image>", "x", "y")), item(conversations=talk("<image>", "x")), "removed the last human turn"),
+    (
+        item(conversations=talk("<image>", "x", "y", " ", "z", "w")),
+        item(conversations=talk("<image>", "x", "z", "w")),
+        "removed 1 turns with an empty answer",
+    ),
+    (item(image="", conversations=talk("Hi", "x")), item(image=None, conversations=talk("Hi", "x")), "removed an empty `image`"),
+    (item(conversations=talk("<image>", "")), None, "the gpt turn is empty"),
+    (item(conversations=talk("<image><image>", "x")), None, "there are 2 <image> for 1 images"),
+    (item(image="../x.png"), None, "leaves the image folder"),
+    (item(conversations=[turn("system", "x"), *talk("<image>", "x")]), None, "`from` is 'system'"),
+]
+
+
+@pytest.mark.parametrize(("bad", "good", "says"), BAD)
+def test_a_scan_goes_on_and_mends_what_is_safe(
+    tmp_path: Path, bad: dict[str, Any], good: dict[str, Any] | None, says: str
+) -> None:
+    source = write(tmp_path / "data.json", [item(id="first"), bad, item(id="last")])
+    plain = list(PLUGIN.scan(source, {}, False))
+    assert [row.record is None for row in plain] == [False, True, False]
+    assert plain[1].problem is not None and plain[1].problem.code
+    fixed = list(PLUGIN.scan(source, {}, True))
+    assert [row.index for row in fixed] == [0, 1, 2] and not fixed[0].fixes
+    if good is None:
+        assert fixed[1].problem is not None and says in fixed[1].problem.message
+    else:
+        (expected,) = read(write(tmp_path / "good.json", [good]))
+        assert fixed[1].record == expected
+        assert any(says in fix for fix in fixed[1].fixes), fixed[1].fixes
+
+
+def test_a_scan_goes_on_after_a_broken_line(tmp_path: Path) -> None:
+    source = tmp_path / "data.jsonl"
+    source.write_bytes(b"\n".join([json.dumps(item()).encode(), b"{oops", b'"\xff"', json.dumps(item(id="8")).encode()]))
+    rows = list(PLUGIN.scan(source, {}, False))
+    assert [row.record.id if row.record else row.problem.code for row in rows if row.record or row.problem] == [
+        "7", "json", "encoding", "8",
+    ]  # fmt: skip
 
 
 def test_options_and_terms(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""Reading a file of records value by value: one JSON array, or JSON Lines; a 10 GB file takes a few megabytes of memory."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import DataError
+
+_BOM = b"\xef\xbb\xbf"
+_FORMS = "write one JSON array of records, or one record (a JSON object) a line"
+_UTF8 = "save the file as UTF-8"
+_CHUNK = 1 << 22
+_LONGEST = 64 << 20
+"""Characters of one string; an unended one is not looked for further."""
+_TOKEN = 64
+"""Characters by which the end of a window can make sound JSON look broken, an unended string aside."""
+_SKIP = re.compile(r"[ \t\n\r]*").match
+
+
+def items(source: Path, *, keep_going: bool = False) -> Iterator[tuple[int | None, Any]]:
+    """The records of `source` as JSON values; with the line, counted from 1, where the file is JSON Lines.
+
+    With `keep_going` a broken line of JSON Lines gives its DataError in place of a value. After broken JSON within an array
+    nothing can be told apart any more: that is always raised.
+
+    Raises:
+        DataError: unreadable, not UTF-8, broken JSON (with the line), or another shape.
+    """
+    first = _first_byte(source)
+    if first == b"[":
+        for item in _array(source):
+            yield None, item
+    elif first == b"{":
+        yield from _lines(source, keep_going)
+    elif first:
+        raise DataError(f"{source}: neither a JSON array nor JSON Lines (it starts with {first!r})", _FORMS, code="json")
+
+
+def _first_byte(source: Path) -> bytes:
+    """The first that is neither white space nor byte order mark; empty for an empty file."""
+    try:
+        with source.open("rb") as file:
+            while block := file.read(_CHUNK):
+                if text := block.removeprefix(_BOM).strip():
+                    return text[:1]
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error.strerror})", "name the dataset's JSON file") from None
+    return b""
+
+
+def _array(source: Path) -> Iterator[Any]:
+    with source.open("rb") as file:
+        window = _Window(source, file)
+        window.sign()
+        window.at += 1
+        if window.sign() != "]":
+            yield window.value()
+            while (sign := window.sign()) == ",":
+                window.at += 1
+                yield window.value()
+            if sign != "]":
+                raise window.broken("Expecting ',' delimiter", window.at)
+        window.at += 1
+        if window.sign():
+            raise window.broken("Extra data", window.at)
+
+
+class _Window:
+    """The part of a file's text that is being parsed: `text` from the position `at` on."""
+
+    def __init__(self, source: Path, file: BinaryIO) -> None:
+        self.text, self.at = "", 0
+        self._source, self._file = source, file
+        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+        self._decode = json.JSONDecoder().raw_decode
+        self._lines, self._column, self._read = 0, 0, 0
+
+    def sign(self) -> str:
+        """The next character that is not white space, which `at` then points to; empty at the end of the file."""
+        while True:
+            match = _SKIP(self.text, self.at)
+            self.at = match.end() if match else self.at
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self._more():
+                return ""
+
+    def value(self) -> Any:
+        self.sign()
+        while True:
+            try:
+                item, end = self._decode(self.text, self.at)
+            except json.JSONDecodeError as error:
+                allowed = _LONGEST if error.msg.startswith("Unterminated") else _TOKEN
+                if len(self.text) - error.pos > allowed or not self._more():
+                    raise self.broken(error.msg, error.pos) from None
+            except (ValueError, RecursionError) as error:
+                message = f"{self._source}: a number too long or too deep a nesting ({error})"
+                raise DataError(message, _FORMS, code="json") from None
+            else:
+                if end < len(self.text) or not self._more():
+                    self.at = end
+                    return item
+
+    def broken(self, message: str, at: int) -> DataError:
+        """The error for what stands at `at`; lines and columns count from 1."""
+        line = self._lines + self.text.count("\n", 0, at) + 1
+        newline = self.text.rfind("\n", 0, at)
+        column = at - newline if newline >= 0 else self._column + at + 1
+        where = f"{self._source}, line {line}, column {column}"
+        return DataError(f"{where}: not JSON ({message})", "correct the file at that place", code="json")
+
+    def _more(self) -> bool:
+        """Drops what was parsed and reads on, the more the longer the value is; False at the end of the file."""
+        data = self._file.read(max(_CHUNK, len(self.text) - self.at))
+        try:
+            added = self._utf8.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            # The window's text is dropped only below: all of it stands before the bytes at fault.
+            line = self._lines + self.text.count("\n") + error.object.count(b"\n", 0, error.start) + 1
+            raise DataError(f"{self._source}, line {line}: not UTF-8", _UTF8, code="encoding") from None
+        if not data:
+            return False
+        done = self.text[: self.at]
+        self._lines += done.count("\n")
+        newline = done.rfind("\n")
+        self._column = len(done) - newline - 1 if newline >= 0 else self._column + len(done)
+        self.text, self.at = self.text[self.at :] + added, 0
+        return True
+
+
+def _lines(source: Path, keep_going: bool) -> Iterator[tuple[int, Any]]:
+    with source.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text.strip():
+                    yield number, json.loads(text)
+            except (ValueError, RecursionError) as error:
+                problem = _line_problem(source, number, error)
+                if number == 1 or not keep_going:
+                    raise problem from None
+                yield number, problem
+
+
+def _line_problem(source: Path, number: int, error: Exception) -> DataError:
+    where = f"{source}, line {number}"
+    if isinstance(error, UnicodeDecodeError):
+        return DataError(f"{where}: not UTF-8", _UTF8, code="encoding")
+    if isinstance(error, json.JSONDecodeError):
+        what = "neither a JSON array nor JSON Lines" if number == 1 else "not JSON"
+        return DataError(f"{where}: {what} ({error.msg})", f"correct that line; {_FORMS}", code="json")
+    return DataError(f"{where}: a number too long or too deep a nesting ({error})", _FORMS, code="json")
