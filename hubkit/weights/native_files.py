@@ -10,6 +10,7 @@ from typing import Any
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, NativeModel
 
+from . import bytelevel
 from .companions import companion_names, copy, written
 from .files import inside, read_json, without_local_paths, write_json
 from .stream import WrittenFile
@@ -24,17 +25,21 @@ def write_native_files(
     folder: Path, out: Path, native: NativeModel, family: ModelFamily, config: Mapping[str, Any]
 ) -> list[WrittenFile]:
     """config.json, the processor's files, tokenizer, chat template and what else `folder` has; no code, and no auto_map, which
-    would ask for code. A folder with only a sentencepiece model gets the tokenizer.json made from it.
+    would ask for code. A folder with only a sentencepiece model, or only vocab.json and merges.txt, gets the tokenizer.json
+    made from them.
 
     Raises:
-        UsageError: a file is not JSON, or the sentencepiece model cannot be expressed as tokenizer.json.
+        UsageError: a file is not JSON, or the tokenizer cannot be expressed as tokenizer.json.
     """
     made: dict[str, Mapping[str, Any]] = {"config.json": without_local_paths(dict(native.config))}
     for name, data in native.files.items():
         own = read_json(folder, name) if inside(folder, name).is_file() else {}
         made[name] = {**data, **{key: own[key] for key in _MEASURED if key in own and key in data}}
-    if not inside(folder, TOKENIZER).is_file() and inside(folder, "tokenizer.model").is_file():
-        made[TOKENIZER] = from_sentencepiece(folder)
+    if not inside(folder, TOKENIZER).is_file():
+        if inside(folder, "tokenizer.model").is_file():
+            made[TOKENIZER] = from_sentencepiece(folder)
+        elif all(inside(folder, name).is_file() for name in bytelevel.FILES):
+            made[TOKENIZER] = bytelevel.from_vocabulary(folder)
     for name, data in made.items():
         write_json(out / name, data)
     carried = [name for name in companion_names(folder, family, config) if name not in made and not name.endswith(".py")]

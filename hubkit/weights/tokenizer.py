@@ -8,7 +8,7 @@ piece that can be made in two ways, both of them in one word.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ def from_sentencepiece(folder: Path) -> dict[str, Any]:
     model = read_sentencepiece(inside(folder, "tokenizer.model"))
     _check(model)
     settings = read_json(folder, "tokenizer_config.json")
-    added = _added_tokens(folder, model, settings)
+    ids = {piece.text: number for number, piece in enumerate(model.pieces)}
+    added = {ids[p.text]: _token(ids[p.text], p.text, {}, special=False) for p in model.pieces if p.kind == USER_DEFINED}
+    control = {number for number, piece in enumerate(model.pieces) if piece.kind in (CONTROL, UNKNOWN)}
+    added |= added_tokens(folder, ids, settings, control)
     vocabulary = _vocabulary(model, added)
     unknown = next((piece.text for piece in model.pieces if piece.kind == UNKNOWN), None)
     return {
@@ -93,10 +96,16 @@ def _check(model: SentencePiece) -> None:
         raise UsageError(f"tokenizer.model has no form as tokenizer.json: {'; '.join(problems)}", _REMEDY)
 
 
-def _added_tokens(folder: Path, model: SentencePiece, settings: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """Tokens that are found in the text before sentencepiece sees it, by id."""
-    ids = {piece.text: number for number, piece in enumerate(model.pieces)}
-    found = {ids[p.text]: _token(ids[p.text], p.text, {}, special=False) for p in model.pieces if p.kind == USER_DEFINED}
+def added_tokens(
+    folder: Path, ids: Mapping[str, int], settings: Mapping[str, Any], control: Collection[int] = ()
+) -> dict[int, dict[str, Any]]:
+    """Tokens that are found in the text before the vocabulary `ids` is used, by id, as tokenizer.json has them. Those that
+    tokenizer_config.json (`settings`) names for a purpose are special, and so are the ids in `control`.
+
+    Raises:
+        WeightsError: one token has two ids.
+    """
+    found: dict[int, dict[str, Any]] = {}
     special = {_content(settings.get(name)) for name in _NAMED} | {_content(t) for t in _listed(settings)}
     own = read_json(folder, "added_tokens.json") if inside(folder, "added_tokens.json").is_file() else {}
     entries: list[tuple[int, str, Mapping[str, Any]]] = [(ids[text], text, {}) for text in special if text in ids]
@@ -108,7 +117,7 @@ def _added_tokens(folder: Path, model: SentencePiece, settings: Mapping[str, Any
             raise WeightsError(
                 f"token {text!r} has the ids {texts[text]} and {number}", "take all tokenizer files from one model"
             )
-        always = text in special or (number < len(model.pieces) and model.pieces[number].kind in (CONTROL, UNKNOWN))
+        always = text in special or number in control
         found[number] = _token(number, text, flags, special=bool(flags.get("special", always or text in own)))
     return found
 
