@@ -95,7 +95,7 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
 def _is_key(document: Document, part: str | int, location: Location) -> bool:
     """pydantic adds the names of union members to a location; those are not keys of the file."""
     return isinstance(part, int) or not (
-        part in ("int", "float", "PythonEnvironment") or part.startswith(("literal", "function", "nullable"))
+        part in ("int", "float", "PythonEnvironment", "LockedEnvironment") or part.startswith(("literal", "function", "nullable"))
     )
 
 

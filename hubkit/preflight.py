@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .digests import of_json
-from .environments import health
+from .environments import health, resolve
 from .errors import EnvironmentFailure, UsageError
 from .packaging import card
 from .packaging.lfs import require_git_lfs
@@ -95,7 +95,8 @@ def _check_workers(context: Context, stages: Sequence[str]) -> None:
     if spec.train.adapter is not None:
         del uses["train"]
     for kind, name, field in dict.fromkeys(use for stage, use in uses.items() if stage in stages):
-        plugin, where = plugins().get(kind, name), environment(field)
+        plugin = plugins().get(kind, name)
+        where = resolve(environment(field), plugin, context.run)
         state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
         passed = context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
         if passed.is_file() and passed.read_text("utf-8") == state:

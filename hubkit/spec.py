@@ -25,7 +25,19 @@ class PythonEnvironment(_Model):
     python: PathField
 
 
-EnvironmentField = Literal["current"] | PythonEnvironment
+class LockedEnvironment(_Model):
+    """The environment that hubkit builds from the plugin's lock of this variant, whatever the machine offers."""
+
+    locked: str = Field(pattern="^[a-z][a-z0-9]*$", description="such as `cpu`, `cu12`; `hubkit env list` shows what there is")
+
+
+EnvironmentField = Annotated[
+    Literal["current", "locked"] | PythonEnvironment | LockedEnvironment,
+    Field(description="`current`: hubkit's own; `locked`: built once from the plugin's lock that fits this machine"),
+]
+Deadline = Annotated[
+    float | None, Field(gt=0, strict=False, description="hours after which it counts as hung and is ended; default: never")
+]
 
 
 class Author(_Model):
@@ -68,6 +80,7 @@ class Train(_Model):
     )
     trainer: str = "peft"
     environment: EnvironmentField = "current"
+    deadline: Deadline = None
     options: Options = Field(default_factory=dict, description="the trainer's own settings")
 
 
@@ -99,6 +112,7 @@ class Smoke(_Model):
 
     engine: str = "transformers"
     environment: EnvironmentField = "current"
+    deadline: Deadline = None
     options: Options = Field(default_factory=dict)
     images: int = Field(2, ge=1, description="how many held-out images are asked about")
     prompts: tuple[str, ...] = Field((), strict=False, description="one a turn; default: the record's own")
@@ -108,6 +122,7 @@ class Smoke(_Model):
 class Evaluate(_Model):
     engine: str = "transformers"
     environment: EnvironmentField = "current"
+    deadline: Deadline = None
     options: Options = Field(default_factory=dict)
     metric: Literal["exact_match", "contains"] = "exact_match"
     limit: int | None = Field(None, ge=1, description="at most so many held-out records")

@@ -34,6 +34,7 @@ _FOLDERS = {
 _TOOLS = {
     "hub": "Serve a hub of your own to rehearse on.",
     "login-status": "Show who you are at each hub, and where the token comes from.",
+    "env": "Build, check, list and remove the locked environments of plugins.",
     "doctor": "Check git, git-lfs, disk, environments and tokens.",
     "plugins": "List the plugins, and why a broken one did not load.",
     "schema": "Print the JSON schema of release.yaml.",

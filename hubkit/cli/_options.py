@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import yaml
+
+if TYPE_CHECKING:
+    from ..spec import EnvironmentField
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,11 +36,16 @@ def release_file(function: F) -> F:
     return function
 
 
+def where(function: F) -> F:
+    text = "Where the engine runs: `current`, `locked`, `locked:VARIANT`, or the path of an interpreter."
+    return click.option("--environment", default="current", show_default=True, metavar="WHERE", help=text)(function)
+
+
 def engine(function: F) -> F:
     for decorate in reversed(
         (
             click.option("--engine", default="transformers", show_default=True, help="The plugin that generates."),
-            click.option("--python", type=FOLDER, help="The engine's interpreter. [default: hubkit's own]"),
+            where,
             click.option(
                 "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine: batch_size=8."
             ),
@@ -60,6 +68,18 @@ def mapping(items: tuple[str, ...]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
     return result
+
+
+def environment_field(value: str) -> EnvironmentField:
+    """`current`, `locked`, `locked:VARIANT` or a path, as release.yaml has it."""
+    from ..spec import LockedEnvironment, PythonEnvironment
+
+    word, colon, variant = value.partition(":")
+    if word == "locked" and colon:
+        if not variant.isalnum() or not variant.islower():
+            raise click.BadParameter(f"{value!r}: write the variant as `hubkit env list` shows it, such as locked:cpu")
+        return LockedEnvironment(locked=variant)
+    return value if value in ("current", "locked") else PythonEnvironment(python=Path(value))  # type: ignore[return-value]
 
 
 def environment(python: Path | None) -> Any:

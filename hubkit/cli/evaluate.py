@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from ._options import FOLDER, as_json, engine, environment, mapping
+from ._options import FOLDER, as_json, engine, environment_field, mapping
 
 
 @click.command("evaluate")
@@ -29,7 +29,7 @@ def command(
     metric: Literal["exact_match", "contains"],
     limit: int | None,
     engine: str,
-    python: Path | None,
+    environment: str,
     options: tuple[str, ...],
     max_new_tokens: int,
     as_json: bool,
@@ -41,7 +41,7 @@ def command(
     with reporter(as_json) as report:
         result = api.evaluate(
             folder, data, images=images, baseline=baseline, adapter=adapter, metric=metric, limit=limit, engine=engine,
-            environment=environment(python), options=mapping(options), max_new_tokens=max_new_tokens, reporter=report,
+            environment=environment_field(environment), options=mapping(options), max_new_tokens=max_new_tokens, reporter=report,
         )  # fmt: skip
     if as_json:
         from ..sdk.codec import encode

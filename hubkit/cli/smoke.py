@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, engine, environment, mapping
+from ._options import FOLDER, as_json, engine, environment_field, mapping
 
 
 @click.command("smoke")
@@ -22,7 +22,7 @@ def command(
     images: tuple[Path, ...],
     prompts: tuple[str, ...],
     engine: str,
-    python: Path | None,
+    environment: str,
     options: tuple[str, ...],
     max_new_tokens: int,
     as_json: bool,
@@ -35,7 +35,7 @@ def command(
     given = {"prompts": prompts} if prompts else {}
     with reporter(as_json) as report:
         result = api.smoke(
-            folder, images=images, engine=engine, environment=environment(python), options=mapping(options),
+            folder, images=images, engine=engine, environment=environment_field(environment), options=mapping(options),
             max_new_tokens=max_new_tokens, reporter=report, **given,
         )  # fmt: skip
     if as_json:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, environment, mapping
+from ._options import FOLDER, as_json, environment_field, mapping, where
 
 
 @click.command("verify")
@@ -15,11 +15,11 @@ from ._options import FOLDER, as_json, environment, mapping
 @click.option("--revision", default="", help="A commit, tag or branch. [default: the release's tag]")
 @click.option("--deep", is_flag=True, help="Download afresh, hash every byte, check the structure, ask the model.")
 @click.option("--engine", default="transformers", show_default=True)
-@click.option("--python", type=FOLDER, help="The engine's interpreter. [default: hubkit's own]")
+@where
 @click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hub.")
 @as_json
 def command(
-    folder: Path, at: str, revision: str, deep: bool, engine: str, python: Path | None, options: tuple[str, ...], as_json: bool
+    folder: Path, at: str, revision: str, deep: bool, engine: str, environment: str, options: tuple[str, ...], as_json: bool
 ) -> None:
     """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest."""
     from .. import api
@@ -33,7 +33,7 @@ def command(
             deep=deep,
             options=mapping(options),
             engine=engine,
-            environment=environment(python),
+            environment=environment_field(environment),
             reporter=report,
         )
     if as_json:

@@ -1,10 +1,11 @@
-"""Where trainers and engines run: a worker process in hubkit's own interpreter or in one that the user names.
+"""Where trainers and engines run: a worker process in hubkit's own interpreter, in one that the user names, or in a locked
+environment that hubkit builds from the plugin's lock.
 
 The worker finds `hubkit.sdk` and the plugin's package on its path and nothing else of hubkit, no secret in its environment,
 and its own process group; whatever it does (crash, hang, exit, flood its logs) ends in a result or in a HubkitError.
 """
 
-from ._call import call, health
+from ._call import call, health, locked_name, resolve
 from ._environment import CURRENT, Environment
 
-__all__ = ["CURRENT", "Environment", "call", "health"]
+__all__ = ["CURRENT", "Environment", "call", "health", "locked_name", "resolve"]

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from hubkit.sdk import (
     Engine,
-    EnvironmentFailure,
     GenerateInput,
     GenerateOutput,
     Health,
-    HubkitError,
-    PluginError,
     Run,
     ServeInput,
     ServeOutput,
@@ -26,17 +18,13 @@ from hubkit.sdk import (
     Trainer,
     TrainInput,
     TrainOutput,
-    UsageError,
 )
-from hubkit.sdk.codec import decode, encode
-from hubkit.sdk.worker import CALLS
 
-from . import _path
-from ._environment import Environment, variables
-from ._process import watch
-from ._verdict import REPORT_IT, failure, read_answer
-
-HEALTH_SECONDS = 600.0
+from ._ask import ask, ask_health
+from ._build import build
+from ._choice import choose
+from ._environment import Environment
+from ._store import name_of
 
 
 @overload
@@ -77,104 +65,44 @@ def call(
 ) -> Any:
     """Runs `plugin.call(job)` in a worker of `environment` and returns its output.
 
-    `folder` takes input.json, output.json, stdout.log and stderr.log; `deadline` is in seconds. Relative paths in `job` are
-    of the current directory.
+    A locked environment is built first, unless it is there. `folder` takes input.json, output.json, stdout.log and stderr.log;
+    `deadline` is in seconds. Relative paths in `job` are of the current directory.
 
     Raises:
         UsageError: `job.options` do not fit the plugin's Options.
-        EnvironmentFailure: the interpreter is missing or lacks what the plugin requires.
+        EnvironmentFailure: the interpreter is missing or lacks what the plugin requires, or the environment cannot be built.
         PluginError: the plugin raised, crashed, hung or returned something else; says where the log is.
         CancelledError: `run` was cancelled.
         HubkitError: of whatever kind the plugin raised.
     """
-    answer = _ask(plugin, call, _with_absolute_paths(job), environment, run, folder, deadline)
-    return _decode(CALLS[call].output, answer, plugin, folder)
+    return ask(plugin, call, job, resolve(environment, plugin, run), run, folder, deadline)
 
 
-def health(plugin: Trainer | Engine, environment: Environment, folder: Path) -> Health:
-    """Imports in a worker of `environment` what `plugin` requires.
+def health(plugin: Trainer | Engine, environment: Environment, folder: Path, run: Run | None = None) -> Health:
+    """Imports in a worker of `environment` what `plugin` requires and runs its probe.
 
     Raises:
         EnvironmentFailure: something is missing or too old; the remedy is the command that installs it.
     """
-    answer = _ask(plugin, "health", None, environment, SilentRun(), folder, HEALTH_SECONDS)
-    found: Health = _decode(Health, answer, plugin, folder)
-    if found.missing:
-        raise _unhealthy(plugin, environment, found)
-    return found
+    return ask_health(plugin, resolve(environment, plugin, run or SilentRun()), folder)
 
 
-def _ask(plugin: Any, call: str, job: Any, environment: Environment, run: Run, folder: Path, deadline: float | None) -> Any:
-    interpreter, folder = environment.interpreter, folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    output = folder / "output.json"
-    output.unlink(missing_ok=True)
-    reference = _path.build(plugin, folder / "path")
-    request = json.dumps({"plugin": reference, "call": call, "input": _encoded(job)})
-    (folder / "input.json").write_text(request, "utf-8")
-    ending = watch(
-        [str(interpreter), "-m", "hubkit.sdk.worker", str(folder)],
-        variables=variables(os.environ, interpreter, folder / "path"),
-        folder=folder,
-        result=output,
-        run=run,
-        deadline=deadline,
-    )
-    who = f"{plugin.kind} {plugin.name}"
-    if ending.hung or not output.exists():
-        raise failure(who, call, ending, deadline, folder)
-    answer = read_answer(who, output, folder)
-    if answer.health is not None:
-        raise _unhealthy(plugin, environment, answer.health)
-    if answer.error is not None:
-        raise answer.error
-    if ending.code != 0:
-        run.note(f"{who}: the worker ended with code {ending.code} after it had finished its work")
-    return answer.result
+def resolve(environment: Environment, plugin: Any, run: Run) -> Environment:
+    """`environment` with its interpreter: a locked one is built now, unless it is there.
+
+    Raises:
+        EnvironmentFailure: no lock fits this machine, or the environment cannot be built.
+    """
+    if environment.locked is None or environment.python is not None:
+        return environment
+    built = build(plugin, choose(plugin, environment.locked), run)
+    return Environment(built.python, locked=built.state.variant)
 
 
-def _decode(kind: type[Any], data: Any, plugin: Any, folder: Path) -> Any:
-    try:
-        return decode(kind, data, f"{plugin.kind} {plugin.name}: {folder.absolute() / 'output.json'}")
-    except UsageError as error:
-        raise PluginError(error.message, REPORT_IT) from None
+def locked_name(plugin: Any, variant: str) -> str:
+    """The name of the environment that `{locked: VARIANT}` ("" for `locked`) means here: it changes with the lock.
 
-
-def _with_absolute_paths(job: Any) -> Any:
-    paths = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
-    return dataclasses.replace(job, **{name: path.absolute() for name, path in paths.items() if isinstance(path, Path)})
-
-
-def _encoded(job: Any) -> Any:
-    try:
-        return encode(job)
-    except TypeError as error:
-        raise UsageError(f"the job's options: {error}", "use text, numbers, true, false, lists and mappings") from None
-
-
-def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitError:
-    interpreter = environment.interpreter
-    missing = "\n  ".join(found.missing)
-    message = f"{plugin.kind} {plugin.name} cannot run in {interpreter} (Python {found.python}):\n  {missing}"
-    if environment.python is None:
-        return EnvironmentFailure(message, f"pip install 'hubkit[{plugin.requirements.extra}]'")
-    wanted = " ".join(shlex.quote(one) for one in _distributions(plugin))
-    return EnvironmentFailure(message, f"{interpreter} -m pip install {wanted}")
-
-
-def _distributions(plugin: Any) -> list[str]:
-    """What the extra asks for, as pip takes it; the plain modules when hubkit has no such extra."""
-    from importlib.metadata import PackageNotFoundError, requires
-
-    try:
-        extra = list(_of_extra(requires("hubkit") or [], plugin.requirements.extra))
-    except PackageNotFoundError:
-        extra = []
-    return extra or [f"{module}>={least}" if least else module for module, least in plugin.requirements.modules]
-
-
-def _of_extra(lines: list[str], extra: str) -> Iterator[str]:
-    for line in lines:
-        wanted, _, marker = line.partition(";")
-        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
-            yield wanted.strip()
+    Raises:
+        EnvironmentFailure: no lock fits this machine.
+    """
+    return name_of(choose(plugin, variant).lock)

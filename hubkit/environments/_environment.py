@@ -44,22 +44,32 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Environment:
-    """`python` is the interpreter of the user's own environment; None is the interpreter that runs hubkit."""
+    """`python` is the interpreter of the user's own environment; None is the interpreter that runs hubkit.
+
+    `locked` is the variant of an environment that hubkit builds from the plugin's lock, "" for the one that fits the machine,
+    None when it is not of that kind; `resolve` gives it its `python`.
+    """
 
     python: Path | None = None
+    locked: str | None = None
 
     @classmethod
     def parse(cls, value: str | Mapping[str, object]) -> Environment:
-        """From release.yaml: `current`, or `{python: PATH}`.
+        """From release.yaml: `current`, `locked`, `{locked: VARIANT}`, or `{python: PATH}`.
 
         Raises:
-            UsageError: neither of the two.
+            UsageError: none of them.
         """
         if value == "current":
             return cls()
+        if value == "locked":
+            return cls(locked="")
         if isinstance(value, Mapping) and set(value) == {"python"} and value["python"]:
             return cls(Path(str(value["python"])))
-        raise UsageError(f"not an environment: {value!r}", "write `current`, or `python: PATH` for an interpreter of your own")
+        if isinstance(value, Mapping) and set(value) == {"locked"} and value["locked"]:
+            return cls(locked=str(value["locked"]))
+        remedy = "write `current`, `locked`, `locked: VARIANT`, or `python: PATH` for an interpreter of your own"
+        raise UsageError(f"not an environment: {value!r}", remedy)
 
     @property
     def interpreter(self) -> Path:
@@ -68,6 +78,8 @@ class Environment:
         Raises:
             EnvironmentFailure: there is no such program.
         """
+        if self.python is None and self.locked is not None:
+            raise EnvironmentFailure("a locked environment has no interpreter before it is built", "run `hubkit env build`")
         if self.python is None:
             return Path(sys.executable)
         path = self.python.expanduser().absolute()
@@ -88,9 +100,14 @@ def variables(host: Mapping[str, str], interpreter: Path, path: Path) -> dict[st
 
     The interpreter's own folder leads PATH, so that a tool that starts `python` gets the same one.
     """
-    kept = {name: value for name, value in host.items() if _passes(name)}
+    kept = allowed(host)
     search = os.pathsep.join([str(interpreter.parent), kept.get("PATH", os.defpath)])
     return {**DEFAULTS, **kept, **FIXED, "PATH": search, "PYTHONPATH": str(path)}
+
+
+def allowed(host: Mapping[str, str]) -> dict[str, str]:
+    """What of the host's variables any child process may have."""
+    return {name: value for name, value in host.items() if _passes(name)}
 
 
 def _passes(name: str) -> bool:

@@ -70,7 +70,7 @@ def _error(who: str, data: dict[str, Any], folder: Path) -> HubkitError:
     error = from_json(data)
     if "traceback" not in data and not isinstance(error, PluginError):
         return error
-    lines = _shown(str(data.get("traceback", "")))
+    lines = shown(str(data.get("traceback", "")))
     return type(error)(f"{who}: {error.message}\n{lines}".rstrip(), f"{error.remedy} ({folder / 'stderr.log'})")
 
 
@@ -89,18 +89,19 @@ def failure(who: str, call: str, ending: Ending, deadline: float | None, folder:
         what = f"died of {name} in `{call}`: {why}"
     else:
         what, remedy = f"ended with exit code {ending.code} in `{call}` and left no result", "see the log"
-    shown = f"\n{lines}" if lines else " (its logs are empty)"
-    return PluginError(f"{who} {what}{shown}", f"{remedy} ({log})")
+    end = f"\n{lines}" if lines else " (its logs are empty)"
+    return PluginError(f"{who} {what}{end}", f"{remedy} ({log})")
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log of any size that hold something, one indented line each."""
+    """The last lines of a log of any size, as `shown`."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        return _shown(file.read(TAIL_BYTES).decode("utf-8", "replace"))
+        return shown(file.read(TAIL_BYTES).decode("utf-8", "replace"))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """The last lines of `text` that hold something, without control characters, one indented line each."""
     printable = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in printable.replace("\r\n", "\n").split("\n")]
     return "\n".join(f"    {line[:LONGEST_SHOWN]}" for line in [line for line in lines if line][-TAIL_LINES:])

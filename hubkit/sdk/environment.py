@@ -21,11 +21,19 @@ class Requirements:
 @dataclass(frozen=True)
 class Health:
     """`versions` of what was found ("" for a module of no distribution); `missing` says, module by module, what is not there
-    or too old, and why."""
+    or too old, and why. `conflicts` are installed packages whose requirements others contradict: it may work all the same."""
 
     python: str
     versions: dict[str, str]
     missing: tuple[str, ...]
+    conflicts: tuple[str, ...] = ()
+
+
+def normal(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    import re
+
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .codec import decode, encode
+from .conflicts import conflicts
 from .engine import GenerateInput, GenerateOutput, ServeInput, ServeOutput
-from .environment import check
+from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
 from .trainer import TrainInput, TrainOutput
 
@@ -125,14 +126,13 @@ def load(reference: str) -> Any:
 def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
     plugin, name = load(request["plugin"]), request["call"]
     if name == "health":
-        return {"ok": True, "result": encode(check(plugin.requirements))}
+        return {"ok": True, "result": encode(_health(plugin))}
     call = CALLS[name]
     job: Any = decode(call.input, request["input"], f"the input of {name}")
     options = decode(plugin.Options, job.options, f"options of {plugin.kind} {plugin.name}")
     job = dataclasses.replace(job, options=encode(options))
-    health = check(plugin.requirements)
-    if health.missing:
-        return {"ok": False, "health": encode(health)}
+    if check(plugin.requirements).missing:
+        return {"ok": False, "health": encode(_health(plugin))}
     result = getattr(plugin, name)(job, run)
     if not isinstance(result, call.output):
         message = (
@@ -140,6 +140,10 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
         )
         raise PluginError(message, "this is a bug of the plugin: report it to its author")
     return {"ok": True, "result": encode(result)}
+
+
+def _health(plugin: Any) -> Health:
+    return dataclasses.replace(check(plugin.requirements), conflicts=conflicts(plugin.requirements))
 
 
 def _describe(error: BaseException) -> dict[str, Any]:

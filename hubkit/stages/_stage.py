@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..digests import of_json
+from ..environments import locked_name
 from ..models import Model, open_model
 from ..registry import plugins
 from ..reporting import Reporter
 from ..sdk import codec
-from ..spec import EnvironmentField, PythonEnvironment, Spec
+from ..spec import EnvironmentField, LockedEnvironment, PythonEnvironment, Spec
 from ..workspace import Workspace
 
 T = TypeVar("T")
@@ -74,4 +75,6 @@ def plugin_inputs(
     inputs = {kind: name} | {f"options.{key}": json.dumps(value) for key, value in codec.encode(settings).items()}
     if isinstance(environment, PythonEnvironment):
         inputs["environment"] = str(environment.python)
+    elif isinstance(environment, LockedEnvironment) or environment == "locked":
+        inputs["environment"] = locked_name(plugins().get(kind, name), "" if environment == "locked" else environment.locked)
     return inputs

@@ -12,12 +12,17 @@ from ..errors import PluginError
 from ..models import Model
 from ..registry import plugins
 from ..sdk import Answer, GenerateInput, GenerateOutput, Record, Run, read_answers, write_jsonl
-from ..spec import EnvironmentField, PythonEnvironment
+from ..spec import EnvironmentField
 from ..workspace import remove
 
 
 def environment(field: EnvironmentField) -> Environment:
-    return Environment(field.python if isinstance(field, PythonEnvironment) else None)
+    return Environment.parse(field if isinstance(field, str) else field.model_dump())
+
+
+def seconds(hours: float | None) -> float | None:
+    """A deadline of the release file, in the unit of workers."""
+    return None if hours is None else hours * 3600
 
 
 def native_view(model: Model, place: Path, run: Run) -> Path:
@@ -33,7 +38,8 @@ def native_view(model: Model, place: Path, run: Run) -> Path:
 
 @dataclass(frozen=True)
 class Questioning:
-    """How an engine is asked, whatever the model: `records` with their images below `images`."""
+    """How an engine is asked, whatever the model: `records` with their images below `images`, within `deadline`
+    hours."""
 
     engine: str
     environment: EnvironmentField
@@ -41,6 +47,7 @@ class Questioning:
     max_new_tokens: int
     records: Sequence[Record]
     images: Path
+    deadline: float | None = None
 
 
 def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Run) -> tuple[GenerateOutput, list[Answer]]:
@@ -54,7 +61,9 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
     )  # fmt: skip
     engine = plugins().get("engine", questioning.engine)
     where = environment(questioning.environment)
-    output: GenerateOutput = call(engine, "generate", job, environment=where, run=run, folder=out / "worker")
+    output: GenerateOutput = call(
+        engine, "generate", job, environment=where, run=run, folder=out / "worker", deadline=seconds(questioning.deadline)
+    )
     answers = list(read_answers(inside(out, output.answers, f"engine {questioning.engine}")))
     asked = [record.id for record in questioning.records]
     if [answer.id for answer in answers] != asked:

@@ -115,7 +115,9 @@ def _inputs(context: Context) -> dict[str, str]:
 def _run(context: Context, out: Path) -> Evaluated:
     spec, workspace = context.spec.evaluate, context.workspace
     records = list(islice(read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT), spec.limit))
-    questioning = Questioning(spec.engine, spec.environment, spec.options, spec.max_new_tokens, records, context.images)
+    questioning = Questioning(
+        spec.engine, spec.environment, spec.options, spec.max_new_tokens, records, context.images, spec.deadline
+    )
     models = {
         BEFORE: (context.base, workspace.native("base", context.base_digest)),
         AFTER: (merge.merged_model(context), merge.merged_native(context)),

@@ -101,7 +101,7 @@ def smoke_questions(context: Context) -> Questioning:
     spec = context.spec.smoke
     records = islice(read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT), spec.images)
     asked = [with_prompts(record, spec.prompts) for record in records]
-    return Questioning(spec.engine, spec.environment, spec.options, spec.max_new_tokens, asked, context.images)
+    return Questioning(spec.engine, spec.environment, spec.options, spec.max_new_tokens, asked, context.images, spec.deadline)
 
 
 def _inputs(context: Context) -> dict[str, str]:

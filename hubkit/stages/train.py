@@ -9,7 +9,7 @@ from ..registry import plugins
 from ..sdk import TrainInput, TrainOutput
 from . import _given, prepare
 from ._stage import Context, Stage, plugin_inputs
-from ._workers import discard_worker, environment, inside, native_view
+from ._workers import discard_worker, environment, inside, native_view, seconds
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -34,7 +34,13 @@ def _run(context: Context, out: Path) -> TrainOutput:
     )  # fmt: skip
     trainer = plugins().get("trainer", train.trainer)
     result: TrainOutput = call(
-        trainer, "train", job, environment=environment(train.environment), run=context.run, folder=out / "worker"
+        trainer,
+        "train",
+        job,
+        environment=environment(train.environment),
+        run=context.run,
+        folder=out / "worker",
+        deadline=seconds(train.deadline),
     )
     discard_worker(out)
     for name in (result.adapter, result.metrics):
