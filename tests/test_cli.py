@@ -84,6 +84,7 @@ def test_plugins_are_listed() -> None:
     found = {(row["kind"], row["name"]): row["state"] for row in rows}
     bundled = {
         ("dataset", "llava_json"),
+        ("engine", "lmdeploy"),
         ("engine", "transformers"),
         ("family", "internvl"),
         ("hub", "git_lfs"),

@@ -212,6 +212,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     bundled = {(row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"}
     assert bundled == {
         ("dataset", "llava_json", "ok"),
+        ("engine", "lmdeploy", "ok"),
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
         ("hub", "git_lfs", "ok"),

@@ -1,0 +1,165 @@
+"""Asking LMDeploy's pipeline, and seeing what it really sent to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from hubkit.sdk import Answer, DataError, EnvironmentFailure, PluginError, Record, RefusedError, Vision
+
+from .messages import messages, tile_count
+
+TIMED_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request as LMDeploy made it: `prompt` after its template, `ids` after its tokenizer, each picture's image
+    positions, and the ids that end an answer."""
+
+    prompt: str
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    stops: frozenset[int]
+
+
+class Requests:
+    """Records every request that a pipeline prepares."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._sent: dict[int, Sent] = {}
+        engine = pipe.async_engine
+        prepare = engine.preprocess
+
+        async def recorded(**request: Any) -> Any:
+            made = await prepare(**request)
+            pictures = made.inputs.get("multimodal") or ()
+            self._sent[id(request["messages"])] = Sent(
+                made.inputs["prompt"],
+                tuple(map(int, made.inputs["input_ids"])),
+                tuple(int(picture["image_tokens"]) for picture in pictures),
+                frozenset(made.gen_config.stop_token_ids or ()),
+            )
+            return made
+
+        engine.preprocess = recorded
+
+    def of(self, asked: Sequence[Mapping[str, Any]]) -> Sent:
+        """What became of the messages `asked`: this very list, while the caller holds it."""
+        return self._sent[id(asked)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """`pictures` are RGB images of PIL."""
+
+    record: Record
+    pictures: tuple[Any, ...]
+
+
+class Asker:
+    """A loaded pipeline with the rules of one model: how many tiles, and what ends an answer."""
+
+    def __init__(self, pipe: Any, vision: Vision, stops: Sequence[int], max_new_tokens: int) -> None:
+        self.pipe, self.requests, self.vision = pipe, Requests(pipe), vision
+        self.stops, self.max_new_tokens = frozenset(stops), max_new_tokens
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answers in order, turn by turn; the model's own earlier answers are the history."""
+        talks = [_Talk(question) for question in questions]
+        for turn in range(max((len(question.record.turns) for question in questions), default=0)):
+            speaking = [talk for talk in talks if turn < len(talk.question.record.turns)]
+            asked = [messages(talk.question.record, talk.question.pictures, talk.texts) for talk in speaking]
+            for talk, sent, response in zip(speaking, asked, self.pipe(asked, gen_config=self._settings()), strict=True):
+                talk.add(response)
+                self._check(talk.question, self.requests.of(sent))
+        return [talk.answer() for talk in talks]
+
+    def rehearse(self, question: Question) -> tuple[Sent, dict[str, float]]:
+        """Asks the first turn twice: what was sent, and the speed of the second time.
+
+        Raises:
+            RefusedError: the two answers differ.
+        """
+        asked = messages(question.record, question.pictures, ())
+        runs = [self._timed(asked) for _ in range(2)]
+        sent = self.requests.of(asked)
+        first, second = (until_stop(ids, sent.stops) for ids, _ in runs)
+        if first != second:
+            raise RefusedError(
+                f"record {question.record.id}: two greedy answers to one question differ (token ids {first} and {second})",
+                "try the other backend, or dtype: bfloat16; nothing was published",
+            )
+        return sent, runs[1][1]
+
+    def _timed(self, asked: list[dict[str, Any]]) -> tuple[list[int], dict[str, float]]:
+        """Past the answer's end, so that there is something to time."""
+        ids: list[int] = []
+        started = first = perf_counter()
+        for response in self.pipe.stream_infer(asked, gen_config=self._settings(TIMED_TOKENS, ignore_eos=True)):
+            _refuse_error(response, "the first record")
+            if response.token_ids and not ids:
+                first = perf_counter()
+            ids += map(int, response.token_ids)
+        numbers = {"first_token_seconds": first - started}
+        if len(ids) > 1:
+            numbers["tokens_per_second"] = (len(ids) - 1) / (perf_counter() - first)
+        return ids, numbers
+
+    def _settings(self, tokens: int = 0, **more: Any) -> Any:
+        from lmdeploy import GenerationConfig
+
+        return GenerationConfig(max_new_tokens=tokens or self.max_new_tokens, do_sample=False, **more)
+
+    def _check(self, question: Question, sent: Sent) -> None:
+        record, vision = question.record, self.vision
+        wanted = [tile_count(picture.width, picture.height, vision) for picture in question.pictures[: len(sent.positions)]]
+        found = [positions / vision.tokens_per_tile for positions in sent.positions]
+        if wanted != found:
+            raise RefusedError(
+                f"record {record.id}: LMDeploy cuts its pictures into {found} tiles, training cut them into {wanted}",
+                "set min_dynamic_patch, max_dynamic_patch, use_thumbnail and force_image_size in config.json as in the base",
+            )
+        if missing := self.stops - sent.stops:
+            raise RefusedError(
+                f"LMDeploy does not stop at the token ids {sorted(missing)} of generation_config.json",
+                "give generation_config.json the ids of all tokens that end an answer",
+            )
+
+
+class _Talk:
+    """One conversation under way."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.texts: list[str] = []
+        self.finish: list[str] = []
+        self.tokens: list[int] = []
+
+    def add(self, response: Any) -> None:
+        _refuse_error(response, f"record {self.question.record.id}")
+        self.texts.append(response.text.strip())
+        self.finish.append("stop" if response.finish_reason == "stop" else "length")
+        self.tokens.append(int(response.generate_token_len))
+
+    def answer(self) -> Answer:
+        return Answer(self.question.record.id, tuple(self.texts), tuple(self.finish), tuple(self.tokens))
+
+
+def until_stop(ids: Sequence[int], stops: frozenset[int]) -> list[int]:
+    """`ids` up to the first stop."""
+    end = next((place for place, number in enumerate(ids) if number in stops), len(ids))
+    return list(ids[:end])
+
+
+def _refuse_error(response: Any, what: str) -> None:
+    if response is None or response.finish_reason in ("error", "abort"):
+        code = getattr(response, "error_code", None) or "no answer"
+        message = f"{what}: LMDeploy failed on it ({code}: {getattr(response, 'error_message', None) or 'no message'})"
+        if "context_length" in str(code):
+            raise DataError(message, "shorten the record, or set session_length")
+        if "memory" in message:
+            raise EnvironmentFailure(message, "lower batch_size or cache_share")
+        raise PluginError(message, "see the log, and try the other backend")

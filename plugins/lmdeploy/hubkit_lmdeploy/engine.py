@@ -1,0 +1,156 @@
+"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that a kill left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar
+
+from hubkit.sdk import (
+    Answer,
+    DataError,
+    GenerateInput,
+    GenerateOutput,
+    Record,
+    Requirements,
+    Run,
+    ServeInput,
+    ServeOutput,
+    UsageError,
+    read_records,
+    stop_ids,
+    token_ids,
+)
+from hubkit.sdk.codec import decode
+
+from .asking import Asker, Question
+from .messages import shortened
+from .options import Options
+
+ANSWERS = "answers.jsonl"
+
+
+class LmdeployEngine:
+    kind: ClassVar[str] = "engine"
+    name: ClassVar[str] = "lmdeploy"
+    sdk: ClassVar[str] = "1.1"
+    requirements: ClassVar[Requirements] = Requirements(
+        (("torch", "2.4"), ("transformers", "4.56"), ("lmdeploy", "0.18")), "lmdeploy", "locks", "hubkit_lmdeploy.probe:gpu"
+    )
+    Options: ClassVar[type] = Options
+
+    def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
+        from .loading import beside, load, prepare, template_name
+
+        options = decode(Options, job.options, "options of engine lmdeploy")
+        backend, free, started = prepare(job.model, options), free_memory(), perf_counter()
+        with beside(job.model) as name:
+            pipe = load(name, backend, options)
+            try:
+                loaded = perf_counter() - started
+                template = template_name(pipe.async_engine.chat_template)
+                asked = ask(pipe, job, options, run)
+                numbers = {**asked.numbers, "peak_memory_bytes": float(free - free_memory())}
+            finally:
+                pipe.close()
+        return GenerateOutput(
+            answers=ANSWERS,
+            prompt=asked.prompt,
+            template=template,
+            versions=_versions(backend),
+            load_seconds=loaded,
+            first_seconds=asked.first_seconds,
+            total_seconds=perf_counter() - started - loaded,
+            prompt_ids=asked.prompt_ids,
+            numbers=numbers,
+        )
+
+    def serve(self, job: ServeInput, run: Run) -> ServeOutput:
+        from .serving import serve
+
+        return serve(job, decode(Options, job.options, "options of engine lmdeploy"), run)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """As in GenerateOutput."""
+
+    prompt: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    first_seconds: float = 0.0
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
+    """Rehearses the first record, then answers all, whole batches at a time."""
+    records, path = list(read_records(job.records)), job.output / ANSWERS
+    done = kept(path, records, options.batch_size)
+    stops = stop_ids(json.loads((job.model / "generation_config.json").read_text("utf-8")))
+    asker, started, asked = Asker(pipe, job.vision, stops, job.max_new_tokens), perf_counter(), Asked()
+    if records:
+        sent, numbers = asker.rehearse(question(records[0], job.images))
+        context = token_ids(job.model).get(job.vision.context, -1)
+        asked = Asked(sent.prompt, shortened(sent.ids, context), perf_counter() - started, numbers)
+    with path.open("a", encoding="utf-8", newline="\n") as out:
+        for start in range(done, len(records), options.batch_size):
+            run.check_cancelled()
+            batch = [question(record, job.images) for record in records[start : start + options.batch_size]]
+            answers = asker.answer(batch)
+            out.writelines(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers)
+            out.flush()
+            run.progress(start + len(batch), len(records), "records")
+    return asked
+
+
+def question(record: Record, images: Path) -> Question:
+    """Raises DataError for a picture that cannot be read."""
+    from PIL import Image
+
+    pictures = []
+    for name in record.images:
+        try:
+            with Image.open(images / name) as picture:
+                pictures.append(picture.convert("RGB"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"record {record.id}: {name} is not a picture that can be read ({error})", "replace the file"
+            ) from None
+    return Question(record, tuple(pictures))
+
+
+def kept(path: Path, records: Sequence[Record], batch_size: int) -> int:
+    """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
+    if not path.exists():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    good = 0
+    for line, record in zip(lines, records, strict=False):
+        try:
+            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
+        except (ValueError, UsageError):
+            break
+        if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
+            break
+        good += 1
+    good = good if good == len(records) else good - good % batch_size
+    with path.open("r+b") as file:
+        file.truncate(sum(map(len, lines[:good])))
+    return good
+
+
+def free_memory() -> int:
+    """Of all GPUs that are visible, in bytes. LMDeploy allocates outside torch, so torch cannot say what it uses."""
+    import torch
+
+    return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
+
+
+def _versions(backend: str) -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    packages = {name: version(name) for name in ("torch", "transformers", "lmdeploy")}
+    return {"python": platform.python_version(), **packages, "lmdeploy backend": backend}

@@ -1,0 +1,120 @@
+"""Against LMDeploy's own code, where it is installed: it imports without a GPU. tests/gpu/ has the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from hubkit_lmdeploy.asking import Requests
+from hubkit_lmdeploy.loading import beside, template_name
+from hubkit_lmdeploy.messages import messages, shortened, tile_count
+from hubkit_lmdeploy.remote_code import register
+
+from hubkit.sdk import Record, RefusedError, Turn, prompts, segments
+
+lmdeploy = pytest.importorskip("lmdeploy")
+
+
+@pytest.fixture
+def processor(base, torchvision_operators):
+    """LMDeploy's own template, tokenizer and picture code on the tiny base, without an engine behind them."""
+    register()
+    from lmdeploy.messages import PytorchEngineConfig
+    from lmdeploy.model import get_chat_template
+    from lmdeploy.serve.processors import MultimodalProcessor
+    from lmdeploy.tokenizer import Tokenizer
+    from lmdeploy.vl.engine import ImageEncoder
+
+    with beside(base) as name:
+        encoder = ImageEncoder(name, "pytorch", backend_config=PytorchEngineConfig(dtype="float16"))
+        return MultimodalProcessor(Tokenizer(name), get_chat_template(name), vl_encoder=encoder, backend="pytorch")
+
+
+RECORDS = [
+    Record("one", ("a",), (Turn("<image>\nWhich digit is this?", ""),)),
+    Record("two turns", ("a",), (Turn("<image>\nWhich digit is this?", ""), Turn("Is it even or odd?", ""))),
+    Record("two pictures", ("a", "b"), (Turn("<image>\n<image>\nWhich is larger?", ""),)),
+    Record("anywhere", ("a", "b"), (Turn("What is <image> here?", ""), Turn("And this? <image>", ""))),
+    Record("after the text", ("b",), (Turn("Which digit is this?\n<image>", ""),)),
+    Record("text", (), (Turn("Spell it.", ""), Turn("Again.", ""))),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
+def test_the_prompt_and_its_ids_are_those_of_training(processor, record, base, vision, pictures):
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+
+    def render(talk, speak):
+        return str(tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=speak))
+
+    shown = [pictures["ab".index(name)] for name in record.images]
+    answered = ["7"] * (len(record.turns) - 1)
+    made = asyncio.run(processor.get_prompt_input(messages(record, shown, answered), True))
+    counts = [tile_count(*picture.size, vision) for picture in shown]
+    pieces = [text for text, _ in segments(render, prompts(record, counts, vision), answered)]
+    assert made["input_ids"] == [number for piece in pieces for number in tokenizer(piece, add_special_tokens=False).input_ids]
+    assert [item["image_tokens"] for item in made.get("multimodal", ())] == [count * 16 for count in counts]
+    short = "".join(pieces)
+    while "<IMG_CONTEXT>" * 2 in short:
+        short = short.replace("<IMG_CONTEXT>" * 2, "<IMG_CONTEXT>")
+    assert made["prompt"] == short
+    assert shortened(made["input_ids"], 7) == tuple(tokenizer(short, add_special_tokens=False).input_ids)
+
+
+def test_pictures_are_cut_as_in_training(vision, torchvision_operators):
+    """LMDeploy's own function, over sizes of every shape."""
+    from PIL import Image
+
+    register()
+    from lmdeploy.vl.model.internvl import dynamic_preprocess
+
+    for width in (7, 20, 56, 80, 112, 140, 200, 224, 333):
+        for height in (5, 28, 56, 70, 112, 150, 168, 224, 400):
+            image = Image.new("RGB", (width, height))
+            cut = dynamic_preprocess(image, vision.min_tiles, vision.max_tiles, vision.tile, vision.thumbnail)
+            assert len(cut) == tile_count(width, height, vision), (width, height)
+
+
+def test_the_configuration_is_what_the_folders_own_code_makes_of_it(base):
+    from transformers import AutoConfig
+
+    register()
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    ours = AutoConfig.from_pretrained(base).to_dict()
+    registered = {kind: CONFIG_MAPPING._extra_content.pop(kind) for kind in ("internvl_chat", "internlm2", "intern_vit_6b")}
+    try:
+        theirs = AutoConfig.from_pretrained(base, trust_remote_code=True).to_dict()
+    finally:
+        CONFIG_MAPPING._extra_content.update(registered)
+    assert ours == theirs
+
+
+def test_the_template_that_was_chosen_is_named(processor):
+    assert template_name(processor.chat_template) == "hf: the tokenizer's chat_template"
+
+
+def test_the_silent_fallback_is_refused():
+    from lmdeploy import ChatTemplateConfig
+
+    with pytest.raises(RefusedError, match="fell back to `base`"):
+        template_name(ChatTemplateConfig("internvl2-mistyped").chat_template())
+
+
+def test_what_was_sent_is_recorded(processor, pictures):
+    async def preprocess(messages, gen_config):
+        made = await processor.get_prompt_input(messages, True)
+        return SimpleNamespace(inputs=made, gen_config=gen_config)
+
+    engine = SimpleNamespace(preprocess=preprocess)
+    requests = Requests(SimpleNamespace(async_engine=engine))
+    asked = messages(RECORDS[0], [pictures[1]], [])
+    asyncio.run(engine.preprocess(messages=asked, gen_config=lmdeploy.GenerationConfig(stop_token_ids=[2, 4])))
+    sent = requests.of(asked)
+    assert sent.prompt == (
+        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert (sent.positions, sent.stops) == ((48,), frozenset({2, 4}))
