@@ -7,7 +7,7 @@ from typing import Any
 
 from hubkit.sdk import Answer, EnvironmentFailure, Vision
 
-from .inputs import Question, prompt_ids, used_pictures
+from .inputs import Question, picture_inputs, prompt_ids, used_pictures
 from .loading import Loaded
 
 
@@ -66,13 +66,6 @@ def _speak(loaded: Loaded, talks: Sequence[Talk], turn: int, vision: Vision, max
             input_ids=torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=loaded.device),
             attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=loaded.device),
             generation_config=settings,
-            **_pictures(pixels, loaded.device),
+            **picture_inputs(pixels, loaded.device),
         )
     return [[int(number) for number in row] for row in sequences[:, width:].tolist()]
-
-
-def _pictures(pixels: Sequence[Any], device: str) -> dict[str, Any]:
-    import numpy
-    import torch
-
-    return {"pixel_values": torch.from_numpy(numpy.concatenate(pixels)).to(device)} if pixels else {}

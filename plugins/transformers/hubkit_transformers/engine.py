@@ -9,7 +9,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, TextIO
 
-from hubkit.sdk import Answer, GenerateInput, GenerateOutput, Record, Requirements, Run, UsageError, prompts, read_records
+from hubkit.sdk import (
+    Answer,
+    GenerateInput,
+    GenerateOutput,
+    Record,
+    Requirements,
+    Run,
+    ServeInput,
+    ServeOutput,
+    UsageError,
+    prompts,
+    read_records,
+)
 from hubkit.sdk.codec import decode
 
 from .options import Options
@@ -20,13 +32,13 @@ ANSWERS = "answers.jsonl"
 class TransformersEngine:
     kind: ClassVar[str] = "engine"
     name: ClassVar[str] = "transformers"
-    sdk: ClassVar[str] = "1.0"
+    sdk: ClassVar[str] = "1.1"
     requirements: ClassVar[Requirements] = Requirements((("torch", "2.4"), ("transformers", "5.20")), "transformers")
     Options: ClassVar[type] = Options
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
         from .asking import answer
-        from .inputs import question
+        from .inputs import question, token_ids
         from .loading import load
 
         options = decode(Options, job.options, "options of engine transformers")
@@ -45,15 +57,22 @@ class TransformersEngine:
                 _write(out, answer(loaded, batch, job.vision, job.max_new_tokens))
                 first = first or perf_counter() - ready
                 run.progress(start + len(batch), len(records), "records")
+        asked = _prompt(loaded.tokenizer, records, job)
         return GenerateOutput(
             answers=ANSWERS,
-            prompt=_prompt(loaded.tokenizer, records, job),
+            prompt="".join(asked),
+            prompt_ids=token_ids(loaded.tokenizer, asked),
             template="the tokenizer's chat_template",
             versions=_versions(),
             load_seconds=ready - started,
             first_seconds=first,
             total_seconds=perf_counter() - ready,
         )
+
+    def serve(self, job: ServeInput, run: Run) -> ServeOutput:
+        from .serving import serve
+
+        return serve(job, run)
 
 
 def _write(out: TextIO, answers: Sequence[Answer]) -> None:
@@ -82,14 +101,14 @@ def _kept(path: Path, records: Sequence[Record], batch_size: int) -> int:
     return good
 
 
-def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> str:
-    """The first record's first turn, its pictures' positions shortened to one."""
+def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> list[str]:
+    """The first record's first turn in the pieces that are tokenized, its pictures' positions shortened to one."""
     from .inputs import prompt_text
 
     if not records:
-        return ""
+        return []
     asked = prompts(records[0], [1] * len(records[0].images), replace(job.vision, tokens_per_tile=1))
-    return "".join(prompt_text(tokenizer, asked[:1], ()))
+    return prompt_text(tokenizer, asked[:1], ())
 
 
 def _versions() -> dict[str, str]:

@@ -14,12 +14,13 @@ from .options import Options
 
 @dataclass(frozen=True)
 class Loaded:
-    """`stops` are the ids that end an answer."""
+    """`stops` are the ids that end an answer; `context` is the most tokens that prompt and answer may have together."""
 
     model: Any
     tokenizer: Any
     stops: tuple[int, ...]
     device: str
+    context: int
 
 
 def load(native: Path, official: Path, vision: Vision, options: Options) -> Loaded:
@@ -40,7 +41,8 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
         raise WeightsError(f"{native.name}: transformers cannot place these weights: {wrong}", "convert the model again")
     _check_image_token(model, tokenizer, vision)
     stops = stop_ids(json.loads((official / "generation_config.json").read_text("utf-8")))
-    return Loaded(model.to(device).eval(), tokenizer, stops, device)
+    context = int(model.config.get_text_config().max_position_embeddings)
+    return Loaded(model.to(device).eval(), tokenizer, stops, device, context)
 
 
 def load_tokenizer(native: Path) -> Any:

@@ -1,0 +1,167 @@
+"""One answer at a time, in the order of arrival, by one thread that owns the model."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from hubkit.sdk import HubkitError, Record, Turn, Vision, prompts
+
+from ..inputs import picture_inputs, pixels, prompt_ids
+from ..loading import Loaded
+from .errors import Refusal
+from .growing import GrowingText
+from .requests import Chat, Sampling
+
+MOST_WAITING = 64
+DEFAULT_TOKENS = 1024
+STOPPING = Refusal("the server is stopping", status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`finish` is `stop` or `length`; the counts are of tokens, the stop not among them."""
+
+    finish: str
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass
+class Job:
+    """`pieces` gets the answer's text bit by bit, then an Ended or the Refusal that says why there is none."""
+
+    ids: list[int]
+    pictures: Sequence[Any]
+    sampling: Sampling
+    tokens: int
+    pieces: queue.Queue[str | Ended | Refusal] = field(default_factory=queue.Queue)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Generator:
+    """Use it in a `with` block; at its end the answer under way is broken off and those waiting are refused."""
+
+    def __init__(self, loaded: Loaded, vision: Vision) -> None:
+        self._loaded, self._vision = loaded, vision
+        self._waiting: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="generator", daemon=True)
+        self.answered = 0
+
+    def __enter__(self) -> Generator:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def submit(self, chat: Chat) -> Job:
+        """Raises Refusal: the conversation does not fit the model, or too many wait."""
+        job = self._job(chat)
+        if self._stopping.is_set():
+            raise STOPPING
+        try:
+            self._waiting.put_nowait(job)
+        except queue.Full:
+            raise Refusal(f"{MOST_WAITING} requests wait: try again later", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
+        return job
+
+    def _job(self, chat: Chat) -> Job:
+        arrays = [pixels(picture, self._vision) for picture in chat.pictures]
+        names = tuple(str(place) for place in range(len(arrays)))
+        record = Record("of this request", names, tuple(Turn(text, "") for text in chat.asked))
+        try:
+            asked = prompts(record, [len(array) for array in arrays], self._vision)
+            ids = prompt_ids(self._loaded.tokenizer, asked, chat.answered, chat.system)
+        except HubkitError as error:
+            raise Refusal(f"{error.message}: {error.remedy}", "messages") from None
+        room = self._loaded.context - len(ids)
+        if room < (chat.sampling.tokens or 1):
+            raise Refusal(
+                f"the conversation has {len(ids)} tokens and the model's context {self._loaded.context}: shorten it, use smaller "
+                "pictures, or lower max_tokens",
+                "messages",
+                code="context_length_exceeded",
+            )
+        return Job(ids, arrays, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room))
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._waiting.get(timeout=0.1)
+            except queue.Empty:
+                if self._stopping.is_set():
+                    return
+                continue
+            if job is None or job.cancelled.is_set():
+                continue
+            try:
+                job.pieces.put(STOPPING if self._stopping.is_set() else self._answer(job))
+            except Exception as error:
+                job.pieces.put(_failure(error))
+
+    def _answer(self, job: Job) -> Ended | Refusal:
+        import torch
+        from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+        loaded, sampling = self._loaded, job.sampling
+        text = GrowingText(loaded.tokenizer, sampling.stops)
+        finish = "length"
+
+        def heard(ids: Any, *_: Any, **__: Any) -> Any:
+            nonlocal finish
+            number = int(ids[0, -1])
+            if number in loaded.stops:
+                finish = "stop"
+            elif piece := text.add(number):
+                job.pieces.put(piece)
+            if text.stopped:
+                finish = "stop"
+            over = text.stopped or job.cancelled.is_set() or self._stopping.is_set()
+            return torch.tensor([over], device=ids.device)
+
+        class Listening(StoppingCriteria):  # type: ignore[misc, unused-ignore]
+            __call__ = staticmethod(heard)
+
+        pad = loaded.tokenizer.pad_token_id
+        settings = GenerationConfig(
+            do_sample=sampling.temperature > 0,
+            max_new_tokens=job.tokens,
+            eos_token_id=list(loaded.stops),
+            pad_token_id=loaded.stops[0] if pad is None else pad,
+            **({"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0} if sampling.temperature > 0 else {}),
+        )
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+        ids = torch.tensor([job.ids], device=loaded.device)
+        with torch.inference_mode():
+            loaded.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=settings,
+                stopping_criteria=StoppingCriteriaList([Listening()]),
+                **picture_inputs(job.pictures, loaded.device),
+            )
+        if self._stopping.is_set() and finish != "stop":
+            return STOPPING
+        if rest := text.end():
+            job.pieces.put(rest)
+        self.answered += 1
+        return Ended(finish, len(job.ids), text.tokens)
+
+
+def _failure(error: Exception) -> Refusal:
+    """What is told of an error while generating; the log has it whole."""
+    import torch
+
+    logging.getLogger(__name__).exception("a request failed")
+    if isinstance(error, torch.OutOfMemoryError):
+        return Refusal("not enough GPU memory for this conversation", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return Refusal(f"the model failed: {type(error).__name__}", status=HTTPStatus.INTERNAL_SERVER_ERROR)
