@@ -46,8 +46,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def check(requirements: Requirements) -> Health:
-    """Imports each module in this interpreter, compares versions and runs the probe."""
+def check(requirements: Requirements, *, probe: bool = True) -> Health:
+    """Imports each module in this interpreter, compares versions and, unless told not to, runs the probe."""
     import importlib
     import importlib.metadata
     import platform
@@ -64,7 +64,7 @@ def check(requirements: Requirements) -> Health:
         versions[module] = importlib.metadata.version(names[0]) if names else ""
         if least and _numbers(versions[module]) < _numbers(least):
             missing.append(f"{module} {versions[module] or 'of unknown version'} is older than {least}")
-    if requirements.probe and not missing:
+    if probe and requirements.probe and not missing:
         try:
             name, _, function = requirements.probe.partition(":")
             getattr(importlib.import_module(name), function)()
