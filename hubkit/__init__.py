@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .pipeline import ReleaseResult, StageOutcome, StagePlan
     from .remote import diff, login_status, rehearse, withdraw
     from .reporting import Reporter
+    from .serving import serve
     from .spec import Spec, json_schema
 
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
     **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
     "doctor": "diagnosis",
+    "serve": "serving",
     "load_spec": "load",
     "ReleaseResult": "pipeline",
     "StageOutcome": "pipeline",
@@ -62,6 +64,7 @@ __all__ = [
     "push",
     "rehearse",
     "release",
+    "serve",
     "smoke",
     "track",
     "verify",

@@ -107,7 +107,7 @@ def test_the_public_names_are_these() -> None:
     assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
     assert [name for name in hubkit.__all__ if name[0].islower()] == [
         "card", "check", "convert", "diff", "doctor", "evaluate", "init", "json_schema", "load_spec", "login_status", "merge",
-        "plan", "push", "rehearse", "release", "smoke", "track", "verify", "withdraw",
+        "plan", "push", "rehearse", "release", "serve", "smoke", "track", "verify", "withdraw",
     ]  # fmt: skip
     for name in hubkit.__all__:
         assert getattr(hubkit, name).__doc__, name

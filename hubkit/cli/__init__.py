@@ -23,6 +23,7 @@ _FOLDERS = {
     "convert": "Convert a model to transformers' own layout, or back.",
     "check": "Check a model folder: structure, shapes, files.",
     "smoke": "Ask a model about pictures; fail if it does not answer properly.",
+    "serve": "Serve a model over OpenAI's API.",
     "evaluate": "Score a model, beside its base, on a dataset.",
     "card": "Write a model card for a folder.",
     "track": "Make a folder a release: manifest, audit, Git LFS commit.",

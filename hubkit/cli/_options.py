@@ -56,6 +56,20 @@ def engine(function: F) -> F:
     return function
 
 
+def serving_engine(function: F) -> F:
+    for decorate in reversed(
+        (
+            click.option("--engine", default="transformers", show_default=True, help="The plugin that answers."),
+            where,
+            click.option(
+                "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine: dtype=float32."
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
 def mapping(items: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE items as a mapping; values are YAML."""
     result = {}

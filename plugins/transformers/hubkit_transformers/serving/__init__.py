@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hubkit.sdk import CancelledError, Run, ServeInput, ServeOutput, UsageError
 from hubkit.sdk.codec import decode
 
@@ -26,12 +28,10 @@ def serve(job: ServeInput, run: Run) -> ServeOutput:
         loaded = load(job.native, job.model, job.vision, decode(Options, job.options, "options of engine transformers"))
         with Generator(loaded, job.vision) as generator, server.answering(generator, job.name, key) as thread:
             run.note(f"{job.name} answers on port {server.server_address[1]}")
-            try:
+            with contextlib.suppress(CancelledError):
                 while thread.is_alive():
                     run.check_cancelled()
                     thread.join(SECONDS_BETWEEN_CHECKS)
-            except CancelledError:
-                run.note(f"stopped after {generator.answered} answers")
         return ServeOutput(requests=generator.answered)
 
 
