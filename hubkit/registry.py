@@ -6,12 +6,14 @@ nobody else.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from . import trial
 from .sdk import KINDS, PluginError, UsageError
 
 if TYPE_CHECKING:
@@ -144,12 +146,19 @@ def load(entries: Iterable[EntryPoint]) -> Plugins:
 def _load(entry: EntryPoint) -> _Found:
     from .sdk.contract import problems
 
+    if not _bundled(entry) and (reason := trial.problem(entry)):
+        return _Found(entry, reason=f"{entry.value} {reason}")
     try:
-        plugin = entry.load()
+        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            plugin = entry.load()
         wrong = problems(plugin)
     except Exception as error:
         return _Found(entry, reason=f"{entry.value} does not load: {type(error).__name__}: {error}")
     return _Found(entry, plugin, "; ".join(wrong))
+
+
+def _bundled(entry: EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == "hubkit"
 
 
 def _unique(found: Sequence[_Found]) -> list[_Found]:

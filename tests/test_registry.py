@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hubkit import trial
 from hubkit.registry import GROUP, Plugins, load, plugins
 from hubkit.sdk import PluginError, UsageError
 
@@ -118,7 +119,7 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
         (("raise RuntimeError('on import')", "Data"), "does not load: RuntimeError: on import"),
         (("def f(:", "Data"), "does not load: SyntaxError"),
         (("Data = {}", "Data"), "{} is not a class"),
-        (dataset(kind="datasets"), "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, hub"),
+        (dataset(kind="datasets"), "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub"),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
         (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.1"),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
@@ -216,9 +217,14 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
         ("hub", "git_lfs", "ok"),
+        ("metric", "anls", "ok"),
+        ("metric", "contains", "ok"),
+        ("metric", "exact_match", "ok"),
+        ("metric", "multiple_choice", "ok"),
         ("hub", "huggingface", "ok"),
         ("hub", "modelscope", "ok"),
         ("trainer", "peft", "ok"),
+        ("trainer", "xtuner", "ok"),
     }
 
 
@@ -226,3 +232,41 @@ def test_listing_plugins_loads_no_heavy_package() -> None:
     code = "import sys, hubkit.registry as r; r.plugins().rows(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {"torch", "transformers", "peft", "git", "huggingface_hub", "matplotlib", "numpy", "pydantic"} & set(loaded) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import ctypes; ctypes.string_at(0)", "dies of a segmentation fault while it is imported"),
+        ("import os; os._exit(7)", "ends the process while it is imported (exit code 7)"),
+        ("import os; os.abort()", "aborts in native code"),
+        ("import time; time.sleep(60)", "hangs: it was not imported within 1 s"),
+        ("while True: print('x' * 10_000)", "floods its output: more than 1,048,576 bytes"),
+        ("import os\nwhile True: os.write(2, b'x' * 10_000)", "floods its output"),
+    ],
+)
+def test_an_import_that_kills_or_hangs_hinders_nobody(
+    install: Install, text: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trial, "SECONDS", 1.0 if "sleep" in text else 30.0)
+    monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
+    found = install(bad=(text, "Data"), good=dataset())
+    assert found.get("dataset", "data").name == "data"
+    (broken,) = found.broken
+    assert broken.distribution == "bad-dist" and reason in broken.state
+
+
+def test_a_trial_is_made_once_until_the_files_change(
+    install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
+    tried = []
+    once = trial._try
+    monkeypatch.setattr(trial, "_try", lambda module: tried.append(module) or once(module))
+    (row,) = install(good=("print('said while it was imported')" + textwrap.dedent(dataset()[0]), "Data")).rows()
+    assert row.state == "ok" and capsys.readouterr().out == ""
+    (module,) = tried
+    entry = EntryPoint("good", f"{module}:Data", GROUP)
+    assert trial.problem(entry) == "" and tried == [module]
+    (tmp_path / f"{module}.py").write_text("import os; os._exit(3)")
+    assert "exit code 3" in trial.problem(entry) and tried == [module, module]
