@@ -118,6 +118,10 @@ def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, str, Locat
         if isinstance(part, dict):
             default = Spec.model_fields[section].annotation.model_fields[key].default  # type: ignore[union-attr]
             yield (section, key), kind, part.get(key, default), (section, "options"), part.get("options", {})
+    smoke = document.data.get("smoke", {})
+    for key in ("compare_with", "fallback"):
+        if isinstance(smoke, dict) and smoke.get(key):
+            yield ("smoke", key), "engine", smoke[key], (), None
     evaluation = document.data.get("evaluate", {})
     metrics = evaluation.get("metrics", ()) if isinstance(evaluation, dict) else ()
     for index, metric in enumerate(metrics if isinstance(metrics, list) else ()):

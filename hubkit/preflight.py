@@ -14,6 +14,7 @@ from .packaging import card
 from .packaging.lfs import require_git_lfs
 from .registry import plugins
 from .sdk.codec import encode
+from .spec import EnvironmentField
 from .stages._facts import dataset_name, license_of
 from .stages._stage import Context
 from .stages._workers import environment
@@ -94,17 +95,30 @@ def _check_workers(context: Context, stages: Sequence[str]) -> None:
     }
     if spec.train.adapter is not None:
         del uses["train"]
-    for kind, name, field in dict.fromkeys(use for stage, use in uses.items() if stage in stages):
-        plugin = plugins().get(kind, name)
-        where = resolve(environment(field), plugin, context.run)
-        state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
-        passed = context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
-        if passed.is_file() and passed.read_text("utf-8") == state:
-            continue
-        with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
-            health(plugin, where, Path(folder))
-        passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.write_text(state, "utf-8")
+    for stage, (kind, name, field) in uses.items():
+        try:
+            if stage in stages:
+                _check_worker(context, kind, name, field)
+        except EnvironmentFailure as error:
+            if stage != "smoke" or not spec.smoke.fallback:
+                raise
+            context.run.note(f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}")
+            _check_worker(context, "engine", spec.smoke.fallback, "current")
+    if spec.smoke.compare_with and "smoke" in stages:
+        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+
+
+def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
+    plugin = plugins().get(kind, name)
+    where = resolve(environment(field), plugin, context.run)
+    state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
+    passed = context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+    if passed.is_file() and passed.read_text("utf-8") == state:
+        return
+    with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
+        health(plugin, where, Path(folder))
+    passed.parent.mkdir(parents=True, exist_ok=True)
+    passed.write_text(state, "utf-8")
 
 
 def _packages(interpreter: Path) -> str:

@@ -117,6 +117,9 @@ class Smoke(_Model):
     images: int = Field(2, ge=1, description="how many held-out images are asked about")
     prompts: tuple[str, ...] = Field((), strict=False, description="one a turn; default: the record's own")
     max_new_tokens: int = Field(64, ge=1)
+    compare_with: str = Field("", description="another engine that is asked the same: the greedy answers must be equal texts")
+    tolerance: float = Field(0.0, ge=0, le=1, description="the share of answers that may differ from those of compare_with")
+    fallback: str = Field("", description="the engine asked instead where `engine` lacks a GPU or a package; the card says so")
 
 
 class Evaluate(_Model):

@@ -161,7 +161,17 @@ def _smoke(result: smoke.Smoked) -> card.Smoke:
         card.Exchange(question.replace(IMAGE, "").strip(), answer)
         for question, answer in zip(first.questions, first.answers, strict=True)
     )
-    return card.Smoke(result.engine, turns, result.versions, result.prompt)
+    compared = result.compared
+    return card.Smoke(
+        result.engine,
+        turns,
+        result.versions,
+        result.prompt,
+        not_run=result.not_run,
+        compared_with=compared.engine if compared else "",
+        compared=compared.answers if compared else 0,
+        differing=compared.different if compared else 0,
+    )
 
 
 def _adapter(context: Context) -> dict[str, str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from ..errors import RefusedError
+from ..errors import EnvironmentFailure, RefusedError
 from ..models import Model
 from ..sdk import Answer, Record, Run, Turn, read_records
 from . import merge, prepare
+from ._engines import Compared, can_run, compare, instead
 from ._stage import Context, Stage, plugin_inputs
 from ._workers import Questioning, ask, discard_worker, native_view
 
@@ -25,7 +27,8 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Smoked:
-    """`prompt` is the exact text of the first turn with the image positions shortened to one."""
+    """`prompt` is the exact text of the first turn with the image positions shortened to one.
+    `not_run` is the engine in whose place `engine` was asked."""
 
     engine: str
     transcript: tuple[Exchange, ...]
@@ -34,6 +37,8 @@ class Smoked:
     versions: dict[str, str]
     load_seconds: float
     first_seconds: float
+    not_run: str = ""
+    compared: Compared | None = None
 
 
 def smoke(questioning: Questioning, model: Model, native: Path, out: Path, run: Run) -> Smoked:
@@ -104,9 +109,16 @@ def smoke_questions(context: Context) -> Questioning:
     return Questioning(spec.engine, spec.environment, spec.options, spec.max_new_tokens, asked, context.images, spec.deadline)
 
 
+def final_questions(context: Context) -> Questioning:
+    """The same, to the engine that was asked in the end."""
+    ran, questions = context.result(STAGE), smoke_questions(context)
+    return instead(questions, ran.engine) if ran.not_run else questions
+
+
 def _inputs(context: Context) -> dict[str, str]:
     spec = context.spec.smoke
     own = {"images": str(spec.images), "prompts": str(spec.prompts), "max_new_tokens": str(spec.max_new_tokens)}
+    own |= {"compare_with": spec.compare_with, "tolerance": str(spec.tolerance), "fallback": spec.fallback}
     return (
         own | plugin_inputs("engine", spec.engine, spec.options, spec.environment) | context.upstream(prepare.STAGE, merge.STAGE)
     )
@@ -115,9 +127,44 @@ def _inputs(context: Context) -> dict[str, str]:
 def _run(context: Context, out: Path) -> Smoked:
     model = merge.merged_model(context)
     native = native_view(model, merge.merged_native(context), context.run)
-    result = smoke(smoke_questions(context), model, native, out, context.run)
+    result = _or_fallback(context, lambda questions: smoke(questions, model, native, out, context.run))
+    result = _compared(context, result, model, native, out)
     discard_worker(out)
     return result
+
+
+def _or_fallback(context: Context, smoke: Callable[[Questioning], Smoked]) -> Smoked:
+    """The fallback's answers only where the engine's environment, a GPU included, is what is missing."""
+    spec, questions = context.spec.smoke, smoke_questions(context)
+    try:
+        return smoke(questions)
+    except EnvironmentFailure as error:
+        if not spec.fallback or can_run(questions):
+            raise
+        context.run.note(f"{spec.engine} cannot run here, so {spec.fallback} is asked: {error.message}")
+        return replace(smoke(instead(questions, spec.fallback)), not_run=spec.engine)
+
+
+def _compared(context: Context, result: Smoked, model: Model, native: Path, out: Path) -> Smoked:
+    spec, folder = context.spec.smoke, out / "compared"
+    if spec.compare_with in ("", result.engine):
+        return result
+    context.run.note(f"asking {spec.compare_with} the same")
+    _, answers = ask(instead(smoke_questions(context), spec.compare_with), model, native, folder, context.run)
+    discard_worker(folder)
+    texts = [
+        (f"{answer.id}, turn {turn}", mine.strip(), theirs.strip())
+        for exchange, answer in zip(result.transcript, answers, strict=True)
+        for turn, (mine, theirs) in enumerate(zip(exchange.answers, answer.texts, strict=True), 1)
+    ]
+    return replace(result, compared=compare(result.engine, spec.compare_with, texts, spec.tolerance))
+
+
+def _summary(result: Smoked) -> str:
+    text = f"{sum(len(e.answers) for e in result.transcript)} answers by {result.engine}, all ended as they should"
+    if result.compared:
+        text += f"; {result.compared.different} of {result.compared.answers} unlike those of {result.compared.engine}"
+    return text + (f"; {result.not_run} was not run" if result.not_run else "")
 
 
 STAGE = Stage(
@@ -126,5 +173,5 @@ STAGE = Stage(
     result=Smoked,
     inputs=_inputs,
     run=_run,
-    summary=lambda r: f"{sum(len(e.answers) for e in r.transcript)} answers by {r.engine}, all ended as they should",
+    summary=_summary,
 )

@@ -118,7 +118,7 @@ def _run(context: Context, out: Path) -> Verified:
     for number, (to, receipt) in enumerate(zip(options, receipts, strict=True)):
         found = verify(folder, to, receipt.revision, options[to], context.run)
         if context.spec.verify.deep:
-            questions, fresh = smoke.smoke_questions(context), out / str(number)
+            questions, fresh = smoke.final_questions(context), out / str(number)
             fresh.mkdir()
             found = verify_download(folder, to, receipt.revision, options[to], questions, fresh, context.run, context.base)
             remove(fresh)

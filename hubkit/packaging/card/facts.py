@@ -105,12 +105,18 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Smoke:
-    """The conversation that the finished model had before it was published. `prompt` is the exact text of its first turn."""
+    """The conversation that the finished model had before it was published. `prompt` is the exact text of its first turn.
+    `not_run` is an engine that could not run, in whose place `engine` was asked; `differing` of `compared` answers are not those
+    of the engine `compared_with`."""
 
     engine: str
     turns: tuple[Exchange, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     prompt: str = ""
+    not_run: str = ""
+    compared_with: str = ""
+    compared: int = 0
+    differing: int = 0
 
 
 @dataclass(frozen=True)
