@@ -89,6 +89,7 @@ def test_plugins_are_listed() -> None:
         ("family", "internvl"),
         ("hub", "git_lfs"),
         ("trainer", "peft"),
+        ("trainer", "xtuner"),
     }
     assert bundled <= set(found) and set(found.values()) == {"ok"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLUGINS = ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers")
+PLUGINS = ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     points = archive.read(metadata).decode()
-    for plugin in ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers"):
+    for plugin in ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner"):
         assert f"{plugin} = hubkit_{plugin}:" in points
         assert f"hubkit_{plugin}/__init__.py" in archive.namelist()
 
@@ -81,7 +81,7 @@ def test_an_installation_without_torch_works_and_says_what_it_lacks(wheel: Path,
 
     rows = [json.loads(line) for line in hubkit("plugins", "--json").stdout.splitlines()]
     assert {row["name"]: row["state"] for row in rows} == dict.fromkeys(
-        ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers"), "ok"
+        ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner"), "ok"
     )
     base = ROOT / "hubkit" / "quickstart" / "base"
     assert hubkit("check", str(base)).returncode == 0

@@ -1,0 +1,59 @@
+"""config.json of an official InternVL2 folder, its keys as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import Phi3Config, PretrainedConfig
+
+
+class InternLM2Config(PretrainedConfig):
+    model_type = "internlm2"
+
+    def __init__(self, **values: Any) -> None:
+        defaults = {"bias": False, "rope_scaling": None, "rope_theta": 10000, "rms_norm_eps": 1e-5, "tie_word_embeddings": False}
+        super().__init__(**{**defaults, **values})
+
+
+class VisionConfig(PretrainedConfig):
+    model_type = "intern_vit_6b"
+
+    def __init__(self, **values: Any) -> None:
+        defaults = {
+            "num_channels": 3,
+            "norm_type": "rms_norm",
+            "qkv_bias": True,
+            "qk_normalization": False,
+            "layer_norm_eps": 1e-6,
+        }
+        super().__init__(**{**defaults, **values})
+
+
+class InternVLConfig(PretrainedConfig):
+    """Defaults are those of the official configuration class."""
+
+    model_type = "internvl_chat"
+
+    def __init__(
+        self,
+        vision_config: Mapping[str, Any] | PretrainedConfig | None = None,
+        llm_config: Mapping[str, Any] | PretrainedConfig | None = None,
+        **values: Any,
+    ) -> None:
+        self.vision_config = _made(VisionConfig, vision_config)
+        architectures = _dict(llm_config).get("architectures") or ["InternLM2ForCausalLM"]
+        self.llm_config = _made(Phi3Config if architectures[0] == "Phi3ForCausalLM" else InternLM2Config, llm_config)
+        defaults: dict[str, Any] = {"downsample_ratio": 0.5, "select_layer": -1, "ps_version": "v1", "force_image_size": None}
+        defaults |= {"min_dynamic_patch": 1, "max_dynamic_patch": 6, "use_thumbnail": False, "tie_word_embeddings": False}
+        super().__init__(**{**defaults, **values})
+        side: Any = values.get("force_image_size") or getattr(self.vision_config, "image_size", None)
+        self.force_image_size = side
+
+
+def _dict(values: Mapping[str, Any] | PretrainedConfig | None) -> dict[str, Any]:
+    return values.to_dict() if isinstance(values, PretrainedConfig) else dict(values or {})
+
+
+def _made(kind: type[PretrainedConfig], values: Mapping[str, Any] | PretrainedConfig | None) -> PretrainedConfig:
+    return values if isinstance(values, kind) else kind(**_dict(values))

@@ -1,0 +1,72 @@
+"""Runs the training process until the last iteration is saved, from a checkpoint when there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hubkit.sdk import CancelledError, EnvironmentFailure, PluginError, Run
+
+from . import checkpoints, command, log, process
+from .log import Line
+from .setup import Training
+
+LOG = "train.log"
+
+
+def train(training: Training, run: Run) -> dict[int, Line]:
+    """What was logged, by step.
+
+    Raises:
+        EnvironmentFailure: memory is too small.
+        PluginError: xtuner ended, with whatever exit code, without its last checkpoint; with the end of its log.
+        CancelledError: interrupted; or this is not node 0, which alone goes on.
+    """
+    job, options = training.job, training.options
+    last = training.plan.iterations
+    if last not in checkpoints.found(training.work):
+        start = _start(training, run)
+        line = command.command(options, training.config_file, training.work, gpu=training.gpu, resume=start)
+        if options.nodes > 1:
+            for text in command.for_other_nodes(options, training.config_file, training.work, start):
+                run.note(text)
+        output = job.scratch / LOG
+        code = process.train(line, command.variables(options, os.environ), output, run, lambda one: _prune(training, one))
+        if options.node_rank:
+            raise CancelledError(
+                f"node {options.node_rank} has done its part (exit code {code})", "the release goes on at node 0"
+            )
+        if last not in checkpoints.found(training.work):
+            raise _failure(training, code, output)
+    return log.read(training.work)
+
+
+def _start(training: Training, run: Run) -> Path | None:
+    """The newest whole checkpoint of this training, else the one that the release names."""
+    here = checkpoints.found(training.work) if training.options.save_optimizer else {}
+    if here:
+        newest = max(here)
+        run.note(f"continuing after iteration {newest}")
+        return here[newest]
+    return Path(training.options.resume).expanduser() if training.options.resume else None
+
+
+def _prune(training: Training, line: Line) -> None:
+    options, work = training.options, training.work
+    if options.keep_best and options.keep != -1:
+        here = list(checkpoints.found(work))
+        if len(here) > (options.keep or 1) + options.keep_best and line.step > max(here):
+            saved = [iteration for iteration in training.plan.saved if iteration <= line.step]
+            losses = checkpoints.mean_losses(saved, log.read(work))
+            checkpoints.prune(work, losses, newest=options.keep or 1, lowest=options.keep_best)
+
+
+def _failure(training: Training, code: int, output: Path) -> Exception:
+    if process.ran_out_of_memory(output):
+        return EnvironmentFailure(
+            f"not enough memory for batches of {training.config['train_dataloader']['batch_size']}",
+            "lower batch_size and raise accumulation by the same factor, lower max_length, or set deepspeed: zero2_offload",
+        )
+    reached = max(log.read(training.work), default=0)
+    message = f"xtuner ended with exit code {code} after iteration {reached} of {training.plan.iterations}, without its last "
+    return PluginError(f"{message}checkpoint\n{process.last_lines(output)}", f"see the log, {output}")

@@ -1,0 +1,36 @@
+"""The trainer: checks everything, writes xtuner's configuration and data, runs its training module, judges what it wrote."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hubkit.sdk import Requirements, Run, TrainInput, TrainOutput
+from hubkit.sdk.codec import decode
+
+from .options import Options
+
+
+class XtunerTrainer:
+    kind: ClassVar[str] = "trainer"
+    name: ClassVar[str] = "xtuner"
+    sdk: ClassVar[str] = "1.1"
+    requirements: ClassVar[Requirements] = Requirements(
+        (("torch", "2.1"), ("transformers", "4.36"), ("mmengine", "0.10.3"), ("xtuner", "0.1.23"), ("PIL", "")),
+        "xtuner",
+        locks="locks",
+        probe="hubkit_xtuner.probe:check",
+    )
+    Options: ClassVar[type] = Options
+
+    def train(self, job: TrainInput, run: Run) -> TrainOutput:
+        """Adds to the contract: UsageError for a language model, schedule or configuration that xtuner cannot train;
+        RefusedError when the folder's code is to be run, but there is none; PluginError when xtuner ended without having
+        trained what it was asked to."""
+        from . import setup
+        from .result import finish
+        from .running import train
+
+        options = decode(Options, job.options, "options of trainer xtuner")
+        training = setup.prepare(job, options, run)
+        lines = train(training, run)
+        return finish(training, lines, run)
