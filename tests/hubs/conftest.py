@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_fixtures import faults, forget_accounts, hub
 from projects import BASE
 
 import hubkit
 from hubkit.registry import plugins
-from hubkit.rehearsal import Faults, Running, serve
+from hubkit.rehearsal import Running
 
+__all__ = ["faults", "hub"]
 TOKEN = "hf_canary9876543210zyxwvutsrqponmlk"
 NAME = "food/InternVL2-Tiny"
 
@@ -23,30 +24,15 @@ needs_hubs = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def token() -> str:
+    return TOKEN
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No login of the user's is seen, and none of the clients' files is written outside tmp_path."""
-    from huggingface_hub import constants
-    from modelscope_hub import config
-
-    for name in ("HF_TOKEN", "MODELSCOPE_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    forget_accounts(tmp_path, monkeypatch, TOKEN)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "modelscope-home"))
-    monkeypatch.setattr(config, "_default_config", None)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-
-
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, faults: Faults) -> Iterator[Running]:
-    with serve(tmp_path / "hub-data", token=TOKEN, faults=faults) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -7,21 +7,23 @@ import re
 from hubkit.sdk import EnvironmentFailure, HubkitError, RefusedError, RemoteError
 from hubkit.sdk.gitcli import GitFailed
 
+from ._login import Login
 from ._target import Target
 
+_NOT_LET_IN = (
+    r"authentication failed|could not read (username|password)|access denied|publickey|authoriz|\b40[13]\b|forbidden|"
+    r"authentication required|unable to get password|invalid credentials"
+)
+_LOG_IN = (
+    "log in: set up a git credential helper or an SSH key for this host, or give the option `token_env` the name of an "
+    "environment variable (`token_file`: of a file) that holds a token with permission to write"
+)
 _MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
     (r"no space left|disk quota|file too large", EnvironmentFailure, "free some space on the remote's disk, then run again"),
     (
         r"(non-fast-forward|fetch first|already exists|stale info)\)",
         RefusedError,
         "the repository has something that this release does not build on: choose another repository or another tag",
-    ),
-    (
-        r"authentication failed|could not read (username|password)|access denied|publickey|authoriz|\b40[13]\b|forbidden|"
-        r"authentication required|unable to get password|invalid credentials",
-        RemoteError,
-        "log in: set up a git credential helper or an SSH key for this host, or give the option `token_env` the name of an "
-        "environment variable that holds a token with permission to write",
     ),
     (
         r"hook declined|remote rejected|protected branch",
@@ -47,12 +49,12 @@ _MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
 )
 
 
-def explain(error: GitFailed, target: Target, token: str) -> HubkitError:
-    """The error to raise; neither `token` nor a password in a URL is in it."""
-    message = f"{target.page}: {error.message}"
-    if token:
-        message = message.replace(token, "***")
+def explain(error: GitFailed, target: Target, login: Login) -> HubkitError:
+    """The error to raise; neither a token nor a password in a URL is in it."""
+    message = login.token.hide(f"{target.page}: {error.message}")
     message = re.sub(r"(\w://)[^/\s:@]+:[^/\s@]+@", r"\1***@", message)
+    if target.local is None and re.search(_NOT_LET_IN, error.stderr, re.IGNORECASE):
+        return EnvironmentFailure(f"{message}: not let in with {login.token.source}", _LOG_IN)
     for pattern, kind, remedy in _MEANINGS:
         local_only = kind is EnvironmentFailure and target.local is None
         if not local_only and re.search(pattern, error.stderr, re.IGNORECASE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from hubkit.sdk import EnvironmentFailure, UsageError
 from hubkit.sdk import Login as LoginState
 from hubkit.sdk.gitcli import GitFailed, clean_environment, run_git
+from hubkit.sdk.hubs import Token, named_token, refuse_offline
 
 from ._target import PROTOCOLS, Target
 
@@ -23,33 +23,45 @@ case "$1" in
 esac
 case "$1" in
   Username*) printf '%s\\n' "$HUBKIT_GIT_USERNAME" ;;
-  *) printenv "$HUBKIT_GIT_TOKEN_ENV" ;;
+  *) if [ -n "$HUBKIT_GIT_TOKEN_ENV" ]; then printenv "$HUBKIT_GIT_TOKEN_ENV"
+     else tr -d ' \\t\\r\\n' < "$HUBKIT_GIT_TOKEN_FILE" && echo; fi ;;
 esac
 """
 """Answers git's and Git LFS's questions for the target's host only: a repository's .lfsconfig may name another."""
 
 
+_OWN = Token("", "git's credential helpers and SSH keys")
+
+
 @dataclass(frozen=True)
 class Login:
-    """`environment` is for git; `token` is here to keep it out of messages."""
+    """`environment` is for git; `token` is here to keep it out of messages, and to say where it came from."""
 
     environment: dict[str, str] = field(repr=False)
-    token: str = field(default="", repr=False)
+    token: Token = _OWN
 
 
 @contextmanager
-def login(target: Target, token_env: str, username: str) -> Iterator[Login]:
-    """With an empty `token_env`, git's own credential helpers and SSH keys log in.
+def login(target: Target, token_env: str, token_file: str, username: str) -> Iterator[Login]:
+    """With neither `token_env` nor `token_file`, git's own credential helpers and SSH keys log in.
 
     Raises:
-        EnvironmentFailure: the variable named by `token_env` is not set.
-        UsageError: `token_env` holds something other than a name, or the target may not be sent a token.
+        EnvironmentFailure: the variable or file does not hold a token, or hubs are not to be asked (offline).
+        UsageError: the target may not be sent a token.
     """
     environment = clean_environment() | {"GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS)}
-    if not token_env or target.local:
+    if target.local:
         yield Login(environment)
         return
-    token = _token(target, token_env)
+    refuse_offline(target.page)
+    if not (token_env or token_file):
+        yield Login(environment)
+        return
+    if not target.takes_token:
+        raise UsageError(
+            f"{target.page}: a token is sent over https only", "use the repository's https URL, or SSH keys without a token"
+        )
+    token = named_token(token_env, token_file)
     with tempfile.TemporaryDirectory(prefix="hubkit-askpass-") as folder:
         askpass = Path(folder, "askpass")
         askpass.write_text(_ASKPASS, encoding="utf-8")
@@ -59,33 +71,18 @@ def login(target: Target, token_env: str, username: str) -> Iterator[Login]:
             "HUBKIT_GIT_HOST": target.host,
             "HUBKIT_GIT_USERNAME": username,
             "HUBKIT_GIT_TOKEN_ENV": token_env,
+            "HUBKIT_GIT_TOKEN_FILE": str(Path(token_file).expanduser().absolute()) if token_file else "",
         }
-        yield Login(environment, token)
+        yield Login(environment, token or _OWN)
 
 
-def _token(target: Target, name: str) -> str:
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-        raise UsageError(
-            "the option `token_env` is not the name of an environment variable (capitals, digits, _); its value is not shown",
-            "give the variable's name, such as HF_TOKEN, never the token itself",
-        )
-    if not target.takes_token:
-        raise UsageError(
-            f"{target.page}: a token is sent over https only", "use the repository's https URL, or SSH keys without `token_env`"
-        )
-    if not (token := os.environ.get(name, "").strip()):
-        raise EnvironmentFailure(
-            f"the environment variable {name}, named by `token_env`, is not set", f"export {name} with your token in it"
-        )
-    return token
-
-
-def source(token_env: str) -> LoginState:
+def source(token_env: str, token_file: str) -> LoginState:
     """Where git would take credentials from. Which repositories take them shows when one is asked."""
-    if token_env:
-        given = bool(os.environ.get(token_env, "").strip())
-        remedy = "" if given else f"export {token_env} with your token"
-        return LoginState("ok" if given else "none", "", f"the environment variable {token_env}", remedy)
+    try:
+        if (token := named_token(token_env, token_file)) is not None:
+            return LoginState("ok", "", token.source, "")
+    except EnvironmentFailure as error:
+        return LoginState("none", "", error.message, error.remedy)
     try:
         helper = run_git(["config", "--get-all", "credential.helper"], cwd=Path("/"), environment=clean_environment()).split()
     except GitFailed:

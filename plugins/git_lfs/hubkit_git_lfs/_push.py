@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import HubkitError, PublishInput, RefusedError, RemoteError, Run
-from hubkit.sdk.gitcli import GitFailed, clean_environment, run_git
+from hubkit.sdk import HubkitError, PublishInput, RemoteError, Run
+from hubkit.sdk.gitcli import clean_environment, run_git
 
 from . import _local
+from ._history import Place
 from ._remote import Remote
 from ._target import Target
 
@@ -28,39 +28,6 @@ def try_push(remote: Remote, branch: str) -> None:
         commit = run_git(["commit-tree", tree, "-m", "check"], cwd=folder, environment=environment).strip()
         push = ("push", "--quiet", "--dry-run", "--no-verify", remote.target.url, f"{commit}:refs/heads/hubkit-check-{branch}")
         remote.git(*push, cwd=folder, GIT_DIR=temporary)
-
-
-def refs_to_push(job: PublishInput, branch: str, refs: Mapping[str, str], where: Target) -> list[str]:
-    """The refspecs that the remote lacks; none when it has this release.
-
-    Raises:
-        RefusedError: the tag names another commit there, or the branch has commits that this release does not build on.
-    """
-    tag_ref, branch_ref = f"refs/tags/{job.tag}", f"refs/heads/{branch}"
-    tagged, head = refs.get(tag_ref), refs.get(branch_ref)
-    if tagged not in (None, job.commit):
-        raise RefusedError(
-            f"{where.page} has another release under the tag {job.tag} (commit {tagged}, this one is {job.commit})",
-            "publish under another tag, or to another repository",
-        )
-    if tagged == job.commit and head is not None:
-        return []
-    if head is not None and not _builds_on(job, head):
-        raise RefusedError(
-            f"{where.page} has commits on {branch} that this release does not build on (its head is {head})",
-            "publish to another repository or branch; nothing is ever overwritten",
-        )
-    wanted = [] if head == job.commit else [f"{job.commit}:{branch_ref}"]
-    return wanted + ([] if tagged else [f"{tag_ref}:{tag_ref}"])
-
-
-def _builds_on(job: PublishInput, head: str) -> bool:
-    ancestry = ["merge-base", "--is-ancestor", head, job.commit]
-    try:
-        run_git(ancestry, cwd=job.folder, environment=clean_environment(isolated=True) | _repository(job))
-    except GitFailed:
-        return False
-    return True
 
 
 def _repository(job: PublishInput) -> dict[str, str]:
@@ -81,7 +48,9 @@ def push_objects(job: PublishInput, remote: Remote, run: Run) -> None:
     local, objects = remote.target.local, _objects(job)
     if local is not None:
         _local.drop_damaged(local, objects)
-    remote.lfs("push", remote.target.url, job.commit, cwd=job.folder, total=sum(size for _, size in objects), **_repository(job))
+    at_once = ("-c", f"lfs.concurrenttransfers={max(1, job.pace.connections)}")
+    total = sum(size for _, size in objects)
+    remote.lfs("push", remote.target.url, job.commit, cwd=job.folder, total=total, config=at_once, **_repository(job))
     if local is None:
         return
     _local.separate(local, job.folder, run)
@@ -89,13 +58,14 @@ def push_objects(job: PublishInput, remote: Remote, run: Run) -> None:
         raise RemoteError(f"{remote.target.page}: Git LFS did not store {', '.join(lacking)}", "run again")
 
 
-def push_refs(job: PublishInput, remote: Remote, refspecs: list[str], run: Run) -> None:
+def push_refs(place: Place, remote: Remote, run: Run) -> None:
+    """All in one atomic push, where the remote has that."""
     push = ("push", "--quiet", "--no-verify")
-    place: dict[str, Any] = {"cwd": job.folder, **_repository(job)}
+    options: dict[str, Any] = {"cwd": place.git_dir, "GIT_DIR": str(place.git_dir)}
     try:
-        remote.git(*push, "--atomic", remote.target.url, *refspecs, **place)
+        remote.git(*push, "--atomic", remote.target.url, *place.refspecs, **options)
     except HubkitError as error:
         if "does not support --atomic" not in error.message:
             raise
         run.note(f"{remote.target.page} has no atomic push: branch and tag go in one ordinary push")
-        remote.git(*push, remote.target.url, *refspecs, **place)
+        remote.git(*push, remote.target.url, *place.refspecs, **options)

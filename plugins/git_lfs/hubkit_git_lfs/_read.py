@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, RemoteFile, Run, UsageError
+from hubkit.sdk import RemoteFile, Run, UsageError
 from hubkit.sdk.gitcli import clean_environment, run_git
+from hubkit.sdk.hubs import whole
 
 from ._local import missing
 from ._remote import Remote
@@ -99,23 +99,13 @@ def download(remote: Remote, revision: str, out: Path, run: Run) -> None:
         UsageError: `out` exists, or the remote has no such revision.
         RemoteError: a transfer failed.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists", "name a folder that does not exist yet")
-    total = sum(file.size for file in files(remote, revision, run))
-    commit = resolve(remote, revision)
-    partial = out.with_name(f".{out.name}.hubkit-partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        clone = ("clone", "--quiet", "--no-checkout", "--template=", remote.target.url, str(partial))
+    with whole(out) as folder:
+        total = sum(file.size for file in files(remote, revision, run))
+        commit = resolve(remote, revision)
+        clone = ("clone", "--quiet", "--no-checkout", "--template=", remote.target.url, str(folder))
         remote.git(*clone, cwd=out.parent, GIT_LFS_SKIP_SMUDGE="1")
-        remote.git("checkout", "--quiet", *_checkout(revision, commit), cwd=partial, GIT_LFS_SKIP_SMUDGE="1")
-        remote.lfs("pull", cwd=partial, total=total)
-        partial.rename(out)
-    except OSError as error:
-        raise EnvironmentFailure(f"{out}: {error.strerror}", "free some space or choose another folder, then run again") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remote.git("checkout", "--quiet", *_checkout(revision, commit), cwd=folder, GIT_LFS_SKIP_SMUDGE="1")
+        remote.lfs("pull", cwd=folder, total=total)
 
 
 def _checkout(revision: str, commit: str) -> tuple[str, ...]:

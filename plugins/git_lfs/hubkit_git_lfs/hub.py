@@ -20,13 +20,14 @@ from hubkit.sdk import (
     RemoteFile,
     Run,
     SilentRun,
-    UsageError,
     Withdrawal,
 )
 from hubkit.sdk.codec import decode
 from hubkit.sdk.gitcli import require_git_lfs
+from hubkit.sdk.hubs import check_token_options
 
 from . import _local, _push, _read, _withdraw
+from ._history import History
 from ._login import login, source
 from ._remote import Remote
 from ._target import Target, parse
@@ -34,13 +35,21 @@ from ._target import Target, parse
 
 @dataclass(frozen=True)
 class Options:
-    """`token_env` names the environment variable with a token for https; without it, git's credential helpers and SSH keys
-    log in. `username` goes with the token. `patience` is in seconds without progress."""
+    """The variable `token_env` or the file `token_file` holds a token for https; without one, git's credential helpers and SSH
+    keys log in. `username` goes with the token. `replace` allows a release on top of files that are no release. `patience` is
+    how many seconds may pass without progress, and may be spent on waiting before commands are repeated."""
 
     branch: str = "main"
+    replace: bool = False
     token_env: str = ""
+    token_file: str = ""
     username: str = "oauth2"
     patience: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_token_options(self.token_env, self.token_file)
+        if self.patience <= 0:
+            raise ValueError(f"patience {self.patience} is not positive")
 
 
 class GitLfsHub:
@@ -73,22 +82,25 @@ class GitLfsHub:
         where, settings = parse(job.target), _options(job.options)
         journal = Journal(job.journal, self.name, where.page)
         require_git_lfs()
-        with _opened(where, settings, run) as remote:
+        if job.pace.bytes_per_second:
+            run.note(f"{where.page}: Git LFS has no limit of bandwidth; it is held over the other hubs only")
+        with _opened(where, settings, run) as remote, History(job, remote, settings.branch, replace=settings.replace) as history:
             if where.local is not None:
                 _local.prepare(where.local, settings.branch)
-            wanted = _push.refs_to_push(job, settings.branch, remote.refs(), where)
-            if wanted or not _push.has_objects(job, where):
+            place = history.place(remote.refs())
+            if place.refspecs or not _push.has_objects(job, where):
                 with journal.step("upload", files=[file.path for file in job.files if file.lfs]):
                     _push.push_objects(job, remote, run)
-            if wanted:
-                with journal.step("push", commit=job.commit, refs=wanted):
-                    _push.push_refs(job, remote, wanted, run)
-                if left := _push.refs_to_push(job, settings.branch, remote.refs(), where):
+            if place.refspecs:
+                with journal.step("push", commit=place.commit, refs=place.refspecs):
+                    _push.push_refs(place, remote, run)
+                if left := history.place(remote.refs()).refspecs:
                     raise RemoteError(f"{where.page} took the push and does not show {', '.join(left)}", "run again")
-        return PublishReceipt(self.name, job.target, where.repository, job.commit, job.tag, where.page)
+        return PublishReceipt(self.name, job.target, where.repository, place.commit, job.tag, where.page)
 
     def login(self, options: Mapping[str, Any]) -> Login:
-        return source(_options(options).token_env)
+        settings = _options(options)
+        return source(settings.token_env, settings.token_file)
 
     def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
         settings = _options(options)
@@ -106,13 +118,10 @@ class GitLfsHub:
 
 
 def _options(options: Mapping[str, Any]) -> Options:
-    settings = decode(Options, dict(options), "options of the hub git_lfs")
-    if settings.patience <= 0:
-        raise UsageError(f"options of the hub git_lfs: patience {settings.patience} is not positive", "give seconds, such as 600")
-    return settings
+    return decode(Options, dict(options), "options of the hub git_lfs")
 
 
 @contextmanager
 def _opened(target: Target, options: Options, run: Run) -> Iterator[Remote]:
-    with login(target, options.token_env, options.username) as logged_in:
+    with login(target, options.token_env, options.token_file, options.username) as logged_in:
         yield Remote(target, run, logged_in, options.patience)

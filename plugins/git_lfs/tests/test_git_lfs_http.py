@@ -84,13 +84,14 @@ def test_another_release_at_the_server_is_refused_before_anything_is_sent(
     assert server.objects == objects
 
 
-def test_a_wrong_token_is_a_remote_error_that_does_not_show_it(job: Job, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_named_by_its_source_and_not_shown(job: Job, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_TOKEN", "wrong-secretword")
     server.repository("x.git")
     release, _ = job(f"{server.url}/x.git", **OPTIONS)
-    with pytest.raises(RemoteError) as caught:
+    with pytest.raises(EnvironmentFailure) as caught:
         GitLfsHub().publish(release, RUN)
     assert "Authentication failed" in caught.value.message
+    assert "the environment variable HUB_TOKEN" in caught.value.message
     assert "token_env" in caught.value.remedy
     assert "secretword" not in str(caught.value)
     problems = GitLfsHub().check(release.target, OPTIONS)
@@ -100,7 +101,7 @@ def test_a_wrong_token_is_a_remote_error_that_does_not_show_it(job: Job, server:
 def test_without_credentials_git_does_not_ask(job: Job, server: Any) -> None:
     server.repository("x.git")
     release, _ = job(f"{server.url}/x.git")
-    with pytest.raises(RemoteError) as caught:
+    with pytest.raises(EnvironmentFailure) as caught:
         GitLfsHub().publish(release, RUN)
     assert "could not read Username" in caught.value.message
     assert "credential helper" in caught.value.remedy
@@ -130,7 +131,7 @@ def test_a_missing_repository_and_a_missing_server(job: Job, server: Any, monkey
 def test_the_token_is_given_to_its_host_only(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_TOKEN", "secretword")
     host = server.url.removeprefix("http://")
-    with login(parse(f"{server.url}/x.git"), "HUB_TOKEN", "ada") as given:
+    with login(parse(f"{server.url}/x.git"), "HUB_TOKEN", "", "ada") as given:
         assert "secretword" not in repr(given)
         assert "secretword" not in Path(given.environment["GIT_ASKPASS"]).read_text()
 
@@ -167,7 +168,7 @@ def test_an_upload_that_breaks_off_is_finished_by_the_next(
 ) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     bare = server.repository("x.git")
-    release, listed = job(f"{server.url}/x.git", **OPTIONS)
+    release, listed = job(f"{server.url}/x.git", **OPTIONS, patience=2)
     git(release.folder, "config", "lfs.transfer.maxretries", "1")
     server.broken = True
     with pytest.raises(RemoteError):

@@ -117,12 +117,77 @@ def test_another_release_is_refused(job: Job, git: Git, tmp_path: Path) -> None:
         GitLfsHub().publish(same_tag, RUN)
     assert f"another release under the tag v1.0.0 (commit {first.commit}" in caught.value.message
     assert "another tag" in caught.value.remedy
-    other_tag, _ = job(str(bare), name="third", tag="v3.0.0", seed=2)
-    with pytest.raises(RefusedError) as caught:
-        GitLfsHub().publish(other_tag, RUN)
-    assert f"commits on main that this release does not build on (its head is {first.commit})" in caught.value.message
-    assert "another repository" in caught.value.remedy
     assert inodes(bare) == before
+
+
+def foreign(git: Git, bare: Path, tmp_path: Path, **files: str) -> str:
+    """A commit of somebody else on main."""
+    work = tmp_path / "foreign"
+    git(tmp_path, "clone", "-q", str(bare), str(work))
+    for name, text in files.items():
+        (work / name.replace("_", ".")).write_text(text)
+    git(work, "add", ".")
+    git(work, "-c", "user.name=B", "-c", "user.email=b@example.org", "commit", "-q", "-m", "mine")
+    git(work, "push", "-q", "origin", "HEAD:main")
+    return git(work, "rev-parse", "HEAD").strip()
+
+
+def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, tmp_path: Path, notes: Any) -> None:
+    bare, hub = tmp_path / "x.git", GitLfsHub()
+    first, _ = job(str(bare))
+    hub.publish(first, RUN)
+    second, listed = job(str(bare), name="again", tag="v1.1.0", seed=2)
+    receipt = hub.publish(second, RUN)
+    assert git(bare, "rev-list", "main").split() == [receipt.revision, first.commit] and receipt.revision != second.commit
+    assert git(bare, "rev-parse", "v1.1.0^{commit}", "v1.0.0^{commit}").split() == [receipt.revision, first.commit]
+    assert git(bare, "log", "-1", "--format=%an %ae %ad %s", "main") == git(
+        second.folder, "log", "-1", "--format=%an %ae %ad %s", second.commit
+    )
+    assert (
+        git(bare, "cat-file", "tag", "v1.1.0").splitlines()[1:]
+        == git(second.folder, "cat-file", "tag", "v1.1.0").splitlines()[1:]
+    )
+    for revision in ("", "v1.1.0", receipt.revision):
+        assert compare(listed, hub.files(str(bare), revision, {}, RUN)).ok
+    before = inodes(bare)
+    assert hub.publish(second, notes) == receipt and hub.publish(first, RUN).revision == first.commit
+    assert inodes(bare) == before and notes.steps == []
+    gone = hub.withdraw(str(bare), receipt, {}, RUN)
+    assert len(gone.done) == 2 and git(bare, "rev-parse", "main^{tree}") == git(bare, "rev-parse", "v1.0.0^{tree}")
+
+
+def test_a_branch_pushed_without_its_tag_gets_the_tag_only(job: Job, git: Git, tmp_path: Path) -> None:
+    bare, hub = tmp_path / "x.git", GitLfsHub()
+    hub.publish(job(str(bare))[0], RUN)
+    second, _ = job(str(bare), name="again", tag="v1.1.0", seed=2)
+    receipt = hub.publish(second, RUN)
+    git(bare, "tag", "-d", "v1.1.0")
+    assert hub.publish(second, RUN) == receipt
+    assert git(bare, "rev-parse", "main", "v1.1.0^{commit}").split() == [receipt.revision] * 2
+
+
+def test_history_of_somebody_else_is_refused_unless_told(job: Job, git: Git, tmp_path: Path) -> None:
+    bare, hub = tmp_path / "x.git", GitLfsHub()
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
+    head = foreign(git, bare, tmp_path, notes_txt="mine", manifest_json='{"name": "a web app"}')
+    release, listed = job(str(bare))
+    before = inodes(bare)
+    with pytest.raises(RefusedError) as caught:
+        hub.publish(release, RUN)
+    assert f"its head is {head}" in caught.value.message and "manifest.json, notes.txt" in caught.value.message
+    assert "replace: true" in caught.value.remedy and inodes(bare) == before
+    told, _ = job(str(bare), replace=True)
+    receipt = hub.publish(told, RUN)
+    assert git(bare, "rev-list", "main").split() == [receipt.revision, head]
+    assert compare(listed, hub.files(str(bare), "v1.0.0", {}, RUN)).ok
+
+
+def test_what_a_forge_puts_into_a_new_repository_is_built_on(job: Job, git: Git, tmp_path: Path) -> None:
+    bare = tmp_path / "x.git"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
+    head = foreign(git, bare, tmp_path, README_md="# new", LICENSE="MIT")
+    receipt = GitLfsHub().publish(job(str(bare))[0], RUN)
+    assert git(bare, "rev-list", "main").split() == [receipt.revision, head]
 
 
 def test_another_branch_is_free(job: Job, git: Git, tmp_path: Path) -> None:

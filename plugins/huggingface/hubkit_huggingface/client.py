@@ -16,9 +16,8 @@ from typing import Any
 import httpx2
 
 from hubkit.sdk import Run
+from hubkit.sdk.hubs import Token
 from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
-
-from .token import Token
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
 """The answer did not come, whole; what was asked may have been done all the same."""

@@ -3,93 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from hubkit.sdk import (
-    EnvironmentFailure,
-    HubkitError,
-    Journal,
-    Login,
-    Problem,
-    PublishInput,
-    PublishReceipt,
-    RemoteFile,
-    Run,
-    SilentRun,
-    Withdrawal,
-)
+from hubkit.sdk import Journal, Problem, PublishInput, PublishReceipt, RemoteFile, Run, Withdrawal
+from hubkit.sdk.hubs import ApiHub
 
-from .options import Options, parse, repository
-from .token import LOG_IN, find
+from .options import Options as Settings
+from .options import repository
+from .token import LOG_IN
+
+if TYPE_CHECKING:
+    from .session import Session
 
 
-class HuggingFaceHub:
+class HuggingFaceHub(ApiHub[Settings, "Session"]):
     """Publishes to huggingface.co, a mirror or an own server: `huggingface:organisation/name` or `hf:organisation/name`. A
     repository that is not there is made, private unless told otherwise."""
 
-    kind: ClassVar[str] = "hub"
     name: ClassVar[str] = "huggingface"
-    sdk: ClassVar[str] = "1.0"
+    sdk: ClassVar[str] = "1.1"
     schemes: ClassVar[tuple[str, ...]] = ("huggingface", "hf")
-    Options: ClassVar[type] = Options
+    Options: ClassVar[type] = Settings
 
     def repository(self, target: str) -> str:
         return repository(target)
 
-    def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
+    def opened(
+        self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
+    ) -> AbstractContextManager[Session]:
         from .session import opened
 
-        name, settings = repository(target), parse(options)
-        try:
-            with opened(name, settings, SilentRun()) as session:
-                return _may_write(session.api.whoami(), name, session.token.source)
-        except HubkitError as error:
-            return (Problem(name, error.message, error.remedy),)
+        return opened(repository, options, run, journal, anonymous=anonymous)
 
-    def login(self, options: Mapping[str, Any]) -> Login:
-        from .session import opened
+    def user(self, session: Session) -> str:
+        return str(session.api.whoami()["name"])
 
-        settings = parse(options)
-        try:
-            token = find(settings)
-            if not token.value:
-                return Login("none", "", token.source, LOG_IN)
-            with opened("", settings, SilentRun()) as session:
-                return Login("ok", str(session.api.whoami()["name"]), token.source, "")
-        except EnvironmentFailure as error:
-            return Login("rejected", "", error.message, error.remedy)
+    def unfit(self, session: Session) -> tuple[Problem, ...]:
+        return _may_write(session.api.whoami(), session.repository, session.token.source)
 
-    def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
+    def send(self, session: Session, job: PublishInput) -> tuple[str, str]:
         from .publish import publish
-        from .session import opened
 
-        name = repository(job.target)
-        with opened(name, parse(job.options), run, Journal(job.journal, self.name, job.target)) as session:
-            landed = publish(session, job)
-            page = f"discussions/{landed.pull_request}" if landed.pull_request else f"tree/{job.tag}"
-            return PublishReceipt(self.name, job.target, name, landed.commit, job.tag, f"{session.place}/{page}")
+        landed = publish(session, job)
+        page = f"discussions/{landed.pull_request}" if landed.pull_request else f"tree/{job.tag}"
+        return landed.commit, f"{session.place}/{page}"
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+    def listed(self, session: Session, revision: str) -> tuple[RemoteFile, ...]:
         from .read import files
-        from .session import opened
 
-        with opened(repository(target), parse(options), run, anonymous=True) as session:
-            return files(session, revision)
+        return files(session, revision)
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+    def fetch(self, session: Session, revision: str, out: Path) -> None:
         from .read import download
-        from .session import opened
 
-        with opened(repository(target), parse(options), run, anonymous=True) as session:
-            download(session, revision, out, run)
+        download(session, revision, out)
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
-        from .session import opened
+    def undo(self, session: Session, receipt: PublishReceipt) -> Withdrawal:
         from .withdraw import withdraw
 
-        with opened(repository(target), parse(options), run) as session:
-            return withdraw(session, receipt)
+        return withdraw(session, receipt)
 
 
 def _may_write(user: Mapping[str, Any], name: str, source: str) -> tuple[Problem, ...]:

@@ -6,24 +6,20 @@ content: the manifest in it names release and tag, so that no two releases are a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubkit.sdk import PublishInput, RefusedError, ReleaseFile, RemoteError
+from hubkit.sdk import PublishInput, ReleaseFile, RemoteError
+from hubkit.sdk.hubs import AGAIN, GIVEN, MANIFEST, another_release, content, refuse_strangers
 from hubkit.sdk.transfer import Meter
 
 from .client import installed
-from .explain import AGAIN
 from .read import git_blob
 from .session import Session
 
 TRAILER = "Release-Commit: "
 """In a commit's description: the id of the release's own git commit."""
-_MANIFEST = "manifest.json"
-_GIVEN = frozenset({".gitattributes", ".gitignore", "README.md", "LICENSE"})
-"""What hubs put into a repository that they make."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +52,15 @@ class Release:
         if remote.size != file.size or file.lfs:
             return False
         if file.path not in self._blobs:
-            self._blobs[file.path] = git_blob(self.content(file))
+            self._blobs[file.path] = git_blob(content(self.job, file))
         return self._blobs[file.path] == str(remote.blob_id)
-
-    def content(self, file: ReleaseFile) -> bytes:
-        """A small file's bytes. Raises RefusedError when they are not those of the manifest."""
-        data = (self.job.folder / file.path).read_bytes()
-        if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise RefusedError(f"{file.path} was edited since the release was staged", "package the release again, then push")
-        return data
 
     def addition(self, file: ReleaseFile) -> Any:
         """The upload of one file, its digest from the manifest: a large file is read once, while it is sent."""
         from huggingface_hub import CommitOperationAdd
 
         if not file.lfs:
-            return CommitOperationAdd(file.path, self.content(file))
+            return CommitOperationAdd(file.path, content(self.job, file))
         addition = CommitOperationAdd(file.path, self.job.folder / file.path)
         addition.upload_info.sha256 = bytes.fromhex(file.sha256)
         return addition
@@ -87,10 +76,7 @@ def publish(session: Session, job: PublishInput) -> Landed:
     head = _prepare(session)
     tagged = session.info(job.tag)
     if tagged is not None and not release.is_at(session.tree(tagged.sha)):
-        raise RefusedError(
-            f"{session.place} has another release under the tag {job.tag} (commit {tagged.sha})",
-            "publish under another tag, or to another repository",
-        )
+        raise another_release(session.place, job.tag, str(tagged.sha))
     if tagged is not None:
         return Landed(tagged.sha)
     landed = _find(session, release, head) or _send(session, release, head)
@@ -106,9 +92,8 @@ def _prepare(session: Session) -> str:
     info = session.info()
     if info is None:
 
-        def make() -> Any:
+        def make() -> None:
             session.api.create_repo(session.repository, private=options.private, exist_ok=True)
-            return session.info()
 
         info = session.change("create repository", make, session.info, private=options.private)
     elif options.private and not info.private:
@@ -118,9 +103,8 @@ def _prepare(session: Session) -> str:
     branch = session.info(options.branch)
     if branch is None:
 
-        def grow() -> Any:
+        def grow() -> None:
             session.api.create_branch(session.repository, branch=options.branch, exist_ok=True)
-            return session.info(options.branch)
 
         branch = session.change("create branch", grow, lambda: session.info(options.branch), branch=options.branch)
     return str(branch.sha)
@@ -137,16 +121,12 @@ def _find(session: Session, release: Release, head: str) -> Landed | None:
         return Landed(head)
     if session.options.pull_request:
         return _find_pull_request(session, release)
-    if tree.keys() <= _GIVEN:
+    if tree.keys() <= GIVEN:
         return None
     for commit in session.api.list_repo_commits(session.repository, revision=session.options.branch):
         if f"{TRAILER}{release.job.commit}" in commit.message and release.is_at(session.tree(commit.commit_id)):
             return Landed(commit.commit_id)
-    if _MANIFEST not in tree and not session.options.replace:
-        raise RefusedError(
-            f"{session.place} has files on {session.options.branch} that are no release: {', '.join(sorted(tree)[:10])}",
-            "publish to another repository or branch, or set the option replace: true (its history is kept)",
-        )
+    refuse_strangers(session.place, session.options.branch, tree, is_release=MANIFEST in tree, replace=session.options.replace)
     return None
 
 
@@ -173,7 +153,7 @@ def _send(session: Session, release: Release, head: str) -> Landed:
         made = session.api.create_commit(
             session.repository,
             operations,
-            commit_message=job.message,
+            commit_message=options.message or job.message,
             commit_description=f"{TRAILER}{job.commit}",
             revision=options.branch,
             create_pr=options.pull_request,

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, RemoteError, RemoteFile, Run, UsageError
+from hubkit.sdk import RemoteError, RemoteFile
+from hubkit.sdk.hubs import AGAIN, no_revision, whole
 
-from .explain import AGAIN
 from .session import Session
 
 _THREADS = 4
@@ -24,8 +24,7 @@ def resolve(session: Session, revision: str) -> str:
     """
     info = session.info(revision)
     if info is None:
-        what = f"revision {revision!r}" if session.info() is not None else "repository, or none that this token may see"
-        raise UsageError(f"{session.place} has no {what}", "correct the name, or publish first")
+        raise no_revision(session.place, revision, repository=session.info() is not None)
     return str(info.sha)
 
 
@@ -66,29 +65,18 @@ def git_blob(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def download(session: Session, revision: str, out: Path, run: Run) -> None:
-    """The client's own snapshot_download beside `out`, then renamed: `out` is whole or not there."""
-    if out.exists():
-        raise UsageError(f"{out} exists", "name a folder that does not exist yet")
-    resolve(session, revision)
-    partial = out.with_name(f".{out.name}.hubkit-partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+def download(session: Session, revision: str, out: Path) -> None:
+    """The client's own snapshot_download."""
+    with whole(out) as folder:
+        resolve(session, revision)
         session.api.snapshot_download(
             session.repository,
             revision=revision or None,
-            local_dir=partial,
+            local_dir=folder,
             max_workers=_THREADS,
             etag_timeout=session.options.timeout,
         )
-        shutil.rmtree(partial / ".cache" / "huggingface", ignore_errors=True)
-        if (partial / ".cache").is_dir() and not any((partial / ".cache").iterdir()):
-            (partial / ".cache").rmdir()
-        partial.rename(out)
-    except OSError as error:
-        if error.errno is None:  # the client's http errors are OSErrors too
-            raise
-        raise EnvironmentFailure(f"{out}: {error.strerror}", "free some space or choose another folder, then run again") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        cache = folder / ".cache"
+        shutil.rmtree(cache / "huggingface", ignore_errors=True)
+        if cache.is_dir() and not any(cache.iterdir()):
+            cache.rmdir()

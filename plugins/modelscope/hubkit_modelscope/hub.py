@@ -2,90 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from hubkit.sdk import (
-    EnvironmentFailure,
-    HubkitError,
-    Journal,
-    Login,
-    Problem,
-    PublishInput,
-    PublishReceipt,
-    RemoteFile,
-    Run,
-    SilentRun,
-    Withdrawal,
-)
+from hubkit.sdk import Journal, Problem, PublishInput, PublishReceipt, RemoteFile, Run, Withdrawal
+from hubkit.sdk.hubs import ApiHub
 
-from .options import Options, parse, repository
-from .token import LOG_IN
+from .options import Options as Settings
+from .options import repository
+
+if TYPE_CHECKING:
+    from .session import Session
 
 
-class ModelScopeHub:
+class ModelScopeHub(ApiHub[Settings, "Session"]):
     """Publishes to modelscope.cn or an own server: `modelscope:organisation/name` or `ms:organisation/name`. A repository that is
     not there is made, private unless told otherwise, under the card's licence."""
 
-    kind: ClassVar[str] = "hub"
     name: ClassVar[str] = "modelscope"
-    sdk: ClassVar[str] = "1.0"
+    sdk: ClassVar[str] = "1.1"
     schemes: ClassVar[tuple[str, ...]] = ("modelscope", "ms")
-    Options: ClassVar[type] = Options
+    Options: ClassVar[type] = Settings
 
     def repository(self, target: str) -> str:
         return repository(target)
 
-    def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
+    def opened(
+        self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
+    ) -> AbstractContextManager[Session]:
         from .session import opened
 
-        name, settings = repository(target), parse(options)
-        try:
-            with opened(name, settings, SilentRun()) as session:
-                session.api.whoami()
-        except HubkitError as error:
-            return (Problem(name, error.message, error.remedy),)
+        return opened(repository, options, run, journal, anonymous=anonymous)
+
+    def user(self, session: Session) -> str:
+        return str(session.api.whoami().username)
+
+    def unfit(self, session: Session) -> tuple[Problem, ...]:
+        session.api.whoami()
         return ()
 
-    def login(self, options: Mapping[str, Any]) -> Login:
-        from .session import opened
-
-        settings = parse(options)
-        try:
-            with opened("", settings, SilentRun(), anonymous=True) as session:
-                if not session.token.value:
-                    return Login("none", "", session.token.source, LOG_IN)
-                return Login("ok", str(session.api.whoami().username), session.token.source, "")
-        except EnvironmentFailure as error:
-            return Login("rejected", "", error.message, error.remedy)
-
-    def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
+    def send(self, session: Session, job: PublishInput) -> tuple[str, str]:
         from .publish import publish
-        from .session import opened
 
-        name = repository(job.target)
-        with opened(name, parse(job.options), run, Journal(job.journal, self.name, job.target)) as session:
-            revision = publish(session, job)
-            return PublishReceipt(self.name, job.target, name, revision, job.tag, session.place)
+        return publish(session, job), session.place
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+    def listed(self, session: Session, revision: str) -> tuple[RemoteFile, ...]:
         from .read import files
-        from .session import opened
 
-        with opened(repository(target), parse(options), run, anonymous=True) as session:
-            return files(session, revision)
+        return files(session, revision)
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+    def fetch(self, session: Session, revision: str, out: Path) -> None:
         from .read import download
-        from .session import opened
 
-        with opened(repository(target), parse(options), run, anonymous=True) as session:
-            download(session, revision, out)
+        download(session, revision, out)
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
-        from .session import opened
+    def undo(self, session: Session, receipt: PublishReceipt) -> Withdrawal:
         from .withdraw import withdraw
 
-        with opened(repository(target), parse(options), run) as session:
-            return withdraw(session, receipt)
+        return withdraw(session, receipt)

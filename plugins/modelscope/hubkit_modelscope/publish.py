@@ -7,25 +7,21 @@ content: the manifest in it names release and tag, so that no two releases are a
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import PublishInput, RefusedError, ReleaseFile, RemoteError, UsageError
+from hubkit.sdk import PublishInput, ReleaseFile, RemoteError, UsageError
+from hubkit.sdk.hubs import AGAIN, MANIFEST, another_release, content, refuse_strangers
 from hubkit.sdk.transfer import Body, Meter
 
-from .explain import AGAIN
 from .options import MASTER
 from .read import known
 from .session import MODEL, Listed, Session
 
 CONFIGURATION = "configuration.json"
-MANIFEST = "manifest.json"
-_GIVEN = frozenset({".gitattributes", ".gitignore", "README.md", CONFIGURATION, "LICENSE"})
-"""What ModelScope puts into a repository that it makes."""
 _BATCH = 100
 _INLINE = frozenset({"readme.md", ".gitattributes", ".gitignore", CONFIGURATION, "config.json"})
 
@@ -45,14 +41,11 @@ def publish(session: Session, job: PublishInput) -> str:
     if job.tag in session.tags():
         listed = session.listing(job.tag)
         if not is_release(session, job, listed, job.tag):
-            raise RefusedError(
-                f"{session.place} has another release under the tag {job.tag}",
-                "publish under another tag, or to another repository",
-            )
+            raise another_release(session.place, job.tag)
         return _commit_of(listed, job)
     listed = session.listing(branch)
     if not is_release(session, job, listed, branch):
-        _refuse_strangers(session, listed)
+        refuse_strangers(session.place, branch, listed, is_release=MANIFEST in listed, replace=session.options.replace)
         listed = _send(session, job, listed)
     _read_back(session, job, listed)
     if branch == MASTER:
@@ -104,15 +97,6 @@ def _license(card: Path) -> str:
     return found[1] if found else "other"
 
 
-def _refuse_strangers(session: Session, listed: Mapping[str, Listed]) -> None:
-    if listed.keys() <= _GIVEN or MANIFEST in listed or session.options.replace:
-        return
-    raise RefusedError(
-        f"{session.place} has files on {session.options.branch} that are no release: {', '.join(sorted(listed)[:10])}",
-        "publish to another repository or branch, or set the option replace: true (its history is kept)",
-    )
-
-
 def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> dict[str, Listed]:
     branch = session.options.branch
     changed = differing(session, job, listed, branch)
@@ -127,7 +111,9 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
     actions = [_action(job, file) for file in changed] + [deletion(path) for path in gone]
 
     def commit() -> None:
-        session.api.legacy.create_commit(session.repository, MODEL, actions, job.message, revision=branch)
+        session.api.legacy.create_commit(
+            session.repository, MODEL, actions, session.options.message or job.message, revision=branch
+        )
 
     def landed() -> dict[str, Listed] | None:
         now = session.listing(branch)
@@ -167,10 +153,13 @@ def _action(job: PublishInput, file: ReleaseFile) -> dict[str, Any]:
     action = {"action": "create", "path": file.path, "size": file.size}
     if _is_large(file):
         return {**action, "type": "lfs", "sha256": file.sha256, "content": "", "encoding": ""}
-    data = (job.folder / file.path).read_bytes()
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise RefusedError(f"{file.path} was edited since the release was staged", "package the release again, then push")
-    return {**action, "type": "normal", "sha256": "", "content": base64.b64encode(data).decode(), "encoding": "base64"}
+    return {
+        **action,
+        "type": "normal",
+        "sha256": "",
+        "content": base64.b64encode(content(job, file)).decode(),
+        "encoding": "base64",
+    }
 
 
 def deletion(path: str) -> dict[str, Any]:

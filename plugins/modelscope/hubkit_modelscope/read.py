@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, RemoteError, RemoteFile, UsageError
+from hubkit.sdk import RemoteError, RemoteFile
+from hubkit.sdk.hubs import AGAIN, no_revision, whole
 from hubkit.sdk.transfer import CHUNK
 
-from .explain import AGAIN
 from .session import MODEL, Listed, Session
 
 _BARS = threading.Lock()
@@ -38,8 +38,7 @@ def listing(session: Session, revision: str) -> dict[str, Listed]:
     try:
         return session.listing(revision or session.options.branch)
     except NotExistError:
-        what = f"revision {revision!r}" if session.info() is not None else "repository, or none that this token may see"
-        raise UsageError(f"{session.place} has no {what}", "correct the name, or publish first") from None
+        raise no_revision(session.place, revision, repository=session.info() is not None) from None
 
 
 def known(session: Session, listed: Listed, revision: str) -> RemoteFile:
@@ -59,28 +58,14 @@ def known(session: Session, listed: Listed, revision: str) -> RemoteFile:
 
 
 def download(session: Session, revision: str, out: Path) -> None:
-    """The client's own download_repo beside `out`, then renamed: `out` is whole or not there."""
-    if out.exists():
-        raise UsageError(f"{out} exists", "name a folder that does not exist yet")
-    listing(session, revision)
-    partial_folder = out.with_name(f".{out.name}.hubkit-partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    """The client's own download_repo."""
+    with whole(out) as folder:
+        listing(session, revision)
         with _without_bars():
-            session.api.download_repo(
-                session.repository, MODEL, revision=revision or session.options.branch, local_dir=partial_folder
-            )
+            session.api.download_repo(session.repository, MODEL, revision=revision or session.options.branch, local_dir=folder)
         for left in (".mdl", ".msc", "._____temp"):  # what the client keeps beside the files
-            path = partial_folder / left
+            path = folder / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        partial_folder.rename(out)
-    except OSError as error:
-        if error.errno is None:  # the client's network errors are OSErrors too
-            raise
-        raise EnvironmentFailure(f"{out}: {error.strerror}", "free some space or choose another folder, then run again") from None
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
 
 
 @contextmanager

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteError, RemoteFile, Run
+from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
+from hubkit.sdk.hubs import ApiSession, Doubt, refuse_offline
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
 from .explain import explain
 from .options import Options
-from .token import LOG_IN, Token, find
+from .token import LOG_IN, find
 
-T = TypeVar("T")
 MODEL = "model"
-_EXTRA = "the ModelScope client is not installed"
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,10 @@ class Listed:
     revision: str
 
 
-@dataclass
-class Session:
-    api: Any
-    repository: str
+@dataclass(kw_only=True)
+class Session(ApiSession):
+    log_in: ClassVar[str] = LOG_IN
     options: Options
-    token: Token
-    run: Run
-    patience: Patience
-    endpoint: str
-    journal: Journal = field(default_factory=lambda: Journal(None, "modelscope", ""))
 
     @property
     def place(self) -> str:
@@ -45,25 +38,16 @@ class Session:
     def explained(self, error: BaseException) -> HubkitError:
         return explain(error, self.place, self.token, self.journal.done)
 
-    def change(self, step: str, act: Callable[[], Any], landed: Callable[[], T | None], **facts: Any) -> T:
-        """Journals and does one change, then asks `landed` for it: not None once the hub has it. When the answer is lost, it is
-        asked before the change is tried again."""
-        with self.journal.step(step, **facts) as learned:
-            attempt = 0
-            while True:
-                attempt += 1
-                lost = None
-                try:
-                    act()
-                except Exception as error:
-                    lost = self.explained(error)
-                    if not _in_doubt(error):
-                        raise lost from None
-                    learned["answer"] = lost.message
-                if (result := landed()) is not None:
-                    return result
-                why = lost.message if lost else f"{self.place}: the hub says that it did `{step}`, and does not show it"
-                self.patience.wait(attempt, why)
+    def doubt(self, error: BaseException) -> Doubt:
+        """Commits name no parent here, so that nobody can overtake: a conflict is as good as a lost answer."""
+        from modelscope_hub.errors import AlreadyExistsError, APIError, NetworkError
+
+        from .client import LOST
+
+        if isinstance(error, HubkitError):
+            return "none"
+        lost = isinstance(error, (*LOST, NetworkError, AlreadyExistsError, ValueError))
+        return "lost" if lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409}) else "none"
 
     def info(self) -> dict[str, Any] | None:
         """The repository; None when there is none that this token may see."""
@@ -95,48 +79,35 @@ def _listed(entry: dict[str, Any]) -> Listed:
     return Listed(file, str(entry.get("Revision") or ""))
 
 
-def _in_doubt(error: BaseException) -> bool:
-    """The change may have been made although there is no good answer."""
-    from modelscope_hub.errors import AlreadyExistsError, APIError, NetworkError
-
-    from .client import LOST
-
-    lost = isinstance(error, (*LOST, NetworkError, AlreadyExistsError, ValueError)) and not isinstance(error, HubkitError)
-    return lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409})
-
-
 @contextmanager
-def opened(
-    repository: str, options: Options, run: Run, journal: Journal | None = None, *, anonymous: bool = False
-) -> Iterator[Session]:
+def opened(repository: str, options: Options, run: Run, journal: Journal, *, anonymous: bool = False) -> Iterator[Session]:
     """The repository, ready to be worked with; every failure inside the block leaves it as an explained HubkitError.
 
     Raises:
-        EnvironmentFailure: the client is not installed, or there is no token and not `anonymous`.
+        EnvironmentFailure: the client is not installed, hubs are not to be asked (offline), or there is no token and not
+            `anonymous`.
     """
     try:
         from modelscope_hub.config import HubConfig
 
         from .client import Api, Terms
     except ImportError as error:
-        raise EnvironmentFailure(f"{_EXTRA}: {error}", "pip install 'hubkit[modelscope]'") from None
-    token = find(options)
+        raise EnvironmentFailure(f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'") from None
     endpoint = options.endpoint.rstrip("/") or str(HubConfig(token="").endpoint)
+    refuse_offline(endpoint)
+    token = find(options)
     if not token.value and not anonymous:
         raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
     patience = Patience(options.patience, run)
-    api = Api(Terms(endpoint, token.value, options.timeout, patience, run))
-    session = Session(api, repository, options, token, run, patience, endpoint)
-    session.journal = journal or session.journal
-    try:
+    session = Session(
+        api=Api(Terms(endpoint, token.value, options.timeout, patience, run)),
+        endpoint=endpoint,
+        repository=repository,
+        options=options,
+        token=token,
+        run=run,
+        patience=patience,
+        journal=journal,
+    )
+    with session.explaining():
         yield session
-    except HubkitError as error:
-        raise _with_progress(error, session) from None
-    except Exception as error:
-        raise session.explained(error) from None
-
-
-def _with_progress(error: HubkitError, session: Session) -> HubkitError:
-    if isinstance(error, RemoteError) and "done before" not in error.message and "nothing was changed" not in error.message:
-        return session.explained(error)
-    return error

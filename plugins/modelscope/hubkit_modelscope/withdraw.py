@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hubkit.sdk import PublishReceipt, Withdrawal
+from hubkit.sdk.hubs import MANIFEST
 
-from .publish import MANIFEST, deletion
+from .publish import deletion
 from .session import MODEL, Session
 
 

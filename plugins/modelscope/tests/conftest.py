@@ -1,35 +1,25 @@
-"""A rehearsal hub, and the ModelScope client kept from the user's own login and caches."""
+"""A rehearsal hub, and the client kept from the user's own login and caches."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_fixtures import faults, forget_accounts, hub
 
-from hubkit.rehearsal import Faults, Running, serve
+from hubkit.rehearsal import Running
 
+__all__ = ["faults", "hub"]
 TOKEN = "ms-canary01-2345-6789-abcd-efghijklmnop"
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelscope_hub import config
-
-    monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
-    monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "modelscope-home"))
-    monkeypatch.setattr(config, "_default_config", None)
-    monkeypatch.setenv("MY_TOKEN", TOKEN)
-
-
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, faults: Faults) -> Iterator[Running]:
-    with serve(tmp_path / "hub-data", token=TOKEN, faults=faults) as running:
-        yield running
+    forget_accounts(tmp_path, monkeypatch, TOKEN)
 
 
 @pytest.fixture

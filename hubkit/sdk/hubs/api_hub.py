@@ -1,0 +1,104 @@
+"""ApiHub: what is the same in every hub that is spoken to through an official client."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..codec import decode
+from ..errors import EnvironmentFailure, HubkitError
+from ..family import Problem
+from ..hub import Login, PublishInput, PublishReceipt, RemoteFile, Withdrawal
+from ..journal import Journal
+from ..run import Run, SilentRun
+from .options import ApiOptions
+from .session import ApiSession
+
+O = TypeVar("O", bound=ApiOptions)  # noqa: E741
+S = TypeVar("S", bound=ApiSession)
+
+
+class ApiHub(ABC, Generic[O, S]):
+    """A plugin says how its client is opened and what it does with one repository; options, journal, login and receipts are here.
+
+    `opened` may be given "" for the repository, when only the login is asked for. Modules that import the client are imported in
+    methods, so that the plugin loads without it."""
+
+    kind: ClassVar[str] = "hub"
+    name: ClassVar[str]
+    Options: ClassVar[type]
+
+    @abstractmethod
+    def repository(self, target: str) -> str: ...
+
+    @abstractmethod
+    def opened(self, repository: str, options: O, run: Run, journal: Journal, *, anonymous: bool) -> AbstractContextManager[S]:
+        """The repository, ready to be worked with; without a token only when `anonymous`."""
+
+    @abstractmethod
+    def user(self, session: S) -> str:
+        """The name of who is logged in."""
+
+    @abstractmethod
+    def unfit(self, session: S) -> tuple[Problem, ...]:
+        """Why one may not publish to this repository; a wrong token is raised."""
+
+    @abstractmethod
+    def send(self, session: S, job: PublishInput) -> tuple[str, str]:
+        """Publishes; the commit at the hub and the page to look at."""
+
+    @abstractmethod
+    def listed(self, session: S, revision: str) -> tuple[RemoteFile, ...]:
+        """As `Hub.files`."""
+
+    @abstractmethod
+    def fetch(self, session: S, revision: str, out: Path) -> None:
+        """As `Hub.download`."""
+
+    @abstractmethod
+    def undo(self, session: S, receipt: PublishReceipt) -> Withdrawal:
+        """As `Hub.withdraw`."""
+
+    def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
+        name, opening = self.repository(target), self._open(self.repository(target), options, SilentRun())
+        try:
+            with opening as session:
+                return self.unfit(session)
+        except HubkitError as error:
+            return (Problem(name, error.message, error.remedy),)
+
+    def login(self, options: Mapping[str, Any]) -> Login:
+        try:
+            with self._open("", options, SilentRun(), anonymous=True) as session:
+                if not session.token.value:
+                    return Login("none", "", session.token.source, session.log_in)
+                return Login("ok", self.user(session), session.token.source, "")
+        except EnvironmentFailure as error:
+            return Login("rejected", "", error.message, error.remedy)
+
+    def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
+        name = self.repository(job.target)
+        with self._open(name, job.options, run, Journal(job.journal, self.name, job.target)) as session:
+            revision, page = self.send(session, job)
+        return PublishReceipt(self.name, job.target, name, revision, job.tag, page)
+
+    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+        with self._open(self.repository(target), options, run, anonymous=True) as session:
+            return self.listed(session, revision)
+
+    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+        with self._open(self.repository(target), options, run, anonymous=True) as session:
+            self.fetch(session, revision, out)
+
+    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
+        with self._open(self.repository(target), options, run) as session:
+            return self.undo(session, receipt)
+
+    def _open(
+        self, repository: str, options: Mapping[str, Any], run: Run, journal: Journal | None = None, *, anonymous: bool = False
+    ) -> AbstractContextManager[S]:
+        settings: O = decode(self.Options, dict(options), f"options of the hub {self.name}")
+        return self.opened(repository, settings, run, journal or Journal(None, self.name, repository), anonymous=anonymous)

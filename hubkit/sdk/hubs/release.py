@@ -1,0 +1,59 @@
+"""What of a release may be published over what a repository holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+
+from ..errors import RefusedError, UsageError
+from ..hub import PublishInput, ReleaseFile
+
+MANIFEST = "manifest.json"
+"""Every release has one, and it names release and tag: no two releases are alike."""
+GIVEN = frozenset({".gitattributes", ".gitignore", "README.md", "LICENSE", "configuration.json"})
+"""What hubs and forges put into a repository that they make."""
+
+
+def content(job: PublishInput, file: ReleaseFile) -> bytes:
+    """A small file's bytes.
+
+    Raises:
+        RefusedError: they are not those of the manifest.
+    """
+    data = (job.folder / file.path).read_bytes()
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise RefusedError(f"{file.path} was edited since the release was staged", "package the release again, then push")
+    return data
+
+
+def is_manifest(data: bytes) -> bool:
+    """Whether these are the bytes of a release's manifest.json, and not of some other program's file of that name."""
+    try:
+        read = json.loads(data)
+    except ValueError:
+        return False
+    return isinstance(read, dict) and {"schema", "name", "tag", "created", "files"} <= read.keys()
+
+
+def refuse_strangers(place: str, branch: str, paths: Collection[str], *, is_release: bool, replace: bool) -> None:
+    """Raises RefusedError when the branch holds files of somebody else, and they are not to be replaced."""
+    if is_release or replace or set(paths) <= GIVEN:
+        return
+    raise RefusedError(
+        f"{place} has files on {branch} that are no release: {', '.join(sorted(paths)[:10])}",
+        "publish to another repository or branch, or set the option replace: true (its history is kept)",
+    )
+
+
+def another_release(place: str, tag: str, commit: str = "") -> RefusedError:
+    told = f" (commit {commit})" if commit else ""
+    return RefusedError(
+        f"{place} has another release under the tag {tag}{told}", "publish under another tag, or to another repository"
+    )
+
+
+def no_revision(place: str, revision: str, *, repository: bool) -> UsageError:
+    """For a question about what is not there; `repository` says whether at least that is."""
+    what = f"revision {revision!r}" if repository else "repository, or none that this token may see"
+    return UsageError(f"{place} has no {what}", "correct the name, or publish first")
