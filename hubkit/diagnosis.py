@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .environments import CURRENT, health
+from .environments import CURRENT, health, manage
 from .errors import HubkitError
 from .packaging.lfs import require_git_lfs
 from .registry import plugins
@@ -31,9 +31,11 @@ class Finding:
 
 
 def doctor(workdir: Path) -> tuple[Finding, ...]:
-    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages, broken plugins, and who is logged in at
-    each hub. Changes nothing."""
-    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _git, lambda: _disk(workdir), _workers, _broken, _logins)
+    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages and locked environments, broken plugins, and who
+    is logged in at each hub. Changes nothing."""
+    checks: tuple[Callable[[], list[Finding]], ...] = (
+        _python, _git, lambda: _disk(workdir), _workers, _environments, _broken, _logins,
+    )  # fmt: skip
     return tuple(finding for check in checks for finding in check())
 
 
@@ -75,8 +77,32 @@ def _workers() -> list[Finding]:
                     versions = health(plugin, CURRENT, Path(folder)).versions
                     found.append(Finding(f"{kind} {plugin.name}", "ok", ", ".join(f"{k} {v}" for k, v in versions.items())))
                 except HubkitError as error:
-                    found.append(Finding(f"{kind} {plugin.name}", "warning", error.message, error.remedy))
+                    remedy = f"{error.remedy}, or write `environment: locked`" if plugin.requirements.locks else error.remedy
+                    found.append(Finding(f"{kind} {plugin.name}", "warning", error.message, remedy))
     return found
+
+
+def _environments() -> list[Finding]:
+    """The locked environment of each plugin that fits this machine; where there is none, why."""
+    by_plugin: dict[str, list[manage.Row]] = {}
+    for row in manage.rows(sweep=False):
+        by_plugin.setdefault(f"{row.kind} {row.plugin}".strip(), []).append(row)
+    return [_environment(f"environment of {who}", rows) for who, rows in by_plugin.items()]
+
+
+def _environment(what: str, rows: list[manage.Row]) -> Finding:
+    row = next((row for row in rows if row.chosen), rows[0])
+    which = f"{row.variant}, Python {row.python}, {row.packages} packages"
+    if row.state == "built":
+        return Finding(what, "ok", f"{which}: built in {row.folder} ({row.size / 1e6:,.0f} MB)")
+    if row.chosen:
+        remedy = f"`environment: locked` builds it, or `hubkit env build {row.plugin}`"
+        return Finding(what, "ok", f"{which}: not built yet", remedy)
+    if row.state == "stale":
+        remedy = "remove it: `hubkit env remove --stale`"
+        return Finding(what, "warning", f"{which}: {row.why} ({row.folder}, {row.size / 1e6:,.0f} MB)", remedy)
+    remedy = "name an interpreter of your own where it is used: `environment: {python: PATH}`"
+    return Finding(what, "warning", "; ".join(f"{one.variant or one.state}: {one.why}" for one in rows), remedy)
 
 
 def _broken() -> list[Finding]:

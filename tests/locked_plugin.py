@@ -21,7 +21,7 @@ from hubkit.sdk import *
 
 @dataclass(frozen=True)
 class Options:
-    pass
+    hang: bool = False
 
 def probe():
     import tinyone, tinytwo
@@ -33,7 +33,12 @@ class TinyLock:
     requirements = Requirements((("tinyone", "1"), ("tinytwo", "")), "none", locks="locks", probe="hubkit_tinylock:probe")
 
     def train(self, job, run):
-        import os, sys, tinyone
+        import json, os, sys, time, tinyone
+        while job.options["hang"]:
+            time.sleep(1)
+        (job.output / "adapter").mkdir()
+        (job.output / "adapter" / "file").write_text("x")
+        (job.output / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 0.5, "learning_rate": 0.1}))
         settings = {"answer": tinyone.answer(), "python": sys.executable, "variables": " ".join(sorted(os.environ))}
         return TrainOutput("adapter", "peft", "metrics.jsonl", 1, 1, 1, settings)
 """

@@ -19,6 +19,7 @@ from . import _pip, _store
 from ._ask import ask_health
 from ._choice import Choice
 from ._environment import Environment
+from ._installed import differences
 from ._locks import Lock, Step
 from ._process import watch
 from ._store import State
@@ -77,7 +78,7 @@ def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources)
         f"building the environment {lock.plugin} {lock.variant} (Python {lock.python}, {lock.packages} packages) in {folder}"
     )
     work = folder / ".build"
-    work.mkdir(parents=True)
+    (work / "tmp").mkdir(parents=True)
     steps = _Steps(run, lock.packages)
     execute([str(choice.python), "-m", "venv", "--without-pip", str(folder)], "making the environment", work, log, steps, 0)
     for number, step in enumerate(lock.steps, 1):
@@ -127,14 +128,14 @@ def _install(step: Step, python: Path, what: str, work: Path, log: Path, steps: 
 def execute(
     command: Sequence[str], what: str, work: Path, log: Path, run: Run, count: int, variables: Mapping[str, str] | None = None
 ) -> None:
-    """Runs `command` under the supervisor; a failure's log is kept in `log`.
+    """Runs `command` under the supervisor with its temporary files below `work`; a failure's log is kept in `log`.
 
     Raises:
         EnvironmentFailure: it did not end with 0.
     """
     ending = watch(
         [sys.executable, str(SUPERVISOR), str(count), *command],
-        variables=_pip.variables(os.environ, variables or {}),
+        variables=_pip.variables(os.environ, {"TMPDIR": str(work / "tmp"), **(variables or {})}),
         folder=work,
         result=work / "never",
         run=run,
@@ -146,6 +147,10 @@ def execute(
 
 
 def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> Health:
+    """Raises EnvironmentFailure when the environment is not what the lock says, or does not work."""
+    if wrong := differences(folder, lock):
+        message = "".join(f"\n  {one}" for one in wrong)
+        raise EnvironmentFailure(f"pip did not install what {lock.file_name} says:{message}", "correct the lock")
     environment = Environment(_store.python_of(folder), locked=lock.variant)
     try:
         return ask_health(plugin, environment, work / "health")

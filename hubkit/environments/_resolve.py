@@ -26,6 +26,7 @@ def resolve(source: Source, python: Path, version: str, run: Run, sources: Sourc
     fixed: dict[str, str] = {}
     steps: list[Step] = []
     with tempfile.TemporaryDirectory(prefix="hubkit-lock-") as folder:
+        Path(folder, "tmp").mkdir()
         for number, group in enumerate(source.groups, 1):
             run.note(f"resolving group {number} of {len(source.groups)}: {' '.join(group.packages)}")
             found = _exact(group) or _resolved(group, fixed, python, Path(folder), f"group {number}", run, sources)

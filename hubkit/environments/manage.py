@@ -16,6 +16,7 @@ from ._ask import ask_health
 from ._build import Built, Sources
 from ._build import build as build_locked
 from ._environment import Environment
+from ._installed import differences
 from ._locks import Lock
 
 KINDS = ("trainer", "engine")
@@ -57,10 +58,11 @@ class Checked:
     health: Health
 
 
-def rows() -> tuple[Row, ...]:
+def rows(*, sweep: bool = True) -> tuple[Row, ...]:
     """Every lock of the installed trainers and engines and every environment that was built, by plugin. Deletes what killed
-    builds have left."""
-    _store.sweep()
+    builds have left, unless told not to `sweep`."""
+    if sweep:
+        _store.sweep()
     states = _store.built()
     found = [row for plugin in _with_locks() for row in _rows_of(plugin, states)]
     known = {row.name for row in found}
@@ -96,6 +98,10 @@ def check(plugin: str, environment: Environment) -> Checked:
         if _store.state_of(folder) is None:
             command = f"hubkit env build {plugin}" + (f" --variant {lock.variant}" if environment.locked else "")
             raise EnvironmentFailure(f"the environment of {plugin} ({lock.file_name}) is not built", f"run `{command}`")
+        if wrong := differences(folder, lock):
+            listed = "".join(f"\n  {one}" for one in wrong)
+            remedy = f"run `hubkit env remove {folder.name}`, then `hubkit env build {plugin}`"
+            raise EnvironmentFailure(f"the environment in {folder} was changed since it was built:{listed}", remedy)
         environment = Environment(_store.python_of(folder), lock.variant)
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as work:
         health = ask_health(found, environment, Path(work))
@@ -120,6 +126,7 @@ def remove(
     for row in {row.name: row for row in chosen}.values():
         with _store.locked(row.name, run or SilentRun()) as folder:
             _store.remove(folder)
+            folder.with_name(f"{folder.name}.log").unlink(missing_ok=True)
     return tuple(chosen)
 
 
