@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from . import pipeline
+from .digests import FileDigests, of_json
 from .errors import UsageError
+from .evaluation.results import Evaluated
+from .evaluation.samples import check_suffix, write_samples
+from .evaluation.score import Answered, check_references, evaluated, score
 from .load import load
 from .models import Model, open_model
 from .packaging import card as cards
@@ -18,12 +23,13 @@ from .registry import plugins
 from .reporting import Reporter, SilentReporter
 from .resources import templates
 from .sdk import IMAGE, Problem, Record, Run, Turn
+from .sdk.codec import encode
 from .spec import Author, EnvironmentField, Spec, Upload
 from .stages import evaluate as evaluation
 from .stages import package, prepare, publish
 from .stages import smoke as smoking
 from .stages import verify as verification
-from .stages._workers import Questioning, ask, native_view
+from .stages._workers import Questioning, native_view
 from .weights.check import check as check_folder
 from .weights.check import check_adapter
 from .weights.check_adapter import is_adapter
@@ -185,27 +191,56 @@ def evaluate(
     baseline: Folder | None = None,
     adapter: str = "llava_json",
     data_options: Mapping[str, Any] | None = None,
-    metric: Literal["exact_match", "contains"] = "exact_match",
+    metrics: Sequence[str] = ("exact_match",),
+    slices: Sequence[str] = (),
+    samples: Folder | None = None,
     engine: str = "transformers",
     environment: EnvironmentField = "current",
     options: Mapping[str, Any] | None = None,
     limit: int | None = None,
     max_new_tokens: int = 64,
+    workdir: Folder | None = None,
     reporter: Run | None = None,
-) -> evaluation.Evaluated:
-    """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored."""
+) -> Evaluated:
+    """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored by each of `metrics`.
+
+    `slices` are fields of the records' meta to score apart; `samples` a .jsonl or .parquet file for one row a record. With
+    `workdir` the answers so far survive a kill: the same call continues.
+    """
     run, source = reporter or SilentReporter(), _data_file(Path(data))
     pictures = Path(images) if images else source.parent
-    records = prepare.read_checked(adapter, source, pictures, data_options or {}, run)[0][:limit]
+    rows = Path(samples) if samples else None
+    if rows:
+        check_suffix(rows)
+    records, digests = prepare.read_checked(adapter, source, pictures, data_options or {}, run)
+    records = records[:limit]
+    check_references(metrics, records, slices)
     questioning = Questioning(engine, environment, options or {}, max_new_tokens, records, pictures.resolve())
-    with tempfile.TemporaryDirectory(prefix="hubkit-evaluate-") as temporary:
-        work = Path(temporary)
+    models = {evaluation.BEFORE: open_model(Path(baseline))} if baseline else {}
+    models[evaluation.AFTER] = open_model(Path(folder))
+    with contextlib.ExitStack() as stack:
+        work = (
+            _answers_folder(Path(workdir), questioning, models, digests)
+            if workdir
+            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubkit-evaluate-")))
+        )
+        views = {name: (model, work / f"{name}-native") for name, model in models.items()}
+        given = evaluation.ask_each(questioning, views, work, run)
+        before = given.get(evaluation.BEFORE)
+        answered = Answered(records, given[evaluation.AFTER][1], before and before[1])
+        scores = score(metrics, answered)
+        if rows:
+            write_samples(rows, answered, scores)
+        return evaluated(scores, answered, slices)
 
-        def answers(model: Model, name: str) -> list[Any]:
-            return ask(questioning, model, native_view(model, work / f"{name}-native", run), work / name, run)[1]
 
-        before = answers(open_model(Path(baseline)), evaluation.BEFORE) if baseline else None
-        return evaluation.score(metric, records, answers(open_model(Path(folder)), evaluation.AFTER), before)
+def _answers_folder(workdir: Path, questioning: Questioning, models: Mapping[str, Model], images: Mapping[str, str]) -> Path:
+    """Where the answers to these questions, by these models in this way, are kept."""
+    cache = FileDigests(workdir / "digests.json")
+    how = (questioning.engine, questioning.options, questioning.environment, questioning.max_new_tokens)
+    asked = [str(how), encode(questioning.records), images, {name: cache.tree(model.folder) for name, model in models.items()}]
+    cache.save()
+    return workdir / of_json(asked)[:16]
 
 
 def _data_file(data: Path) -> Path:

@@ -8,13 +8,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from .evaluation.requirements import bound, key_problem
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _bound(text: str) -> str:
+    bound(text)
+    return text
+
+
+Required = Annotated[str, AfterValidator(_bound)]
 PathField = Annotated[Path, Field(strict=False)]
 Options = dict[str, Any]
 
@@ -116,6 +134,7 @@ class Smoke(_Model):
     options: Options = Field(default_factory=dict)
     images: int = Field(2, ge=1, description="how many held-out images are asked about")
     prompts: tuple[str, ...] = Field((), strict=False, description="one a turn; default: the record's own")
+    prompt_differs: str = Field("", description="why the model may be asked with another prompt than it was trained with")
     max_new_tokens: int = Field(64, ge=1)
     compare_with: str = Field("", description="another engine that is asked the same: the greedy answers must be equal texts")
     tolerance: float = Field(0.0, ge=0, le=1, description="the share of answers that may differ from those of compare_with")
@@ -127,11 +146,28 @@ class Evaluate(_Model):
     environment: EnvironmentField = "current"
     deadline: Deadline = None
     options: Options = Field(default_factory=dict)
-    metric: Literal["exact_match", "contains"] = "exact_match"
+    metrics: tuple[str, ...] = Field(
+        ("exact_match",), strict=False, min_length=1, description="metric plugins; the release is judged by the first"
+    )
+    require: dict[str, Required] = Field(
+        default_factory=dict,
+        description='gates: `METRIC: ">= 0.9"`, `improvement: "> 0"` over the base, `improvement_ci: "> 0"` (its interval)',
+    )
+    slices: tuple[str, ...] = Field((), strict=False, description="fields of the records' meta to score apart")
     limit: int | None = Field(None, ge=1, description="at most so many held-out records")
     max_new_tokens: int = Field(64, ge=1)
-    min_score: float = Field(0.0, ge=0, le=1, description="refuse the release below this score")
-    min_improvement: float | None = Field(None, ge=-1, le=1, description="refuse unless score - base score is at least this")
+
+    @field_validator("require")
+    @classmethod
+    def _measured(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        wrong = [
+            InitErrorDetails(type=PydanticCustomError("not_measured", problem), loc=(key,), input=value[key])
+            for key in value
+            if (problem := key_problem(key, info.data.get("metrics", ())))
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data("require", wrong)
+        return value
 
 
 class Card(_Model):

@@ -72,7 +72,8 @@ def test_the_release_file_is_valid(name: str, tmp_path: Path) -> None:
     (block,) = _blocks(name, "yaml")
     (tmp_path / "release.yaml").write_text(block, encoding="utf-8")
     spec = hubkit.load_spec(tmp_path / "release.yaml")
-    assert (spec.name, spec.base.name, spec.evaluate.min_score) == ("InternVL2-2B-Food", "OpenGVLab/InternVL2-2B", 0.8)
+    assert (spec.name, spec.base.name) == ("InternVL2-2B-Food", "OpenGVLab/InternVL2-2B")
+    assert spec.evaluate.require == {"exact_match": ">= 0.8", "improvement_ci": "> 0"}
     assert spec.publish[0].to == f"git:{tmp_path}/hub/InternVL2-2B-Food.git"
     assert set(yaml.safe_load(block)) == set(type(spec).model_fields)
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from ..evaluation.results import Evaluated, Interval, Measure
     from ..pipeline import ReleaseResult
     from ..sdk import Problem
-    from ..stages.evaluate import Evaluated
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
@@ -29,14 +29,31 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sty
 
 
 def evaluated(result: Evaluated) -> None:
-    """The before/after table."""
+    """The before/after table: each metric, then its slices, with 95 % intervals."""
     rows = []
-    if result.base_score is not None:
-        rows.append(("before (base)", f"{result.base_correct} of {result.count}", f"{result.base_score:.1%}"))
-    rows.append(("after", f"{result.correct} of {result.count}", f"{result.score:.1%}"))
-    if result.base_score is not None:
-        rows.append(("change", "", f"{100 * (result.score - result.base_score):+.1f} points"))
-    table(f"{result.metric} on held-out records", ("model", "right", result.metric), rows)
+    for measure in result.measures:
+        rows.append(
+            (measure.metric, str(measure.count), _interval(measure.base), _interval(measure.score), _change(measure.change))
+        )
+        for one in measure.slices:
+            name = f"  {one.field}: {one.value}"
+            rows.append((name, str(one.count), _interval(one.base), _interval(one.score), _change(one.change)))
+    table("Held-out records, with 95 % intervals", ("metric", "n", "base", "this model", "change in points"), rows)
+    for measure in result.measures:
+        if measure.p_value is not None:
+            click.echo(f"{measure.metric}: {measure.test} p = {measure.p_value:.3g}; {_claim(measure)}")
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+
+
+def _change(interval: Interval | None) -> str:
+    return "" if interval is None else f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+
+
+def _claim(measure: Measure) -> str:
+    return "it improved" if measure.improved else "it got worse" if measure.worsened else "no improvement was shown"
 
 
 def problems(found: Sequence[Problem]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -16,8 +15,15 @@ from ._options import FOLDER, as_json, engine, environment_field, mapping
 @click.option("--images", type=FOLDER, help="Where its images are. [default: beside the file]")
 @click.option("--baseline", type=FOLDER, help="The base model, to compare with.")
 @click.option("--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset.")
-@click.option("--metric", type=click.Choice(["exact_match", "contains"]), default="exact_match", show_default=True)
+@click.option(
+    "--metric", "metrics", multiple=True, default=["exact_match"], show_default=True, help="A metric plugin; repeatable."
+)
+@click.option(
+    "--slice", "slices", multiple=True, metavar="FIELD", help="Score apart by a field of the records' meta; repeatable."
+)
+@click.option("--samples", type=FOLDER, help="Write one row a record to this .jsonl or .parquet file.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many records.")
+@click.option("--workdir", type=FOLDER, help="Keep the answers here, so that a killed run continues.")
 @engine
 @as_json
 def command(
@@ -26,22 +32,26 @@ def command(
     images: Path | None,
     baseline: Path | None,
     adapter: str,
-    metric: Literal["exact_match", "contains"],
+    metrics: tuple[str, ...],
+    slices: tuple[str, ...],
+    samples: Path | None,
     limit: int | None,
+    workdir: Path | None,
     engine: str,
     environment: str,
     options: tuple[str, ...],
     max_new_tokens: int,
     as_json: bool,
 ) -> None:
-    """Score the model in FOLDER by greedy answers, beside its base when --baseline names it."""
+    """Score the model in FOLDER by greedy answers, with 95 % intervals; with --baseline beside its base, and a paired test."""
     from .. import api
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
         result = api.evaluate(
-            folder, data, images=images, baseline=baseline, adapter=adapter, metric=metric, limit=limit, engine=engine,
-            environment=environment_field(environment), options=mapping(options), max_new_tokens=max_new_tokens, reporter=report,
+            folder, data, images=images, baseline=baseline, adapter=adapter, metrics=metrics, slices=slices, samples=samples,
+            limit=limit, workdir=workdir, engine=engine, environment=environment_field(environment), options=mapping(options),
+            max_new_tokens=max_new_tokens, reporter=report,
         )  # fmt: skip
     if as_json:
         from ..sdk.codec import encode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ NAME = "provenance.json"
 @dataclass(frozen=True)
 class Provenance:
     """All digests are sha256. `base` and `adapter` map file names to digests; `data` is the digest of the split records and
-    of every image; `settings` is release.yaml without paths; nothing in it differs between two runs of one release."""
+    of every image; `settings` is release.yaml without paths; `prompts` has the exact text and token ids of
+    one sample, as it was trained with and as each engine asked; nothing in it differs between two runs of one release."""
 
     name: str
     tag: str
@@ -28,6 +29,7 @@ class Provenance:
     evaluation: Mapping[str, Any]
     settings: Mapping[str, Any]
     tools: Mapping[str, str]
+    prompts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write(folder: Path, provenance: Provenance) -> None:

@@ -9,6 +9,7 @@ A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Pro
     | dataset | DatasetAdapter | hubkit   | reads a dataset format into records               |
     | trainer | Trainer        | a worker | trains an adapter                                 |
     | engine  | Engine         | a worker | answers records with a model                      |
+    | metric  | Metric         | hubkit   | says how right an answer is                       |
     | hub     | Hub            | hubkit   | publishes a release and reads it back             |
 
 A plugin's own module must import without its heavy dependencies: import those inside methods.
@@ -48,10 +49,11 @@ from .family import (
 )
 from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
 from .journal import Journal
+from .metric import Metric
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
+from .rows import Row
 from .run import Run, SilentRun
 from .tokens import token_ids
-from .rows import Row
 from .trainer import Trainer, TrainInput, TrainOutput
 from .transfer import Pace
 from .vision import Vision, grid, tiles
@@ -59,14 +61,14 @@ from .vision import Vision, grid, tiles
 SDK_VERSION = "1.1"
 """major.minor; a plugin names the version it was written for in `sdk` and runs while the major is the same."""
 
-KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "hub": Hub}
+KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "metric": Metric, "hub": Hub}
 
 __all__ = [
     "IMAGE",
     "KINDS",
+    "RESTRICTIONS",
     "SDK_VERSION",
     "Answer",
-    "RESTRICTIONS",
     "CancelledError",
     "CardFacts",
     "Companions",
@@ -81,6 +83,7 @@ __all__ = [
     "HubkitError",
     "Journal",
     "Login",
+    "Metric",
     "ModelFamily",
     "ModuleGroup",
     "NativeModel",
@@ -96,12 +99,12 @@ __all__ = [
     "RemoteError",
     "RemoteFile",
     "Requirements",
+    "Row",
     "Run",
+    "ScanningDataset",
     "ServeInput",
     "ServeOutput",
-    "Row",
     "ServingEngine",
-    "ScanningDataset",
     "SilentRun",
     "SpecError",
     "TensorMap",

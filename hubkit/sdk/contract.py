@@ -22,7 +22,14 @@ def problems(plugin: Any) -> tuple[str, ...]:
     if kind not in KINDS:
         return (f"`kind` is {kind!r}, it must be one of {', '.join(KINDS)}",)
     protocol = KINDS[kind]
-    checks = {"name": _name, "sdk": _sdk, "Options": _options, "requirements": _requirements, "schemes": _schemes}
+    checks = {
+        "name": _name,
+        "sdk": _sdk,
+        "version": _version,
+        "Options": _options,
+        "requirements": _requirements,
+        "schemes": _schemes,
+    }
     found = [problem for name, check in checks.items() if name in protocol.__annotations__ and (problem := check(plugin))]
     methods = [name for name, value in vars(protocol).items() if inspect.isfunction(value) and not name.startswith("_")]
     found += [problem for name in methods if (problem := _method(plugin, protocol, name))]
@@ -47,6 +54,11 @@ def _sdk(plugin: Any) -> str:
     if version.split(".")[0] != SDK_VERSION.split(".")[0]:
         return f"it was written for SDK {version}, this hubkit has {SDK_VERSION}"
     return ""
+
+
+def _version(plugin: Any) -> str:
+    version = getattr(plugin, "version", None)
+    return "" if isinstance(version, str) and version else f"`version` is {version!r}, it must be a text such as '1'"
 
 
 def _options(plugin: Any) -> str:

@@ -37,7 +37,7 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
             trained.trainable_parameters,
             trained.settings,
         ),
-        evaluations=(_evaluation(context.result(evaluate.STAGE)),),
+        evaluations=context.result(evaluate.STAGE).measures,
         samples=_samples(context),
         loss=_loss(context),
         smoke=_smoke(context.result(smoke.STAGE)),
@@ -103,7 +103,8 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         data=dict(data.outputs) if data else {},
         adapter=_adapter(context),
         weights=weights,
-        evaluation={k: v for k, v in encode(evaluated).items() if k != "samples"},
+        evaluation={k: v for k, v in encode(evaluated).items() if k not in ("samples", "parity")},
+        prompts={"smoke": encode(context.result(smoke.STAGE).parity), "evaluate": encode(evaluated.parity)},
         settings=_without_interpreters(settings),
         tools=versions(context),
     )
@@ -125,28 +126,19 @@ def _dataset(context: Context) -> card.Dataset:
     return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout)
 
 
-def _evaluation(result: evaluate.Evaluated) -> card.Evaluation:
-    return card.Evaluation(
-        result.metric,
-        result.count,
-        result.score,
-        result.base_score,
-        model_correct=result.correct,
-        base_correct=result.base_correct,
-    )
-
-
 def _samples(context: Context) -> tuple[card.Sample, ...]:
-    result = context.result(evaluate.STAGE)
-    judge = evaluate.METRICS[result.metric]
     return tuple(
         card.Sample(
-            context.images / s.image, s.question, s.reference, s.answer, s.base_answer,
-            model_right=judge(s.answer, s.reference),
-            base_right=None if s.base_answer is None else judge(s.base_answer, s.reference),
+            context.images / s.image,
+            s.question,
+            s.reference,
+            s.answer,
+            s.base_answer,
+            model_right=s.right,
+            base_right=s.base_right,
         )
-        for s in result.samples[: context.spec.card.samples]
-    )  # fmt: skip
+        for s in context.result(evaluate.STAGE).samples[: context.spec.card.samples]
+    )
 
 
 def _loss(context: Context) -> tuple[card.LossPoint, ...]:
@@ -162,6 +154,7 @@ def _smoke(result: smoke.Smoked) -> card.Smoke:
         for question, answer in zip(first.questions, first.answers, strict=True)
     )
     compared = result.compared
+    parity = result.parity
     return card.Smoke(
         result.engine,
         turns,
@@ -171,6 +164,8 @@ def _smoke(result: smoke.Smoked) -> card.Smoke:
         compared_with=compared.engine if compared else "",
         compared=compared.answers if compared else 0,
         differing=compared.different if compared else 0,
+        as_trained=parity.equal if parity else None,
+        prompt_differs=parity.declared if parity else "",
     )
 
 

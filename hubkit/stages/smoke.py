@@ -9,9 +9,11 @@ from pathlib import Path
 
 from ..errors import EnvironmentFailure, RefusedError
 from ..models import Model
+from ..parity import Parity, Sampled
 from ..sdk import Answer, Record, Run, Turn, read_records
 from . import merge, prepare
 from ._engines import Compared, can_run, compare, instead
+from ._parity import sampled
 from ._stage import Context, Stage, plugin_inputs
 from ._workers import Questioning, ask, discard_worker, native_view
 
@@ -27,7 +29,8 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Smoked:
-    """`prompt` is the exact text of the first turn with the image positions shortened to one.
+    """`prompt` is the exact text of the first turn with the image positions shortened to one, of the first training record in a
+    release; `parity` says whether the model was trained with it.
     `not_run` is the engine in whose place `engine` was asked."""
 
     engine: str
@@ -39,11 +42,20 @@ class Smoked:
     first_seconds: float
     not_run: str = ""
     compared: Compared | None = None
+    parity: Parity | None = None
 
 
-def smoke(questioning: Questioning, model: Model, native: Path, out: Path, run: Run) -> Smoked:
-    """Raises RefusedError with the transcript when an answer is empty, endless, repeats itself or holds a special token."""
-    output, answers = ask(questioning, model, native, out, run)
+def smoke(questioning: Questioning, model: Model, native: Path, out: Path, run: Run, sample: Sampled | None = None) -> Smoked:
+    """Asks `sample` before everything else, for its prompt alone.
+
+    Raises:
+        RefusedError: the prompt is not the one that the model was trained with; or an answer is empty, endless, repeats itself
+            or holds a special token (with the transcript).
+    """
+    first = [sample.record] if sample else []
+    output, answers = ask(replace(questioning, records=[*first, *questioning.records]), model, native, out, run)
+    parity = sample.compare(questioning.engine, output) if sample else None
+    answers = answers[len(first) :]
     pairs = list(zip(questioning.records, answers, strict=True))
     problems = [problem for record, answer in pairs for problem in _problems(record, answer)]
     transcript = tuple(Exchange(r.images, tuple(t.prompt for t in r.turns), a.texts) for r, a in pairs)
@@ -60,6 +72,7 @@ def smoke(questioning: Questioning, model: Model, native: Path, out: Path, run: 
         dict(output.versions),
         output.load_seconds,
         output.first_seconds,
+        parity=parity,
     )
 
 
@@ -119,6 +132,7 @@ def _inputs(context: Context) -> dict[str, str]:
     spec = context.spec.smoke
     own = {"images": str(spec.images), "prompts": str(spec.prompts), "max_new_tokens": str(spec.max_new_tokens)}
     own |= {"compare_with": spec.compare_with, "tolerance": str(spec.tolerance), "fallback": spec.fallback}
+    own |= {"trained prompt": sampled(context).digest}
     return (
         own | plugin_inputs("engine", spec.engine, spec.options, spec.environment) | context.upstream(prepare.STAGE, merge.STAGE)
     )
@@ -127,7 +141,7 @@ def _inputs(context: Context) -> dict[str, str]:
 def _run(context: Context, out: Path) -> Smoked:
     model = merge.merged_model(context)
     native = native_view(model, merge.merged_native(context), context.run)
-    result = _or_fallback(context, lambda questions: smoke(questions, model, native, out, context.run))
+    result = _or_fallback(context, lambda questions: smoke(questions, model, native, out, context.run, sampled(context)))
     result = _compared(context, result, model, native, out)
     discard_worker(out)
     return result

@@ -25,6 +25,7 @@ ADAPTER = "adapter"
 
 _PICKLED = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
 _HIDDEN = frozenset({".git", ".gitattributes", ".gitignore"})
+_RESULTS = ".eval_results"  # Hugging Face's place for evaluation results, YAML only
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
@@ -146,12 +147,17 @@ def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
             yield Problem(name, "a symbolic link", "replace it by the file, or remove it")
         elif path.name == "__pycache__":
             yield Problem(name, "Python's cache", "remove it")
-        elif path.name.startswith("."):
+        elif path.name.startswith(".") and not _holds_results(folder, path):
             yield Problem(name, "a hidden file", "remove it")
         elif path.suffix.lower() in _PICKLED or (path.is_file() and is_pickle(path)):
             yield Problem(name, "a pickle, which runs code when it is loaded", "remove it; publish safetensors")
         elif path.suffix == ".safetensors" and name not in shards and not name.startswith(f"{ADAPTER}/"):
             yield Problem(name, "weights that no index names", "remove the file, or name its tensors in the index")
+
+
+def _holds_results(folder: Path, path: Path) -> bool:
+    """Whether `path` is the folder's .eval_results, with YAML files and nothing else in it."""
+    return path == folder / _RESULTS and path.is_dir() and all(p.is_file() and p.suffix == ".yaml" for p in path.iterdir())
 
 
 def _walk(folder: Path) -> Iterator[Path]:

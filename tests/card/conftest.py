@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from hubkit.evaluation.results import Interval, Measure
 from hubkit.packaging.card import (
     Base,
     CardInput,
     Dataset,
-    Evaluation,
     Exchange,
     License,
     Lineage,
@@ -28,6 +28,18 @@ from transformers import AutoModel
 model = AutoModel.from_pretrained("{repository}")
 print({"a": 1})
 ```"""
+IMPROVED = Measure(
+    "exact_match",
+    "1",
+    400,
+    score=Interval(0.96, 0.94, 0.9775),
+    right=384,
+    base=Interval(0.305, 0.26, 0.35),
+    base_right=122,
+    change=Interval(0.655, 0.61, 0.7),
+    test="mcnemar",
+    p_value=2.7e-79,
+)
 FAMILY = CardFacts("transformers", "image-text-to-text", ("internvl", "custom_code"), {"Transformers": SNIPPET})
 
 
@@ -63,7 +75,7 @@ def full(picture: Path) -> CardInput:
         languages=("en", "zh"),
         datasets=(Dataset("example/handwritten-digits", Terms("cc-by-4.0", ("credit the authors",)), 1397, 400),),
         training=Training("peft", 400, 12800, 123456, {"rank": 16, "learning_rate": 3e-05, "vit": "frozen", "resume": True}),
-        evaluations=(Evaluation("exact_match", 400, 0.96, 0.305, 384, 122),),
+        evaluations=(IMPROVED,),
         samples=(
             Sample(picture, "Which digit is this?", "3", "3", "8", True, False),
             Sample(picture, "Which digit is this?", "7", "1", "1", False, False),

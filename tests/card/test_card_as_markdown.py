@@ -21,7 +21,7 @@ OWN_HTML = re.compile(
     r"<br>|</details>|<details><summary>[^<]*</summary>"
     r"|<img src=\"assets/samples/\d\d\.png\" alt=\"\w+ \d+\" width=\"112\">"
 )
-OWN_LINKS = {"README.md", "README.zh-CN.md", "assets/loss.png"}
+OWN_LINKS = {"README.md", "README.zh-CN.md", "assets/loss.png", "assets/scores.png"}
 MARKUP = st.sampled_from(
     [
         "|",

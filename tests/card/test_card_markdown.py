@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubkit.packaging.card.facts import wilson
-from hubkit.packaging.card.markdown import block, cell, code, percent, points, setting, size, text, thousands
+from hubkit.packaging.card.markdown import block, cell, code, in_points, p_value, percent, points, setting, size, text, thousands
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,6 @@ def test_numbers() -> None:
     assert [setting(v) for v in (True, 3e-05, 16, "cosine", "a|b")] == ["`true`", "`3e-05`", "`16`", "`cosine`", r"a\|b"]
 
 
-def test_interval_of_a_share() -> None:
-    low, high = wilson(384, 400)
-    assert (round(low, 4), round(high, 4)) == (0.9360, 0.9752)
-    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == pytest.approx(1.0)
+def test_ends_of_intervals_and_p_values() -> None:
+    assert [in_points(n) for n in (0.695, -0.0152, 0.0)] == ["69.5", "−1.5", "0.0"]
+    assert [p_value(n) for n in (0.2, 0.0341, 0.001, 2.7e-79)] == ["p = 0.2", "p = 0.034", "p = 0.001", "p < 0.001"]

@@ -6,11 +6,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import EvalResultEntry, ModelCard, parse_eval_result_entries
 
-from hubkit.packaging.card import Base, CardInput, Dataset, Evaluation, License, render_card, write_card
+from hubkit.evaluation.results import Interval, Measure
+from hubkit.packaging.card import Base, CardInput, Dataset, License, render_card, write_card
 from hubkit.packaging.card.metadata import LICENSES, hub_license
 from hubkit.sdk import UsageError
+
+CONTAINS = Measure("contains", "1", 400, score=Interval(0.975, 0.9575, 0.9875), right=390)
 
 
 def _loaded(facts: CardInput, folder: Path) -> ModelCard:
@@ -32,6 +36,42 @@ def test_full_metadata_reads_back(full: CardInput, tmp_path: Path) -> None:
     assert (result.metric_type, result.metric_name, result.metric_value) == ("exact_match", "Exact match", 0.96)
     assert (result.task_type, result.dataset_type) == ("image-text-to-text", "example/handwritten-digits")
     assert (result.dataset_split, result.dataset_args) == ("holdout", {"samples": 400})
+    assert result.metric_args == {
+        "interval_95": [0.94, 0.9775],
+        "base": 0.305,
+        "change": 0.655,
+        "change_interval_95": [0.61, 0.7],
+    }
+
+
+NOTES = "400 held-out samples, greedy; 95 % CI 94.0 to 97.8; base model 30.5 %: +65.5 points, 95 % CI 61.0 to 70.0"
+
+
+def test_results_in_hugging_faces_newer_place(full: CardInput, tmp_path: Path) -> None:
+    facts = dataclasses.replace(full, evaluations=(*full.evaluations, CONTAINS))
+    write_card(tmp_path, facts)
+    (file,) = (tmp_path / ".eval_results").iterdir()
+    assert file.name == "handwritten-digits.yaml"
+    first, second = parse_eval_result_entries(yaml.safe_load(file.read_text("utf-8")))
+    assert first == EvalResultEntry(
+        "example/handwritten-digits", "exact_match", 0.96, date="2026-01-31T12:00:00Z", notes=f"{NOTES}; hubkit exact_match 1"
+    )
+    assert (second.task_id, second.value, "base" in (second.notes or "")) == ("contains", 0.975, False)
+
+
+def test_results_as_modelscope_has_them(full: CardInput, tmp_path: Path) -> None:
+    data = _loaded(full, tmp_path).data.to_dict()
+    (result,) = data["indexing"]["results"]
+    assert result["dataset"]["name"] == "example/handwritten-digits"
+    (metric,) = result["metrics"]
+    assert (metric["type"], metric["value"], metric["description"]) == ("exact_match", 0.96, f"{NOTES}; hubkit exact_match 1")
+    assert data["metrics"] == ["exact_match"]
+
+
+def test_results_of_an_earlier_card_are_removed(full: CardInput, minimal: CardInput, tmp_path: Path) -> None:
+    write_card(tmp_path, full)
+    write_card(tmp_path, minimal)
+    assert list((tmp_path / ".eval_results").iterdir()) == []
 
 
 def test_minimal_metadata_has_no_empty_keys(minimal: CardInput, tmp_path: Path) -> None:
@@ -49,7 +89,7 @@ def test_minimal_metadata_has_no_empty_keys(minimal: CardInput, tmp_path: Path) 
 
 
 def test_several_metrics_stand_in_one_result(full: CardInput, tmp_path: Path) -> None:
-    facts = dataclasses.replace(full, evaluations=(*full.evaluations, Evaluation("contains", 400, 0.975)))
+    facts = dataclasses.replace(full, evaluations=(*full.evaluations, CONTAINS))
     index = _loaded(facts, tmp_path).data.to_dict()["model-index"]
     assert [metric["value"] for metric in index[0]["results"][0]["metrics"]] == [0.96, 0.975]
 
@@ -99,7 +139,7 @@ def test_all_problems_are_reported_at_once(full: CardInput) -> None:
         base=dataclasses.replace(full.base, name="/home/me/base", license=License("")),
         datasets=(Dataset("~/data"),),
         languages=("english",),
-        evaluations=(Evaluation("exact_match", 3, float("nan"), model_correct=4),),
+        evaluations=(dataclasses.replace(CONTAINS, count=3, score=Interval(float("nan"), 0, 1), right=4),),
     )
     with pytest.raises(UsageError) as caught:
         render_card(broken)

@@ -14,7 +14,15 @@ from hubkit.packaging.card.markdown import FILTERS
 from hubkit.resources import templates
 from hubkit.sdk import CardFacts, DataError, ReleaseFile, UsageError
 
-ALL = ("README.md", "README.zh-CN.md", "assets/loss.png", "assets/samples/01.png", "assets/samples/02.png")
+ALL = (
+    ".eval_results/handwritten-digits.yaml",
+    "README.md",
+    "README.zh-CN.md",
+    "assets/loss.png",
+    "assets/samples/01.png",
+    "assets/samples/02.png",
+    "assets/scores.png",
+)
 
 
 def _rows(page: str, heading: str) -> list[list[str]]:
@@ -41,8 +49,16 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
         "License and terms",
         "How it was made",
     ]
-    expected = ["exact_match", "400", "30.5% (122 of 400)", "**96.0% (384 of 400)**", "+65.5"]
+    expected = [
+        "exact_match",
+        "400",
+        "30.5% (122 of 400)<br>26.0% to 35.0%",
+        "**96.0%** (384 of 400)<br>94.0% to 97.8%",
+        "+65.5<br>61.0 to 70.0",
+    ]
     assert _rows(page, "Before and after")[2] == expected
+    assert "went from 30.5% to **96.0%**: +65.5 points, 95% CI 61.0 to 70.0." in page
+    assert "The improvement in exact_match is significant by McNemar's exact test (p < 0.001)." in page
     assert "counts for exact_match when it is the reference itself" in page
     assert _rows(page, "Samples")[2][1:] == ["Which digit is this?", "3", "8 ✗", "3 ✓"]
     assert ["learning_rate", "`3e-05`"] in _rows(page, "Training")
@@ -59,7 +75,13 @@ def test_chinese_card_has_the_same_facts_and_links_back(full: CardInput) -> None
     page = files["README.zh-CN.md"].decode()
     assert page.startswith("# InternVL2-Digits\n\n[English](README.md) | **简体中文**\n")
     assert "[简体中文](README.zh-CN.md)" in files["README.md"].decode()
-    assert _rows(page, "微调前后对比")[2] == ["exact_match", "400", "30.5%（122/400）", "**96.0%（384/400）**", "+65.5"]
+    assert _rows(page, "微调前后对比")[2] == [
+        "exact_match",
+        "400",
+        "30.5%（122/400）<br>26.0% 至 35.0%",
+        "**96.0%**（384/400）<br>94.0% 至 97.8%",
+        "+65.5<br>61.0 至 70.0",
+    ]
     assert "基座模型文件 LICENSE" in page
     english = files["README.md"].decode()
     assert len(re.findall("^## ", page, re.M)) == len(re.findall("^## ", english, re.M)) == 9

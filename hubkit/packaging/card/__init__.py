@@ -8,7 +8,7 @@ figures.py   loss curve and sample pictures as reproducible PNG
 render.py    all of it together: `render_card` (bytes) and `write_card` (files)
 """
 
-from .facts import Base, CardInput, Dataset, Evaluation, Exchange, License, Lineage, LossPoint, Relation, Sample, Smoke, Training
+from .facts import Base, CardInput, Dataset, Exchange, License, Lineage, LossPoint, Relation, Sample, Smoke, Training
 from .license import read_license
 from .metadata import identity_problems
 from .render import render_card, write_card
@@ -17,7 +17,6 @@ __all__ = [
     "Base",
     "CardInput",
     "Dataset",
-    "Evaluation",
     "Exchange",
     "License",
     "Lineage",

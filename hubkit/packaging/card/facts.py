@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hubkit.evaluation.results import Measure
 from hubkit.sdk import CardFacts, ReleaseFile, Terms
 
 Relation = Literal["adapter", "finetune", "merge", "quantized"]
@@ -58,27 +59,6 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One metric over `count` held-out records. Scores are fractions (0..1); the `correct` counts are for metrics that
-    count, and only these get a confidence interval."""
-
-    metric: str
-    count: int
-    model_score: float
-    base_score: float | None = None
-    model_correct: int | None = None
-    base_correct: int | None = None
-
-    @property
-    def gain(self) -> float | None:
-        return None if self.base_score is None else self.model_score - self.base_score
-
-    @property
-    def model_interval(self) -> tuple[float, float] | None:
-        return None if self.model_correct is None else wilson(self.model_correct, self.count)
-
-
-@dataclass(frozen=True)
 class Sample:
     """One picture of the gallery; the `right` marks are shown only when known."""
 
@@ -105,7 +85,8 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Smoke:
-    """The conversation that the finished model had before it was published. `prompt` is the exact text of its first turn.
+    """The conversation that the finished model had before it was published. `prompt` is the exact text that the model was asked
+    with; `as_trained` whether that is how it was trained (None: not known), `prompt_differs` why it is not.
     `not_run` is an engine that could not run, in whose place `engine` was asked; `differing` of `compared` answers are not those
     of the engine `compared_with`."""
 
@@ -117,6 +98,8 @@ class Smoke:
     compared_with: str = ""
     compared: int = 0
     differing: int = 0
+    as_trained: bool | None = None
+    prompt_differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +129,7 @@ class CardInput:
     languages: tuple[str, ...] = ("en",)
     datasets: tuple[Dataset, ...] = ()
     training: Training | None = None
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[Measure, ...] = ()
     samples: tuple[Sample, ...] = ()
     loss: tuple[LossPoint, ...] = ()
     smoke: Smoke | None = None
@@ -162,12 +145,3 @@ class CardInput:
     def date(self) -> str:
         """The day of `created`, as 2026-01-31."""
         return self.created[:10]
-
-
-def wilson(correct: int, count: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share (Wilson's score interval), which stays within 0..1 for small counts."""
-    z = 1.959964
-    share, spread = correct / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)

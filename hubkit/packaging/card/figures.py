@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubkit.evaluation.results import Interval, Measure
 from hubkit.sdk.errors import DataError, UsageError
 
 from .facts import LossPoint
@@ -50,6 +51,49 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
         out = io.BytesIO()
         figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def scores_png(measures: Sequence[Measure]) -> bytes:
+    """Two bars a metric, the base above the model, each with its 95 % interval; 1440 pixels wide."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [
+        (measure, *bar)
+        for measure in reversed(measures)
+        for bar in (("this model", measure.score, _ACCENT), ("base", measure.base, _FAINT))
+    ]
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=(7.2, 0.7 + 0.42 * len(rows)), dpi=200, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        for place, (_, _, interval, colour) in enumerate(rows):
+            if interval is not None:
+                axes.barh(_place(place), 100 * interval.value, height=0.66, color=colour, xerr=_reach(interval),
+                          error_kw={"ecolor": _INK, "elinewidth": 1.2, "capsize": 4})  # fmt: skip
+        axes.set_yticks([_place(row) for row in range(len(rows))], [f"{measure.metric}: {name}" for measure, name, _, _ in rows])
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("score, %, with 95 % confidence interval", color=_INK)
+        axes.grid(axis="x", color=_FAINT, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=_INK, length=0)
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.spines["left"].set_color(_FAINT)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def _place(row: int) -> float:
+    """The two bars of a metric stand closer than those of two metrics."""
+    return row + (0.1 if row % 2 == 0 else -0.1)
+
+
+def _reach(interval: Interval) -> list[list[float]]:
+    """How far the interval goes below and above its value, in points."""
+    return [[100 * max(0.0, interval.value - interval.low)], [100 * max(0.0, interval.high - interval.value)]]
 
 
 def running_mean(values: Sequence[float]) -> list[float]:

@@ -66,6 +66,16 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
+def in_points(difference: float) -> str:
+    """The end of an interval in percentage points; a sign only when it is negative."""
+    return f"{100 * difference:.1f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """`p = 0.034`; what is smaller than anybody needs is only said to be so."""
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
+
+
 def thousands(number: int) -> str:
     return f"{number:,}"
 
@@ -87,4 +97,4 @@ def setting(value: str | int | float | bool) -> str:
     return code(repr(value) if isinstance(value, float) else value)
 
 
-FILTERS = {f.__name__: f for f in (text, cell, code, block, percent, points, thousands, size, setting)}
+FILTERS = {f.__name__: f for f in (text, cell, code, block, percent, points, in_points, p_value, thousands, size, setting)}

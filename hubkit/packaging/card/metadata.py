@@ -6,22 +6,29 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hubkit.evaluation.results import Measure, change_in_words, percent
 from hubkit.sdk.errors import UsageError
 
-from .facts import Base, CardInput, Evaluation, License
+from .facts import Base, CardInput, License
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
+EVAL_RESULTS = ".eval_results"
 _REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))(?:[\w-][\w.-]*/)?[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_METRICS = {"exact_match": "Exact match", "contains": "Contains the reference"}
+_METRICS = {
+    "anls": "ANLS",
+    "contains": "Contains the reference",
+    "exact_match": "Exact match",
+    "multiple_choice": "Multiple choice accuracy",
+}
 _LICENSES = """
 afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 bigscience-
 openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-
@@ -54,9 +61,10 @@ def card_data(facts: CardInput) -> ModelCardData:
         metrics=sorted({result.metric for result in facts.evaluations}) or None,
         tags=[*facts.family.tags, "hubkit"],
         model_name=facts.name if facts.evaluations else None,
-        eval_results=[_result(facts, evaluation) for evaluation in facts.evaluations] or None,
+        eval_results=[_result(facts, measure) for measure in facts.evaluations] or None,
         tasks=[facts.family.pipeline_tag],
         frameworks=["pytorch"],
+        indexing=_indexing(facts) if facts.evaluations else None,
     )
 
 
@@ -69,20 +77,78 @@ def hub_license(license: License) -> License:
     return License("other", re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-"), license.link)
 
 
-def _result(facts: CardInput, evaluation: Evaluation) -> EvalResult:
+def eval_results(facts: CardInput) -> Mapping[str, bytes]:
+    """The results as Hugging Face's `.eval_results/*.yaml` has them (huggingface/hub-docs, eval_results.yaml): by path, one
+    file for the dataset; none without an evaluation."""
+    if not facts.evaluations:
+        return {}
+    import yaml
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    dataset = _dataset_id(_dataset_name(facts))
+    entries = [
+        EvalResultEntry(dataset, measure.metric, measure.score.value, date=facts.created, notes=_notes(measure))
+        for measure in facts.evaluations
+    ]
+    content = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True, width=1000)
+    return {f"{EVAL_RESULTS}/{dataset.rpartition('/')[2]}.yaml": content.encode()}
+
+
+def _result(facts: CardInput, measure: Measure) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    data = facts.datasets[0].name if facts.datasets else "held-out data"
     return EvalResult(
         task_type=facts.family.pipeline_tag,
-        dataset_type=data if _REPOSITORY.fullmatch(data) else re.sub(r"[^a-z0-9]+", "-", data.lower()).strip("-") or "data",
-        dataset_name=data,
+        dataset_type=_dataset_id(_dataset_name(facts)),
+        dataset_name=_dataset_name(facts),
         dataset_split="holdout",
-        dataset_args={"samples": evaluation.count},
-        metric_type=evaluation.metric,
-        metric_name=_METRICS.get(evaluation.metric, evaluation.metric),
-        metric_value=round(evaluation.model_score, 6),
+        dataset_args={"samples": measure.count},
+        metric_type=measure.metric,
+        metric_name=_METRICS.get(measure.metric, measure.metric),
+        metric_value=measure.score.value,
+        metric_args=_numbers_of(measure),
     )
+
+
+def _indexing(facts: CardInput) -> dict[str, Any]:
+    """The results as ModelScope's card metadata has them (`indexing.results`, as in the cards of its own models)."""
+    metrics = [
+        {"type": measure.metric, "value": measure.score.value, "description": _notes(measure), "args": "default"}
+        for measure in facts.evaluations
+    ]
+    dataset = {"name": _dataset_name(facts), "type": "image", "args": f"{facts.evaluations[0].count} held-out samples"}
+    return {"results": [{"task": {"name": facts.family.pipeline_tag}, "dataset": dataset, "metrics": metrics}]}
+
+
+def _numbers_of(measure: Measure) -> dict[str, Any]:
+    """What stands beside the score: its interval, and the base's score with the change when it was measured."""
+    numbers: dict[str, Any] = {"interval_95": [measure.score.low, measure.score.high]}
+    if measure.base and measure.change:
+        numbers |= {
+            "base": measure.base.value,
+            "change": measure.change.value,
+            "change_interval_95": [measure.change.low, measure.change.high],
+        }
+    return numbers
+
+
+def _notes(measure: Measure) -> str:
+    parts = [
+        f"{measure.count} held-out samples, greedy",
+        f"95 % CI {100 * measure.score.low:.1f} to {100 * measure.score.high:.1f}",
+    ]
+    if measure.base and measure.change:
+        parts.append(f"base model {percent(measure.base.value)}: {change_in_words(measure.change)}")
+    return "; ".join([*parts, f"hubkit {measure.metric} {measure.version}"])
+
+
+def _dataset_name(facts: CardInput) -> str:
+    return facts.datasets[0].name if facts.datasets else "held-out data"
+
+
+def _dataset_id(name: str) -> str:
+    """`name` where it is a hub's dataset; else a name of the same form."""
+    return name if _REPOSITORY.fullmatch(name) else re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
 
 
 def check(facts: CardInput) -> None:
@@ -124,10 +190,10 @@ def _family(facts: CardInput) -> list[str]:
 def _numbers(facts: CardInput) -> list[str]:
     problems = []
     for result in facts.evaluations:
-        scores = [score for score in (result.model_score, result.base_score) if score is not None]
-        if result.count < 1 or not all(math.isfinite(score) for score in scores):
+        scores = [interval for interval in (result.score, result.base, result.change) if interval is not None]
+        if result.count < 1 or not all(math.isfinite(n) for one in scores for n in (one.value, one.low, one.high)):
             problems.append(f"evaluation {result.metric}: needs at least one record and finite scores")
-        counts = [count for count in (result.model_correct, result.base_correct) if count is not None]
+        counts = [count for count in (result.right, result.base_right) if count is not None]
         if any(not 0 <= count <= result.count for count in counts):
             problems.append(f"evaluation {result.metric}: more right answers than the {result.count} records")
     for file in facts.weights:

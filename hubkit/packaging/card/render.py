@@ -1,4 +1,4 @@
-"""Facts to files: README.md, README.zh-CN.md and the pictures under assets/."""
+"""Facts to files: README.md, README.zh-CN.md, the pictures under assets/ and the results under .eval_results/."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from hubkit.sdk.errors import UsageError
 
 from .facts import CardInput
 from .markdown import FILTERS
-from .metadata import card_data, hub_license
+from .metadata import EVAL_RESULTS, card_data, eval_results, hub_license
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _LOSS = "assets/loss.png"
+_SCORES = "assets/scores.png"
 _SAMPLES = "assets/samples"
 _PAGES = {"README.md": "en.md.j2", "README.zh-CN.md": "zh.md.j2"}
 
@@ -32,14 +33,14 @@ def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
         UsageError: the facts do not make a valid card.
         DataError: a sample picture cannot be read.
     """
-    for part in (folder / "assets", folder / _SAMPLES):
+    for part in (folder / "assets", folder / _SAMPLES, folder / EVAL_RESULTS):
         if part.is_symlink():
             raise UsageError(f"{part.relative_to(folder)} is a link to another place", "replace it by a folder of its own")
     files = render_card(facts)
     for path, content in files.items():
         _replace(folder / path, content)
-    for stale in (folder / _SAMPLES).glob("[0-9][0-9].png"):
-        if f"{_SAMPLES}/{stale.name}" not in files:
+    for stale in (*(folder / _SAMPLES).glob("[0-9][0-9].png"), *(folder / EVAL_RESULTS).glob("*.yaml")):
+        if stale.relative_to(folder).as_posix() not in files:
             stale.unlink()
     return tuple(sorted(files))
 
@@ -48,7 +49,7 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     """The card's files by their path in the release folder. The same facts give the same bytes."""
     from huggingface_hub import ModelCard
 
-    from .figures import loss_png, sample_png
+    from .figures import loss_png, sample_png, scores_png
 
     header = card_data(facts).to_yaml(line_break="\n")
     facts = replace(facts, samples=tuple(sorted(facts.samples, key=lambda sample: sample.base_answer == sample.model_answer)))
@@ -56,6 +57,9 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     pictures = tuple(files)
     if len(facts.loss) > 1:
         files[_LOSS] = loss_png(facts.loss)
+    if any(measure.base for measure in facts.evaluations):
+        files[_SCORES] = scores_png(facts.evaluations)
+    files |= eval_results(facts)
     environment = _environment()
     for page, template in _PAGES.items():
         body = environment.get_template(template).render(_values(facts, pictures))
@@ -73,6 +77,8 @@ def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
         "usage": usage,
         "gallery": tuple(zip(pictures, facts.samples, strict=True)),
         "loss_picture": _LOSS if len(facts.loss) > 1 else "",
+        "scores_picture": _SCORES if any(measure.base for measure in facts.evaluations) else "",
+        "slices": [(measure, one) for measure in facts.evaluations for one in measure.slices],
     }
 
 

@@ -1,0 +1,101 @@
+"""What was measured, as frozen data: it goes into receipts, cards and hub metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..parity import Parity
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % confidence interval, rounded to six digits."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The score of the `count` records whose `meta` has `value` in `field`."""
+
+    field: str
+    value: str
+    count: int
+    score: Interval
+    base: Interval | None = None
+    change: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric over `count` records, from 0 to 1. `right` and `base_right` count records where the metric knows only right and
+    wrong. `change` is score minus base over the same records, `p_value` that of the paired `test`. Without a base the last
+    five are None or empty."""
+
+    metric: str
+    version: str
+    count: int
+    score: Interval
+    right: int | None
+    slices: tuple[Slice, ...] = ()
+    base: Interval | None = None
+    base_right: int | None = None
+    change: Interval | None = None
+    test: str = ""
+    p_value: float | None = None
+
+    @property
+    def improved(self) -> bool:
+        """Whether an improvement may be claimed: the interval of the change is above 0 and the paired test agrees."""
+        return self.change is not None and self.change.low > 0 and (self.p_value or 0.0) < SIGNIFICANT
+
+    @property
+    def worsened(self) -> bool:
+        return self.change is not None and self.change.high < 0 and (self.p_value or 0.0) < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One held-out record as the card shows it: the first image and turn, judged by the first metric (None: in part right)."""
+
+    id: str
+    image: str
+    question: str
+    reference: str
+    base_answer: str | None
+    answer: str
+    right: bool | None = None
+    base_right: bool | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`count` records, scored by each of `measures`, the first being the one that the release is judged by. A record's score
+    is that of its worst turn. `parity` compares the prompt with the one of the training."""
+
+    count: int
+    measures: tuple[Measure, ...]
+    samples: tuple[Sample, ...]
+    parity: Parity | None = None
+
+    @property
+    def score(self) -> float:
+        return self.measures[0].score.value
+
+    @property
+    def base_score(self) -> float | None:
+        base = self.measures[0].base
+        return None if base is None else base.value
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def change_in_words(change: Interval) -> str:
+    """`+74.0 points, 95 % CI 69.5 to 78.3`."""
+    return f"{100 * change.value:+.1f} points, 95 % CI {100 * change.low:.1f} to {100 * change.high:.1f}"

@@ -1,0 +1,14 @@
+"""The sample whose prompt is compared between training and every engine that a release asks."""
+
+from __future__ import annotations
+
+from ..parity import Sampled, sample
+from ..sdk import read_records
+from . import prepare, train
+from ._stage import Context
+
+
+def sampled(context: Context) -> Sampled:
+    """The first turn of the first training record; the trainer saw it, and every engine is asked it first."""
+    record = next(read_records(context.folder(prepare.STAGE) / prepare.TRAIN))
+    return sample(record, context.spec.train.trainer, context.result(train.STAGE), context.spec.smoke.prompt_differs)
