@@ -20,7 +20,7 @@ def together(work: Sequence[tuple[str, Work[T]]], upload: Upload, run: Run) -> l
 
     All are done before the first error, in that order, is raised; the others' are notes. Interrupting stops all.
     """
-    count = max(1, min(upload.parallel, len(work)))
+    count = max(1, min(upload.parallel, upload.connections, len(work)))
     pace = Pace(max(1, upload.connections // count), upload.max_mb_per_second * 1e6 / count)
     if count == 1:
         return [do(run, pace) for _, do in work]
