@@ -77,8 +77,7 @@ def _workers() -> list[Finding]:
                     versions = health(plugin, CURRENT, Path(folder)).versions
                     found.append(Finding(f"{kind} {plugin.name}", "ok", ", ".join(f"{k} {v}" for k, v in versions.items())))
                 except HubkitError as error:
-                    remedy = f"{error.remedy}, or write `environment: locked`" if plugin.requirements.locks else error.remedy
-                    found.append(Finding(f"{kind} {plugin.name}", "warning", error.message, remedy))
+                    found.append(Finding(f"{kind} {plugin.name}", "warning", error.message, error.remedy))
     return found
 
 

@@ -93,7 +93,9 @@ def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitEr
         name = interpreter.parent.parent.name
         return EnvironmentFailure(message, f"make it anew: `hubkit env remove {name}`, then `hubkit env build {plugin.name}`")
     if environment.python is None:
-        return EnvironmentFailure(message, f"pip install 'hubkit[{plugin.requirements.extra}]'")
+        install = f"pip install 'hubkit[{plugin.requirements.extra}]'"
+        locked = "use its locked environment (`environment: locked`), or " if plugin.requirements.locks else ""
+        return EnvironmentFailure(message, f"{locked}{install}")
     wanted = " ".join(shlex.quote(one) for one in _distributions(plugin))
     return EnvironmentFailure(message, f"{interpreter} -m pip install {wanted}")
 

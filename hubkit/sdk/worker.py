@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .codec import decode, encode
-from .conflicts import conflicts
 from .engine import GenerateInput, GenerateOutput, ServeInput, ServeOutput
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
@@ -143,6 +142,8 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
 
 
 def _health(plugin: Any) -> Health:
+    from .conflicts import conflicts
+
     return dataclasses.replace(check(plugin.requirements), conflicts=conflicts(plugin.requirements))
 
 
