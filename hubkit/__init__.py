@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
+    from .authoring import check_plugin, new_plugin
     from .diagnosis import doctor
     from .load import load as load_spec
     from .pipeline import ReleaseResult, StageOutcome, StagePlan
@@ -32,6 +33,8 @@ _HOMES = {
     **dict.fromkeys(["card", "check", "convert", "evaluate", "init", "merge", "plan", "push", "release"], "api"),
     **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
+    "check_plugin": "authoring",
+    "new_plugin": "authoring",
     "doctor": "diagnosis",
     "serve": "serving",
     "load_spec": "load",
@@ -51,6 +54,7 @@ __all__ = [
     "StagePlan",
     "card",
     "check",
+    "check_plugin",
     "convert",
     "diff",
     "doctor",
@@ -60,6 +64,7 @@ __all__ = [
     "load_spec",
     "login_status",
     "merge",
+    "new_plugin",
     "plan",
     "push",
     "rehearse",

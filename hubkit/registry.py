@@ -7,6 +7,7 @@ nobody else.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import trial
-from .sdk import KINDS, PluginError, UsageError
+from .sdk import KINDS, PluginError, Requirements, UsageError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "hubkit.plugins"
 _LIST = "`hubkit plugins` lists what is installed"
@@ -25,7 +26,10 @@ _LIST = "`hubkit plugins` lists what is installed"
 
 @dataclass(frozen=True)
 class Row:
-    """One plugin for a listing; `state` is `ok` or why it cannot be used. What is not known is empty."""
+    """One plugin for a listing; `state` is `ok` or why it cannot be used. What is not known is empty.
+
+    `entry` is its `module:Class`, `environment` where it can run (only trainers and engines have a choice), `location` the
+    folder that its distribution was installed to or, when it is editable, comes from."""
 
     kind: str
     name: str
@@ -33,6 +37,9 @@ class Row:
     distribution: str
     sdk: str
     state: str
+    entry: str = ""
+    environment: str = ""
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class _Found:
             distribution=distribution.name if distribution else "",
             sdk=str(getattr(self.plugin, "sdk", "")),
             state=f"broken: {self.reason}" if self.reason else "ok",
+            entry=self.entry.value,
+            environment=_environment(self.plugin),
+            location=_location(distribution) if distribution else "",
         )
 
 
@@ -155,6 +165,22 @@ def _load(entry: EntryPoint) -> _Found:
     except Exception as error:
         return _Found(entry, reason=f"{entry.value} does not load: {type(error).__name__}: {error}")
     return _Found(entry, plugin, "; ".join(wrong))
+
+
+def _environment(plugin: Any) -> str:
+    requirements = getattr(plugin, "requirements", None)
+    if not isinstance(requirements, Requirements):
+        return ""
+    return "current, python, locked" if requirements.locks else "current, python"
+
+
+def _location(distribution: Distribution) -> str:
+    """An editable installation says in direct_url.json (PEP 610) where its source is."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        origin = json.loads(distribution.read_text("direct_url.json") or "")
+        if origin["dir_info"].get("editable"):
+            return str(origin["url"]).removeprefix("file://")
+    return str(distribution.locate_file(""))
 
 
 def _bundled(entry: EntryPoint) -> bool:

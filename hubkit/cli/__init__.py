@@ -37,7 +37,7 @@ _TOOLS = {
     "login-status": "Show who you are at each hub, and where the token comes from.",
     "env": "Build, check, list and remove the locked environments of plugins.",
     "doctor": "Check git, git-lfs, disk, environments and tokens.",
-    "plugins": "List the plugins, and why a broken one did not load.",
+    "plugins": "List, write and check plugins.",
     "schema": "Print the JSON schema of release.yaml.",
 }
 _SECTIONS = {"Release": _RELEASE, "Model folders": _FOLDERS, "Tools": _TOOLS}

@@ -13,14 +13,23 @@ from ._dataset import check_dataset
 from ._engine import check_engine
 from ._family import check_family
 from ._hub import check_hub
+from ._metric import check_metric
 from ._trainer import check_trainer
+from .cases import DatasetCase, EngineCase, FamilyCase, HubCase, MetricCase, TrainerCase
 
 __all__ = [
     "ConformanceError",
+    "DatasetCase",
+    "EngineCase",
+    "FamilyCase",
+    "HubCase",
+    "MetricCase",
+    "TrainerCase",
     "check_contract",
     "check_dataset",
     "check_engine",
     "check_family",
     "check_hub",
+    "check_metric",
     "check_trainer",
 ]

@@ -1,0 +1,100 @@
+"""Markdown from docstrings: the SDK's reference, and a page for a plugin."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..registry import plugins
+from ..sdk import UsageError
+
+_MODULES = ("codec", "chat", "vision", "testing", "testing.cases")
+
+
+def sdk_page() -> str:
+    """Everything in `hubkit.sdk.__all__`, then the modules for further needs."""
+    sdk = importlib.import_module("hubkit.sdk")
+    lines = ["# The SDK", "", _doc(sdk), "", f"SDK version {sdk.SDK_VERSION}.", ""]
+    for name in sorted(sdk.__all__, key=str.lower):
+        lines += _entry(name, getattr(sdk, name))
+    for module in _MODULES:
+        found = importlib.import_module(f"hubkit.sdk.{module}")
+        lines += [f"## hubkit.sdk.{module}", "", _doc(found), ""]
+        public = getattr(found, "__all__", None) or _own(found)
+        for name in public:
+            if name not in sdk.__all__:
+                lines += _entry(name, getattr(found, name))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def plugin_page(name: str) -> str:
+    """What the plugin is, what it needs, and its options.
+
+    Raises:
+        UsageError: there is no usable plugin of that name.
+    """
+    found = [plugin for row in plugins().rows() if row.state == "ok" and row.name == name for plugin in [_get(row)]]
+    if not found:
+        raise UsageError(f"there is no plugin {name!r}", "`hubkit plugins` lists what is installed")
+    lines = []
+    for plugin in found:
+        module = importlib.import_module(type(plugin).__module__.partition(".")[0])
+        lines += [f"# {plugin.name}", "", f"A {plugin.kind}, written for SDK {plugin.sdk}.", "", _doc(module), ""]
+        if own := _doc(type(plugin)):
+            lines += [own, ""]
+        if schemes := getattr(plugin, "schemes", ()):
+            lines += ["Destinations: " + ", ".join(f"`{scheme}:TARGET`" for scheme in schemes), ""]
+        if requirements := getattr(plugin, "requirements", None):
+            needs = [f"{module} >= {least}" if least else module for module, least in requirements.modules]
+            lines += [f"Needs {', '.join(needs) or 'nothing beside Python'} where it runs.", ""]
+        if options := getattr(plugin, "Options", None):
+            lines += ["## Options", "", *_fields(options), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _get(row: Any) -> Any:
+    return plugins().get(row.kind, row.name)
+
+
+def _entry(name: str, value: Any) -> Iterator[str]:
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        yield from (f"### {name}", "", f"`{value!r}`" if len(repr(value)) < 200 else "", "")
+        return
+    signature = "" if inspect.isclass(value) else str(inspect.signature(value))
+    yield from (f"### {name}{signature}", "", _doc(value), "")
+    if inspect.isclass(value) and dataclasses.is_dataclass(value):
+        yield from (*_fields(value), "")
+    elif inspect.isclass(value) and getattr(value, "_is_protocol", False):
+        for method, function in vars(value).items():
+            if inspect.isfunction(function) and not method.startswith("_"):
+                yield from (f"- `{method}{inspect.signature(function)}`: {_doc(function) or 'see above.'}", "")
+
+
+def _fields(kind: Any) -> Iterator[str]:
+    if own := _doc(kind):
+        yield from (own, "") if "Options" in kind.__name__ else ()
+    yield from ("| Field | Type | Default |", "|---|---|---|")
+    for field in dataclasses.fields(kind):
+        default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        made = field.default_factory
+        if made is not dataclasses.MISSING:
+            default = f"`{made()!r}`"
+        yield f"| `{field.name}` | `{str(field.type).replace('|', chr(92) + '|')}` | {default} |"
+
+
+def _doc(value: Any) -> str:
+    text = inspect.getdoc(value) if not inspect.isclass(value) or value.__dict__.get("__doc__") else ""
+    text = text or ""
+    return "" if re.match(r"^\w+\(.*\)$", text.partition("\n")[0]) else text
+
+
+def _own(module: Any) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
