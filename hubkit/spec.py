@@ -12,7 +12,9 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -49,8 +51,19 @@ class LockedEnvironment(_Model):
     locked: str = Field(pattern="^[a-z][a-z0-9]*$", description="such as `cpu`, `cu12`; `hubkit env list` shows what there is")
 
 
+def _environment_kind(value: Any) -> str:
+    """One problem for a wrong environment, and not one for each of the three things that it could have been."""
+    keys = value if isinstance(value, (dict, BaseModel)) else None
+    if keys is None:
+        return "literal"
+    return "LockedEnvironment" if "locked" in dict(keys) else "PythonEnvironment"
+
+
 EnvironmentField = Annotated[
-    Literal["current", "locked"] | PythonEnvironment | LockedEnvironment,
+    Annotated[Literal["current", "locked"], Tag("literal")]
+    | Annotated[PythonEnvironment, Tag("PythonEnvironment")]
+    | Annotated[LockedEnvironment, Tag("LockedEnvironment")],
+    Discriminator(_environment_kind),
     Field(description="`current`: hubkit's own; `locked`: built once from the plugin's lock that fits this machine"),
 ]
 Deadline = Annotated[

@@ -534,7 +534,9 @@ def test_an_interpreter_that_is_none(make: Make, tmp_path: Path) -> None:
 def test_environments_as_release_yaml_writes_them() -> None:
     assert Environment.parse("current") == CURRENT
     assert Environment.parse({"python": "~/env/bin/python"}) == Environment(Path("~/env/bin/python"))
-    for wrong in ("conda", {}, {"python": ""}, {"python": "x", "more": 1}):
+    assert Environment.parse("locked") == Environment(locked="")
+    assert Environment.parse({"locked": "cu12"}) == Environment(locked="cu12")
+    for wrong in ("conda", {}, {"python": ""}, {"locked": ""}, {"python": "x", "more": 1}):
         with pytest.raises(UsageError, match="not an environment"):
             Environment.parse(wrong)
 

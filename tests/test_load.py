@@ -6,7 +6,7 @@ import pytest
 
 from hubkit.errors import SpecError, UsageError
 from hubkit.load import load
-from hubkit.spec import Spec, json_schema
+from hubkit.spec import LockedEnvironment, Spec, json_schema
 
 GOOD = """\
 name: InternVL2-Tiny-Test
@@ -130,3 +130,29 @@ def test_the_schema_knows_every_key() -> None:
     schema = json_schema()
     assert set(schema["properties"]) == set(Spec.model_fields)
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("lockd", "train.environment: Input should be 'current' or 'locked', not 'lockd'"),
+        ("3", "train.environment: Input should be 'current' or 'locked', not 3"),
+        ('{locked: "CU 12"}', "train.environment.locked: String should match pattern '^[a-z][a-z0-9]*$', not 'CU 12'"),
+        ("{pyton: x, python: y}", "unknown key 'train.environment.pyton' (did you mean 'python'?)"),
+    ],
+)
+def test_a_wrong_environment_is_one_problem(tmp_path: Path, written: str, problem: str) -> None:
+    text = GOOD.replace("  options:\n    rank: 8\n", f"  environment: {written}\n")
+    assert problems(tmp_path, text) == [f"FILE, line 8: {problem}"]
+
+
+def test_environments_and_deadlines_are_read(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "  options:\n    rank: 8\n", "  environment: {locked: cu12}\n  deadline: 12\nsmoke:\n  environment: locked\n"
+    )
+    spec = load(write(tmp_path, text))
+    assert spec.train.environment == LockedEnvironment(locked="cu12")
+    assert (spec.train.deadline, spec.smoke.deadline, spec.smoke.environment) == (12.0, None, "locked")
+    assert problems(tmp_path, text.replace("12\n", "0\n")) == [
+        "FILE, line 9: train.deadline: Input should be greater than 0, not 0"
+    ]

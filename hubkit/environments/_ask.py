@@ -32,6 +32,8 @@ def ask_health(plugin: Trainer | Engine, environment: Environment, folder: Path)
     """Raises EnvironmentFailure when something is missing or too old."""
     answer = _ask(plugin, "health", None, environment, SilentRun(), folder, HEALTH_SECONDS)
     found: Health = _decode(Health, answer, plugin, folder)
+    if environment.locked is not None:  # its packages were tried together, whatever their metadata say
+        found = dataclasses.replace(found, conflicts=())
     if found.missing:
         raise _unhealthy(plugin, environment, found)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,6 @@ def check(plugin: str, environment: Environment) -> Checked:
         environment = Environment(_store.python_of(folder), lock.variant)
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as work:
         health = ask_health(found, environment, Path(work))
-    if environment.locked is not None:  # a lock is made of packages that work together, whatever their metadata say
-        health = replace(health, conflicts=())
     return Checked(found.name, found.kind, label, str(environment.interpreter), health)
 
 
