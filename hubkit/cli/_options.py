@@ -94,9 +94,3 @@ def environment_field(value: str) -> EnvironmentField:
             raise click.BadParameter(f"{value!r}: write the variant as `hubkit env list` shows it, such as locked:cpu")
         return LockedEnvironment(locked=variant)
     return value if value in ("current", "locked") else PythonEnvironment(python=Path(value))  # type: ignore[return-value]
-
-
-def environment(python: Path | None) -> Any:
-    from ..spec import PythonEnvironment
-
-    return PythonEnvironment(python=python) if python else "current"

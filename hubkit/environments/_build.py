@@ -155,5 +155,5 @@ def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> Health:
     try:
         return ask_health(plugin, environment, work / "health")
     except HubkitError as error:
-        remedy = f"the lock {lock.file_name} does not do on this machine: name an interpreter of your own, or report it"
+        remedy = f"the lock {lock.file_name} does not work on this machine: name an interpreter of your own, or report it"
         raise EnvironmentFailure(error.message, remedy) from None

@@ -170,7 +170,7 @@ def test_an_environment_that_does_not_work_is_not_kept(install: Any, store: Path
     wheel(bad, "tinytwo", "2.0", "def answer():\n    return 2\n")
     with pytest.raises(EnvironmentFailure, match="RuntimeError: the sum is wrong") as caught:
         make(install(ONE_STEP), bad)
-    assert "does not do on this machine" in caught.value.remedy
+    assert "does not work on this machine" in caught.value.remedy
     assert left(store) == []
 
 
