@@ -7,7 +7,7 @@ WORKDIR ?= quickstart
 SIZE ?= 2B
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish bench-merge bench-staging clean
+.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish bench-merge bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-publish: setup ## Measure publishing to the rehearsal hub beside a plain h
 
 bench-merge: setup ## Measure a merge beside cp and beside transformers + peft (SIZE=2B: 4.4 GB; needs 20 GB of disk)
 	$(BIN)/python benchmarks/merge.py --peer --size $(SIZE)
+
+bench-evaluate: setup ## Measure what an evaluation takes beside generation (the tiny model, 2 minutes)
+	$(BIN)/python benchmarks/evaluate.py
 
 bench-staging: setup ## Measure Git LFS staging beside git lfs track, add and commit (SIZE=2B; needs 10 GB of disk)
 	$(BIN)/python benchmarks/staging.py --size $(SIZE)
