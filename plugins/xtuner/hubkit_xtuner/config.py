@@ -176,7 +176,8 @@ def save(config: Mapping[str, Any], path: Path) -> None:
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Dotted key -> [before, after]; None where there is nothing."""
     old, new = dict(_flat(before)), dict(_flat(after))
-    return {key: [old.get(key), new.get(key)] for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+    names = {key for key in (*old, *new) if not key.startswith("llava_dataset.")}  # train_dataloader.dataset has it again
+    return {key: [old.get(key), new.get(key)] for key in sorted(names) if old.get(key) != new.get(key)}
 
 
 def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from .log import Line, Tail, parse
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_STOP = 8.0
 _SHOWN = 25
+_TORCHRUN = re.compile(r"torch/distributed/(elastic|run|launcher)")
 
 MEMORY = ("out of memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -62,10 +64,12 @@ def _started(command: Sequence[str], variables: Mapping[str, str], log: Path) ->
 
 
 def last_lines(log: Path) -> str:
-    """The end of the log, without progress lines, and from the last traceback on when there is one."""
+    """The end of the log, from the last traceback on when there is one; neither progress nor what torchrun says of it."""
     text = log.read_text("utf-8", "replace") if log.exists() else ""
     lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip() and parse(line) is None]
-    starts = [number for number, line in enumerate(lines) if line.lstrip("[rank0]: ").startswith("Traceback ")]
+    end = next((number for number, line in enumerate(lines) if _TORCHRUN.search(line)), len(lines))
+    lines = lines[:end]
+    starts = [number for number, line in enumerate(lines) if re.match(r"(\[rank\d+\]: ?)?Traceback ", line)]
     chosen = lines[starts[-1] :] if starts else lines
     return "\n".join(f"    {line}" for line in chosen[-_SHOWN:])
 
