@@ -32,3 +32,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, digits: Path) -> Path:
     return make_project(tmp_path / "project", digits)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The fault matrix, whose rows may come from several processes."""
+    from hubs.matrix import tables
+
+    for table in tables([report for reports in terminalreporter.stats.values() for report in reports]):
+        terminalreporter.write_line(f"\n{table}")
