@@ -45,7 +45,9 @@ def read(path: Path) -> Document:
         raise SpecError(f"{path}: not UTF-8 (byte {error.start})", "save the file as UTF-8") from None
     except yaml.MarkedYAMLError as error:
         at = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SpecError(f"{path}{at}: {error.problem}", "correct the YAML; indentation is by spaces") from None
+        unquoted = error.context == "while scanning a block scalar"
+        remedy = "put a value that begins with > in quotes" if unquoted else "correct the YAML; indentation is by spaces"
+        raise SpecError(f"{path}{at}: {error.problem}", remedy) from None
     except yaml.YAMLError as error:
         raise SpecError(f"{path}: not YAML ({error})", "correct the YAML") from None
     lines: dict[Location, int] = {}

@@ -70,6 +70,14 @@ def test_problems_are_told_with_their_line(line: str, said: str, tmp_path: Path)
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize("line", ["improvement: > 0", "exact_match: >= 0.9"])
+def test_a_bound_without_quotes_is_told_to_take_them(line: str, tmp_path: Path) -> None:
+    (tmp_path / "release.yaml").write_text(RELEASE.format(line=line))
+    with pytest.raises(SpecError, match="line 7: expected") as caught:
+        hubkit.load_spec(tmp_path / "release.yaml")
+    assert "in quotes" in caught.value.remedy
+
+
 def test_an_unknown_metric_is_told_with_its_line(tmp_path: Path) -> None:
     text = RELEASE.format(line='exact_match: "> 0.5"').replace("anls]", "accuracy]")
     (tmp_path / "release.yaml").write_text(text)
