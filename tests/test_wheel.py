@@ -7,12 +7,26 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLUGINS = ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner")
+PLUGINS = (
+    "foodieqa",
+    "git_lfs",
+    "hf_datasets",
+    "huggingface",
+    "internvl",
+    "llava_json",
+    "lmdeploy",
+    "modelscope",
+    "peft",
+    "sharegpt",
+    "transformers",
+    "xtuner",
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +53,7 @@ def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     points = archive.read(metadata).decode()
-    for plugin in ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner"):
+    for plugin in PLUGINS:
         assert f"{plugin} = hubkit_{plugin}:" in points
         assert f"hubkit_{plugin}/__init__.py" in archive.namelist()
 
@@ -55,34 +69,58 @@ def test_the_core_needs_no_torch(wheel: Path) -> None:
     assert core and not any(heavy in line for line in core for heavy in ("torch", "transformers", "peft", "xtuner", "lmdeploy"))
 
 
-@pytest.mark.integration
-def test_an_installation_without_torch_works_and_says_what_it_lacks(wheel: Path, tmp_path: Path) -> None:
-    """In a fresh environment: every plugin loads, the verbs that need no torch work, the others name the extra."""
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    install = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "-c",
-        str(ROOT / "constraints.txt"),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True, cwd=tmp_path)
+Hubkit = Callable[..., subprocess.CompletedProcess[str]]
 
-    def hubkit(*arguments: str) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture(scope="module")
+def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The python of a new virtual environment that holds hubkit alone."""
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip(folder / "bin" / "python", "-c", str(ROOT / "constraints.txt"), str(wheel))
+    return folder / "bin" / "python"
+
+
+def pip(python: Path, *what: str) -> None:
+    subprocess.run(
+        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *what], check=True, cwd=python.parent
+    )
+
+
+@pytest.fixture
+def hubkit(fresh: Path, tmp_path: Path) -> Hubkit:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         return subprocess.run(
-            [str(python), "-m", "hubkit", *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+            [str(fresh), "-m", "hubkit", *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=180
         )
 
+    return run
+
+
+@pytest.mark.integration
+def test_a_new_plugin_of_each_kind_is_written_installed_and_checked(fresh: Path, hubkit: Hubkit, tmp_path: Path) -> None:
+    names = {kind: f"my{kind}" for kind in ("family", "dataset", "trainer", "engine", "metric", "hub")}
+    for kind, name in names.items():
+        assert hubkit("plugins", "new", "--kind", kind, name).returncode == 0
+        pip(fresh, f"{tmp_path / name}[test]")
+    rows = {row["name"]: row for row in map(json.loads, hubkit("plugins", "list", "--json").stdout.splitlines())}
+    for kind, name in names.items():
+        assert (rows[name]["kind"], rows[name]["state"], rows[name]["distribution"]) == (kind, "ok", f"hubkit-{name}")
+        checked = hubkit("plugins", "check", name, "--json")
+        steps = [json.loads(line) for line in checked.stdout.splitlines()]
+        assert checked.returncode == 0 and steps[-1]["ok"] is True, checked.stdout + checked.stderr
+        assert {step["state"] for step in steps[:-1]} <= {"ok", "skipped"}
+    tests = [str(fresh), "-m", "pytest", "-q", str(tmp_path / "mymetric")]
+    assert subprocess.run(tests, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+@pytest.mark.integration
+def test_an_installation_without_torch_works_and_says_what_it_lacks(hubkit: Hubkit) -> None:
+    """In a fresh environment: every plugin loads, the verbs that need no torch work, the others name the extra."""
     rows = [json.loads(line) for line in hubkit("plugins", "--json").stdout.splitlines()]
-    assert {row["name"]: row["state"] for row in rows} == dict.fromkeys(
-        ("git_lfs", "huggingface", "internvl", "llava_json", "lmdeploy", "modelscope", "peft", "transformers", "xtuner"), "ok"
-    )
+    states = {row["name"]: row["state"] for row in rows if row["distribution"] == "hubkit"}
+    assert set(states.values()) == {"ok"} and set(PLUGINS) <= set(states)
     base = ROOT / "hubkit" / "quickstart" / "base"
     assert hubkit("check", str(base)).returncode == 0
     assert hubkit("init").returncode == 0

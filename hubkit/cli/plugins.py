@@ -13,16 +13,17 @@ _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
 
 
 @click.group("plugins", invoke_without_command=True)
+@as_json
 @click.pass_context
-def command(context: click.Context) -> None:
+def command(context: click.Context, as_json: bool) -> None:
     """Plugins: list them, write a new one, check one, read what they are made of. Without a command: list."""
     if context.invoked_subcommand is None:
-        context.invoke(list_command)
+        context.invoke(list_command, as_json=as_json)
 
 
 @command.command("list")
 @as_json
-def list_command(as_json: bool = False) -> None:
+def list_command(as_json: bool) -> None:
     """List the installed plugins by kind, and why a broken one did not load."""
     from ..registry import plugins
     from ..sdk.codec import encode
