@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .api import card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
     from .authoring import check_plugin, new_plugin
+    from .data.prepare import PrepareSettings, prepare
     from .diagnosis import doctor
     from .load import load as load_spec
     from .pipeline import ReleaseResult, StageOutcome, StagePlan
@@ -38,6 +39,7 @@ _HOMES = {
     "doctor": "diagnosis",
     "serve": "serving",
     "load_spec": "load",
+    **dict.fromkeys(["PrepareSettings", "prepare"], "data.prepare"),
     "ReleaseResult": "pipeline",
     "StageOutcome": "pipeline",
     "StagePlan": "pipeline",
@@ -47,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "PrepareSettings",
     "ReleaseResult",
     "Reporter",
     "Spec",
@@ -66,6 +69,7 @@ __all__ = [
     "merge",
     "new_plugin",
     "plan",
+    "prepare",
     "push",
     "rehearse",
     "release",

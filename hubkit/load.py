@@ -155,7 +155,8 @@ def _absolute(spec: Spec, root: Path) -> Spec:
 
     images = below(spec.data.images) if spec.data.images else below(spec.data.path).parent
     base = spec.base.model_copy(update={"path": below(spec.base.path), "name": spec.base.name or spec.base.path.name})
-    data = spec.data.model_copy(update={"path": below(spec.data.path), "images": images})
+    holdout = spec.data.holdout_file and below(spec.data.holdout_file)
+    data = spec.data.model_copy(update={"path": below(spec.data.path), "images": images, "holdout_file": holdout})
     train = spec.train.model_copy(update={"adapter": spec.train.adapter and below(spec.train.adapter)})
     further = tuple(more.model_copy(update={"path": below(more.path)}) for more in spec.merge.adapters)
     merge = spec.merge.model_copy(update={"adapters": further})

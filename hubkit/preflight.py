@@ -18,6 +18,7 @@ from .spec import EnvironmentField
 from .stages._facts import dataset_name, license_of
 from .stages._stage import Context
 from .stages._workers import environment
+from .stages.prepare import check_terms
 from .stages.publish import check_names
 from .weights.check import check_base
 
@@ -28,16 +29,22 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     """Checks what the named stages will need.
 
     Raises:
-        RefusedError: a repository name is against the family's rule.
+        RefusedError: a repository name is against the family's rule, or the dataset's terms against the release.
         UsageError: the base or the dataset is not there, or nothing says under which licence the result may be published.
         EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not up to it.
     """
     if not stages:
         return
     spec = context.spec
-    for key, path in (("base.path", spec.base.path), ("data.path", spec.data.path)):
-        if not path.exists():
+    for key, path in (
+        ("base.path", spec.base.path),
+        ("data.path", spec.data.path),
+        ("data.holdout_file", spec.data.holdout_file),
+    ):
+        if path and not path.exists():
             raise UsageError(f"{key}: {path} does not exist", "correct it; paths are relative to the release file")
+    if set(stages) - {"prepare"}:
+        check_terms(context)
     check_names(context.base.family, spec.name, [target.to for target in spec.publish])
     _check_base(context)
     _check_card(context)

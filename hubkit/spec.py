@@ -86,6 +86,13 @@ class Base(_Model):
     license: str = Field("", description="only when the base folder does not say it")
 
 
+class AcceptedTerm(_Model):
+    """A restriction of the dataset's terms that does not bind this release, and why: a permission, for example. Both are published."""
+
+    term: str
+    reason: str = Field(min_length=10)
+
+
 class Data(_Model):
     """What it is fine-tuned and evaluated on."""
 
@@ -95,6 +102,11 @@ class Data(_Model):
     name: str = Field("", description="the dataset's name for the card")
     license: str = Field("", description="the dataset's licence, when the data itself does not say it")
     holdout: int | float = Field(0.1, description="records kept for evaluation: a count, or a share below 1")
+    holdout_file: PathField | None = Field(None, description="records for evaluation in a file of their own; replaces holdout")
+    group: Literal["record", "image"] = Field("record", description="image: records that share a picture stay on one side")
+    repeat: int = Field(1, ge=1, description="how often each record is trained on in an epoch")
+    fix: bool = Field(False, description="repair what is safe to repair; the report says what was done")
+    accept_terms: tuple[AcceptedTerm, ...] = Field((), strict=False, description="see `hubkit prepare`: restrictions of the terms")
     options: Options = Field(default_factory=dict)
 
     @field_validator("holdout")

@@ -83,7 +83,10 @@ def test_plugins_are_listed() -> None:
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     found = {(row["kind"], row["name"]): row["state"] for row in rows}
     bundled = {
+        ("dataset", "foodieqa"),
+        ("dataset", "hf_datasets"),
         ("dataset", "llava_json"),
+        ("dataset", "sharegpt"),
         ("engine", "lmdeploy"),
         ("engine", "transformers"),
         ("family", "internvl"),
@@ -108,7 +111,7 @@ def test_the_public_names_are_these() -> None:
     assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
     assert [name for name in hubkit.__all__ if name[0].islower()] == [
         "card", "check", "check_plugin", "convert", "diff", "doctor", "evaluate", "init", "json_schema", "load_spec",
-        "login_status", "merge", "new_plugin", "plan", "push", "rehearse", "release", "serve", "smoke", "track", "verify", "withdraw",
+        "login_status", "merge", "new_plugin", "plan", "prepare", "push", "rehearse", "release", "serve", "smoke", "track", "verify", "withdraw",
     ]  # fmt: skip
     for name in hubkit.__all__:
         assert getattr(hubkit, name).__doc__, name

@@ -212,6 +212,8 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     assert plugins().get("dataset", "llava_json").sdk == "1.1"
     bundled = {(row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"}
     assert bundled == {
+        ("dataset", "foodieqa", "ok"),
+        ("dataset", "hf_datasets", "ok"),
         ("dataset", "llava_json", "ok"),
         ("engine", "lmdeploy", "ok"),
         ("engine", "transformers", "ok"),

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from .. import __version__
+from ..data.terms import terms_of
 from ..packaging import card
 from ..packaging.provenance import Provenance
-from ..sdk import IMAGE, CardFacts, ReleaseFile, Terms
+from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
 from . import evaluate, merge, prepare, smoke, train
 from ._stage import Context, Stage
@@ -91,7 +92,13 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
     spec, workspace = context.spec, context.workspace
     evaluated = context.result(evaluate.STAGE)
     data = workspace.receipt(prepare.STAGE.name)
-    local: dict[str, Any] = {"base": {"path"}, "data": {"path", "images"}, "train": {"adapter"}, "publish": True, "author": True}
+    local: dict[str, Any] = {
+        "base": {"path"},
+        "data": {"path", "images", "holdout_file"},
+        "train": {"adapter"},
+        "publish": True,
+        "author": True,
+    }
     settings = spec.model_dump(mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}})
     return Provenance(
         name=spec.name,
@@ -122,8 +129,9 @@ def _without_interpreters(settings: Any) -> Any:
 
 def _dataset(context: Context) -> card.Dataset:
     data, prepared = context.spec.data, context.result(prepare.STAGE)
-    terms = Terms(data.license or prepared.license, prepared.notes)
-    return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout)
+    terms = terms_of(data.adapter, data.path, data.options, data.license)
+    accepted = {one.term: one.reason for one in data.accept_terms if one.term in terms.restrictions}
+    return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout, accepted=accepted, shared=prepared.shared)
 
 
 def _samples(context: Context) -> tuple[card.Sample, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..digests import of_json
 from ..errors import RefusedError
 from ..models import Model
 from ..packaging import lfs, manifest, provenance
@@ -99,6 +100,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "license": str(_facts.license_of(context)),
         "data.name": spec.data.name,
         "data.license": spec.data.license,
+        "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
         "planned": context.workspace.planned(),
     }
     return own | context.upstream(prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE)

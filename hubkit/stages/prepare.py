@@ -3,49 +3,112 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..digests import files_below, of_json, sha256, stamp
+from ..data.output import deal, own_line, spool
+from ..data.report import write_html
+from ..data.scan import rows
+from ..data.split import held_out, shared, shared_between
+from ..data.terms import check_accepted, terms_of
+from ..data.validate import Validation
+from ..digests import files_below, of_json, stamp
 from ..errors import DataError
-from ..registry import plugins
-from ..sdk import Record, Run, write_jsonl
+from ..models import Model
+from ..sdk import Record, Run, Terms
+from ..sdk.codec import encode
+from ..spec import Data
 from ._stage import Context, Stage, plugin_inputs
 
 TRAIN, HOLDOUT, IMAGES = "train.jsonl", "holdout.jsonl", "images.json"
-_SHOWN = 10
+REPORT = "data-report.html"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Counts of records and of distinct images; `license` and `notes` are the dataset's terms."""
+    """Counts of records and of distinct images; the rest are the dataset's terms. `shared` held-out records have a picture or
+    their text in common with records that are trained on; `fixes` counts repairs."""
 
     train: int
     holdout: int
     images: int
     license: str
     notes: tuple[str, ...]
+    restrictions: tuple[str, ...] = ()
+    url: str = ""
+    benchmark: str = ""
+    shared: int = 0
+    fixes: int = 0
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.license, self.notes, self.restrictions, self.url, self.benchmark)
 
 
 def prepare(
-    adapter: str, source: Path, images: Path, out: Path, *, holdout: int | float, seed: int, options: Mapping[str, Any], run: Run
+    data: Data,
+    images: Path,
+    out: Path,
+    *,
+    seed: int,
+    run: Run,
+    base: Model | None = None,
+    max_length: int = 0,
+    report: Path | None = None,
 ) -> Prepared:
-    """Reads `source`, checks every image below `images`, and writes train.jsonl, holdout.jsonl and images.json (sha256 of each
-    image) into `out`. The split depends on `seed` and the records alone.
+    """Reads `data.path`, checks every record and every image below `images`, and writes train.jsonl, holdout.jsonl and
+    images.json (sha256 of each image) into `out`. The split depends on `seed` and the records alone.
+
+    A page about the data goes to `report`, also when they are refused; with `base` it says how long the records are, and how
+    many are over `max_length` tokens.
 
     Raises:
-        DataError: names file, record and field; missing or broken images are listed together.
+        DataError: names file, record and field; problems are listed together.
     """
-    records, digests = read_checked(adapter, source, images, options, run)
-    train, held = _split(source, records, holdout, seed)
-    write_jsonl(out / TRAIN, train)
-    write_jsonl(out / HOLDOUT, held)
+
+    def opened(source: Path) -> Validation:
+        return Validation(source, images, base=base, max_length=max_length, fix=data.fix)
+
+    found, apart = opened(data.path), opened(data.holdout_file) if data.holdout_file else None
+    terms, common, held = terms_of(data.adapter, data.path, data.options), None, set[int]()
+    try:
+        _read(data, found, out / ".all", run)
+        if apart:
+            _read(data, apart, out / HOLDOUT, run)
+            common = shared_between(found, apart)
+        else:
+            held = held_out(found, data.holdout, seed, by_picture=data.group == "image")
+            common = shared(found, held)
+    finally:
+        train, holdout = data.repeat * (found.count - len(held)), apart.count if apart else len(held)
+        if report and found.rows:
+            page = replace(found.report(data.adapter), shared=common, train=train, holdout=holdout)
+            pictures = {name: found.pictures.path(name) for name in found.sample_pictures()}
+            write_html(report, page, pictures, replace(terms, license=data.license or terms.license))
+    deal(out / ".all", held, out / TRAIN, out / ".held", repeat=data.repeat)
+    (out / ".all").unlink()
+    if apart:
+        (out / ".held").unlink()
+    else:
+        (out / ".held").replace(out / HOLDOUT)
+    digests = found.digests() | (apart.digests() if apart else {})
     (out / IMAGES).write_text(json.dumps(digests, indent=0, sort_keys=True) + "\n", "utf-8")
-    terms = plugins().get("dataset", adapter).terms(source, options)
-    return Prepared(len(train), len(held), len(digests), terms.license, terms.notes)
+    fixes = sum(found.fixes.values()) + (sum(apart.fixes.values()) if apart else 0)
+    return Prepared(
+        train, holdout, len(digests), terms.license, terms.notes, terms.restrictions, terms.url, terms.benchmark,
+        shared=common.records, fixes=fixes,
+    )  # fmt: skip
+
+
+def _read(data: Data, found: Validation, place: Path, run: Run) -> None:
+    try:
+        spool(found.sound(rows(data.adapter, found.source, data.options, fix=data.fix), run), place, own_line)
+    except DataError as error:
+        found.tally.add(error)
+        raise
+    _refuse(found)
 
 
 def read_checked(
@@ -54,92 +117,71 @@ def read_checked(
     """All records of `source`, and the sha256 of each image, every one of which opens as a picture.
 
     Raises:
-        DataError: names file, record and field; images that are missing or broken are listed together.
+        DataError: names file, record and field; problems are listed together.
     """
-    plugin = plugins().get("dataset", adapter)
-    if not source.exists():
-        raise DataError(f"{source}: no such dataset", "correct the path")
-    records = []
-    for number, record in enumerate(plugin.records(source, options), 1):
-        records.append(record)
-        if number % 1000 == 0:
-            run.check_cancelled()
-    if not records:
-        raise DataError(f"{source.name} holds no records", "give a dataset with at least two records")
-    return records, _check_images(source, records, images, run)
+    found = Validation(source, images)
+    records = list(found.sound(rows(adapter, source, options), run))
+    _refuse(found)
+    return records, found.digests()
 
 
-def _split(source: Path, records: list[Record], holdout: int | float, seed: int) -> tuple[list[Record], list[Record]]:
-    count = holdout if isinstance(holdout, int) else max(1, round(holdout * len(records)))
-    if count >= len(records):
-        raise DataError(
-            f"{source.name} has {len(records)} records, and data.holdout keeps {count} of them: none is left to train on",
-            "lower data.holdout",
-        )
-    held = set(random.Random(seed).sample(range(len(records)), count))
-    return [r for i, r in enumerate(records) if i not in held], [r for i, r in enumerate(records) if i in held]
+def _refuse(found: Validation) -> None:
+    found.tally.refuse(found.source.name)
+    if not found.count:
+        raise DataError(f"{found.source} holds no records: it is empty", "give a dataset with at least two records")
 
 
-def _check_images(source: Path, records: Sequence[Record], folder: Path, run: Run) -> dict[str, str]:
-    digests: dict[str, str] = {}
-    problems: list[str] = []
-    for number, record in enumerate(records):
-        for image in record.images:
-            if image in digests:
-                continue
-            if problem := _image_problem(folder / image):
-                problems.append(f"record {number} (id {record.id!r}): image {image}: {problem}")
-            else:
-                digests[image] = sha256(folder / image)
-        if number % 100 == 0:
-            run.progress(number, len(records), "records")
-            run.check_cancelled()
-    if problems:
-        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        listed = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
-        raise DataError(
-            f"{source.name}: {len(problems)} images cannot be used:{listed}{more}",
-            f"images are looked for in {folder}; see data.images",
-        )
-    return digests
-
-
-def _image_problem(path: Path) -> str | None:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                return f"{image.width} x {image.height} pixels is more than a picture should have"
-            image.load()
-    except FileNotFoundError:
-        return "no such file"
-    except UnidentifiedImageError:
-        return "not an image"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return str(error)
-    return None
+def check_terms(context: Context) -> None:
+    """Raises RefusedError when the dataset's terms forbid the release, and the release file does not accept them."""
+    data = context.spec.data
+    terms = terms_of(data.adapter, data.path, data.options, data.license)
+    check_accepted(data.name or data.path.name, terms, [one.term for one in data.accept_terms])
 
 
 def _inputs(context: Context) -> dict[str, str]:
     data = context.spec.data
     listing = [(name, stamp(context.images / name)) for name in files_below(context.images)]
-    return {
-        "data": context.workspace.digests.sha256(data.path)
-        if data.path.is_file()
-        else of_json(context.workspace.digests.tree(data.path)),
+    own = {
+        "data": _digest(context, data.path),
         "images": of_json(listing),
         "holdout": str(data.holdout),
         "seed": str(context.spec.seed),
-    } | plugin_inputs("dataset", data.adapter, data.options)
+        "group": data.group,
+        "repeat": str(data.repeat),
+        "fix": str(data.fix),
+        "terms": of_json(encode(terms_of(data.adapter, data.path, data.options))),
+    }
+    if data.holdout_file:
+        own["holdout_file"] = _digest(context, data.holdout_file)
+    return own | plugin_inputs("dataset", data.adapter, data.options)
+
+
+def _digest(context: Context, path: Path) -> str:
+    digests = context.workspace.digests
+    return digests.sha256(path) if path.is_file() else of_json(digests.tree(path))
 
 
 def _run(context: Context, out: Path) -> Prepared:
-    data = context.spec.data
+    report = context.workspace.folder / REPORT
     return prepare(
-        data.adapter, data.path, context.images, out,
-        holdout=data.holdout, seed=context.spec.seed, options=data.options, run=context.run,
-    )  # fmt: skip
+        context.spec.data, context.images, out, seed=context.spec.seed, run=context.run, report=report, **_base(context)
+    )
+
+
+def _base(context: Context) -> dict[str, Any]:
+    """For the lengths in the report, where the tokenizer can be read in this process."""
+    from importlib.util import find_spec
+
+    if find_spec("tokenizers") is None:
+        return {}
+    limit = context.spec.train.options.get("max_length", 0)
+    return {"base": context.base, "max_length": limit if isinstance(limit, int) else 0}
+
+
+def _summary(result: Prepared) -> str:
+    fixed = f", {result.fixes:,} repairs" if result.fixes else ""
+    common = f", {result.shared:,} of them share something with training" if result.shared else ""
+    return f"{result.train:,} records to train on, {result.holdout:,} held out{common}, {result.images:,} images{fixed}"
 
 
 STAGE = Stage(
@@ -148,5 +190,5 @@ STAGE = Stage(
     result=Prepared,
     inputs=_inputs,
     run=_run,
-    summary=lambda r: f"{r.train:,} records to train on, {r.holdout:,} held out, {r.images:,} images",
+    summary=_summary,
 )

@@ -39,12 +39,15 @@ class Base:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`train` and `holdout` count records."""
+    """`train` and `holdout` count records; `shared` of the latter have a picture or their text in common with one trained on.
+    `accepted` maps restrictions of the terms to the reason for which they do not bind this release."""
 
     name: str
     terms: Terms = field(default_factory=Terms)
     train: int | None = None
     holdout: int | None = None
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    shared: int = 0
 
 
 @dataclass(frozen=True)

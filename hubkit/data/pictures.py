@@ -1,0 +1,116 @@
+"""Images of a dataset: whether they are there, decode, and are the same as another."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Look = Literal["open", "exist"]
+_THREADS = 8
+_LARGEST = 256 << 20
+"""Bytes of an image's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`sha256` of the file; `format` as Pillow names it; `width` and `height` in pixels."""
+
+    sha256: str
+    format: str
+    width: int
+    height: int
+
+
+class Pictures:
+    """The images below `folder`. Looking `open` decodes and hashes each once; `exist` only lists folders, once each.
+
+    `known` maps a path to the picture or to what is wrong with it. `extracted` takes images that are in no file yet.
+    """
+
+    def __init__(self, folder: Path, look: Look, extracted: Path | None = None) -> None:
+        self.folder, self.look, self.extracted = folder, look, extracted
+        self.known: dict[str, Picture | str] = {}
+        self._listings: dict[str, frozenset[str]] = {}
+        self._own: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        return (self.extracted if self.extracted and name in self._own else self.folder) / name
+
+    def keep(self, pictures: Mapping[str, bytes]) -> None:
+        """Writes images that came with a row below `extracted`."""
+        assert self.extracted is not None
+        for name, content in pictures.items():
+            if name not in self._own:
+                self._own.add(name)
+                target = self.extracted / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+
+    def open(self, names: Iterable[str]) -> None:
+        """Decodes those of `names` that were not looked at yet, several at once."""
+        new = [name for name in dict.fromkeys(names) if name not in self.known]
+        if len(new) < 4:
+            self.known.update((name, examine(self.path(name))) for name in new)
+        else:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                self.known.update(zip(new, pool.map(lambda name: examine(self.path(name)), new), strict=True))
+
+    def problem(self, name: str) -> str | None:
+        """What is wrong with the image, as far as was looked."""
+        if self.look == "open":
+            found = self.known[name]
+            return self._absent(name) if found == _ABSENT else found if isinstance(found, str) else None
+        folder, _, file = name.rpartition("/")
+        listing = self._listings.get(folder)
+        if listing is None:
+            listing = self._list(folder)
+        return None if file in listing or name in self._own else self._absent(name)
+
+    def _list(self, folder: str) -> frozenset[str]:
+        try:
+            with os.scandir(self.folder / folder) as entries:
+                found = frozenset(entry.name for entry in entries if not entry.is_dir())
+        except OSError:
+            found = frozenset()
+        self._listings[folder] = found
+        return found
+
+    def _absent(self, name: str) -> str:
+        """The common causes are another case of the letters and another suffix."""
+        folder, _, file = name.rpartition("/")
+        listing = self._listings.get(folder) or self._list(folder)
+        same = [one for one in listing if one.casefold() == file.casefold()]
+        same = same or [one for one in listing if one.rpartition(".")[0] == file.rpartition(".")[0] != ""]
+        return f"{_ABSENT} (but there is {min(same)!r})" if same else _ABSENT
+
+
+_ABSENT = "no such file"
+
+
+def examine(path: Path) -> Picture | str:
+    """The decoded file, or what is wrong with it. A file whose header asks for more pixels than Pillow's limit is not decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if (size := path.stat().st_size) > _LARGEST:
+            return f"{size:,} bytes is more than a picture should have"
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
+                return f"{image.width} x {image.height} pixels is more than a picture should have"
+            image.load()
+            return Picture(hashlib.sha256(content).hexdigest(), image.format or "", image.width, image.height)
+    except FileNotFoundError:
+        return _ABSENT
+    except UnidentifiedImageError:
+        return "not an image"
+    except Image.DecompressionBombError as error:
+        return f"more pixels than a picture should have ({error})"
+    except (OSError, SyntaxError, ValueError) as error:
+        return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,27 @@
+"""The rows of a dataset, whatever its adapter offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..registry import plugins
+from ..sdk import Row
+
+
+def rows(adapter: str, source: Path, options: Mapping[str, Any], *, fix: bool = False) -> Iterator[Row]:
+    """Every item of `source`. An adapter without `scan` ends at its first problem, and repairs nothing.
+
+    Raises:
+        DataError: there is no such dataset, or it cannot be read (any further).
+    """
+    plugin = plugins().get("dataset", adapter)
+    if not source.exists():
+        raise DataError(f"{source}: no such dataset", "correct the path")
+    if hasattr(plugin, "scan"):
+        yield from plugin.scan(source, options, fix)
+        return
+    for index, record in enumerate(plugin.records(source, options)):
+        yield Row(index, None, record)

@@ -1,0 +1,232 @@
+"""One pass over a dataset: sound records come out as they are found, and what is to be said of the rest is kept."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from ..errors import DataError, EnvironmentFailure, UsageError
+from ..models import Model
+from ..sdk import IMAGE, Record, Row, Run
+from .findings import EXAMPLES, Report, Sample, Tally
+from .lengths import TokenCounter, summary, tile_count
+from .pictures import Look, Picture, Pictures
+
+_BATCH = 256
+_MEASURED = 10_000
+"""Records whose tokens are counted: a sample with a fixed seed of larger datasets."""
+_SAMPLES = 24
+_SMALL = 28
+"""Pixels: pictures with a shorter side than a vision transformer's patch, doubled, are counted as small."""
+
+
+class Validation:
+    """`folder` is what image paths are relative to. With `base`, lengths are measured; over `max_length` tokens (0: no limit)
+    is too long. With `fix`, ids that repeat get a number. `extracted` is where images go that lie in no file of their own.
+
+    A record takes a few bytes here, whatever its size: hashes of its id, its text and its pictures.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        folder: Path,
+        *,
+        look: Look = "open",
+        base: Model | None = None,
+        max_length: int = 0,
+        fix: bool = False,
+        extracted: Path | None = None,
+    ) -> None:
+        self.source, self.fix, self.max_length = source, fix, max_length
+        self.pictures = Pictures(folder, look, extracted)
+        self.tally, self.fixes = Tally(), Counter[str]()
+        self.texts, self.owners, self.keys = array("q"), array("I"), array("q")
+        self.long = bytearray()
+        self.rows = 0
+        self._base = base
+        self._ids: set[int] = set()
+        self._turns, self._images = Counter[int](), Counter[int]()
+        self._chosen: list[Record] = []
+        self._random = random.Random(0)
+
+    @property
+    def count(self) -> int:
+        """Sound records so far."""
+        return len(self.texts)
+
+    def sound(self, rows: Iterable[Row], run: Run) -> Iterator[Record]:
+        """The records of `rows` that have no problem; call `report` when they are through."""
+        rows, opens = iter(rows), self.pictures.look == "open"
+        while batch := list(islice(rows, _BATCH)):
+            if opens or any(row.pictures for row in batch):
+                self._open(batch)
+            for row in batch:
+                self.rows += 1
+                problem = row.problem or (self._problem(row, row.record) if row.record else None)
+                if problem is not None:
+                    self.tally.add(problem)
+                elif row.record is not None:
+                    yield self._taken(row, row.record)
+            run.check_cancelled()
+            run.progress(self.rows, self.rows, "records")
+
+    def _open(self, batch: list[Row]) -> None:
+        for row in batch:
+            if row.pictures and self.pictures.extracted is None:
+                raise DataError(
+                    f"{self.source}: the pictures lie within the dataset's own files",
+                    "write them out with `hubkit prepare SOURCE OUT`, and name OUT's file and images",
+                )
+            if row.pictures:
+                self.pictures.keep(row.pictures)
+        if self.pictures.look == "open":
+            self.pictures.open(name for row in batch if row.record for name in row.record.images)
+
+    def _problem(self, row: Row, record: Record) -> DataError | None:
+        for image in record.images:
+            if found := self.pictures.problem(image):
+                remedy = f"images are looked for in {self.pictures.folder}; correct the path, or name another folder"
+                return DataError(f"{self._place(row, record)}: image {image}: {found}", remedy, code="image")
+        if hash(record.id) in self._ids and not self.fix:
+            remedy = "give each record an id of its own, or set the dataset option `ids: index`"
+            return DataError(f"{self._place(row, record)}, id: an earlier record has the same id", remedy, code="id")
+        return None
+
+    def _place(self, row: Row, record: Record) -> str:
+        line = f"line {row.line}, " if row.line is not None else ""
+        return f"{self.source}, record {row.index} ({line}id {record.id!r})"
+
+    def _taken(self, row: Row, record: Record) -> Record:
+        key = hash(record.id)
+        if key in self._ids:
+            record, key = self._renamed(record)
+        self._ids.add(key)
+        if row.fixes:
+            self.fixes.update(row.fixes)
+        turns, images = record.turns, record.images
+        parts = [text for turn in turns for text in (turn.prompt, turn.answer)]
+        if images:
+            for place, text in enumerate(parts):
+                if IMAGE in text:
+                    parts[place] = text.replace(IMAGE, "").strip()
+            number = len(self.texts)
+            for image in images:
+                self.owners.append(number)
+                self.keys.append(self._key(image))
+        self.texts.append(hash(tuple(parts)))
+        self.long.append(not images or sum(map(len, parts)) >= 200)
+        self._turns[len(turns)] += 1
+        self._images[len(images)] += 1
+        self._choose(record)
+        return record
+
+    def _renamed(self, record: Record) -> tuple[Record, int]:
+        number = 2
+        while hash(name := f"{record.id}-{number}") in self._ids:
+            number += 1
+        self.fixes["gave a repeated id a number"] += 1
+        return replace(record, id=name), hash(name)
+
+    def _key(self, image: str) -> int:
+        """Equal for equal pictures where their content is known, else for equal paths."""
+        found = self.pictures.known.get(image)
+        return hash(found.sha256) if isinstance(found, Picture) else hash(image)
+
+    def _choose(self, record: Record) -> None:
+        """Keeps a uniform sample of all records so far."""
+        if len(self._chosen) < _MEASURED:
+            self._chosen.append(record)
+        elif (place := int(self._random.random() * len(self.texts))) < _MEASURED:
+            self._chosen[place] = record
+
+    def sample_pictures(self) -> list[str]:
+        """First pictures of the records that the report shows."""
+        return [record.images[0] for record in self._chosen[:_SAMPLES] if record.images]
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of each picture that was opened, by path."""
+        return {name: found.sha256 for name, found in self.pictures.known.items() if isinstance(found, Picture)}
+
+    def report(self, adapter: str) -> Report:
+        """Everything found in the rows that `sound` went through."""
+        known = {name: found for name, found in self.pictures.known.items() if isinstance(found, Picture)}
+        first: dict[str, str] = {}
+        same = [(first[p.sha256], name) for name, p in known.items() if first.setdefault(p.sha256, name) != name]
+        vision = self._base.vision if self._base else None
+        counted, notes = self._lengths()
+        tiles = Counter(tile_count(p.width, p.height, vision) for p in known.values()) if vision else Counter[int]()
+        return Report(
+            name=self.source.name,
+            adapter=adapter,
+            rows=self.rows,
+            records=self.count,
+            pictures=len(known) or _distinct(self.keys),
+            looked=self.pictures.look,
+            problems=self.tally.problems(),
+            fixes=dict(sorted(self.fixes.items())),
+            turns=_counted(self._turns),
+            images=_counted(self._images),
+            tiles=_counted(tiles),
+            formats=dict(sorted(Counter(p.format for p in known.values()).items())),
+            same=len(same),
+            same_examples=tuple(f"{one} = {other}" for one, other in same[:EXAMPLES]),
+            repeated=self.count - _distinct(self._contents()),
+            small=sum(min(p.width, p.height) < _SMALL for p in known.values()),
+            lengths=summary(counted, self.max_length),
+            samples=tuple(_sample(record) for record in self._chosen[:_SAMPLES]),
+            notes=(*self._notes(), *notes),
+        )
+
+    def _contents(self) -> array[int]:
+        """For each record a number that is equal for equal text and pictures."""
+        contents = array("q", self.texts)
+        for owner, key in zip(self.owners, self.keys, strict=True):
+            contents[owner] = hash((contents[owner], key))
+        return contents
+
+    def _lengths(self) -> tuple[list[tuple[int, tuple[tuple[int, int], ...]]], tuple[str, ...]]:
+        """TokenCounter's counts, and why there are none."""
+        if self._base is None:
+            return [], ()
+        try:
+            return self._counted(TokenCounter(self._base)), ()
+        except (UsageError, EnvironmentFailure) as error:
+            return [], (f"lengths were not measured: {error.message}",)
+
+    def _counted(self, counter: TokenCounter) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+        counted = []
+        for record in self._chosen:
+            found = [self.pictures.known.get(image) for image in record.images]
+            sizes = [(one.width, one.height) for one in found if isinstance(one, Picture)]
+            if len(sizes) == len(found):
+                counted.append(counter.count(record, [counter.tiles(*size) for size in sizes]))
+        return counted
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = []
+        if self.pictures.look == "exist":
+            notes.append("images were looked for, not opened: sizes, tiles and equal content are not known")
+        if self._base and self.count > _MEASURED:
+            notes.append(f"tokens were counted of {_MEASURED:,} records, drawn with a fixed seed")
+        return tuple(notes)
+
+
+def _distinct(numbers: array[int]) -> int:
+    import numpy
+
+    return len(numpy.unique(numpy.frombuffer(numbers, numpy.int64))) if numbers else 0
+
+
+def _counted(numbers: Counter[int]) -> dict[str, int]:
+    return {str(number): numbers[number] for number in sorted(numbers)}
+
+
+def _sample(record: Record) -> Sample:
+    turn = record.turns[0]
+    return Sample(record.id, record.images[0] if record.images else "", turn.prompt[:400], turn.answer[:400])
