@@ -7,7 +7,7 @@ WORKDIR ?= quickstart
 SIZE ?= 2B
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration lint format types docs base wheel bench-publish bench-merge bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: setup ## Lint, types and the default test suite
 
 test-integration: setup ## The slower suites: killed releases, the whole quickstart, installation from a wheel
 	$(BIN)/python -m pytest -m integration
+
+test-faults: setup ## The whole fault matrix of the hubs, its table at the end
+	$(BIN)/python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -74,9 +74,9 @@ class Trial(ApiSession):
 
 def session(journal: Path) -> Trial:
     run = SilentRun()
-    common: dict[str, Any] = {"api": None, "run": run, "endpoint": "https://hub.example", "repository": "a/b", "options": ApiOptions()}
+    common: dict[str, Any] = {"api": None, "run": run, "endpoint": "https://hub.example", "repository": "a/b"}
     return Trial(
-        **common, token=Token("canary", "here"), patience=Patience(1, run), journal=Journal(journal, "t", "a/b")
+        **common, options=ApiOptions(), token=Token("canary", "here"), patience=Patience(1, run), journal=Journal(journal, "t", "a/b")
     )
 
 
