@@ -306,9 +306,9 @@ def test_an_exit_without_a_result_is_told_with_its_code(make: Make, tmp_path: Pa
 def test_a_hang_is_ended_at_the_deadline_and_shows_where(make: Make, tmp_path: Path) -> None:
     plugin = make('(job.output / "pid").write_text(str(os.getpid()))\ntime.sleep(600)')
     started = time.monotonic()
-    with pytest.raises(PluginError, match=r"did not finish `train` within 1 s and was ended") as caught:
-        train(plugin, tmp_path, deadline=1.0)
-    assert time.monotonic() - started < 10
+    with pytest.raises(PluginError, match=r"did not finish `train` within 3 s and was ended") as caught:
+        train(plugin, tmp_path, deadline=3.0)
+    assert time.monotonic() - started < 20
     assert re.search(r"odd_\w+\.py\", line \d+ in train", caught.value.message)
     assert gone(int((tmp_path / "out" / "pid").read_text()))
 
