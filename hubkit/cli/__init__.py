@@ -24,6 +24,7 @@ _FOLDERS = {
     "check": "Check a model folder: structure, shapes, files.",
     "smoke": "Ask a model about pictures; fail if it does not answer properly.",
     "serve": "Serve a model over OpenAI's API.",
+    "demo": "Chat with a model about pictures, on a page of this machine.",
     "evaluate": "Score a model, beside its base, on a dataset.",
     "card": "Write a model card for a folder.",
     "track": "Make a folder a release: manifest, audit, Git LFS commit.",

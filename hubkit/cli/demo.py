@@ -1,0 +1,54 @@
+"""`hubkit demo`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ._options import FOLDER, as_json, environment_field, mapping, serving_engine
+
+
+@click.command("demo")
+@click.argument("folder", type=FOLDER)
+@click.option("--compare", type=FOLDER, metavar="BASE", help="Another model's folder: it answers beside, as the one before.")
+@serving_engine
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
+@click.option("--examples", type=FOLDER, help="A records file (JSON Lines) to start from. [default: drawn pictures]")
+@click.option("--images", type=FOLDER, help="Where its pictures are. [default: the file's folder]")
+@click.option("--lang", "language", default="auto", show_default=True, type=click.Choice(["auto", "en", "zh"]))
+@as_json
+def command(
+    folder: Path,
+    compare: Path | None,
+    engine: str,
+    environment: str,
+    options: tuple[str, ...],
+    port: int,
+    examples: Path | None,
+    images: Path | None,
+    language: Literal["auto", "en", "zh"],
+    as_json: bool,
+) -> None:
+    """Chat with the model in FOLDER about pictures, on a page of this machine, until Ctrl-C. Nothing leaves it."""
+    from ..demo import launch
+    from ..errors import CancelledError
+    from ._reporters import emit, reporter
+
+    with (
+        reporter(as_json) as report,
+        launch(
+            folder, compare=compare, engine=engine, environment=environment_field(environment), options=mapping(options),
+            examples=examples, images=images, language=language, port=port, reporter=report,
+        ) as demo,
+    ):  # fmt: skip
+        if as_json:
+            emit("demo", {"url": demo.url, "models": [server.name for server in demo.servers]})
+        else:
+            click.echo(f"the demo is at {demo.url}")
+            click.echo("Ctrl-C stops it.", err=True)
+        try:
+            demo.wait()
+        except (KeyboardInterrupt, CancelledError):
+            return

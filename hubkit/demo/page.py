@@ -1,0 +1,211 @@
+"""The page: what is on it, and what happens when somebody uses it."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..serving import Serving
+from .client import Answer
+from .conversation import PictureError, Said, Turn, messages, take_picture
+from .examples import Example
+from .texts import TEXTS, Texts, preferred
+
+SECONDS_BETWEEN_LOOKS = 0.05
+MOST_VISITORS = 64
+FONTS = ["ui-sans-serif", "system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+
+Turns = tuple[Turn, ...]
+
+
+def appearance() -> dict[str, Any]:
+    """How the page looks: a theme without fonts from elsewhere, and the style sheet beside this file."""
+    theme = gr.themes.Soft(
+        primary_hue="indigo", neutral_hue="slate", radius_size="lg", font=FONTS, font_mono=["ui-monospace", "monospace"]
+    )
+    return {"theme": theme, "css": (Path(__file__).parent / "style.css").read_text("utf-8")}
+
+
+def build(servers: tuple[Serving, ...], examples: Sequence[Example], language: str, folder: Path) -> gr.Blocks:
+    """The page for one server, or for two: the base's and the model's. `folder` takes pictures on their way to them."""
+    first = "en" if language == "auto" else language
+    page = Page(servers, folder, TEXTS[first])
+    with gr.Blocks(title=servers[-1].name, analytics_enabled=False, fill_height=True) as made:
+        page.lay_out(examples, first)
+        page.connect(made, language)
+    blocks: gr.Blocks = made
+    return blocks
+
+
+@dataclass
+class Page:
+    """`texts` are those of the first rendering."""
+
+    servers: tuple[Serving, ...]
+    folder: Path
+    texts: Texts
+
+    def lay_out(self, examples: Sequence[Example], first: str) -> None:
+        with gr.Row(elem_id="top"):
+            self.header = gr.HTML(self._header(self.texts), elem_id="header", padding=False)
+            self.language = gr.Radio(
+                [("English", "en"), ("中文", "zh")], value=first, show_label=False, container=False, elem_id="language",
+                scale=0, min_width=190,
+            )  # fmt: skip
+        with gr.Row(equal_height=True, elem_id="talks"):
+            self.talks = [
+                gr.Chatbot(
+                    label=self._label(place, self.texts), placeholder=self.texts.placeholder, height="50vh", min_height=320,
+                    buttons=["copy"], elem_id=f"talk-{place}", elem_classes=["talk"], layout="bubble", allow_tags=False,
+                    show_label=len(self.servers) > 1,
+                )
+                for place in range(len(self.servers))
+            ]  # fmt: skip
+        self.box = gr.MultimodalTextbox(
+            placeholder=self.texts.ask, file_count="multiple", file_types=["image"], show_label=False, elem_id="box",
+            autofocus=True, max_lines=6,
+        )  # fmt: skip
+        with gr.Row(elem_id="buttons"):
+            self.clear = gr.Button(self.texts.clear, elem_id="clear", size="sm")
+            self.retry = gr.Button(self.texts.retry, elem_id="retry", size="sm", interactive=False)
+        self.examples = gr.Examples(
+            [[{"text": one.text, "files": [str(picture) for picture in one.pictures]}] for one in examples],
+            self.box, label=self.texts.examples, examples_per_page=6, elem_id="examples", api_visibility="private",
+        )  # fmt: skip
+        with gr.Accordion(self.texts.settings, open=False) as self.settings, gr.Row():
+            self.tokens = gr.Slider(1, 2048, 512, step=1, label=self.texts.tokens)
+            self.temperature = gr.Slider(0, 1.5, 0, step=0.05, label=self.texts.temperature, info=self.texts.temperature_info)
+        self.local = gr.HTML(self._local(self.texts), elem_id="local")
+        self.turns = gr.State(())
+
+    def connect(self, blocks: gr.Blocks, language: str) -> None:
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        given = [self.box, self.turns, self.tokens, self.temperature, self.language]
+        shown = [*self.talks, self.turns, self.box, self.retry]
+        asking = gr.on([self.box.submit], self.ask, given, shown, concurrency_limit=MOST_VISITORS, **hidden)
+        again = self.retry.click(self.ask_again, given, shown, concurrency_limit=MOST_VISITORS, **hidden)
+        self.box.stop(self.stop, [self.turns, self.language], shown, cancels=[asking, again], queue=False, **hidden)
+        self.clear.click(self.forget, None, shown, cancels=[asking, again], queue=False, **hidden)
+        translated = [
+            *(self.header, *self.talks, self.box, self.clear, self.retry, self.examples.dataset),
+            *(self.settings, self.tokens, self.temperature, self.local),
+        ]
+        self.language.change(self.translate, [self.language], translated, queue=False, **hidden)
+        if language == "auto":
+            blocks.load(browser_language, None, [self.language], queue=False, **hidden)
+
+    def ask(self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str) -> Iterator[Any]:
+        texts = TEXTS[language]
+        text, files = (question.get("text") or "").strip(), question.get("files") or []
+        if not text:
+            gr.Warning(texts.nothing)
+            yield self._shown(turns, texts, question)
+            return
+        try:
+            pictures = tuple(take_picture(Path(file), self.folder) for file in files)
+        except PictureError as error:
+            gr.Warning(f"{html.escape(str(error))} {texts.bad_picture}")
+            yield self._shown(turns, texts, question)
+            return
+        turn = Turn(text, pictures, tuple(Said() for _ in self.servers))
+        yield from self._answers((*turns, turn), int(tokens), temperature, texts)
+
+    def ask_again(self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str) -> Iterator[Any]:
+        """The last question once more; what stands in the box stays."""
+        texts = TEXTS[language]
+        if not turns:
+            yield self._shown(turns, texts, question)
+            return
+        last = turns[-1].hear([Said() for _ in self.servers])
+        yield from self._answers((*turns[:-1], last), int(tokens), temperature, texts)
+
+    def _answers(self, turns: Turns, tokens: int, temperature: float, texts: Texts) -> Iterator[Any]:
+        answers = [Answer(server, messages(turns, place), tokens, temperature) for place, server in enumerate(self.servers)]
+        for answer in answers:
+            answer.start()
+        try:
+            while True:
+                said = [Said(answer.text, answer.error, answer.done) for answer in answers]
+                if tuple(said) != turns[-1].said or not said[0].text:
+                    turns = (*turns[:-1], turns[-1].hear(said))
+                    yield self._shown(turns, texts, None, busy=True)
+                if all(one.done for one in said):
+                    break
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            for answer in answers:
+                answer.close()
+        yield self._shown(turns, texts, None)
+
+    def stop(self, turns: Turns, language: str) -> list[Any]:
+        """Keeps what was said so far."""
+        texts = TEXTS[language]
+        if turns:
+            said = [one if one.done or one.text else Said(error=texts.stopped, done=True) for one in turns[-1].said]
+            turns = (*turns[:-1], turns[-1].hear([Said(one.text, one.error, True) for one in said]))
+        return self._shown(turns, texts, None)
+
+    def forget(self) -> list[Any]:
+        return [*([] for _ in self.talks), (), _box(None, busy=False), gr.Button(interactive=False)]
+
+    def translate(self, language: str) -> list[Any]:
+        texts = TEXTS[language]
+        return [
+            self._header(texts),
+            *(gr.Chatbot(label=self._label(place, texts), placeholder=texts.placeholder) for place in range(len(self.talks))),
+            gr.MultimodalTextbox(placeholder=texts.ask),
+            gr.Button(texts.clear),
+            gr.Button(texts.retry),
+            gr.Dataset(label=texts.examples),
+            gr.Accordion(texts.settings),
+            gr.Slider(label=texts.tokens),
+            gr.Slider(label=texts.temperature, info=texts.temperature_info),
+            self._local(texts),
+        ]
+
+    def _shown(self, turns: Turns, texts: Texts, question: dict[str, Any] | None, busy: bool = False) -> list[Any]:
+        """The talks, the turns, the box (emptied unless `question` is given back) and the button to ask again."""
+        talks = [bubbles(turns, place, texts) for place in range(len(self.servers))]
+        return [*talks, turns, _box(question, busy), gr.Button(interactive=bool(turns) and not busy)]
+
+    def _label(self, place: int, texts: Texts) -> str:
+        if len(self.servers) == 1:
+            return self.servers[0].name
+        return f"{(texts.before, texts.after)[place]} · {self.servers[place].name}"
+
+    def _header(self, texts: Texts) -> str:
+        subtitle = texts.subtitle if len(self.servers) == 1 else texts.subtitle_compare
+        return f"<h1>{html.escape(self.servers[-1].name)}</h1><p>{html.escape(subtitle)}</p>"
+
+    def _local(self, texts: Texts) -> str:
+        return f"<p>{html.escape(texts.local)}</p>"
+
+
+def bubbles(turns: Turns, place: int, texts: Texts) -> list[dict[str, Any]]:
+    """The conversation with the model at `place`, as Gradio's chat shows it."""
+    found: list[dict[str, Any]] = []
+    for turn in turns:
+        found += [{"role": "user", "content": {"path": str(picture.shown)}} for picture in turn.pictures]
+        found.append({"role": "user", "content": turn.text})
+        said = turn.said[place]
+        text = said.text or ("" if said.done else "…")
+        if text:
+            found.append({"role": "assistant", "content": text})
+        if said.error:
+            found.append({"role": "assistant", "content": f"⚠️ {texts.failed}: {html.escape(said.error)}"})
+    return found
+
+
+def _box(question: dict[str, Any] | None, busy: bool) -> gr.MultimodalTextbox:
+    """While an answer is on its way, its arrow is a stop."""
+    return gr.MultimodalTextbox(value=question, submit_btn=not busy, stop_btn=busy)
+
+
+def browser_language(request: gr.Request) -> str:
+    return preferred(str(request.headers.get("accept-language", "")))

@@ -1,0 +1,132 @@
+"""The demo as people use it, in Chromium: two visitors, pictures, several turns, both models, both languages."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hubkit.demo import Launched, launch
+
+pytestmark = pytest.mark.integration
+SECONDS = 60.0
+
+
+class Visitor:
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        driver.get(url)
+        self.find("#box textarea")
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def texts(self, selector: str) -> list[str]:
+        script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText.trim())"
+        return [str(text) for text in self.driver.execute_script(script, selector)]
+
+    def said(self, place: int) -> list[str]:
+        return self.texts(f"#talk-{place} .bot.message")
+
+    def asked(self, place: int) -> list[str]:
+        return [text for text in self.texts(f"#talk-{place} .user.message") if text]
+
+    def wait(self, what: Callable[[], Any]) -> Any:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            if found := what():
+                return found
+            time.sleep(0.1)
+        self.driver.save_screenshot("demo-test-failed.png")
+        raise AssertionError((self.said(0), self.asked(0), self.texts("#box"), self.texts(".toast-wrap")))
+
+    def attach(self, *pictures: Path) -> None:
+        self.find("#box input[type=file]").send_keys("\n".join(map(str, pictures)))
+        self.wait(lambda: len(self.driver.find_elements("css selector", "#box .thumbnail-item")) == len(pictures))
+
+    def ask(self, text: str, answers: int) -> list[list[str]]:
+        """Asks, and waits until each model has given `answers` answers; what they said."""
+        self.find("#box textarea").send_keys(text)
+        self.find("#box [data-testid=submit-button]").click()
+
+        def finished() -> bool:
+            ready = self.driver.find_elements("css selector", "#box [data-testid=submit-button]")
+            return bool(ready) and all(len(self.said(n)) == answers and "…" not in self.said(n) for n in (0, 1))
+
+        self.wait(finished)
+        return [self.said(0), self.said(1)]
+
+    def elsewhere(self) -> set[str]:
+        """Hosts that the page asked for anything, this machine not among them."""
+        asked = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        urls = [one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"]
+        return {str(urlsplit(url).hostname) for url in urls if url.startswith(("http", "ws"))} - {"127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def demo(models: tuple[Path, Path]) -> Iterator[Launched]:
+    base, tuned = models
+    with launch(tuned, compare=base, options={"threads": 1}) as launched:
+        yield launched
+        for server in launched.servers:
+            server.check()
+
+
+def test_two_visitors(demo: Launched, open_browser: Any, pictures: Path, tmp_path: Path) -> None:
+    """One driver for both, each in a tab: cookies and storage are the same, and yet nothing of the talk is shared."""
+    driver = open_browser("en-US")
+    first = Visitor(driver, demo.url)
+    tab = driver.current_window_handle
+    assert first.texts("#talks label") == ["Before · InternVL2-Base", "After · InternVL2-Tuned"]
+    first.attach(pictures / "7.png")
+    assert first.ask("Which digit is this?", 1) == [["7"], ["7"]]
+    widths = "return [...document.querySelectorAll('.talk .user.message img')].map(one => one.naturalWidth)"
+    first.wait(lambda: driver.execute_script(widths) == [56, 56])
+    assert first.ask("Is it even or odd?", 2) == [["7", "odd"], ["7", "odd"]]
+
+    driver.switch_to.new_window("tab")
+    second = Visitor(driver, demo.url)
+    assert second.said(0) == second.asked(0) == []
+    second.attach(pictures / "4.png", pictures / "2.png")
+    (said, also) = second.ask("What is in this picture?", 1)
+    assert said == also and said[0]
+    assert len(driver.execute_script(widths)) == 4, "two pictures in each talk"
+
+    driver.switch_to.window(tab)
+    assert first.said(0) == ["7", "odd"]
+    assert first.ask("Is it even or odd?", 3)[0][:2] == ["7", "odd"]
+    assert first.asked(1) == ["Which digit is this?", "Is it even or odd?", "Is it even or odd?"]
+    first.find("#retry").click()
+    first.wait(lambda: len(first.said(0)) == 3 and not first.find("#retry").get_attribute("disabled"))
+    first.find("#clear").click()
+    first.wait(lambda: first.said(0) == first.said(1) == [])
+    assert first.ask("Spell it.", 1) == [["three"], ["three"]], "nothing is left of the picture"
+
+    assert first.elsewhere() == set()
+    assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_chinese_examples_and_what_cannot_be_read(demo: Launched, open_browser: Any, tmp_path: Path) -> None:
+    visitor = Visitor(open_browser("zh-CN,zh"), demo.url)
+    visitor.wait(lambda: visitor.texts("#clear") == ["新对话"])
+    visitor.wait(lambda: visitor.texts("#talks label") == ["微调前 · InternVL2-Base", "微调后 · InternVL2-Tuned"])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    visitor.attach(tmp_path / "broken.png")
+    visitor.find("#box textarea").send_keys("这是什么？")
+    visitor.find("#box [data-testid=submit-button]").click()
+    visitor.wait(lambda: any("broken.png 不是可以读取的图片" in text for text in visitor.texts(".toast-wrap")))
+    assert visitor.said(0) == []
+    visitor.find(".toast-close").click()
+    visitor.wait(lambda: not visitor.texts(".toast-close"))
+    visitor.driver.find_elements("css selector", "#language input")[0].click()
+    visitor.wait(lambda: visitor.texts("#clear") == ["New conversation"])
+    visitor.driver.find_elements("css selector", "#examples button")[2].click()
+    visitor.wait(lambda: visitor.find("#box textarea").get_attribute("value").startswith("What do these two pictures"))
+    visitor.wait(lambda: len(visitor.driver.find_elements("css selector", "#box .thumbnail-item")) == 2)
+    visitor.find("#box [data-testid=submit-button]").click()
+    visitor.wait(lambda: len(visitor.said(1)) == 1 and "…" not in visitor.said(1))
