@@ -75,9 +75,8 @@ class Trial(ApiSession):
 def session(journal: Path) -> Trial:
     run = SilentRun()
     common: dict[str, Any] = {"api": None, "run": run, "endpoint": "https://hub.example", "repository": "a/b"}
-    return Trial(
-        **common, options=ApiOptions(), token=Token("canary", "here"), patience=Patience(1, run), journal=Journal(journal, "t", "a/b")
-    )
+    common |= {"token": Token("canary", "here"), "patience": Patience(1, run), "journal": Journal(journal, "t", "a/b")}
+    return Trial(**common, options=ApiOptions())
 
 
 def test_a_change_is_asked_for_before_it_is_repeated(tmp_path: Path) -> None:
