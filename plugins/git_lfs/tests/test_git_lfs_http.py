@@ -72,6 +72,19 @@ def test_publishing_again_uploads_nothing(job: Job, server: Any, monkeypatch: py
     assert all("upload-pack" in path for _, path in server.log)
 
 
+def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_TOKEN", server.token)
+    bare, hub = server.repository("x.git"), GitLfsHub()
+    first, _ = job(f"{server.url}/x.git", **OPTIONS)
+    hub.publish(first, RUN)
+    sent = set(server.objects)
+    second, listed = job(f"{server.url}/x.git", name="again", tag="v1.1.0", **OPTIONS)
+    receipt = hub.publish(second, RUN)
+    assert git(bare, "rev-list", "main").split() == [receipt.revision, first.commit] and set(server.objects) == sent
+    assert compare(listed, hub.files(second.target, "v1.1.0", OPTIONS, RUN)).ok
+    assert hub.publish(second, RUN) == receipt and hub.publish(first, RUN).revision == first.commit
+
+
 def test_another_release_at_the_server_is_refused_before_anything_is_sent(
     job: Job, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
