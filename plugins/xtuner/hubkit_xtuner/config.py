@@ -128,11 +128,10 @@ def _asked(options: Options) -> Iterator[tuple[str, Any]]:
 def _needed(options: Options, job: TrainInput, gpu: bool) -> Iterator[tuple[str, Any]]:
     yield "randomness", {"seed": job.seed, "deterministic": False}
     yield "default_hooks.checkpoint.save_optimizer", options.save_optimizer
-    if options.keep_best:
-        yield "default_hooks.checkpoint.max_keep_ckpts", -1  # hubkit removes them: mmengine's `save_best` needs a validation set
-    elif options.keep is None or options.keep > 0:
-        # mmengine removes the oldest before it writes the next: killed in between, with one kept, all would be lost.
-        yield "default_hooks.checkpoint.max_keep_ckpts", (options.keep or 1) + 1
+    # mmengine removes the oldest before it writes the next: killed in between, with one kept, all would be lost. The best are
+    # kept by hubkit: mmengine's `save_best` needs a validation set.
+    every = options.keep_best or options.keep == -1
+    yield "default_hooks.checkpoint.max_keep_ckpts", -1 if every else (options.keep or 1) + 1
     if gpu:
         return
     # AmpOptimWrapper asserts a GPU; data loader workers only take cores from the training.

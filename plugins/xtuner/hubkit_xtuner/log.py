@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LINE = re.compile(r"Iter\(train\)\s*\[\s*(\d+)/(\d+)\](.*)")
-_PAIR = re.compile(r"(lr|loss|time|eta|memory): *(\d+ days?, [\d:]+|\S+)")
+_PAIR = re.compile(r"(?<!\w)(lr|loss|time|eta|memory): *(\d+ days?, [\d:]+|\S+)")
 
 
 @dataclass(frozen=True)
