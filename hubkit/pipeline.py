@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import HubkitError, UsageError
+from .evaluation.results import Evaluated
 from .preflight import preflight
 from .reporting import Reporter, SilentReporter
 from .sdk import PublishReceipt
@@ -59,7 +60,7 @@ class ReleaseResult:
     stages: tuple[StageOutcome, ...]
     folder: Path | None
     commit: str | None
-    evaluation: evaluate.Evaluated | None
+    evaluation: Evaluated | None
     receipts: tuple[PublishReceipt, ...]
     verified: tuple[verify.VerifiedTarget, ...]
 

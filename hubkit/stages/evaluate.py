@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
@@ -21,7 +22,7 @@ from ._stage import Context, Stage, plugin_inputs
 from ._workers import Questioning, ask, discard_worker, native_view
 
 BEFORE, AFTER = "before", "after"
-SAMPLES = "samples.jsonl"
+SAMPLES, ASKING = "samples.jsonl", "asking.sha256"
 
 Given = tuple[GenerateOutput, list[Answer]]
 
@@ -82,7 +83,7 @@ def _run(context: Context, out: Path) -> Evaluated:
         BEFORE: (context.base, workspace.native("base", context.base_digest)),
         AFTER: (merge.merged_model(context), merge.merged_native(context)),
     }
-    scratch = workspace.scratch(STAGE.name) / of_json(_asking(context))[:16]
+    scratch = _answers_so_far(context)
     given = ask_each(questioning, models, scratch, context.run)
     parity = sample.compare(spec.engine, given[AFTER][0])
     answered = Answered(records, given[AFTER][1][1:], given[BEFORE][1][1:])
@@ -92,7 +93,21 @@ def _run(context: Context, out: Path) -> Evaluated:
     write_samples(out / SAMPLES, answered, scores)
     for name in models:
         (scratch / name).replace(out / name)
+    (out / ASKING).write_text(of_json(_asking(context)), "utf-8")
     return result
+
+
+def _answers_so_far(context: Context) -> Path:
+    """The scratch folder for answers to the same questions: of a run that was killed or refused, or of the sealed stage when
+    only metrics, slices or gates have changed."""
+    asking, sealed, workspace = of_json(_asking(context)), context.folder(STAGE), context.workspace
+    scratch = workspace.scratch(STAGE.name) / asking[:16]
+    receipt = workspace.receipt(STAGE.name)
+    same = receipt and not workspace.tampered(receipt) and (sealed / ASKING).is_file()
+    if same and not scratch.exists() and (sealed / ASKING).read_text("utf-8") == asking:
+        for name in (BEFORE, AFTER):
+            shutil.copytree(sealed / name, scratch / name)
+    return scratch
 
 
 STAGE = Stage(
