@@ -50,8 +50,9 @@ format: setup ## Format the code
 types: setup ## Strict mypy
 	$(BIN)/mypy
 
-docs: setup ## Write docs/cli.md from the commands
+docs: setup ## Write docs/cli.md, docs/sdk.md and docs/plugins/ from the commands and docstrings
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_reference.py
 
 base: setup ## Make the quickstart's tiny base again from its seed (about 5 minutes)
 	$(BIN)/python -m hubkit.quickstart.make_base hubkit/quickstart/base

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..registry import plugins
-from ..sdk import UsageError
+from ..sdk import HubkitError, UsageError
 
 _MODULES = ("codec", "chat", "vision", "testing", "testing.cases")
 
@@ -43,7 +43,7 @@ def plugin_page(name: str) -> str:
     lines = []
     for plugin in found:
         module = importlib.import_module(type(plugin).__module__.partition(".")[0])
-        lines += [f"# {plugin.name}", "", f"A {plugin.kind}, written for SDK {plugin.sdk}.", "", _doc(module), ""]
+        lines += [f"# {plugin.name}", "", _kind(plugin), "", _doc(module), ""]
         if own := _doc(type(plugin)):
             lines += [own, ""]
         if schemes := getattr(plugin, "schemes", ()):
@@ -56,6 +56,11 @@ def plugin_page(name: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _kind(plugin: Any) -> str:
+    article = "An" if plugin.kind[0] in "aeiou" else "A"
+    return f"{article} {plugin.kind}, written for SDK {plugin.sdk}."
+
+
 def _get(row: Any) -> Any:
     return plugins().get(row.kind, row.name)
 
@@ -66,6 +71,8 @@ def _entry(name: str, value: Any) -> Iterator[str]:
         return
     signature = "" if inspect.isclass(value) else str(inspect.signature(value))
     yield from (f"### {name}{signature}", "", _doc(value), "")
+    if inspect.isclass(value) and issubclass(value, HubkitError):
+        yield from (f"Exit code {value.exit_code}.", "")
     if inspect.isclass(value) and dataclasses.is_dataclass(value):
         yield from (*_fields(value), "")
     elif inspect.isclass(value) and getattr(value, "_is_protocol", False):
