@@ -7,7 +7,7 @@ WORKDIR ?= quickstart
 SIZE ?= 2B
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ bench-evaluate: setup ## Measure what an evaluation takes beside generation (the
 
 bench-staging: setup ## Measure Git LFS staging beside git lfs track, add and commit (SIZE=2B; needs 10 GB of disk)
 	$(BIN)/python benchmarks/staging.py --size $(SIZE)
+
+bench-prepare: setup ## Measure the validation of 665,000 records beside json.load of the same file (1 GB of disk)
+	$(BIN)/python benchmarks/prepare.py --repeat 3
 
 clean: ## Remove .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -18,6 +18,7 @@ _RELEASE = {
     "release": "Run a release: data, adapter, model, card, hubs, proof.",
     "rehearse": "Publish to a local hub with the real clients, and prove it.",
 }
+_DATA = {"prepare": "Check a dataset, repair it, split it, report on it; or have one made."}
 _FOLDERS = {
     "merge": "Merge an adapter into a base model.",
     "convert": "Convert a model to transformers' own layout, or back.",
@@ -41,8 +42,8 @@ _TOOLS = {
     "plugins": "List, write and check plugins.",
     "schema": "Print the JSON schema of release.yaml.",
 }
-_SECTIONS = {"Release": _RELEASE, "Model folders": _FOLDERS, "Tools": _TOOLS}
-_SUMMARIES = {**_RELEASE, **_FOLDERS, **_TOOLS}
+_SECTIONS = {"Release": _RELEASE, "Data": _DATA, "Model folders": _FOLDERS, "Tools": _TOOLS}
+_SUMMARIES = {**_RELEASE, **_DATA, **_FOLDERS, **_TOOLS}
 
 
 class _Verbs(click.Group):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from ..data.prepare import PreparedData
     from ..evaluation.results import Evaluated, Interval, Measure
     from ..pipeline import ReleaseResult
     from ..sdk import Problem
@@ -72,3 +73,35 @@ def release_result(result: ReleaseResult) -> None:
         click.echo(
             f"verified:       {target.to}: {target.files} files{', fresh download asked and answered' if target.deep else ''}"
         )
+
+
+def prepared(result: PreparedData) -> None:
+    """What `hubkit prepare` found and wrote."""
+    report = result.report
+    if report.problems:
+        rows = [(p.title, f"{p.count:,}", p.examples[0], p.remedy) for p in report.problems]
+        table("left out", ("what", "records", "for example", "what to do"), rows)
+    if report.fixes:
+        table("repaired", ("what was done", "records"), [(what, f"{count:,}") for what, count in report.fixes.items()])
+    found = [
+        ("records", f"{report.records:,} sound of {report.rows:,}"),
+        ("pictures", f"{report.pictures:,}" + (f", {report.same:,} of them the same under two names" if report.same else "")),
+        ("repeated records", f"{report.repeated:,}"),
+    ]
+    if report.shared:
+        found.append(("held out, sharing a picture or text with training", f"{report.shared.records:,}"))
+    if report.lengths:
+        lengths = report.lengths
+        found.append(("tokens of a record", f"{lengths.least:,} to {lengths.most:,}, median {lengths.median:,}"))
+        if lengths.limit:
+            found.append(
+                (f"longer than {lengths.limit:,} tokens", f"{lengths.over:,}, {lengths.unanswered:,} would lose an answer")
+            )
+    if result.terms.restrictions:
+        found.append(("terms", ", ".join(result.terms.restrictions)))
+    table(report.name, ("what", "found"), found)
+    for note in report.notes:
+        click.echo(note)
+    if result.folder:
+        click.echo(f"{result.train:,} records to train on, {result.holdout:,} held out: {result.folder}")
+        click.echo(f"images: {result.images}; report: {result.folder / 'report.html'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -85,7 +86,7 @@ def prepare(
     if chosen.repeat < 1:
         raise UsageError(f"repeat is {chosen.repeat}", "repeat at least once")
     with _folder(Path(out) if out is not None else None) as folder:
-        work = _Work(*_resolved(str(source), folder, chosen, run))
+        work = _Work(*_resolved(str(source), folder, chosen, run), write=out is not None)
         try:
             work.read(run)
         finally:
@@ -117,8 +118,8 @@ def _folder(out: Path | None) -> Any:
 
 
 class _Work:
-    def __init__(self, source: Path, folder: Path, settings: PrepareSettings) -> None:
-        self.source, self.folder, self.settings = source, folder, settings
+    def __init__(self, source: Path, folder: Path, settings: PrepareSettings, *, write: bool) -> None:
+        self.source, self.folder, self.settings, self.write = source, folder, settings, write
         self.terms = terms_of(settings.adapter, source, settings.options, settings.license)
         self.data = self._validation(source)
         self.apart = self._validation(settings.holdout) if isinstance(settings.holdout, Path) else None
@@ -145,7 +146,11 @@ class _Work:
     def _one(self, data: Validation, place: Path, run: Run) -> None:
         found = rows(self.settings.adapter, data.source, self.settings.options, fix=self.settings.fix)
         try:
-            spool(data.sound(found, run), place, llava_line)
+            records = data.sound(found, run)
+            if self.write:
+                spool(records, place, llava_line)
+            else:
+                deque(records, maxlen=0)
         except DataError as error:
             data.tally.add(error)
             raise

@@ -30,7 +30,7 @@ def write_html(path: Path, report: Report, pictures: Mapping[str, Path], terms: 
         "Tiles of a picture": _bars(report.tiles),
         "Tokens of a record": _token_bars(report),
     }
-    samples = [(sample, _thumbnail(pictures.get(sample.image))) for sample in report.samples]
+    samples = [(sample, thumbnail(pictures.get(sample.image))) for sample in report.samples]
     text = page.render(
         report=report, charts={title: bars for title, bars in charts.items() if bars}, samples=samples, terms=terms,
         restrictions=RESTRICTIONS,
@@ -67,7 +67,7 @@ def _token_bars(report: Report) -> list[tuple[str, int, float, bool]]:
     ]
 
 
-def _thumbnail(path: Path | None) -> str:
+def thumbnail(path: Path | None) -> str:
     """The picture, made small, as a data URL; empty where there is none."""
     from PIL import Image
 
