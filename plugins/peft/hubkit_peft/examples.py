@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from hubkit.sdk import DataError, Record, UsageError, Vision, grid, prompts, segments, tiles
@@ -16,11 +17,13 @@ _CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Example:
-    """`labels` are the ids where something is to be learnt, -100 elsewhere; `pixels` is float32 (tiles, 3, tile, tile)."""
+    """`labels` are the ids where something is to be learnt, -100 elsewhere; `pixels` is uint8 (tiles, 3, tile, tile),
+    `number` the record's among the examples."""
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     pixels: Any
+    number: int = -1
 
     @property
     def answer_tokens(self) -> int:
@@ -56,6 +59,13 @@ class Encoder:
             labels += [*piece[:learnt], *[IGNORED] * (len(piece) - learnt)]
         return tuple(ids), tuple(labels)
 
+    def prompt(self, record: Record) -> tuple[str, tuple[int, ...]]:
+        """What stands before the record's first answer, its text and its ids, with one position for each picture."""
+        short = replace(self.vision, tokens_per_tile=1)
+        asked = prompts(record, [1] * len(record.images), short)[:1]
+        text, _ = next(iter(segments(partial(_render, self.tokenizer), asked, ())))
+        return text, tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+
     def _learnt(self, piece: Sequence[int]) -> int:
         end = max((place + 1 for place, number in enumerate(piece) if number in self.stops), default=0)
         if not end:
@@ -75,10 +85,14 @@ class Encoder:
             counts.append(columns * rows + (self.vision.thumbnail and columns * rows > 1))
         return counts
 
-    def example(self, record: Record) -> Example:
-        arrays = [self._pixels(name, record) for name in record.images]
+    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> Example:
+        arrays = self.pixels(record) if pixels is None else pixels
         ids, labels = self.text(record, [len(array) for array in arrays])
-        return Example(ids, labels, _stack(arrays, self.vision.tile))
+        return Example(ids, labels, _joined(arrays, self.vision.tile))
+
+    def pixels(self, record: Record) -> list[Any]:
+        """Each picture's tiles, uint8 (tiles, 3, tile, tile)."""
+        return [self._pixels(name, record) for name in record.images]
 
     def _pixels(self, name: str, record: Record) -> Any:
         import numpy
@@ -88,9 +102,7 @@ class Encoder:
                 parts = tiles(picture, self.vision)
             except (OSError, ValueError) as error:
                 raise _unreadable(record, name, error) from None
-        values = numpy.stack([numpy.asarray(part, dtype=numpy.float32) for part in parts]) / 255
-        normal = (values - numpy.float32(self.vision.mean)) / numpy.float32(self.vision.std)
-        return normal.transpose(0, 3, 1, 2)
+        return numpy.stack([numpy.asarray(part) for part in parts]).transpose(0, 3, 1, 2)
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]], speak: bool) -> str:
@@ -110,19 +122,20 @@ def _unreadable(record: Record, name: str, error: Exception) -> DataError:
     return DataError(f"record {record.id}: {name} is not a picture that can be read ({error})", "replace the file")
 
 
-def _stack(arrays: Sequence[Any], tile: int) -> Any:
+def _joined(arrays: Sequence[Any], tile: int) -> Any:
     import numpy
 
-    return numpy.concatenate(arrays) if arrays else numpy.zeros((0, 3, tile, tile), dtype=numpy.float32)
+    return numpy.concatenate(arrays) if arrays else numpy.zeros((0, 3, tile, tile), dtype=numpy.uint8)
 
 
 class Examples:
-    """Examples by the record's number; those made once are kept while they take less than 256 MiB."""
+    """Examples by the record's number; those made once are kept while they take less than 256 MiB. Safe in several threads."""
 
     def __init__(self, encoder: Encoder, records: Sequence[Record]) -> None:
         self._encoder, self._records = encoder, records
         self._kept: dict[int, Example] = {}
         self._room = _CACHE_BYTES
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -130,30 +143,12 @@ class Examples:
     def __getitem__(self, number: int) -> Example:
         if number in self._kept:
             return self._kept[number]
-        example = self._encoder.example(self._records[number])
-        size = example.pixels.nbytes + 16 * len(example.ids)
-        if size <= self._room:
-            self._room -= size
-            self._kept[number] = example
+        record = self._records[number]
+        pixels = self._encoder.pixels(record)
+        with self._lock:
+            example = replace(self._encoder.example(record, pixels), number=number)
+            size = example.pixels.nbytes + 16 * len(example.ids)
+            if size <= self._room and number not in self._kept:
+                self._room -= size
+                self._kept[number] = example
         return example
-
-
-def collate(examples: Sequence[Example], pad: int, device: str) -> dict[str, Any]:
-    """One batch, padded on the right."""
-    import numpy
-    import torch
-
-    width = max(len(example.ids) for example in examples)
-
-    def padded(rows: Sequence[tuple[int, ...]], filler: int) -> Any:
-        return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)
-
-    batch = {
-        "input_ids": padded([example.ids for example in examples], pad),
-        "labels": padded([example.labels for example in examples], IGNORED),
-        "attention_mask": padded([(1,) * len(example.ids) for example in examples], 0),
-    }
-    pixels = [example.pixels for example in examples if len(example.pixels)]
-    if pixels:
-        batch["pixel_values"] = torch.from_numpy(numpy.concatenate(pixels)).to(device)
-    return batch

@@ -41,7 +41,8 @@ def load(native: Path, tokenizer: Any, vision: Vision, options: Options, device:
 
     precision = options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16")
     dtype = getattr(torch, precision)
-    model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True)
+    few_bits = _quantization(options, dtype)
+    model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True, **few_bits)
     if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
         raise WeightsError(f"{native.name}: transformers cannot place these weights: {wrong}", "convert the model again")
     wanted, found = tokenizer.convert_tokens_to_ids(vision.context), model.config.image_token_id
@@ -50,7 +51,35 @@ def load(native: Path, tokenizer: Any, vision: Vision, options: Options, device:
             f"config.json: image_token_id is {found}, but {vision.context} has id {wanted} in the tokenizer",
             "make the native folder again from the official one",
         )
-    return model.to(device)
+    return model if few_bits else model.to(device)
+
+
+def _quantization(options: Options, dtype: Any) -> dict[str, Any]:
+    """What from_pretrained takes to keep the language model's linears in 4 (NF4, twice quantized) or 8 bits.
+
+    Raises:
+        EnvironmentFailure: there is no bitsandbytes.
+    """
+    if options.quantize == "none":
+        return {}
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"quantize: {options.quantize} needs bitsandbytes ({error})", "install bitsandbytes here, or set quantize: none"
+        ) from None
+    from transformers import BitsAndBytesConfig
+
+    whole = ["lm_head", "vision_tower", "multi_modal_projector"]
+    settings = BitsAndBytesConfig(
+        load_in_4bit=options.quantize == "4bit",
+        load_in_8bit=options.quantize == "8bit",
+        llm_int8_skip_modules=whole,
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+    )
+    return {"quantization_config": settings, "device_map": {"": device_of(options)}}
 
 
 def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options) -> Any:

@@ -8,10 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """`lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those that are trained whole;
+    """What is trained, and how.
+
+    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those that are trained whole;
     all else is frozen. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step takes `accumulation`
-    batches of `batch_size` records. `max_length` is in tokens, image positions included. `threads` 0 leaves the number to
-    torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU; what is trained is always kept in float32.
+    batches of `batch_size` records on each GPU; `batch_size` 0 takes the largest of 1, 2, 4, 8, 16 that memory is predicted
+    to hold. `max_length` is in tokens, image positions included. `validation` records are set aside, by the seed, and their loss
+    is taken every `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes the adapter.
+
+    Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU;
+    what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (bitsandbytes).
+    `gpus` 0 takes all that are visible. `deterministic` auto is true on a CPU; on a GPU it costs speed.
+
+    How fast; none of these changes what is learnt beyond rounding. `implementation` auto is hubkit's own arrangement where it
+    knows the model, `plain` is transformers' and PEFT's modules. `compile` auto is true on a GPU. `packing` auto pads a batch's
+    samples to one length where that costs less than 8 %. `gradient_checkpointing` auto is as predicted memory asks.
+    `cache_vision` GiB of memory keep what a frozen ViT makes of each picture. `workers` -1 reads pictures in 4 threads on a GPU.
     """
 
     rank: int = 16
@@ -28,14 +40,25 @@ class Options:
     warmup_ratio: float = 0.03
     max_grad_norm: float = 1.0
     max_length: int = 4096
+    validation: int = 0
+    validate_every: int = 0
+    keep: Literal["last", "best"] = "last"
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: int = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    gradient_checkpointing: bool = False
+    quantize: Literal["none", "4bit", "8bit"] = "none"
+    deterministic: bool | Literal["auto"] = "auto"
+    implementation: Literal["auto", "plain"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+    packing: Literal["auto", "always", "never"] = "auto"
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    cache_vision: float = 0.0
+    workers: int = -1
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("rank", "batch_size", "accumulation", "max_length", "checkpoint_every"):
+        for name in ("rank", "accumulation", "max_length", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("alpha", "learning_rate", "max_grad_norm"):
@@ -44,7 +67,7 @@ class Options:
         for name in ("dropout", "warmup_ratio"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        for name in ("steps", "threads", "weight_decay"):
+        for name in ("steps", "threads", "weight_decay", "batch_size", "gpus", "validation", "validate_every", "cache_vision"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not self.steps and not 0 < self.epochs < float("inf"):
@@ -53,3 +76,7 @@ class Options:
             raise ValueError("lora must name at least one group")
         if both := sorted(set(self.lora) & set(self.full)):
             raise ValueError(f"{', '.join(both)} cannot be in both lora and full")
+        if self.keep == "best" and not self.validation:
+            raise ValueError("keep: best needs validation, a number of records to judge by")
+        if self.quantize != "none" and "llm" in self.full:
+            raise ValueError("quantize and llm in full exclude each other")

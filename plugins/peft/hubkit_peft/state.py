@@ -14,15 +14,21 @@ from hubkit.sdk import Run, TrainInput
 from hubkit.sdk.codec import encode
 
 FILE = "checkpoint.pt"
+BEST = "best.pt"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One optimizer step, from 1; `loss` is the mean over its answer tokens."""
+    """One optimizer step, from 1; `loss` is the mean over its answer tokens, `validation_loss` that over the tokens of the
+    records set aside, where it was taken."""
 
     step: int
     loss: float
     learning_rate: float
+    validation_loss: float | None = None
+
+    def line(self) -> str:
+        return json.dumps({name: value for name, value in vars(self).items() if value is not None}) + "\n"
 
 
 def fingerprint(job: TrainInput) -> str:
@@ -36,23 +42,44 @@ def fingerprint(job: TrainInput) -> str:
 
 
 def save(scratch: Path, key: str, model: Any, optimizer: Any, metrics: list[Metric]) -> None:
-    """Written beside, flushed, then renamed: there is never half a checkpoint."""
+    """The best state so far is a file of its own, which is kept; those of earlier steps go."""
     import torch
 
     state = {
         "key": key,
-        "metrics": [(metric.step, metric.loss, metric.learning_rate) for metric in metrics],
+        "metrics": [tuple(vars(metric).values()) for metric in metrics],
         "trained": {name: tensor.detach().cpu() for name, tensor in trained(model).items()},
         "optimizer": optimizer.state_dict(),
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    partial = scratch / f"{FILE}.partial"
+    _write(state, scratch / FILE)
+    for path in scratch.glob(f"*-{BEST}"):
+        if path.name != f"{best_step(metrics)}-{BEST}":
+            path.unlink()
+
+
+def best_step(metrics: list[Metric]) -> int:
+    """The first step with the least validation loss; 0 when none was taken."""
+    taken = [(metric.validation_loss, metric.step) for metric in metrics if metric.validation_loss is not None]
+    return min(taken)[1] if taken else 0
+
+
+def save_best(scratch: Path, step: int, model: Any) -> None:
+    """The state after `step` is the best so far. Earlier ones stay until the next checkpoint: the last may go on from them."""
+    _write({name: tensor.detach().cpu() for name, tensor in trained(model).items()}, scratch / f"{step}-{BEST}")
+
+
+def _write(state: Any, path: Path) -> None:
+    """Written beside, flushed, then renamed: there is never half a file."""
+    import torch
+
+    partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as out:
         torch.save(state, out)
         out.flush()
         os.fsync(out.fileno())
-    partial.replace(scratch / FILE)
+    partial.replace(path)
 
 
 def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> list[Metric]:
@@ -67,24 +94,30 @@ def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> lis
         if state["key"] != key:
             run.note("the checkpoint is of another training: starting anew")
             return []
-        _restore(trained(model), state["trained"])
+        restore(trained(model), state["trained"])
     except Exception as error:
         run.note(f"the checkpoint cannot be used ({type(error).__name__}: {error}): starting anew")
         return []
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and len(state["cuda_random"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda_random"])
     metrics = [Metric(*line) for line in state["metrics"]]
     run.note(f"continuing after step {len(metrics)}")
     return metrics
 
 
+def restore_best(scratch: Path, step: int, model: Any) -> None:
+    import torch
+
+    restore(trained(model), torch.load(scratch / f"{step}-{BEST}", map_location="cpu", weights_only=True))
+
+
 def trained(model: Any) -> dict[str, Any]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _restore(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def restore(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     import torch
 
     if {name: p.shape for name, p in parameters.items()} != {name: t.shape for name, t in saved.items()}:

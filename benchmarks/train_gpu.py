@@ -1,0 +1,365 @@
+"""Training a LoRA on a model of InternVL2-2B's true dimensions, on one GPU or several, beside transformers and PEFT as shipped.
+
+    python benchmarks/train_gpu.py                       # the whole table
+    python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
+    python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
+    python benchmarks/train_gpu.py --xtuner WHEELS       # with the row of benchmarks/train_xtuner.py
+
+Weights are random, pictures are 1344 x 896 JPEG files (six tiles and a thumbnail: 1,792 positions), texts have 71 to 128 tokens,
+about 48 of them answers; rank 128, alpha 256, dropout 0.05 on every linear layer of the LLM, `mlp1` whole. Pictures are read,
+tiled and normalised while it trains. The peak is that of a bfloat16 product of 8192 x 8192 matrices, measured first: for a
+moment, and over two seconds, when the card holds its power limit. Every row is the trainer itself over the same records in the
+same order; steps before `WARM` (compiling) are not counted. Memory is torch's peak of allocated memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [
+    str(Path(__file__).resolve().parents[1] / part) for part in ("", "plugins/peft", "plugins/internvl", "benchmarks")
+]
+
+from merge import config  # noqa: E402
+
+WARM, STEPS = 6, 22
+RECORDS, PICTURES = 256, 48
+TINY = {
+    "llm_config": {
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "num_hidden_layers": 2,
+    },
+    "vision_config": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2},
+}
+COMMON = {"rank": 128, "alpha": 256.0, "dropout": 0.05, "learning_rate": 3e-5, "weight_decay": 0.05, "steps": STEPS}
+ROWS: dict[str, dict[str, Any]] = {
+    "transformers + PEFT as shipped, batch 4": {"batch_size": 4, "implementation": "shipped", "steps": 12},
+    "hubkit plain, batch 8": {"batch_size": 8, "implementation": "plain", "steps": 12},
+    "hubkit, batch 8": {"batch_size": 8},
+    "hubkit, batch 16": {"batch_size": 16},
+    "hubkit, batch 4": {"batch_size": 4},
+    "hubkit, batch 8, packed": {"batch_size": 8, "packing": "always"},
+    "hubkit, batch 8, dropout 0": {"batch_size": 8, "dropout": 0.0},
+    "hubkit, batch 8, checkpointing": {"batch_size": 8, "gradient_checkpointing": True},
+    "hubkit, batch 8, ViT cached": {"batch_size": 8, "cache_vision": 32.0, "steps": 2 * RECORDS // 8},
+}
+
+
+def make(folder: Path, tiny: bool) -> None:
+    """`base`, `native`, `images`, `records.jsonl` and the job's other parts."""
+    import torch
+    from hubkit_internvl import InternVL
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from hubkit.sdk.codec import encode
+
+    settings = config("2B")
+    if tiny:
+        for part, values in TINY.items():
+            settings[part] |= values
+    family = InternVL()
+    native = family.native(settings, {"<IMG_CONTEXT>": 92546, "<img>": 92544, "</img>": 92545})
+    (folder / "base").mkdir(parents=True)
+    (folder / "native").mkdir()
+    (folder / "base/generation_config.json").write_text(json.dumps({"eos_token_id": [2, 92542]}))
+    (folder / "native/config.json").write_text(json.dumps(native.config))
+    _write_tokenizer(folder / "native")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder / "native"), dtype=torch.bfloat16)
+    model.save_pretrained(folder / "native")
+    del model
+    job = {"groups": encode(native.groups), "vision": encode(family.vision(settings, None))}
+    (folder / "job.json").write_text(json.dumps(job))
+    _write_records(folder)
+
+
+def _write_tokenizer(folder: Path) -> None:
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+    special = {
+        1: "<s>",
+        2: "</s>",
+        92542: "<|im_end|>",
+        92543: "<|im_start|>",
+        92544: "<img>",
+        92545: "</img>",
+        92546: "<IMG_CONTEXT>",
+    }
+    vocabulary = {special.get(number, f"w{number}"): number for number in range(92547)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special.values()])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = (
+        "<s>{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template, "pad_token": "</s>", "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def _write_records(folder: Path) -> None:
+    import numpy
+    from PIL import Image
+
+    from hubkit.sdk import Record, Turn, write_jsonl
+
+    dice, noise = random.Random(0), numpy.random.default_rng(0)
+    (folder / "images").mkdir()
+    for number in range(PICTURES):
+        small = Image.fromarray(noise.integers(0, 256, (112, 168, 3), dtype=numpy.uint8))
+        small.resize((1344, 896), 3).save(folder / f"images/{number}.jpg", quality=90)
+
+    def words(count: int) -> str:
+        return " ".join(f"w{dice.randrange(10, 92000)}" for _ in range(count))
+
+    def record(number: int) -> Record:
+        answers = dice.randrange(44, 53)
+        prompt = f"<image>\n{words(dice.randrange(71, 129) - answers - 11)}"
+        return Record(str(number), (f"{number % PICTURES}.jpg",), (Turn(prompt, words(answers)),))
+
+    write_jsonl(folder / "records.jsonl", [record(number) for number in range(RECORDS)])
+
+
+class Watch:
+    """A Run that keeps the time of each step, and a profile of three of them."""
+
+    def __init__(self, profiled: bool) -> None:
+        self.times: dict[int, float] = {}
+        self.losses: list[float] = []
+        self.profiled, self.profile, self.window = profiled, None, 0.0
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if unit != "steps":
+            return
+        self.times[int(done)] = time.perf_counter()
+        self.losses.append(numbers["loss"])
+        if self.profiled and done == WARM + 1:
+            from torch.profiler import ProfilerActivity, profile
+
+            self.profile = profile(activities=[ProfilerActivity.CUDA])
+            self.profile.start()
+            self.window = time.perf_counter()
+        if self.profiled and done == WARM + 4:
+            import torch
+
+            torch.cuda.synchronize()
+            self.window = time.perf_counter() - self.window
+            self.profile.stop()
+
+    def note(self, message: str) -> None:
+        print(f"    {message}", file=sys.stderr, flush=True)
+
+    def check_cancelled(self) -> None:
+        return None
+
+
+def job_of(folder: Path, out: Path, options: dict[str, Any]) -> Any:
+    from hubkit.sdk import TrainInput
+    from hubkit.sdk.codec import decode
+
+    parts = json.loads((folder / "job.json").read_text())
+    places = {name: str(folder / name) for name in ("base", "native", "images")} | {"records": str(folder / "records.jsonl")}
+    for name in ("output", "scratch"):
+        (out / name).mkdir(parents=True)
+        places[name] = str(out / name)
+    return decode(TrainInput, {**places, **parts, "seed": 0, "options": options}, "job")
+
+
+def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any]:
+    import torch
+    from hubkit_peft import PeftTrainer
+
+    options = {**COMMON, **ROWS[name], "gpus": gpus}
+    shipped = options["implementation"] == "shipped" if "implementation" in options else False
+    if shipped:
+        options["implementation"] = "plain"
+        _as_shipped()
+    out = Path(tempfile.mkdtemp(prefix="row-", dir=folder))
+    watch, begun = Watch(profiled), time.perf_counter()
+    try:
+        PeftTrainer().train(job_of(folder, out, options), watch)
+    finally:
+        shutil.rmtree(out)
+    total = time.perf_counter() - begun
+    first, last = max(WARM, options["steps"] - RECORDS // options["batch_size"]) if "cached" in name else WARM, options["steps"]
+    if profiled:
+        first = WARM + 4
+    speed = (last - first) * options["batch_size"] * gpus / (watch.times[last] - watch.times[first])
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() and gpus == 1 else 0.0
+    warm = watch.times[WARM] - begun - WARM * (watch.times[last] - watch.times[first]) / (last - first)
+    result = {"speed": speed, "memory": peak, "losses": watch.losses[:3] + watch.losses[-1:], "warm": warm, "total": total}
+    if profiled:
+        result["profile"] = profile_of(watch)
+    return result
+
+
+def _as_shipped() -> None:
+    """transformers and PEFT by their defaults: a bfloat16 model, float32 adapters that PEFT casts its inputs to, no autocast."""
+    from contextlib import nullcontext
+
+    import torch
+    from hubkit_peft import model as models
+
+    def with_adapter(model: Any, groups: Any, options: Any) -> Any:
+        from peft import LoraConfig, get_peft_model
+
+        targets = sorted(name for key in options.lora for name in models._linears(model, groups[key]))
+        settings = LoraConfig(
+            r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules=targets,
+            modules_to_save=[groups["mlp1"].prefix],
+        )  # fmt: skip
+        return get_peft_model(model, settings)
+
+    models.with_adapter = with_adapter
+    torch.autocast = lambda *_, **__: nullcontext()
+
+
+KINDS = (
+    ("attention", ("sdpa", "flash", "attention", "dot_do_o")),
+    ("products", ("nvjet", "gemm", "cutlass", "cublas", "splitK")),
+    ("optimizer", ("multi_tensor", "adam", "lpnorm")),
+    ("copies", ("Memcpy", "Memset", "copy")),
+    ("fused steps", ("triton",)),
+)
+
+
+def profile_of(watch: Watch) -> dict[str, Any]:
+    """Milliseconds a step by kind of kernel, and the 14 kernels that take most."""
+    kinds: dict[str, float] = defaultdict(float)
+    events = [event for event in watch.profile.key_averages() if event.self_device_time_total]
+    for event in events:
+        kind = next((kind for kind, marks in KINDS if any(mark in event.key for mark in marks)), "other")
+        kinds[kind] += event.self_device_time_total / 3e3
+    kinds["idle"] = watch.window * 1e3 / 3 - sum(kinds.values())
+    top = sorted(events, key=lambda event: -event.self_device_time_total)[:14]
+    return {
+        "milliseconds": dict(kinds),
+        "top": [(round(event.self_device_time_total / 3e3, 2), event.count // 3, event.key[:80]) for event in top],
+    }
+
+
+def operations(folder: Path) -> float:
+    """Of an average sample; the trainer's own prediction."""
+    from hubkit_peft import setup
+    from hubkit_peft.forecast import Predictor
+    from hubkit_peft.options import Options
+
+    from hubkit.sdk import SilentRun, read_records
+
+    out = Path(tempfile.mkdtemp(dir=folder))
+    options = Options(rank=128)
+    job = job_of(folder, out, {})
+    records = list(read_records(job.records))
+    sizes = setup.measure(records, setup.open_encoder(job)[1], options, SilentRun())
+    shutil.rmtree(out)
+    predictor = Predictor(json.loads((folder / "native/config.json").read_text()), options, 0, 0)
+    tokens = sorted(size.tokens for size in sizes)
+    print(f"{len(sizes)} records of {tokens[0]:,} to {tokens[-1]:,} tokens", end=", ")
+    return sum(map(predictor.operations, sizes)) / len(sizes)
+
+
+def peaks() -> tuple[float, float]:
+    """(for a moment, over two seconds), operations a second of a bfloat16 product."""
+    import torch
+    from hubkit_peft.setup import matmul_rate
+
+    if not torch.cuda.is_available():
+        return 1e11, 1e11
+    burst, rates, until = matmul_rate(), [], time.perf_counter() + 2
+    while time.perf_counter() < until:
+        rates.append(matmul_rate())
+    return burst, sum(rates[len(rates) // 2 :]) / len(rates[len(rates) // 2 :])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=ROWS)
+    parser.add_argument("--gpus", type=int, nargs="*", default=[1])
+    parser.add_argument("--profile", action="store_true", help="of three steps of each row")
+    parser.add_argument("--tiny", action="store_true", help="two layers of 128, to see in a minute that it works")
+    parser.add_argument("--xtuner", type=Path, help="folder of XTuner's wheels")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.row:
+        print(json.dumps(run_row(given.folder, given.row, given.gpus[0], given.profile)))
+        return
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="hubkit-train-"))
+    try:
+        if not (folder / "job.json").exists():
+            make(folder, given.tiny)
+        report(folder, given)
+    finally:
+        if given.folder is None:
+            shutil.rmtree(folder)
+
+
+def report(folder: Path, given: argparse.Namespace) -> None:
+    work = operations(folder)
+    burst, held = peaks()
+    print(f"{work / 1e12:.1f} TFLOP a sample; bf16 peak {burst / 1e12:.0f} TFLOP/s, held over 2 s {held / 1e12:.0f}", flush=True)
+    print(
+        f"{'':42}{'samples/s':>10}{'TFLOP/s':>9}{'of peak':>9}{'of held':>9}{'GiB':>7}{'ratio':>7}{'start s':>9}  losses",
+        flush=True,
+    )
+    base = None
+    for gpus in given.gpus:
+        for name in given.only or ROWS:
+            row = child(folder, name, gpus, given.profile)
+            if row is None:
+                continue
+            base = base or row["speed"]
+            rate = row["speed"] * work
+            shares = f"{rate / burst / gpus:9.1%}{rate / held / gpus:9.1%}"
+            title = name if gpus == 1 else f"{name}, {gpus} GPUs"
+            print(
+                f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}{row['memory']:7.1f}"
+                f"{row['speed'] / base:7.2f}{row['warm']:9.0f}  {' '.join(f'{loss:.4f}' for loss in row['losses'])}",
+                flush=True,
+            )
+            if "profile" in row:
+                show_profile(row["profile"])
+    if given.xtuner:
+        command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--folder", str(folder), str(given.xtuner)]
+        subprocess.run(command, check=True)
+
+
+def child(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any] | None:
+    """The row, measured in a process of its own; None, and why on stderr, when it failed."""
+    command = [sys.executable, __file__, "--folder", str(folder), "--row", name, "--gpus", str(gpus)]
+    command += ["--profile"] * (profiled and gpus == 1)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"})
+    if done.returncode:
+        print(f"{name:42} failed", flush=True)
+        return None
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def show_profile(profile: dict[str, Any]) -> None:
+    parts = sorted(profile["milliseconds"].items(), key=lambda item: -item[1])
+    whole = sum(time for _, time in parts)
+    print("    " + ", ".join(f"{kind} {time:.0f} ms ({time / whole:.0%})" for kind, time in parts))
+    for milliseconds, count, kernel in profile["top"]:
+        print(f"    {milliseconds:8.2f} ms {count:5} x {kernel}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Dropout whose mask is a function of what it falls on: no generator, no mask kept, the same for every batch layout.
+
+An element's bit comes from a hash of (the token's key, the place in the model, the column). A token's key comes from (seed,
+sample, position), so that neither batch size, packing, the number of GPUs nor a resumed run changes a mask. Hashing is two
+32-bit multiplications an element, where torch's Philox generator takes ten rounds: it costs nothing beside the memory traffic,
+and the backward pass hashes again instead of reading a mask.
+
+The mixing function is the 32-bit one with constants 0x7feb352d and 0x846ca68b (Wellons, "Prospecting for hash functions").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_GOLDEN = 0x9E3779B1 - 2**32
+_FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
+
+
+def mixed(numbers: Any) -> Any:
+    """A bijection of int32 in which every input bit changes each output bit with probability one half."""
+    numbers = (numbers ^ ((numbers >> 16) & 0xFFFF)) * _FIRST
+    numbers = (numbers ^ ((numbers >> 15) & 0x1FFFF)) * _SECOND
+    return numbers ^ ((numbers >> 16) & 0xFFFF)
+
+
+def token_keys(seed: int, sample: int, length: int) -> Any:
+    """int32 (length,): one key for each position of sample number `sample` of the training."""
+    start = mixed(torch.tensor([seed & 0x7FFFFFFF], dtype=torch.int32)) ^ (sample & 0x7FFFFFFF)
+    return mixed(mixed(start) + torch.arange(length, dtype=torch.int32))
+
+
+def place_key(place: int) -> Any:
+    """int32 (): the key of one place in the model, counted from 0."""
+    return mixed(torch.tensor(place + 1, dtype=torch.int32))
+
+
+def dropped(values: Any, keys: Any, place: Any, rate: float) -> Any:
+    """`values` (tokens, columns), each element 0 with probability `rate` and else divided by 1 - rate."""
+    columns = torch.arange(values.shape[-1], dtype=torch.int32, device=values.device) * _GOLDEN
+    bits = mixed((keys ^ place)[:, None] + columns)
+    kept = bits >= round(rate * 2**32) - 2**31
+    return torch.where(kept, values * (1 / (1 - rate)), torch.zeros((), dtype=values.dtype, device=values.device))

@@ -1,0 +1,57 @@
+"""Several GPUs of one machine: every one is a worker process of its own that sees the whole job and takes its share of each
+step. Only the gradients of what is trained travel, once a step, in one piece: 0.6 GB in float32 at rank 128 on a 2B model,
+which NVLink moves in 2 ms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Gang:
+    """This process among `size`; one alone when it was started without RANK and WORLD_SIZE."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def of_environment(cls) -> Gang:
+        """Joins the processes that torchrun, or `several.train`, has started."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        import torch
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        return list(items[self.rank :: self.size])
+
+    def sum(self, tensors: Sequence[Any]) -> None:
+        """Each tensor becomes its sum over all processes."""
+        if self.size == 1:
+            return
+        import torch
+        import torch.distributed as dist
+
+        whole = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(whole)
+        for tensor, part in zip(tensors, whole.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def wait(self) -> None:
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.barrier()

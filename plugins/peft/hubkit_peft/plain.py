@@ -1,0 +1,63 @@
+"""Loss of a batch by transformers' and PEFT's own modules: for models that `fast` does not know, and to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hubkit.sdk import Vision
+
+from .examples import IGNORED, Example
+
+
+class Plain:
+    def __init__(self, model: Any, seen: Vision, pad: int) -> None:
+        self._model, self._seen, self._pad = model, seen, pad
+
+    def collate(self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str) -> Padded:
+        return Padded(padded(examples, self._pad, self._seen))
+
+    def loss(self, batch: Padded, learning: bool) -> Any:
+        """The sum of the cross-entropy over the batch's answer tokens."""
+        import torch
+
+        self._model.train(learning)
+        tensors = batch.tensors
+        half = self._model.dtype == torch.bfloat16
+        with torch.autocast(tensors["input_ids"].device.type, torch.bfloat16, enabled=half):
+            return self._model(**tensors, num_items_in_batch=1).loss
+
+
+class Padded:
+    """A dictionary of tensors that travels as one."""
+
+    def __init__(self, tensors: dict[str, Any]) -> None:
+        self.tensors = tensors
+
+    def to(self, device: str) -> Padded:
+        return Padded({name: value.to(device, non_blocking=True) for name, value in self.tensors.items()})
+
+    def pinned(self) -> Padded:
+        return Padded({name: value.pin_memory() for name, value in self.tensors.items()})
+
+
+def padded(examples: Sequence[Example], pad: int, seen: Vision) -> dict[str, Any]:
+    """One batch, padded on the right; `pixel_values` is float32 (tiles, 3, tile, tile), normalised."""
+    import numpy
+    import torch
+
+    width = max(len(example.ids) for example in examples)
+
+    def rows(values: Sequence[tuple[int, ...]], filler: int) -> Any:
+        return torch.tensor([[*row, *[filler] * (width - len(row))] for row in values])
+
+    batch = {
+        "input_ids": rows([example.ids for example in examples], pad),
+        "labels": rows([example.labels for example in examples], IGNORED),
+        "attention_mask": rows([(1,) * len(example.ids) for example in examples], 0),
+    }
+    pixels = [example.pixels for example in examples if len(example.pixels)]
+    if pixels:
+        mean, std = (torch.tensor(values)[:, None, None] for values in (seen.mean, seen.std))
+        batch["pixel_values"] = (torch.from_numpy(numpy.concatenate(pixels)).float() / 255 - mean) / std
+    return batch

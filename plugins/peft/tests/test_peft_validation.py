@@ -1,0 +1,109 @@
+"""Records set aside, the best state, the prompt that is told, and what is predicted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hubkit_peft import PeftTrainer
+from hubkit_peft.forecast import BATCHES, Predictor, Size
+from hubkit_peft.options import Options
+
+from hubkit.sdk import EnvironmentFailure, SilentRun, UsageError
+
+pytest.importorskip("peft")
+
+
+def lines(job):
+    return [json.loads(line) for line in (job.output / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_validation_loss_is_taken_when_asked_and_at_the_end(job):
+    done = job(steps=5, validation=3, validate_every=2, dropout=0.3)
+    PeftTrainer().train(done, SilentRun())
+    assert [line["step"] for line in lines(done) if "validation_loss" in line] == [2, 4, 5]
+
+
+def test_best_state_is_kept(job, records):
+    """Learning that is far too fast spoils the model: the best state is an early one, and the adapter is that."""
+    taught = [replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records]
+    settings = {"steps": 8, "validation": 4, "validate_every": 1, "learning_rate": 0.05, "warmup_ratio": 0.5}
+    best, last = job(taught, name="best", keep="best", **settings), job(taught, name="last", **settings)
+    for each in (best, last):
+        PeftTrainer().train(each, SilentRun())
+    assert lines(best) == lines(last)
+    losses = [line["validation_loss"] for line in lines(best)]
+    step = losses.index(min(losses)) + 1
+    assert step < 8
+    short = job(taught, name="short", **{**settings, "steps": 8})
+    from hubkit_peft import adapter, setup, state
+
+    training, *_ = setup.prepare(short, Options(**{**short.options, "keep": "best"}), SilentRun())
+    state.restore_best(best.scratch, step, training.model)
+    adapter.write(training.model, short.output / "adapter")
+    name = "adapter/adapter_model.safetensors"
+    assert (short.output / name).read_bytes() == (best.output / name).read_bytes()
+    assert (last.output / name).read_bytes() != (best.output / name).read_bytes()
+
+
+def test_nothing_left_to_learn_from(job, records):
+    with pytest.raises(UsageError, match="validation is 2, there are 2 records"):
+        PeftTrainer().train(job(records[:2], validation=2), SilentRun())
+
+
+def test_best_needs_validation():
+    with pytest.raises(ValueError, match="keep: best needs validation"):
+        Options(keep="best")
+
+
+def test_prompt_is_told_with_its_ids(job, native):
+    from hubkit_peft.model import load_tokenizer
+
+    done = job(steps=1)
+    output = PeftTrainer().train(done, SilentRun())
+    expected = "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+    assert output.prompt == expected
+    assert load_tokenizer(native).decode(output.prompt_ids) == expected
+    assert output.prompt_ids.count(7) == 1
+
+
+def test_bits_need_their_library(job):
+    pytest.importorskip("torch")
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        with pytest.raises(EnvironmentFailure, match="quantize: 4bit needs bitsandbytes"):
+            PeftTrainer().train(job(quantize="4bit"), SilentRun())
+
+
+SHAPES = {
+    "text_config": {
+        "num_hidden_layers": 24, "hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 16,
+        "num_key_value_heads": 8, "vocab_size": 92553,
+    },
+    "vision_config": {
+        "num_hidden_layers": 24, "hidden_size": 1024, "intermediate_size": 4096, "image_size": [448, 448], "patch_size": [14, 14],
+    },
+}  # fmt: skip
+SIZES = [Size(1890, 48, 7)] * 64
+WEIGHTS, TRAINED = 2_205_754_368 * 2, 151_000_000
+
+
+def test_predictions_at_2b_are_those_measured_on_an_h200():
+    """Measured by benchmarks/train_gpu.py: 37.1 GiB at batch 8, 68.0 at batch 16 (rank 128, dropout 0.05)."""
+    predictor = Predictor(SHAPES, Options(rank=128, dropout=0.05), WEIGHTS, TRAINED)
+    assert predictor.operations(SIZES[0]) == pytest.approx(19.3e12, rel=0.02)
+    assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(37.1, rel=0.1)
+    assert predictor.memory(SIZES, 16, False, 2) / 2**30 == pytest.approx(68.0, rel=0.1)
+
+
+def test_batch_and_checkpointing_are_chosen_by_what_fits():
+    def choose(free, **options):
+        return Predictor(SHAPES, Options(rank=128, **options), WEIGHTS, TRAINED).choose(SIZES, free * 2**30, 2)
+
+    assert choose(139, batch_size=0) == (BATCHES[0], False)
+    assert choose(60, batch_size=0) == (8, False)
+    assert choose(24, batch_size=8) == (8, True)
+    assert choose(139, batch_size=8) == (8, False)
+    assert choose(24, batch_size=8, gradient_checkpointing=False) == (8, False)
