@@ -35,13 +35,13 @@ def load_tokenizer(native: Path) -> Any:
     return tokenizer
 
 
-def load(native: Path, tokenizer: Any, vision: Vision, options: Options, device: str) -> Any:
+def load(native: Path, tokenizer: Any, vision: Vision, groups: Mapping[str, ModuleGroup], options: Options, device: str) -> Any:
     import torch
     from transformers import AutoModelForImageTextToText
 
     precision = options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16")
     dtype = getattr(torch, precision)
-    few_bits = _quantization(options, dtype)
+    few_bits = _quantization(options, groups, dtype)
     model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True, **few_bits)
     if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
         raise WeightsError(f"{native.name}: transformers cannot place these weights: {wrong}", "convert the model again")
@@ -54,7 +54,7 @@ def load(native: Path, tokenizer: Any, vision: Vision, options: Options, device:
     return model if few_bits else model.to(device)
 
 
-def _quantization(options: Options, dtype: Any) -> dict[str, Any]:
+def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: Any) -> dict[str, Any]:
     """What from_pretrained takes to keep the language model's linears in 4 (NF4, twice quantized) or 8 bits.
 
     Raises:
@@ -70,7 +70,7 @@ def _quantization(options: Options, dtype: Any) -> dict[str, Any]:
         ) from None
     from transformers import BitsAndBytesConfig
 
-    whole = ["lm_head", "vision_tower", "multi_modal_projector"]
+    whole = ["lm_head", *(group.prefix for key, group in groups.items() if key != "llm")]
     settings = BitsAndBytesConfig(
         load_in_4bit=options.quantize == "4bit",
         load_in_8bit=options.quantize == "8bit",

@@ -27,7 +27,7 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     records = _validation_last(list(read_records(job.records)), options, job.seed)
     sizes = measure(records, encoder, options, run)
     device = settle(job, options)
-    base = models.load(job.native, tokenizer, job.vision, options, device)
+    base = models.load(job.native, tokenizer, job.vision, job.groups, options, device)
     base.config.use_cache = False
     model = models.with_adapter(base, job.groups, options)
     learnt = len(records) - options.validation
