@@ -25,7 +25,6 @@ _FOLDERS = {
     "check": "Check a model folder: structure, shapes, files.",
     "smoke": "Ask a model about pictures; fail if it does not answer properly.",
     "serve": "Serve a model over OpenAI's API.",
-    "demo": "Chat with a model about pictures, on a page of this machine.",
     "evaluate": "Score a model, beside its base, on a dataset.",
     "card": "Write a model card for a folder.",
     "track": "Make a folder a release: manifest, audit, Git LFS commit.",
@@ -35,6 +34,7 @@ _FOLDERS = {
     "diff": "Compare a folder with a hub, or two hubs.",
 }
 _TOOLS = {
+    "demo": "Chat with a model about pictures, on a page of this machine.",
     "hub": "Serve a hub of your own to rehearse on.",
     "login-status": "Show who you are at each hub, and where the token comes from.",
     "env": "Build, check, list and remove the locked environments of plugins.",

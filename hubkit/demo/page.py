@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..serving import Serving
 from .client import Answer
 from .conversation import PictureError, Said, Turn, messages, take_picture
 from .examples import Example
+from .sessions import Sessions
 from .texts import TEXTS, Texts, preferred
 
 SECONDS_BETWEEN_LOOKS = 0.05
@@ -50,6 +50,7 @@ class Page:
     servers: tuple[Serving, ...]
     folder: Path
     texts: Texts
+    sessions: Sessions = field(default_factory=Sessions)
 
     def lay_out(self, examples: Sequence[Example], first: str) -> None:
         with gr.Row(elem_id="top"):
@@ -85,13 +86,15 @@ class Page:
         self.turns = gr.State(())
 
     def connect(self, blocks: gr.Blocks, language: str) -> None:
+        """While something is answered, only that writes: to stop is to ask it to end, to forget is to wait for that."""
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        queued = {**hidden, "concurrency_limit": MOST_VISITORS}
         given = [self.box, self.turns, self.tokens, self.temperature, self.language]
         shown = [*self.talks, self.turns, self.box, self.retry]
-        asking = gr.on([self.box.submit], self.ask, given, shown, concurrency_limit=MOST_VISITORS, **hidden)
-        again = self.retry.click(self.ask_again, given, shown, concurrency_limit=MOST_VISITORS, **hidden)
-        self.box.stop(self.stop, [self.turns, self.language], shown, cancels=[asking, again], queue=False, **hidden)
-        self.clear.click(self.forget, None, shown, cancels=[asking, again], queue=False, **hidden)
+        self.box.submit(self.ask, given, shown, **queued)
+        self.retry.click(self.ask_again, given, shown, **queued)
+        self.box.stop(self.stop, None, None, queue=False, **hidden)
+        self.clear.click(self.forget, None, shown, **queued)
         translated = [
             *(self.header, *self.talks, self.box, self.clear, self.retry, self.examples.dataset),
             *(self.settings, self.tokens, self.temperature, self.local),
@@ -100,58 +103,61 @@ class Page:
         if language == "auto":
             blocks.load(browser_language, None, [self.language], queue=False, **hidden)
 
-    def ask(self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str) -> Iterator[Any]:
+    def ask(
+        self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str, request: gr.Request
+    ) -> Iterator[Any]:
         texts = TEXTS[language]
         text, files = (question.get("text") or "").strip(), question.get("files") or []
-        if not text:
-            gr.Warning(texts.nothing)
-            yield self._shown(turns, texts, question)
-            return
         try:
             pictures = tuple(take_picture(Path(file), self.folder) for file in files)
+            problem = "" if text else texts.nothing
         except PictureError as error:
-            gr.Warning(f"{html.escape(str(error))} {texts.bad_picture}")
+            problem = f"{html.escape(str(error))} {texts.bad_picture}"
+        if problem:
+            gr.Warning(problem)
             yield self._shown(turns, texts, question)
             return
         turn = Turn(text, pictures, tuple(Said() for _ in self.servers))
-        yield from self._answers((*turns, turn), int(tokens), temperature, texts)
+        yield from self._answers((*turns, turn), int(tokens), temperature, texts, request)
 
-    def ask_again(self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str) -> Iterator[Any]:
-        """The last question once more; what stands in the box stays."""
+    def ask_again(
+        self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str, request: gr.Request
+    ) -> Iterator[Any]:
+        """The last question once more."""
         texts = TEXTS[language]
         if not turns:
             yield self._shown(turns, texts, question)
             return
         last = turns[-1].hear([Said() for _ in self.servers])
-        yield from self._answers((*turns[:-1], last), int(tokens), temperature, texts)
+        yield from self._answers((*turns[:-1], last), int(tokens), temperature, texts, request)
 
-    def _answers(self, turns: Turns, tokens: int, temperature: float, texts: Texts) -> Iterator[Any]:
+    def _answers(self, turns: Turns, tokens: int, temperature: float, texts: Texts, request: gr.Request) -> Iterator[Any]:
         answers = [Answer(server, messages(turns, place), tokens, temperature) for place, server in enumerate(self.servers)]
-        for answer in answers:
-            answer.start()
-        try:
-            while True:
-                said = [Said(answer.text, answer.error, answer.done) for answer in answers]
-                if tuple(said) != turns[-1].said or not said[0].text:
-                    turns = (*turns[:-1], turns[-1].hear(said))
-                    yield self._shown(turns, texts, None, busy=True)
-                if all(one.done for one in said):
-                    break
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-        finally:
-            for answer in answers:
-                answer.close()
-        yield self._shown(turns, texts, None)
+        with self.sessions.answering(str(request.session_hash)) as stopped:
+            try:
+                for answer in answers:
+                    answer.start()
+                yield self._shown(turns, texts, None, busy=True)
+                while not stopped.wait(SECONDS_BETWEEN_LOOKS) and not all(answer.done for answer in answers):
+                    said = tuple(Said(answer.text, answer.error, answer.done) for answer in answers)
+                    if said != turns[-1].said:
+                        turns = (*turns[:-1], turns[-1].hear(said))
+                        yield self._shown(turns, texts, None, busy=True)
+            finally:
+                for answer in answers:
+                    answer.close()
+            said = tuple(
+                Said(answer.text, answer.error or ("" if answer.text or answer.done else texts.stopped), True)
+                for answer in answers
+            )
+            yield self._shown((*turns[:-1], turns[-1].hear(said)), texts, None)
 
-    def stop(self, turns: Turns, language: str) -> list[Any]:
-        """Keeps what was said so far."""
-        texts = TEXTS[language]
-        if turns:
-            said = [one if one.done or one.text else Said(error=texts.stopped, done=True) for one in turns[-1].said]
-            turns = (*turns[:-1], turns[-1].hear([Said(one.text, one.error, True) for one in said]))
-        return self._shown(turns, texts, None)
+    def stop(self, request: gr.Request) -> None:
+        """What was said so far stays."""
+        self.sessions.stop(str(request.session_hash))
 
-    def forget(self) -> list[Any]:
+    def forget(self, request: gr.Request) -> list[Any]:
+        self.sessions.stop(str(request.session_hash))
         return [*([] for _ in self.talks), (), _box(None, busy=False), gr.Button(interactive=False)]
 
     def translate(self, language: str) -> list[Any]:

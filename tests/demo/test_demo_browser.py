@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from hubkit.demo import Launched, launch
 
 pytestmark = pytest.mark.integration
 SECONDS = 60.0
+WATCH = """
+window.changes = 0
+new MutationObserver(seen => { window.changes += seen.length })
+  .observe(document.querySelector("#talk-0"), {childList: true, characterData: true, subtree: true})
+"""
 
 
 class Visitor:
@@ -42,7 +48,6 @@ class Visitor:
             if found := what():
                 return found
             time.sleep(0.1)
-        self.driver.save_screenshot("demo-test-failed.png")
         raise AssertionError((self.said(0), self.asked(0), self.texts("#box"), self.texts(".toast-wrap")))
 
     def attach(self, *pictures: Path) -> None:
@@ -101,8 +106,11 @@ def test_two_visitors(demo: Launched, open_browser: Any, pictures: Path, tmp_pat
     assert first.said(0) == ["7", "odd"]
     assert first.ask("Is it even or odd?", 3)[0][:2] == ["7", "odd"]
     assert first.asked(1) == ["Which digit is this?", "Is it even or odd?", "Is it even or odd?"]
+    driver.execute_script(WATCH)
     first.find("#retry").click()
-    first.wait(lambda: len(first.said(0)) == 3 and not first.find("#retry").get_attribute("disabled"))
+    first.wait(lambda: driver.execute_script("return window.changes > 0"))
+    first.wait(lambda: not first.find("#retry").get_attribute("disabled") and "…" not in first.said(0) + first.said(1))
+    assert first.said(0)[:2] == ["7", "odd"] and len(first.said(0)) == 3
     first.find("#clear").click()
     first.wait(lambda: first.said(0) == first.said(1) == [])
     assert first.ask("Spell it.", 1) == [["three"], ["three"]], "nothing is left of the picture"
@@ -130,3 +138,30 @@ def test_chinese_examples_and_what_cannot_be_read(demo: Launched, open_browser: 
     visitor.wait(lambda: len(visitor.driver.find_elements("css selector", "#box .thumbnail-item")) == 2)
     visitor.find("#box [data-testid=submit-button]").click()
     visitor.wait(lambda: len(visitor.said(1)) == 1 and "…" not in visitor.said(1))
+
+
+def test_an_endless_answer_streams_and_is_stopped(models: tuple[Path, Path], open_browser: Any, tmp_path: Path) -> None:
+    """A model whose configuration names another end than the one it learnt speaks on; alone on the page it has no `Before`."""
+    endless = Path(shutil.copytree(models[0], tmp_path / "InternVL2-Endless"))
+    (endless / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": [0], "pad_token_id": 2}))
+    with launch(endless, options={"threads": 1}, language="en") as launched:
+        visitor = Visitor(open_browser("zh-CN"), launched.url)
+        assert visitor.texts("#talks label") == [] and visitor.texts("#clear") == ["New conversation"]
+        visitor.find("#box textarea").send_keys("Spell it.")
+        visitor.find("#box [data-testid=submit-button]").click()
+        lengths = [visitor.wait(lambda: [len(text) for text in visitor.said(0) if text != "…"])[0]]
+        while len(lengths) < 3:
+            lengths.append(visitor.wait(lambda: [n for text in visitor.said(0) if (n := len(text)) > lengths[-1]])[0])
+        visitor.find("#box .stop-button").click()
+        visitor.wait(lambda: visitor.driver.find_elements("css selector", "#box [data-testid=submit-button]"))
+        (kept,) = visitor.said(0)
+        assert len(kept) >= lengths[-1]
+        started = time.monotonic()
+        visitor.find("#box textarea").send_keys("Spell it.")
+        visitor.find("#box [data-testid=submit-button]").click()
+        visitor.wait(lambda: len(visitor.said(0)) == 2 and visitor.said(0)[1] not in ("", "…"))
+        assert time.monotonic() - started < 20, "the server did not go on with the answer that was stopped"
+        visitor.find("#clear").click()
+        visitor.wait(lambda: visitor.said(0) == [])
+        time.sleep(1)
+        assert visitor.said(0) == visitor.asked(0) == [], "what was under way does not come back"

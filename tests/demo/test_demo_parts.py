@@ -9,6 +9,7 @@ import io
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from hubkit.sdk import Turn as RecordTurn
 from hubkit.serving import Serving
 
 NOBODY: Any = None
+VISITOR: Any = SimpleNamespace(session_hash="a-tab")
 
 
 def nowhere(name: str = "InternVL2-Nowhere") -> Serving:
@@ -153,13 +155,13 @@ def test_asking_shows_errors_in_the_page_and_forgets_nothing(page: Any, tmp_path
     from hubkit.demo.texts import TEXTS
 
     shown = page.Page((nowhere(), nowhere("<b>after</b>")), tmp_path, TEXTS["en"])
-    *_, (before, after, turns, box, again) = shown.ask({"text": " Hi ", "files": []}, (), 8, 0, "en")
+    *_, (before, after, turns, box, again) = shown.ask({"text": " Hi ", "files": []}, (), 8, 0, "en", VISITOR)
     assert before == after and [one["role"] for one in before] == ["user", "assistant"]
     assert before[1]["content"].startswith("⚠️ No answer: ConnectionRefusedError")
     assert len(turns) == 1 and again.interactive is True and box.value == {"text": "", "files": []}
-    *_, (before, after, turns, *_rest) = shown.ask({"text": "And?", "files": []}, turns, 8, 0, "zh")
+    *_, (before, after, turns, *_rest) = shown.ask({"text": "And?", "files": []}, turns, 8, 0, "zh", VISITOR)
     assert [one["content"] for one in before if one["role"] == "user"] == ["Hi", "And?"]
     assert before[-1]["content"].startswith("⚠️ 没有得到回答")
-    *_, (_, _, again_turns, *_rest) = shown.ask_again({}, turns, 8, 0, "en")
+    *_, (_, _, again_turns, *_rest) = shown.ask_again({}, turns, 8, 0, "en", VISITOR)
     assert [turn.text for turn in again_turns] == ["Hi", "And?"]
     assert "<b>" not in shown._header(TEXTS["en"])
