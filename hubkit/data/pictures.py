@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .hashes import Hashes
+
 Look = Literal["open", "exist"]
 _THREADS = 8
+_GUESSES = 20
+"""Missing images for which their folder is searched for one of a similar name."""
 _LARGEST = 256 << 20
 """Bytes of an image's file."""
 
@@ -36,8 +40,9 @@ class Pictures:
     def __init__(self, folder: Path, look: Look, extracted: Path | None = None) -> None:
         self.folder, self.look, self.extracted = folder, look, extracted
         self.known: dict[str, Picture | str] = {}
-        self._listings: dict[str, frozenset[str]] = {}
+        self._listings: dict[str, Hashes] = {}
         self._own: set[str] = set()
+        self._guesses = 0
 
     def path(self, name: str) -> Path:
         return (self.extracted if self.extracted and name in self._own else self.folder) / name
@@ -70,23 +75,29 @@ class Pictures:
         listing = self._listings.get(folder)
         if listing is None:
             listing = self._list(folder)
-        return None if file in listing or name in self._own else self._absent(name)
+        return None if hash(file) in listing or name in self._own else self._absent(name)
 
-    def _list(self, folder: str) -> frozenset[str]:
+    def _list(self, folder: str) -> Hashes:
+        found = self._listings[folder] = Hashes()
+        for name in self._files(folder):
+            found.add(hash(name))
+        return found
+
+    def _files(self, folder: str) -> Iterator[str]:
         try:
             with os.scandir(self.folder / folder) as entries:
-                found = frozenset(entry.name for entry in entries if not entry.is_dir())
+                yield from (entry.name for entry in entries if not entry.is_dir())
         except OSError:
-            found = frozenset()
-        self._listings[folder] = found
-        return found
+            return
 
     def _absent(self, name: str) -> str:
         """The common causes are another case of the letters and another suffix."""
         folder, _, file = name.rpartition("/")
-        listing = self._listings.get(folder) or self._list(folder)
-        same = [one for one in listing if one.casefold() == file.casefold()]
-        same = same or [one for one in listing if one.rpartition(".")[0] == file.rpartition(".")[0] != ""]
+        if self._guesses >= _GUESSES:
+            return _ABSENT
+        self._guesses += 1
+        stem = file.rpartition(".")[0]
+        same = [one for one in self._files(folder) if one.casefold() == file.casefold() or stem == one.rpartition(".")[0] != ""]
         return f"{_ABSENT} (but there is {min(same)!r})" if same else _ABSENT
 
 

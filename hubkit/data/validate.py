@@ -14,6 +14,7 @@ from ..errors import DataError, EnvironmentFailure, UsageError
 from ..models import Model
 from ..sdk import IMAGE, Record, Row, Run
 from .findings import EXAMPLES, Report, Sample, Tally
+from .hashes import Hashes
 from .lengths import TokenCounter, summary, tile_count
 from .pictures import Look, Picture, Pictures
 
@@ -50,7 +51,7 @@ class Validation:
         self.long = bytearray()
         self.rows = 0
         self._base = base
-        self._ids: set[int] = set()
+        self._ids = Hashes()
         self._turns, self._images = Counter[int](), Counter[int]()
         self._chosen: list[Record] = []
         self._random = random.Random(0)
