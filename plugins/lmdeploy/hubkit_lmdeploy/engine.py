@@ -47,13 +47,13 @@ class LmdeployEngine:
 
         options = decode(Options, job.options, "options of engine lmdeploy")
         backend, free, started = prepare(job.model, options), free_memory(), perf_counter()
-        with beside(job.model) as name:
+        with beside(job.model, options) as name:
             pipe = load(name, backend, options)
             try:
                 loaded = perf_counter() - started
                 template = template_name(pipe.async_engine.chat_template)
                 asked = ask(pipe, job, options, run)
-                numbers = {**asked.numbers, "peak_memory_bytes": float(free - free_memory())}
+                numbers = {**asked.numbers, **memory_taken(free)}
             finally:
                 pipe.close()
         return GenerateOutput(
@@ -146,6 +146,12 @@ def free_memory() -> int:
     import torch
 
     return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
+
+
+def memory_taken(before: int) -> dict[str, float]:
+    """What was free `before` and is not now, the reserve for keys and values included; nothing where others freed more."""
+    taken = before - free_memory()
+    return {"peak_memory_bytes": float(taken)} if taken > 0 else {}
 
 
 def _versions(backend: str) -> dict[str, str]:

@@ -13,22 +13,24 @@ from hubkit.sdk import EnvironmentFailure, PluginError, RefusedError, UsageError
 
 from .options import Options
 from .probe import gpu
-from .remote_code import check_code, register
+from .remote_code import check_code, shown
 
 TURBOMIND_HEADS = (64, 128, 192, 256)
 """Dimensions of an attention head that TurboMind has kernels for (lmdeploy 0.18, seen on an H200)."""
 
 
 @contextmanager
-def beside(model: Path) -> Iterator[str]:
+def beside(model: Path, options: Options) -> Iterator[str]:
     """The folder's name, with its parent as the working directory: LMDeploy matches chat templates against the whole path
-    that it is given, so `/data/vicuna/InternVL2-2B` would be asked in Vicuna's words (lmdeploy 0.18, model.py)."""
+    that it is given, so `/data/vicuna/InternVL2-2B` would be asked in Vicuna's words (lmdeploy 0.18, model.py). What LMDeploy
+    sees there may be trusted: no Python file that is not ours, unless the options allow the folder's."""
     before = Path.cwd()
-    os.chdir(model.parent)
-    try:
-        yield model.name
-    finally:
-        os.chdir(before)
+    with shown(model, options.allow_remote_code) as folder:
+        os.chdir(folder.parent)
+        try:
+            yield folder.name
+        finally:
+            os.chdir(before)
 
 
 def choose_backend(config: Mapping[str, Any], options: Options) -> str:
@@ -80,13 +82,11 @@ def prepare(model: Path, options: Options) -> str:
     """
     gpu()
     check_code(model, options.allow_remote_code)
-    if not options.allow_remote_code:
-        register()
     return choose_backend(json.loads((model / "config.json").read_text("utf-8")), options)
 
 
 def load(name: str, backend: str, options: Options) -> Any:
-    """The pipeline of the folder `name` in the working directory.
+    """The pipeline of the folder `name` in the working directory, which `beside` has put there.
 
     Raises:
         EnvironmentFailure: LMDeploy or the GPU is not up to it.
@@ -101,7 +101,7 @@ def load(name: str, backend: str, options: Options) -> Any:
             name,
             backend_config=engine_settings(backend, options),
             chat_template_config=template,
-            trust_remote_code=options.allow_remote_code,
+            trust_remote_code=True,
             log_level="WARNING",
         )
     except torch.OutOfMemoryError as error:

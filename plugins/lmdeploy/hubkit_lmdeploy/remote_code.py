@@ -1,28 +1,20 @@
-"""Which Python files of a model folder would be run, and configuration classes that make it unnecessary."""
+"""Which Python files of a model folder would be run, and a view of the folder in which none of them is."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hubkit.sdk import UsageError
 
 KNOWN = ("internvl_chat",)
-"""`model_type`s that `register` knows; LMDeploy has their model code itself and needs of transformers only a configuration."""
-
-_INTERNLM2 = {
-    "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "bias": True, "tie_word_embeddings": False,
-}  # fmt: skip
-_INTERN_VIT = {
-    "num_channels": 3, "hidden_act": "gelu", "norm_type": "rms_norm", "layer_norm_eps": 1e-6, "qkv_bias": False,
-    "qk_normalization": True,
-}  # fmt: skip
-_CHAT = {
-    "select_layer": -1, "force_image_size": None, "downsample_ratio": 0.5, "template": None, "dynamic_image_size": False,
-    "use_thumbnail": False, "ps_version": "v1", "min_dynamic_patch": 1, "max_dynamic_patch": 6,
-}  # fmt: skip
-"""What OpenGVLab's configuration classes assume where config.json says nothing."""
+"""`model_type`s that `configuration_hubkit` knows."""
+OURS = Path(__file__).with_name("configuration_hubkit.py")
 
 
 def check_code(folder: Path, allowed: bool) -> None:
@@ -45,39 +37,27 @@ def check_code(folder: Path, allowed: bool) -> None:
         )
 
 
-def register() -> None:
-    """Makes InternVL's configuration known to transformers in this process, so that no code of a folder is asked for."""
-    from transformers import AutoConfig, PretrainedConfig
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    class InternLM2Config(PretrainedConfig):
-        model_type = "internlm2"
-
-        def __init__(self, rope_theta: float = 10000, rope_scaling: Any = None, **settings: Any) -> None:
-            self.rope_theta, self.rope_scaling = rope_theta, rope_scaling
-            super().__init__(**{**_INTERNLM2, **settings})
-
-    class InternVitConfig(PretrainedConfig):
-        model_type = "intern_vit_6b"
-
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**{**_INTERN_VIT, **settings})
-
-    class InternVLChatConfig(PretrainedConfig):
-        model_type = "internvl_chat"
-
-        def __init__(self, vision_config: Any = None, llm_config: Any = None, **settings: Any) -> None:
-            self.vision_config = InternVitConfig(**dict(vision_config or {}))
-            language = dict(llm_config or {})
-            kind = language.pop("model_type", InternLM2Config.model_type)
-            self.llm_config = (InternLM2Config if kind == InternLM2Config.model_type else CONFIG_MAPPING[kind])(**language)
-            super().__init__(**{**_CHAT, **settings})
-
-        def get_text_config(self, *_: Any, **__: Any) -> Any:
-            return self.llm_config
-
-    for kind in (InternLM2Config, InternVitConfig, InternVLChatConfig):
-        AutoConfig.register(kind.model_type, kind, exist_ok=True)
+@contextmanager
+def shown(folder: Path, allowed: bool) -> Iterator[Path]:
+    """The folder as LMDeploy may see it, under its own name: itself where its code is allowed; else a view of links to all its
+    files but Python ones, in which config.json names our configuration class. LMDeploy starts processes that know nothing of
+    this one (its check of the environment, its server's engine), so the class must be in the folder."""
+    if allowed:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="hubkit-lmdeploy-") as place:
+        view = Path(place, folder.name)
+        view.mkdir()
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix != ".py" and path.name != "config.json":
+                (view / path.name).symlink_to(path.resolve())
+        config = _read(folder / "config.json")
+        config.pop("auto_map", None)
+        if config.get("model_type") in KNOWN:
+            config["auto_map"] = {"AutoConfig": f"{OURS.stem}.InternVLChatConfig"}
+            shutil.copyfile(OURS, view / OURS.name)
+        (view / "config.json").write_text(json.dumps(config), "utf-8")
+        yield view
 
 
 def _read(path: Path) -> Any:

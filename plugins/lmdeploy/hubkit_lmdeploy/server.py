@@ -1,8 +1,6 @@
 """The child of `serving`: `python -m hubkit_lmdeploy.server SETTINGS` runs LMDeploy's api_server in this process.
 
-Called as a function and not by its own command line, which takes the API key as an argument that everybody can read. The
-PyTorch engine runs in a process of its own, spawned, which imports this file again as `__mp_main__`: that is where its
-configuration classes come from.
+Called as a function and not by its own command line, which takes the API key as an argument that everybody can read.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ def main(settings: dict[str, Any]) -> None:
     from lmdeploy import ChatTemplateConfig
     from lmdeploy.serve.openai.api_server import serve
 
-    from hubkit_lmdeploy.loading import engine_settings
-    from hubkit_lmdeploy.options import Options
+    from .loading import engine_settings
+    from .options import Options
 
     options = Options(**settings["options"])
     key_file, template = settings["api_key_file"], options.chat_template
@@ -32,16 +30,10 @@ def main(settings: dict[str, Any]) -> None:
         server_port=settings["port"],
         allow_origins=[],
         api_keys=[Path(key_file).read_text("utf-8").strip()] if key_file else None,
-        trust_remote_code=options.allow_remote_code,
+        trust_remote_code=True,
         log_level="WARNING",
     )
 
 
-if __name__ in ("__main__", "__mp_main__"):
-    _settings = json.loads(Path(sys.argv[-1]).read_text("utf-8"))
-    if not _settings["options"]["allow_remote_code"]:
-        from hubkit_lmdeploy.remote_code import register
-
-        register()
-    if __name__ == "__main__":
-        main(_settings)
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text("utf-8")))

@@ -16,6 +16,7 @@ from typing import Any
 from hubkit.sdk import CancelledError, EnvironmentFailure, PluginError, Run, ServeInput, ServeOutput, UsageError
 
 from .options import Options
+from .remote_code import shown
 
 SECONDS_TO_START = 900.0
 SECONDS_TO_STOP = 8.0
@@ -37,10 +38,10 @@ def serve(job: ServeInput, options: Options, run: Run) -> ServeOutput:
     settings = job.output / "server.json"
     settings.write_text(json.dumps(server_settings(job, options, backend)), "utf-8")
     log = job.output / "server.log"
-    with log.open("wb") as out:
+    with shown(job.model, options.allow_remote_code) as model, log.open("wb") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "hubkit_lmdeploy.server", str(settings)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=job.model.parent,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=model.parent,
         )  # fmt: skip
         try:
             await_health(server, job, log, run)

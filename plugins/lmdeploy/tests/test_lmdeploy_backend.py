@@ -68,8 +68,10 @@ def test_the_model_is_named_without_its_path(tmp_path):
     model = tmp_path / "vicuna" / "InternVL2-Food"
     model.mkdir(parents=True)
     before = Path.cwd()
-    with beside(model) as name:
+    with beside(model, Options(allow_remote_code=True)) as name:
         assert (name, Path.cwd()) == ("InternVL2-Food", model.parent)
+    with beside(model, Options()) as name:
+        assert name == "InternVL2-Food" and "vicuna" not in str(Path.cwd())
     assert Path.cwd() == before
 
 

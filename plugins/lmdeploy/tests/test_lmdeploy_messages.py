@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from hubkit_lmdeploy.messages import messages, shortened, tile_count
-from hubkit_lmdeploy.remote_code import check_code
+from hubkit_lmdeploy.remote_code import OURS, check_code, shown
 
 from hubkit.sdk import DataError, Record, Turn, UsageError, tiles
 
@@ -98,3 +98,18 @@ def test_a_folder_without_tokenizer_json_needs_permission(base, tmp_path):
     (made / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match=r"there is no tokenizer\.json"):
         check_code(made, allowed=False)
+
+
+def test_no_python_file_of_the_folder_is_in_what_lmdeploy_sees(base, tmp_path):
+    made = folder(base, tmp_path)
+    with shown(made, allowed=False) as view:
+        assert view.name == made.name
+        assert [path.name for path in view.glob("*.py")] == ["configuration_hubkit.py"]
+        assert (view / "configuration_hubkit.py").read_bytes() == OURS.read_bytes()
+        seen = json.loads((view / "config.json").read_text("utf-8"))
+        assert seen.pop("auto_map") == {"AutoConfig": "configuration_hubkit.InternVLChatConfig"}
+        assert seen == {k: v for k, v in json.loads((made / "config.json").read_text("utf-8")).items() if k != "auto_map"}
+        assert (view / "model.safetensors").resolve() == made / "model.safetensors"
+    assert not view.exists() and (made / "model.safetensors").is_file()
+    with shown(made, allowed=True) as itself:
+        assert itself == made

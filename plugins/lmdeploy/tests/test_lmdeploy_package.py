@@ -9,7 +9,7 @@ import pytest
 from hubkit_lmdeploy.asking import Requests
 from hubkit_lmdeploy.loading import beside, template_name
 from hubkit_lmdeploy.messages import messages, shortened, tile_count
-from hubkit_lmdeploy.remote_code import register
+from hubkit_lmdeploy.options import Options
 
 from hubkit.sdk import Record, RefusedError, Turn, prompts, segments
 
@@ -19,16 +19,17 @@ lmdeploy = pytest.importorskip("lmdeploy")
 @pytest.fixture
 def processor(base, torchvision_operators):
     """LMDeploy's own template, tokenizer and picture code on the tiny base, without an engine behind them."""
-    register()
     from lmdeploy.messages import PytorchEngineConfig
     from lmdeploy.model import get_chat_template
     from lmdeploy.serve.processors import MultimodalProcessor
     from lmdeploy.tokenizer import Tokenizer
     from lmdeploy.vl.engine import ImageEncoder
 
-    with beside(base) as name:
-        encoder = ImageEncoder(name, "pytorch", backend_config=PytorchEngineConfig(dtype="float16"))
-        return MultimodalProcessor(Tokenizer(name), get_chat_template(name), vl_encoder=encoder, backend="pytorch")
+    with beside(base, Options()) as name:
+        dtype = PytorchEngineConfig(dtype="float16")
+        encoder = ImageEncoder(name, "pytorch", backend_config=dtype, trust_remote_code=True)
+        template, tokenizer = get_chat_template(name, trust_remote_code=True), Tokenizer(name, trust_remote_code=True)
+        return MultimodalProcessor(tokenizer, template, vl_encoder=encoder, backend="pytorch")
 
 
 RECORDS = [
@@ -66,10 +67,8 @@ def test_the_prompt_and_its_ids_are_those_of_training(processor, record, base, v
 
 def test_pictures_are_cut_as_in_training(vision, torchvision_operators):
     """LMDeploy's own function, over sizes of every shape."""
-    from PIL import Image
-
-    register()
     from lmdeploy.vl.model.internvl import dynamic_preprocess
+    from PIL import Image
 
     for width in (7, 20, 56, 80, 112, 140, 200, 224, 333):
         for height in (5, 28, 56, 70, 112, 150, 168, 224, 400):
@@ -81,16 +80,12 @@ def test_pictures_are_cut_as_in_training(vision, torchvision_operators):
 def test_the_configuration_is_what_the_folders_own_code_makes_of_it(base):
     from transformers import AutoConfig
 
-    register()
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    ours = AutoConfig.from_pretrained(base).to_dict()
-    registered = {kind: CONFIG_MAPPING._extra_content.pop(kind) for kind in ("internvl_chat", "internlm2", "intern_vit_6b")}
-    try:
-        theirs = AutoConfig.from_pretrained(base, trust_remote_code=True).to_dict()
-    finally:
-        CONFIG_MAPPING._extra_content.update(registered)
-    assert ours == theirs
+    theirs = AutoConfig.from_pretrained(base, trust_remote_code=True).to_dict()
+    with beside(base, Options()) as name:
+        ours = AutoConfig.from_pretrained(name, trust_remote_code=True)
+    assert type(ours).__module__.endswith("configuration_hubkit")
+    named = ("auto_map", "_name_or_path")
+    assert {k: v for k, v in ours.to_dict().items() if k not in named} == {k: v for k, v in theirs.items() if k not in named}
 
 
 def test_the_template_that_was_chosen_is_named(processor):
