@@ -96,11 +96,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 
 
 def test_prompt_parity_is_a_gate_that_can_be_declared(trained: Path) -> None:
-    spoken = receipt(trained, "smoke")["result"]["parity"]["asked"]
-    assert spoken["by"] == "transformers" and "<IMG_CONTEXT></img>" in spoken["text"] and len(spoken["ids"]) > 5
-    change_trained_prompt(trained, spoken["text"], spoken["ids"])
-    hubkit.release(trained, until="smoke")
     parity = receipt(trained, "smoke")["result"]["parity"]
+    spoken = parity["asked"]
+    assert spoken["by"] == "transformers" and "<IMG_CONTEXT></img>" in spoken["text"] and len(spoken["ids"]) > 5
     assert (parity["equal"], parity["trained"]) == (True, {**spoken, "by": "peft"})
 
     system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"

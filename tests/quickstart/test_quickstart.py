@@ -58,6 +58,7 @@ def assert_the_card_says_what_was_measured(clone: Path, measure: dict[str, Any])
     )
     assert f"{100 * score['low']:.1f}% to {100 * score['high']:.1f}%" in english
     assert "McNemar's exact test (p < 0.001)" in english and "McNemar 精确检验" in chinese
+    assert "asked with exactly the prompt of its training" in english and "与训练时完全一致" in chinese
     assert "](assets/scores.png)" in english and "](assets/scores.png)" in chinese
     with Image.open(clone / "assets" / "scores.png") as picture:
         assert picture.format == "PNG" and picture.width == 1440
