@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from ..errors import DataError
 from .hashes import Hashes
 
 Look = Literal["open", "exist"]
@@ -48,9 +49,16 @@ class Pictures:
         return (self.extracted if self.extracted and name in self._own else self.folder) / name
 
     def keep(self, pictures: Mapping[str, bytes]) -> None:
-        """Writes images that came with a row below `extracted`."""
+        """Writes images that came with a row below `extracted`.
+
+        Raises:
+            DataError: a name leaves that folder.
+        """
         assert self.extracted is not None
         for name, content in pictures.items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or not path.name:
+                raise DataError(f"a picture within the data is named {name!r}", "report it to the adapter's author", code="path")
             if name not in self._own:
                 self._own.add(name)
                 target = self.extracted / name
@@ -123,5 +131,7 @@ def examine(path: Path) -> Picture | str:
         return "not an image"
     except Image.DecompressionBombError as error:
         return f"more pixels than a picture should have ({error})"
-    except (OSError, SyntaxError, ValueError) as error:
-        return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+        return f"it cannot be decoded ({type(error).__name__}: {error})"

@@ -121,16 +121,17 @@ class _Work:
     def __init__(self, source: Path, folder: Path, settings: PrepareSettings, *, write: bool) -> None:
         self.source, self.folder, self.settings, self.write = source, folder, settings, write
         self.terms = terms_of(settings.adapter, source, settings.options, settings.license)
-        self.data = self._validation(source)
-        self.apart = self._validation(settings.holdout) if isinstance(settings.holdout, Path) else None
+        self.data = self._validation(source, folder / "images")
+        # pictures within the data have names by their number: those of two datasets would be the same
+        self.apart = self._validation(settings.holdout, None) if isinstance(settings.holdout, Path) else None
         self.held: set[int] = set()
         self.shared: Shared | None = None
 
-    def _validation(self, source: Path) -> Validation:
+    def _validation(self, source: Path, extracted: Path | None) -> Validation:
         s = self.settings
         return Validation(
             source, s.images or (source if source.is_dir() else source.parent), look=s.look,
-            base=open_model(s.base) if s.base else None, max_length=s.max_length, fix=s.fix, extracted=self.folder / "images",
+            base=open_model(s.base) if s.base else None, max_length=s.max_length, fix=s.fix, extracted=extracted,
         )  # fmt: skip
 
     def read(self, run: Run) -> None:

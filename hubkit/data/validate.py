@@ -92,7 +92,7 @@ class Validation:
     def _problem(self, row: Row, record: Record) -> DataError | None:
         for image in record.images:
             if found := self.pictures.problem(image):
-                remedy = f"images are looked for in {self.pictures.folder}; correct the path, or name another folder"
+                remedy = f"images are looked for in {self.pictures.folder}; see data.images, or --images"
                 return DataError(f"{self._place(row, record)}: image {image}: {found}", remedy, code="image")
         if hash(record.id) in self._ids and not self.fix:
             remedy = "give each record an id of its own, or set the dataset option `ids: index`"

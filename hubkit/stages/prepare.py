@@ -87,6 +87,7 @@ def prepare(
             page = replace(found.report(data.adapter), shared=common, train=train, holdout=holdout)
             pictures = {name: found.pictures.path(name) for name in found.sample_pictures()}
             write_html(report, page, pictures, replace(terms, license=data.license or terms.license))
+            run.note(f"about the data: {report}")
     deal(out / ".all", held, out / TRAIN, out / ".held", repeat=data.repeat)
     (out / ".all").unlink()
     if apart:

@@ -76,7 +76,7 @@ def test_mistyped_keys_are_reported_together(project: Path) -> None:
 def test_a_missing_image(project: Path) -> None:
     (project.parent / "data" / "images" / "0003.png").unlink()
     (project.parent / "data" / "images" / "0005.png").write_bytes(b"not a picture")
-    refused(project, 2, "digits.json", "2 images", "0003.png", "no such file", "0005.png", "not an image", "data.images")
+    refused(project, 2, "digits.json", "2 records", "0003.png", "no such file", "0005.png", "not an image", "data.images")
 
 
 def test_an_empty_dataset(project: Path) -> None:

@@ -48,9 +48,9 @@ def _mend_roles(turns: list[dict[str, Any]]) -> Iterator[str]:
         if "from" not in turn and "value" not in turn and "role" in turn and "content" in turn:
             turn["from"], turn["value"] = turn.pop("role"), turn.pop("content")
             yield "renamed `role` and `content` to `from` and `value`"
-        if turn.get("from") in _ROLES:
-            yield f"renamed the role {turn['from']!r} to {_ROLES[turn['from']]!r}"
-            turn["from"] = _ROLES[turn["from"]]
+        if (role := str(turn.get("from"))) in _ROLES:
+            yield f"renamed the role {role!r} to {_ROLES[role]!r}"
+            turn["from"] = _ROLES[role]
 
 
 def _mend_silence(turns: list[dict[str, Any]]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _mend_silence(turns: list[dict[str, Any]]) -> Iterator[str]:
 def _mend_marks(turns: list[dict[str, Any]], images: int) -> Iterator[str]:
     """Only where there is one reading: no mark at all, or one picture whose mark stands in a later prompt."""
     texts = [turn.get("value") for turn in turns]
-    if not images or not all(isinstance(text, str) for text in texts):
+    if not images or not turns or not all(isinstance(text, str) for text in texts):
         return
     count = sum(str(text).count(IMAGE) for text in texts)
     if count == 0:

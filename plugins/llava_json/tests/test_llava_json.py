@@ -219,6 +219,8 @@ BAD: list[tuple[dict[str, Any], dict[str, Any] | None, str]] = [
     (item(conversations=talk("<image>", "")), None, "the gpt turn is empty"),
     (item(conversations=talk("<image><image>", "x")), None, "there are 2 <image> for 1 images"),
     (item(image="../x.png"), None, "leaves the image folder"),
+    (item(conversations=[]), None, "must be a list of turns"),
+    (item(conversations=[{"from": ["user"], "value": "<image>"}]), None, "`from` is ['user']"),
     (item(conversations=[turn("system", "x"), *talk("<image>", "x")]), None, "`from` is 'system'"),
 ]
 

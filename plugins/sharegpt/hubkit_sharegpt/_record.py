@@ -75,7 +75,7 @@ def _message(place: Place, field: str, message: Any, role_key: str, text_key: st
     if not isinstance(message, Mapping):
         raise place.error(field, f"must be an object with `{role_key}` and `{text_key}`, not {message!r}", "correct it")
     role = message.get(role_key)
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise place.error(
             field, f"`{role_key}` is {role!r}", "roles are user, assistant and system; leave out tool calls", "roles"
         )
