@@ -82,8 +82,9 @@ def run(python: Path, size: str, tiles: int, options: dict[str, Any], folder: Pa
     )  # fmt: skip
     trainer = plugins().get("trainer", "xtuner")
     output = call(trainer, "train", job, environment=Environment(python), run=Shown(), folder=folder / "worker")
-    return {"size": size, "tiles": tiles, "batch": batch, **measured(folder / "scratch", batch), "adapter": output.adapter,
-            "trainable_parameters": output.trainable_parameters, "settings": dict(output.settings)}  # fmt: skip
+    shown = {"size": size, "tiles": tiles, "batch": batch, "attention": options.get("attention", "auto")}
+    counted = {"trainable_parameters": output.trainable_parameters, "settings": dict(output.settings)}
+    return {**shown, **measured(folder / "scratch", batch), **counted}
 
 
 def measured(scratch: Path, batch: int) -> dict[str, float]:
@@ -126,6 +127,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--accumulation", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--deepspeed", default="auto")
+    parser.add_argument("--attention", default="auto", help="eager: as the model's own code does without flash-attn")
     return parser.parse_args()
 
 
@@ -134,7 +136,7 @@ if __name__ == "__main__":
     wanted = {
         "rank": 128, "alpha": 256, "dropout": 0.05, "batch_size": given.batch, "accumulation": given.accumulation,
         "iterations": given.iterations, "learning_rate": 3e-5, "warmup_ratio": 0.1, "workers": 4, "log_every": 1,
-        "save_every": 10**6, "save_optimizer": False, "deepspeed": given.deepspeed,
+        "save_every": 10**6, "save_optimizer": False, "deepspeed": given.deepspeed, "attention": given.attention,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="hubkit-bench-") as place:
         print(json.dumps(run(given.python, given.size, given.tiles, wanted, Path(place))))

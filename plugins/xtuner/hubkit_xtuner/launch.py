@@ -20,12 +20,13 @@ def main() -> None:
 
     if not torch.cuda.is_available():
         _process_group()
+    attention = os.environ.get("HUBKIT_XTUNER_ATTENTION", "auto")
     if os.environ.get("HUBKIT_XTUNER_CODE") == "remote":
-        _attention(os.environ.get("HUBKIT_XTUNER_ATTENTION", "auto"))
+        _attention(attention)
     else:
         from .modeling import register
 
-        register()
+        register("eager" if attention == "eager" else "sdpa")
     from xtuner.tools.train import main as train
 
     train()

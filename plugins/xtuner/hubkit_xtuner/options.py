@@ -35,8 +35,8 @@ class Options:
 
     `prompt` template trains with the text that the tokenizer's own chat template gives, so that every engine asks with the
     same; `xtuner` trains with xtuner's system line and its own template. `quantize` is QLoRA (4 bits; needs bitsandbytes).
-    `vit_rank` above 0 gives the vision tower a LoRA as well. `deepspeed` auto is zero2 on GPUs. `attention` is for remote code;
-    hubkit's own modules take torch's attention.
+    `vit_rank` above 0 gives the vision tower a LoRA as well. `deepspeed` auto is zero2 on GPUs. `attention` auto is
+    torch's in hubkit's own modules; with remote code flash_attention_2 where flash-attn is installed, else eager.
 
     The folder's own Python code is run with `allow_remote_code` only; without it hubkit's modules are trained, which have the
     same parameter names. On several nodes `node_rank`, `master_addr` and `master_port` are as torchrun's, and the scratch folder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hubkit.sdk import Run
 
-from .log import Line, Tail, parse
+from .log import Tail, parse
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_STOP = 8.0
@@ -22,9 +22,10 @@ MEMORY = ("out of memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def train(
-    command: Sequence[str], variables: Mapping[str, str], log: Path, run: Run, told: Callable[[Line], None] | None = None
+    command: Sequence[str], variables: Mapping[str, str], log: Path, run: Run, told: Callable[[], None] | None = None
 ) -> int:
-    """Runs `command` with its output in `log` and reports progress from it; the exit code, which alone says little.
+    """Runs `command` with its output in `log` and reports progress from it, calling `told` after each line; the exit code,
+    which alone says little.
 
     Raises:
         CancelledError: interrupted; the process was asked to stop, then killed.
@@ -37,7 +38,7 @@ def train(
             for line in filter(None, map(parse, tail.lines())):
                 run.progress(min(line.step, line.total), line.total, "iterations", loss=line.loss, eta_seconds=line.eta)
                 if told:
-                    told(line)
+                    told()
             if ended:
                 return process.returncode
             run.check_cancelled()

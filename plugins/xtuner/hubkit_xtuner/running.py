@@ -31,13 +31,14 @@ def train(training: Training, run: Run) -> dict[int, Line]:
             for text in command.for_other_nodes(options, training.config_file, training.work, start):
                 run.note(text)
         output = job.scratch / LOG
-        code = process.train(line, command.variables(options, os.environ), output, run, lambda one: _prune(training, one))
+        code = process.train(line, command.variables(options, os.environ), output, run, lambda: _prune(training))
         if options.node_rank:
             raise CancelledError(
                 f"node {options.node_rank} has done its part (exit code {code})", "the release goes on at node 0"
             )
         if last not in checkpoints.found(training.work):
             raise _failure(training, code, output)
+        _prune(training)
     return log.read(training.work)
 
 
@@ -51,14 +52,15 @@ def _start(training: Training, run: Run) -> Path | None:
     return Path(training.options.resume).expanduser() if training.options.resume else None
 
 
-def _prune(training: Training, line: Line) -> None:
+def _prune(training: Training) -> None:
+    """Removes what is neither among the newest nor the best. What is still being written is not found yet."""
     options, work = training.options, training.work
     if options.keep_best and options.keep != -1:
         here = list(checkpoints.found(work))
-        if len(here) > (options.keep or 1) + options.keep_best and line.step > max(here):
-            saved = [iteration for iteration in training.plan.saved if iteration <= line.step]
-            losses = checkpoints.mean_losses(saved, log.read(work))
-            checkpoints.prune(work, losses, newest=options.keep or 1, lowest=options.keep_best)
+        if len(here) > (options.keep or 1):
+            losses = checkpoints.mean_losses(list(training.plan.saved), log.read(work))
+            known = {iteration: losses[iteration] for iteration in here if iteration in losses}
+            checkpoints.prune(work, known, newest=options.keep or 1, lowest=options.keep_best)
 
 
 def _failure(training: Training, code: int, output: Path) -> Exception:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .attention import attend
 from .configuration import InternLM2Config
 from .norm import RMSNorm
 
@@ -44,7 +45,7 @@ class Attention(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
-        self.size = config.hidden_size // self.heads
+        self.size, self.eager = config.hidden_size // self.heads, config._attn_implementation == "eager"
         self.wqkv = nn.Linear(config.hidden_size, (self.heads + 2 * self.groups) * self.size, bias=config.bias)
         self.wo = nn.Linear(self.heads * self.size, config.hidden_size, bias=config.bias)
 
@@ -57,7 +58,7 @@ class Attention(nn.Module):
         key, value = (one.squeeze(3).transpose(1, 2) for one in (key, value))
         query, key = rotate(query, turn), rotate(key, turn)
         key, value = (one.repeat_interleave(each, dim=1) for one in (key, value))
-        out = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        out = attend(query, key, value, causal=True, eager=self.eager)
         return self.wo(out.transpose(1, 2).reshape(batch, length, -1))
 
 

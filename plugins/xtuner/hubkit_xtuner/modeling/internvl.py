@@ -20,13 +20,15 @@ class InternVLModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ("Layer",)
+    attention = "sdpa"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         vision, llm = config.vision_config, config.llm_config
         if config.force_image_size != vision.image_size:
             raise ValueError(f"force_image_size {config.force_image_size} is not vision_config.image_size {vision.image_size}")
-        llm._attn_implementation = "sdpa"  # xtuner writes flash_attention_2 here, whether or not flash-attn is installed
+        vision._attn_implementation = self.attention
+        llm._attn_implementation = self.attention  # xtuner writes flash_attention_2 here, whether or not flash-attn is installed
         self.img_context_token_id: int | None = None
         self.vision_model = InternVisionModel(vision)
         self.language_model = LANGUAGE_MODELS[llm.architectures[0]](llm)
@@ -46,7 +48,8 @@ class InternVLModel(PreTrainedModel):
         model, info = super().from_pretrained(*args, **{**kwargs, "output_loading_info": True})
         if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
             raise ValueError(f"weights that do not fit config.json: {wrong}")
-        model.mlp1.float()
+        if not hasattr(model.mlp1[1].weight, "ds_id"):  # ZeRO-3 has it in parts
+            model.mlp1.float()
         return (model, info) if kwargs.get("output_loading_info") else model
 
     def extract_feature(self, pixel_values: Tensor) -> Tensor:

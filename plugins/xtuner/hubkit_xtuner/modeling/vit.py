@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from .attention import attend
 from .configuration import VisionConfig
 from .norm import RMSNorm
 
@@ -34,6 +35,7 @@ class Attention(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.heads, self.normalised = config.num_attention_heads, config.qk_normalization
+        self.eager = config._attn_implementation == "eager"
         self.qkv = nn.Linear(width, 3 * width, bias=config.qkv_bias)
         self.proj = nn.Linear(width, width)
         if self.normalised:
@@ -46,7 +48,7 @@ class Attention(nn.Module):
         if self.normalised:
             query, key = self.q_norm(query), self.k_norm(key)
         split = [one.view(batch, length, self.heads, -1).transpose(1, 2) for one in (query, key, value)]
-        mixed = functional.scaled_dot_product_attention(*split)
+        mixed = attend(*split, causal=False, eager=self.eager)
         return self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
@@ -86,6 +88,7 @@ class InternVisionModel(PreTrainedModel):
 
     config_class = VisionConfig
     main_input_name = "pixel_values"
+    _supports_sdpa = True
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -1,0 +1,203 @@
+"""Real training: the locked environment built from nothing, the tiny model trained in it, its checkpoint merged and asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hubkit_xtuner import XtunerTrainer, config, folder
+from projects import make_project
+
+from hubkit.environments import Environment, call
+from hubkit.sdk import PluginError, SilentRun, TrainInput, TrainOutput, UsageError
+from hubkit.sdk.testing import check_trainer
+
+pytestmark = pytest.mark.integration
+
+
+def hubkit(*arguments: str, home: Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "HUBKIT_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "hubkit", *arguments], capture_output=True, text=True, env=variables, cwd=cwd, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """HUBKIT_HOME with nothing but xtuner's environment, built by the command."""
+    if os.environ.get("XT_HOME"):
+        yield Path(os.environ["XT_HOME"])
+        return
+    place = tmp_path_factory.mktemp("home")
+    done = hubkit("env", "build", "xtuner", "--variant", "cpu", home=place)
+    assert done.returncode == 0, done.stderr
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def python(home: Path) -> Path:
+    done = hubkit("env", "build", "xtuner", "--variant", "cpu", home=home)
+    assert "there already" in done.stdout + done.stderr
+    (interpreter,) = home.glob("environments/xtuner-*/bin/python")
+    return interpreter
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    from hubkit.quickstart.digits import write_digits
+
+    return make_project(tmp_path / "project", write_digits(tmp_path / "digits"))
+
+
+@pytest.fixture
+def there(python: Path, tmp_path: Path) -> XtunerTrainer:
+    """The trainer, each call in a worker of that environment."""
+
+    class There(XtunerTrainer):
+        def train(self, job: TrainInput, run: Any) -> TrainOutput:
+            folder = tmp_path / f"worker-{job.output.name}"
+            return call(XtunerTrainer(), "train", job, environment=Environment(python), run=run, folder=folder)
+
+    return There()
+
+
+def test_the_environment_is_checked(home: Path, python: Path) -> None:
+    done = hubkit("env", "check", "xtuner", "--environment", "locked:cpu", "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    versions = json.loads(done.stdout.splitlines()[-1])["health"]["versions"]
+    assert (versions["xtuner"], versions["transformers"], versions["mmengine"]) == ("0.2.0", "4.48.0", "0.10.6")
+
+
+def test_a_release(home: Path, python: Path, project: Path) -> None:
+    """Trained, merged by hubkit, asked by the transformers engine with the very prompt of the training, pushed, read back."""
+    spec = yaml.safe_load(project.read_text("utf-8"))
+    options = {"rank": 8, "alpha": 16, "iterations": 6, "batch_size": 4, "accumulation": 1, "learning_rate": 1e-3}
+    options |= {"warmup_ratio": 0.4, "save_every": 3, "log_every": 1}
+    spec["train"] = {"trainer": "xtuner", "environment": {"locked": "cpu"}, "options": options}
+    project.write_text(yaml.safe_dump(spec), "utf-8")
+    done = hubkit("release", str(project), home=home, cwd=project.parent)
+    assert done.returncode == 0, done.stderr
+    (work,) = (project.parent / ".hubkit").glob("InternVL2-*")
+    result = {
+        stage: json.loads((work / stage / "receipt.json").read_text("utf-8"))["result"] for stage in ("train", "merge", "smoke")
+    }
+    assert (result["train"]["format"], result["train"]["adapter"], result["train"]["steps"]) == ("xtuner", "iter_6.pth", 6)
+    assert result["train"]["trainable_parameters"] == trained_parameters(project.parent / "base", 8)
+    assert (result["merge"]["merged"], result["merge"]["replaced"], result["merge"]["adapter_keys"]) == (21, 6, 48)
+    assert result["smoke"]["prompt"] == result["train"]["prompt"]
+    changes = json.loads((work / "train" / "changes.json").read_text("utf-8"))
+    assert changes["model.llm_lora.r"] == [128, 8]
+    assert changes["path"] == ["OpenGVLab/InternVL2-2B", "<model>"]
+    assert str(project.parent) not in (work / "train" / "changes.json").read_text("utf-8")
+
+
+def trained_parameters(base: Path, rank: int) -> int:
+    from hubkit_xtuner import trainable
+
+    model = {"freeze_llm": True, "freeze_visual_encoder": True, "llm_lora": {"r": rank, "target_modules": None}}
+    count = trainable.count(model, json.loads((base / "config.json").read_text("utf-8")))
+    assert count is not None
+    return count
+
+
+def test_two_trainings_and_a_continued_one_are_the_same_bytes(there: XtunerTrainer, job: Callable[..., TrainInput]) -> None:
+    output = check_trainer(there, job(dropout=0.1))
+    assert (output.steps, output.samples, output.trainable_parameters) == (8, 16, 100_476)
+    assert output.prompt_ids.count(7) == 1
+
+
+def test_a_users_own_configuration_and_xtuners_prompt(there: XtunerTrainer, job: Callable[..., TrainInput], python: Path) -> None:
+    """The file's settings hold, options override them, and the prompt is what xtuner's own dataset has fed."""
+    found = subprocess.run(
+        [python, "-c", "from importlib.util import find_spec; print(find_spec('xtuner').origin)"], capture_output=True, text=True
+    ).stdout.strip()
+    text = (Path(found).parent / "configs" / "internvl" / "v2" / f"{config.SHIPPED}.py").read_text("utf-8")
+    one = job(prompt="xtuner", rank=None, alpha=None, keep_best=1, adapter="best")
+    one = job([record for record in read(one) if len(record.images) < 2], name="own", **one.options)
+    own = one.scratch.parent / "my_config.py"
+    own.write_text(re.sub(r"r=128,\s+lora_alpha=256", "r=2, lora_alpha=6", text), "utf-8")
+    one.options["config"] = str(own)  # type: ignore[index]
+    output = there.train(one, SilentRun())
+    assert (output.settings["rank"], output.settings["alpha"], output.settings["prompt"]) == (2, 6, "xtuner")
+    assert output.prompt == (
+        "<|im_start|>system\nYou are an AI assistant whose name is InternLM (书生·浦语).<|im_end|><|im_start|>user\n"
+        "<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|><|im_start|>assistant\n"
+    )
+    kept = sorted(path.name for path in (one.scratch / "work").glob("iter_*.pth"))
+    assert 1 <= len(kept) <= 2 and output.adapter in kept
+
+
+def read(job: TrainInput) -> list[Any]:
+    from hubkit.sdk import read_records
+
+    return list(read_records(job.records))
+
+
+def test_refusals_come_before_any_training(there: XtunerTrainer, job: Callable[..., TrainInput], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gives 1: mmengine fails on an empty warm-up"):
+        there.train(job(name="warm", warmup_ratio=0.2), SilentRun())
+    wrong = tmp_path / "llava.py"
+    wrong.write_text(
+        "model = dict(type='LLaVA')\ntrain_dataloader = {}\noptim_wrapper = {}\ntrain_cfg = {}\ndefault_hooks = {}\n"
+    )
+    with pytest.raises(UsageError, match=r"llava\.py trains LLaVA, not xtuner's InternVL_V1_5"):
+        there.train(job(name="wrong", config=str(wrong)), SilentRun())
+    with pytest.raises(PluginError, match="ended with exit code 1 after iteration 0 of 8"):
+        there.train(job(name="remote", allow_remote_code=True), SilentRun())
+
+
+def test_hubkits_modules_compute_what_transformers_own_do(python: Path, base: Path, native: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    made = folder.prepare(base, native, tmp_path / "model", remote_code=False)
+    torch.manual_seed(0)
+    ids, pixels = torch.tensor([[1, 3, 50, 60, 5, *[7] * 48, 6, 70, 80, 90, 4, 3, 100, 101]]), torch.randn(3, 3, 56, 56)
+    reference = AutoModelForImageTextToText.from_pretrained(native, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = reference(input_ids=ids, pixel_values=pixels).logits
+    torch.save({"ids": ids, "pixels": pixels}, tmp_path / "asked.pt")
+    program = """
+import sys, torch
+from hubkit_xtuner.torchvision_ops import define_if_missing
+define_if_missing()
+from transformers import AutoModel
+from hubkit_xtuner.modeling import register
+register()
+model = AutoModel.from_pretrained(sys.argv[1], torch_dtype=torch.float32).eval()
+asked = torch.load(sys.argv[2] + "/asked.pt")
+with torch.no_grad():
+    embedded = model.language_model.get_input_embeddings()(asked["ids"]).clone()
+    embedded[asked["ids"] == 7] = model.extract_feature(asked["pixels"]).reshape(-1, embedded.shape[-1])
+    torch.save(model.language_model(inputs_embeds=embedded).logits, sys.argv[2] + "/answer.pt")
+print(model.config.llm_config._attn_implementation, model.mlp1[1].weight.dtype)
+"""
+    import hubkit_xtuner
+
+    path = os.pathsep.join([str(Path(hubkit_xtuner.__file__).parent.parent), str(sdk_only(tmp_path))])
+    done = subprocess.run(
+        [python, "-c", program, str(made), str(tmp_path)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["sdpa", "torch.float32"]
+    torch.testing.assert_close(torch.load(tmp_path / "answer.pt"), logits, atol=2e-5, rtol=0)
+
+
+def sdk_only(folder: Path) -> Path:
+    """A `hubkit` with nothing but its SDK, as workers get it."""
+    import hubkit.sdk
+
+    (folder / "path" / "hubkit").mkdir(parents=True)
+    (folder / "path" / "hubkit" / "__init__.py").touch()
+    shutil.copytree(Path(hubkit.sdk.__file__).parent, folder / "path" / "hubkit" / "sdk")
+    return folder / "path"
