@@ -57,8 +57,8 @@ def build(plugin: Any, choice: Choice, run: Run, sources: Sources = Sources()) -
         CancelledError: `run` was cancelled; nothing is left behind.
     """
     name = _store.name_of(choice.lock)
-    if state := _store.state_of(_store.home() / name):
-        return Built(name, _store.home() / name, state)
+    if state := _store.state_of(_store.root() / name):
+        return Built(name, _store.root() / name, state)
     with _store.locked(name, run) as folder:
         if state := _store.state_of(folder):
             return Built(name, folder, state)

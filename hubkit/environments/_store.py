@@ -23,6 +23,7 @@ from hubkit.sdk import EnvironmentFailure, Run, UsageError
 from hubkit.sdk.codec import decode, encode
 
 from ..digests import of_json
+from ..home import home
 from ._locks import Lock
 
 if TYPE_CHECKING:
@@ -47,9 +48,8 @@ class State:
     format: int = 1
 
 
-def home() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("HUBKIT_HOME") or Path(cache) / "hubkit").expanduser().absolute() / "environments"
+def root() -> Path:
+    return home() / "environments"
 
 
 def name_of(lock: Lock) -> str:
@@ -81,7 +81,7 @@ def seal(folder: Path, state: State) -> None:
 
 def built() -> dict[str, State]:
     """Every finished environment, by name."""
-    folders = sorted(path for path in home().glob("[!.]*") if path.is_dir())
+    folders = sorted(path for path in root().glob("[!.]*") if path.is_dir())
     states = {path.name: state_of(path) for path in folders}
     return {name: state for name, state in states.items() if state}
 
@@ -100,7 +100,7 @@ def locked(name: str, run: Run) -> Iterator[Path]:
             run.check_cancelled()
             time.sleep(SECONDS_BETWEEN_TRIES)
     try:
-        yield home() / name
+        yield root() / name
     finally:
         lock.release()
 
@@ -108,7 +108,7 @@ def locked(name: str, run: Run) -> Iterator[Path]:
 def sweep() -> list[str]:
     """Deletes what killed builds have left; the names of those. One that is being built is left alone."""
     swept = []
-    for path in sorted(home().glob("[!.]*")):
+    for path in sorted(root().glob("[!.]*")):
         if not path.is_dir() or state_of(path):
             continue
         lock = _lock(path.name)
@@ -138,7 +138,7 @@ def size(folder: Path) -> int:
 def _lock(name: str) -> FileLock:
     from filelock import FileLock
 
-    place = home() / ".locks"
+    place = root() / ".locks"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:

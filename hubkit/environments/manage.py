@@ -94,7 +94,7 @@ def check(plugin: str, environment: Environment) -> Checked:
     found, label = find(plugin), "current" if environment.python is None else "python"
     if environment.locked is not None:
         lock = _choice.choose(found, environment.locked).lock
-        folder, label = _store.home() / _store.name_of(lock), f"locked {lock.variant}"
+        folder, label = _store.root() / _store.name_of(lock), f"locked {lock.variant}"
         if _store.state_of(folder) is None:
             command = f"hubkit env build {plugin}" + (f" --variant {lock.variant}" if environment.locked else "")
             raise EnvironmentFailure(f"the environment of {plugin} ({lock.file_name}) is not built", f"run `{command}`")
@@ -208,7 +208,7 @@ def _rows_of(plugin: Any, states: dict[str, _store.State]) -> Iterator[Row]:
         yield Row(
             plugin.name, plugin.kind, one.variant, one.python, one.platform, one.packages,
             "built" if state else "unfit" if why else "absent", "" if state else why, one == chosen,
-            name, str(_store.home() / name), state.size if state else 0,
+            name, str(_store.root() / name), state.size if state else 0,
         )  # fmt: skip
 
 
@@ -227,5 +227,5 @@ def _why(lock: Lock) -> str:
 def _stale(name: str, state: _store.State) -> Row:
     return Row(
         state.plugin, "", state.variant, state.python, state.platform, state.packages,
-        "stale", "no installed plugin has this lock", False, name, str(_store.home() / name), state.size,
+        "stale", "no installed plugin has this lock", False, name, str(_store.root() / name), state.size,
     )  # fmt: skip
