@@ -44,6 +44,8 @@ def command(
         emit("result", encode(result))
     else:
         click.echo(show(result.transcript))
+        measured = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in result.numbers.items())
         click.echo(
-            f"passed with {engine}; loaded in {result.load_seconds:.1f} s, first answer after {result.first_seconds:.2f} s"
+            f"passed with {engine}; loaded in {result.load_seconds:.1f} s, "
+            f"first answer after {result.first_seconds:.2f} s{measured}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Exchange:
 class Smoked:
     """`prompt` is the exact text of the first turn with the image positions shortened to one, of the first training record in a
     release; `parity` says whether the model was trained with it.
-    `not_run` is the engine in whose place `engine` was asked."""
+    `not_run` is the engine in whose place `engine` was asked; `numbers` are as in GenerateOutput."""
 
     engine: str
     transcript: tuple[Exchange, ...]
@@ -42,6 +42,7 @@ class Smoked:
     first_seconds: float
     not_run: str = ""
     compared: Compared | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
     parity: Parity | None = None
 
 
@@ -72,6 +73,7 @@ def smoke(questioning: Questioning, model: Model, native: Path, out: Path, run: 
         dict(output.versions),
         output.load_seconds,
         output.first_seconds,
+        numbers=dict(output.numbers),
         parity=parity,
     )
 

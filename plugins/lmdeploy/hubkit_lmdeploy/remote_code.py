@@ -40,8 +40,8 @@ def check_code(folder: Path, allowed: bool) -> None:
 @contextmanager
 def shown(folder: Path, allowed: bool) -> Iterator[Path]:
     """The folder as LMDeploy may see it, under its own name: itself where its code is allowed; else a view of links to all its
-    files but Python ones, in which config.json names our configuration class. LMDeploy starts processes that know nothing of
-    this one (its check of the environment, its server's engine), so the class must be in the folder."""
+    files but Python ones, in which nothing names code but config.json, our configuration class. LMDeploy starts processes
+    that know nothing of this one (its check of the environment, its server's engine), so the class must be in the folder."""
     if allowed:
         yield folder
         return
@@ -49,15 +49,28 @@ def shown(folder: Path, allowed: bool) -> Iterator[Path]:
         view = Path(place, folder.name)
         view.mkdir()
         for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".py" and path.name != "config.json":
+            if path.is_file() and path.suffix != ".py":
                 (view / path.name).symlink_to(path.resolve())
-        config = _read(folder / "config.json")
-        config.pop("auto_map", None)
+        for path in view.glob("*config*.json"):
+            _replace(path, _without_code(_read(path)))
+        config = _read(view / "config.json")
         if config.get("model_type") in KNOWN:
-            config["auto_map"] = {"AutoConfig": f"{OURS.stem}.InternVLChatConfig"}
+            _replace(view / "config.json", config | {"auto_map": {"AutoConfig": f"{OURS.stem}.InternVLChatConfig"}})
             shutil.copyfile(OURS, view / OURS.name)
-        (view / "config.json").write_text(json.dumps(config), "utf-8")
         yield view
+
+
+def _without_code(data: Any) -> Any:
+    """Without any `auto_map`: it may also name code of another repository."""
+    if isinstance(data, dict):
+        return {key: _without_code(value) for key, value in data.items() if key != "auto_map"}
+    return [_without_code(item) for item in data] if isinstance(data, list) else data
+
+
+def _replace(link: Path, data: Any) -> None:
+    """By a file: what is written through a link changes the model."""
+    link.unlink()
+    link.write_text(json.dumps(data), "utf-8")
 
 
 def _read(path: Path) -> Any:

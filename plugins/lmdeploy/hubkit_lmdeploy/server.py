@@ -10,6 +10,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import PluginError
+
+
+def only_data_urls() -> None:
+    """A picture comes with its request. LMDeploy would also fetch addresses, and read whatever file of this machine a request
+    names (lmdeploy 0.18, vl/media/connection.py).
+
+    Raises:
+        PluginError: this LMDeploy reads pictures in another way.
+    """
+    from lmdeploy.vl.media import connection
+
+    readers = ("_load_file_url", "_load_http_url")
+    if not all(hasattr(connection, name) for name in readers):
+        raise PluginError("this LMDeploy reads pictures in a way that hubkit does not know", "install lmdeploy 0.18")
+    for name in readers:
+        setattr(connection, name, _refuse)
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise ValueError("a picture must be a data URL")
+
 
 def main(settings: dict[str, Any]) -> None:
     from lmdeploy import ChatTemplateConfig
@@ -18,6 +40,7 @@ def main(settings: dict[str, Any]) -> None:
     from .loading import engine_settings
     from .options import Options
 
+    only_data_urls()
     options = Options(**settings["options"])
     key_file, template = settings["api_key_file"], options.chat_template
     serve(

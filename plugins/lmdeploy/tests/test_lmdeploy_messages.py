@@ -102,14 +102,19 @@ def test_a_folder_without_tokenizer_json_needs_permission(base, tmp_path):
 
 def test_no_python_file_of_the_folder_is_in_what_lmdeploy_sees(base, tmp_path):
     made = folder(base, tmp_path)
+    elsewhere = {"auto_map": {"AutoImageProcessor": "somebody/else--processing.Processor"}, "size": 448}
+    (made / "preprocessor_config.json").write_text(json.dumps(elsewhere), "utf-8")
+    before = {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()}
     with shown(made, allowed=False) as view:
         assert view.name == made.name
         assert [path.name for path in view.glob("*.py")] == ["configuration_hubkit.py"]
         assert (view / "configuration_hubkit.py").read_bytes() == OURS.read_bytes()
+        assert "auto_map" not in (view / "preprocessor_config.json").read_text("utf-8")
         seen = json.loads((view / "config.json").read_text("utf-8"))
         assert seen.pop("auto_map") == {"AutoConfig": "configuration_hubkit.InternVLChatConfig"}
         assert seen == {k: v for k, v in json.loads((made / "config.json").read_text("utf-8")).items() if k != "auto_map"}
         assert (view / "model.safetensors").resolve() == made / "model.safetensors"
-    assert not view.exists() and (made / "model.safetensors").is_file()
+    assert not view.exists()
+    assert {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()} == before
     with shown(made, allowed=True) as itself:
         assert itself == made

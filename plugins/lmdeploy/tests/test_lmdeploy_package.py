@@ -113,3 +113,23 @@ def test_what_was_sent_is_recorded(processor, pictures):
         "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert (sent.positions, sent.stops) == ((48,), frozenset({2, 4}))
+
+
+def test_the_server_takes_pictures_only_as_data_urls(tmp_path, pictures, torchvision_operators, monkeypatch):
+    import base64
+
+    from hubkit_lmdeploy.server import only_data_urls
+    from lmdeploy.vl.media import connection
+    from lmdeploy.vl.media.image import ImageMediaIO
+
+    for reader in ("_load_file_url", "_load_http_url"):  # put back afterwards
+        monkeypatch.setattr(connection, reader, getattr(connection, reader))
+    path = tmp_path / "picture.png"
+    pictures[0].save(path)
+    assert connection.load_from_url(path.as_uri(), ImageMediaIO()).size == (56, 56)
+    only_data_urls()
+    for url in (path.as_uri(), str(path), "http://127.0.0.1:1/picture.png"):
+        with pytest.raises(ValueError, match="a picture must be a data URL"):
+            connection.load_from_url(url, ImageMediaIO())
+    data = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    assert connection.load_from_url(data, ImageMediaIO()).size == (56, 56)
