@@ -16,6 +16,7 @@ from ..inputs import picture_inputs, pixels, prompt_ids
 from ..loading import Loaded
 from .errors import Refusal
 from .growing import GrowingText
+from .pictures import open_picture
 from .requests import Chat, Sampling
 
 MOST_WAITING = 64
@@ -50,7 +51,7 @@ class Generator:
     def __init__(self, loaded: Loaded, vision: Vision) -> None:
         self._loaded, self._vision = loaded, vision
         self._waiting: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
-        self._stopping = threading.Event()
+        self._stopping, self._eye = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._work, name="generator", daemon=True)
         self.answered = 0
 
@@ -61,6 +62,11 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+
+    def see(self, url: Any, field: str) -> Any:
+        """A picture as the model sees it. One at a time is open: a large one takes 200 MB until it has been cut into tiles."""
+        with self._eye:
+            return pixels(open_picture(url, field), self._vision)
 
     def submit(self, chat: Chat) -> Job:
         """Raises Refusal: the conversation does not fit the model, or too many wait."""
@@ -74,11 +80,10 @@ class Generator:
         return job
 
     def _job(self, chat: Chat) -> Job:
-        arrays = [pixels(picture, self._vision) for picture in chat.pictures]
-        names = tuple(str(place) for place in range(len(arrays)))
+        names = tuple(str(place) for place in range(len(chat.pictures)))
         record = Record("of this request", names, tuple(Turn(text, "") for text in chat.asked))
         try:
-            asked = prompts(record, [len(array) for array in arrays], self._vision)
+            asked = prompts(record, [len(array) for array in chat.pictures], self._vision)
             ids = prompt_ids(self._loaded.tokenizer, asked, chat.answered, chat.system)
         except HubkitError as error:
             raise Refusal(f"{error.message}: {error.remedy}", "messages") from None
@@ -90,7 +95,7 @@ class Generator:
                 "messages",
                 code="context_length_exceeded",
             )
-        return Job(ids, arrays, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room))
+        return Job(ids, chat.pictures, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room))
 
     def _work(self) -> None:
         while True:

@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json(models(self.server.name))
 
     def _chat(self) -> None:
-        chat = read_chat(self._body(), self.server.name)
+        chat = read_chat(self._body(), self.server.name, self.server.generator.see)
         job = self.server.generator.submit(chat)
         identifier, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
         try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hubkit.sdk import IMAGE
 
 from .errors import Refusal
-from .pictures import MOST_PICTURES, open_picture
+from .pictures import MOST_PICTURES
 
+See = Callable[[Any, str], Any]
+"""(a picture's URL, the field that it stands in) -> what the model sees of it, one item a tile."""
 MOST_MESSAGES = 256
 MOST_STOPS = 4
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -45,7 +47,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Chat:
-    """`asked` has one more item than `answered`; `pictures` are RGB images in the order of the `<image>` in `asked`."""
+    """`asked` has one more item than `answered`; `pictures` are as `See` gives them, in the order of the `<image>` in `asked`."""
 
     asked: tuple[str, ...]
     answered: tuple[str, ...]
@@ -56,7 +58,7 @@ class Chat:
     include_usage: bool
 
 
-def read_chat(data: Any, name: str) -> Chat:
+def read_chat(data: Any, name: str, see: See) -> Chat:
     """Raises Refusal, naming the field."""
     if not isinstance(data, dict):
         raise Refusal("the body must be a JSON object")
@@ -66,7 +68,7 @@ def read_chat(data: Any, name: str) -> Chat:
     options = data.get("stream_options") or {}
     if not isinstance(options, dict) or set(options) - {"include_usage"}:
         raise Refusal("stream_options may hold include_usage alone", "stream_options")
-    asked, answered, pictures, system = _conversation(data.get("messages"))
+    asked, answered, pictures, system = _conversation(data.get("messages"), see)
     return Chat(
         *(asked, answered, pictures, system, _sampling(data)),
         stream=_flag(data, "stream"),
@@ -115,7 +117,7 @@ def _flag(data: Mapping[str, Any], field: str) -> bool:
     return bool(value)
 
 
-def _conversation(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], str]:
+def _conversation(messages: Any, see: See) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], str]:
     if not isinstance(messages, list) or not messages:
         raise Refusal("messages must be a list of at least one message", "messages")
     if len(messages) > MOST_MESSAGES:
@@ -127,26 +129,26 @@ def _conversation(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...], tupl
         field = f"messages[{place}]"
         role = message.get("role") if isinstance(message, dict) else None
         if role == "system" and place == 0:
-            system, start = _text(message, field, []), 1
+            system, start = _text(message, field, [], see), 1
             continue
         if role != ("user", "assistant")[(place - start) % 2]:
             raise Refusal(
                 f"{field} has role {role!r}: after an optional system message, user and assistant take turns, user first", field
             )
-        texts[role].append(_text(message, field, pictures))
+        texts[role].append(_text(message, field, pictures, see))
     if len(texts["user"]) != len(texts["assistant"]) + 1:
         raise Refusal("the last message must be the user's", "messages")
     return tuple(texts["user"]), tuple(texts["assistant"]), tuple(pictures), system
 
 
-def _text(message: Mapping[str, Any], field: str, pictures: list[Any]) -> str:
+def _text(message: Mapping[str, Any], field: str, pictures: list[Any], see: See) -> str:
     """A message's text; its pictures are added to `pictures`, and stand first unless the text has their `<image>` marks."""
     content = message.get("content")
     if isinstance(content, str):
         text, count = content, 0
     elif isinstance(content, list) and content:
         before = len(pictures)
-        text = "\n".join(_parts(content, f"{field}.content", pictures))
+        text = "\n".join(_parts(content, f"{field}.content", pictures, see))
         count = len(pictures) - before
     else:
         raise Refusal(f"{field}.content must be text or a list of parts", field)
@@ -162,7 +164,7 @@ def _text(message: Mapping[str, Any], field: str, pictures: list[Any]) -> str:
     return text if marks else f"{IMAGE}\n" * count + text
 
 
-def _parts(content: list[Any], field: str, pictures: list[Any]) -> list[str]:
+def _parts(content: list[Any], field: str, pictures: list[Any], see: See) -> list[str]:
     texts = []
     for place, part in enumerate(content):
         where = f"{field}[{place}]"
@@ -173,7 +175,7 @@ def _parts(content: list[Any], field: str, pictures: list[Any]) -> list[str]:
             if len(pictures) == MOST_PICTURES:
                 raise Refusal(f"more than {MOST_PICTURES} pictures in one conversation", where)
             image = part.get("image_url")
-            pictures.append(open_picture(image.get("url") if isinstance(image, dict) else image, f"{where}.image_url"))
+            pictures.append(see(image.get("url") if isinstance(image, dict) else image, f"{where}.image_url"))
         else:
             raise Refusal(f"{where} must be a part of type text or image_url", where)
     return texts
