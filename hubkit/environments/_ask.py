@@ -95,7 +95,8 @@ def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitEr
         name = interpreter.parent.parent.name
         return EnvironmentFailure(message, f"make it anew: `hubkit env remove {name}`, then `hubkit env build {plugin.name}`")
     if environment.python is None:
-        install = f"pip install 'hubkit[{plugin.requirements.extra}]'"
+        extra = plugin.requirements.extra
+        install = f"pip install 'hubkit[{extra}]'" if extra else "name an interpreter that has them"
         locked = "use its locked environment (`environment: locked`), or " if plugin.requirements.locks else ""
         return EnvironmentFailure(message, f"{locked}{install}")
     wanted = " ".join(shlex.quote(one) for one in _distributions(plugin))

@@ -15,8 +15,8 @@ class XtunerTrainer:
     name: ClassVar[str] = "xtuner"
     sdk: ClassVar[str] = "1.1"
     requirements: ClassVar[Requirements] = Requirements(
-        (("torch", "2.1"), ("transformers", "4.36"), ("mmengine", "0.10.3"), ("xtuner", "0.1.23"), ("PIL", "")),
-        "xtuner",
+        (("torch", "2.1"), ("transformers", "4.36"), ("mmengine", "0.10.3"), ("xtuner", "0.1.23")),
+        extra="",
         locks="locks",
         probe="hubkit_xtuner.probe:check",
     )

@@ -110,3 +110,13 @@ def test_a_tokenizer_that_is_code_is_refused(base, native, tmp_path):
     (bare / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match=r"no tokenizer\.json"):
         folder.prepare(base, bare, tmp_path / "model", remote_code=False)
+
+
+def test_where_xtuner_is_missing_the_locked_environment_is_named(job, tmp_path):
+    """No extra of hubkit's can install xtuner: its transformers goes with no huggingface_hub that hubkit takes."""
+    from hubkit.environments import CURRENT, call
+    from hubkit.sdk import EnvironmentFailure
+
+    with pytest.raises(EnvironmentFailure, match="trainer xtuner cannot run in") as caught:
+        call(XtunerTrainer(), "train", job(), environment=CURRENT, run=SilentRun(), folder=tmp_path / "worker")
+    assert "environment: locked" in caught.value.remedy and "hubkit[" not in caught.value.remedy
