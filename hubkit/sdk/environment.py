@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Requirements:
-    """`modules` maps an importable module to the least version of its distribution ("" for any); `extra` is the hubkit
-    extra that installs them ("" for none: they cannot stand beside hubkit's own). `locks` is the folder in the plugin's package
-    that holds its lock files ("" for none: then it runs only in an environment that the user names). `probe` is a function of the plugin's package, `module:function`, that runs a
-    tiny operation after the imports and raises when the environment cannot do it ("" for none)."""
+    """`modules` maps an importable module to the least version of its distribution ("" for any); `extra` is the hubkit extra
+    that installs them ("" for none: they cannot stand beside hubkit's own). `locks` is the folder in the plugin's package that
+    holds its lock files ("" for none: then it runs only in an environment that the user names). `probe` is a function of the
+    plugin's package, `module:function`, that runs a tiny operation after the imports and raises when the environment cannot do
+    it ("" for none)."""
 
     modules: tuple[tuple[str, str], ...]
     extra: str
