@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ..digests import of_json
+from ..digests import of_json, stamp
 from ..environments import locked_name
 from ..models import Model, open_model
 from ..registry import plugins
@@ -70,9 +70,12 @@ class Context:
 def plugin_inputs(
     kind: str, name: str, options: Mapping[str, Any], environment: EnvironmentField | None = None
 ) -> dict[str, str]:
-    """A plugin, its options with defaults filled in and its environment, as inputs of a stage."""
-    settings = codec.decode(plugins().get(kind, name).Options, options, f"{name} options")
-    inputs = {kind: name} | {f"options.{key}": json.dumps(value) for key, value in codec.encode(settings).items()}
+    """A plugin, its options with defaults filled in and its environment, as inputs of a stage. An option that names a file, by
+    its absolute path, changes with the file."""
+    settings = codec.encode(codec.decode(plugins().get(kind, name).Options, options, f"{name} options"))
+    inputs = {kind: name} | {f"options.{key}": json.dumps(value) for key, value in settings.items()}
+    files = {key: Path(value) for key, value in settings.items() if isinstance(value, str) and value.startswith("/")}
+    inputs |= {f"options.{key}.file": stamp(path) for key, path in files.items() if path.is_file()}
     if isinstance(environment, PythonEnvironment):
         inputs["environment"] = str(environment.python)
     elif isinstance(environment, LockedEnvironment) or environment == "locked":

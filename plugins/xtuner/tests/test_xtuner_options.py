@@ -114,3 +114,17 @@ def test_disk(tmp_path):
     checks.disk(tmp_path, 1, 1)
     with pytest.raises(EnvironmentFailure, match=r"10 checkpoints and the adapter need 1000000000\.0 GB"):
         checks.disk(tmp_path, 10**18, 10)
+
+
+def test_an_edited_configuration_is_another_training(tmp_path):
+    """The stage's inputs name the file's path; they must change with its content, too."""
+    from hubkit.stages._stage import plugin_inputs
+
+    path = tmp_path / "my_config.py"
+    path.write_text("lr = 1e-5\n", "utf-8")
+    options = {"config": str(path)}
+    before = plugin_inputs("trainer", "xtuner", options)
+    assert plugin_inputs("trainer", "xtuner", options) == before
+    path.write_text("lr = 1.5e-5\n", "utf-8")
+    after = plugin_inputs("trainer", "xtuner", options)
+    assert {key for key in before if before[key] != after[key]} == {"options.config.file"}
