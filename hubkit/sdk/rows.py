@@ -7,7 +7,7 @@ Codes of problems, by which a report groups them: `json`, `encoding`, `schema`, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -28,7 +28,7 @@ class Row:
     record: Record | None
     problem: DataError | None = None
     fixes: tuple[str, ...] = ()
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Place:
             raise self.error(field, f"must be a path, not {value!r}", _BELOW, "path")
         if "://" in value:
             raise self.error(field, f"{value!r} is an address, not a file", f"download the image and {_BELOW}", "path")
-        if value[0] in "/\\" or PureWindowsPath(value).drive:
+        if value[0] in "/\\" or (":" in value and PureWindowsPath(value).drive):
             raise self.error(field, f"{value!r} is absolute", _BELOW, "path")
         if ".." in value and ".." in PureWindowsPath(value).parts:
             raise self.error(field, f"{value!r} leaves the image folder", _BELOW, "path")

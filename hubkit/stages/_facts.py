@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from .. import __version__
-from ..data.terms import terms_of
 from ..packaging import card
 from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
@@ -129,7 +128,7 @@ def _without_interpreters(settings: Any) -> Any:
 
 def _dataset(context: Context) -> card.Dataset:
     data, prepared = context.spec.data, context.result(prepare.STAGE)
-    terms = terms_of(data.adapter, data.path, data.options, data.license)
+    terms = prepare.dataset_terms(context)
     accepted = {one.term: one.reason for one in data.accept_terms if one.term in terms.restrictions}
     return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout, accepted=accepted, shared=prepared.shared)
 

@@ -16,6 +16,7 @@ from ..packaging.audit import audit
 from ..packaging.card import write_card
 from ..packaging.configuration import write_configuration
 from ..sdk import Problem, ReleaseFile
+from ..sdk.codec import encode
 from ..spec import Author
 from ..weights.check import ADAPTER, check
 from ..weights.export import Names, write_adapter
@@ -99,7 +100,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "publish": spec.merge.publish,
         "license": str(_facts.license_of(context)),
         "data.name": spec.data.name,
-        "data.license": spec.data.license,
+        "data.terms": of_json(encode(prepare.dataset_terms(context))),
         "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
         "planned": context.workspace.planned(),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.findings import Shared
 from ..data.output import deal, own_line, spool
 from ..data.report import write_html
 from ..data.scan import rows
@@ -18,7 +19,6 @@ from ..digests import files_below, of_json, stamp
 from ..errors import DataError
 from ..models import Model
 from ..sdk import Record, Run, Terms
-from ..sdk.codec import encode
 from ..spec import Data
 from ._stage import Context, Stage, plugin_inputs
 
@@ -28,23 +28,14 @@ REPORT = "data-report.html"
 
 @dataclass(frozen=True)
 class Prepared:
-    """Counts of records and of distinct images; the rest are the dataset's terms. `shared` held-out records have a picture or
-    their text in common with records that are trained on; `fixes` counts repairs."""
+    """Counts of records and of distinct images. `shared` held-out records have a picture or their text in common with records
+    that are trained on; `fixes` counts repairs."""
 
     train: int
     holdout: int
     images: int
-    license: str
-    notes: tuple[str, ...]
-    restrictions: tuple[str, ...] = ()
-    url: str = ""
-    benchmark: str = ""
     shared: int = 0
     fixes: int = 0
-
-    @property
-    def terms(self) -> Terms:
-        return Terms(self.license, self.notes, self.restrictions, self.url, self.benchmark)
 
 
 def prepare(
@@ -72,21 +63,18 @@ def prepare(
         return Validation(source, images, base=base, max_length=max_length, fix=data.fix)
 
     found, apart = opened(data.path), opened(data.holdout_file) if data.holdout_file else None
-    terms, common, held = terms_of(data.adapter, data.path, data.options), None, set[int]()
+    held, common = set[int](), None
     try:
         _read(data, found, out / ".all", run)
         if apart:
             _read(data, apart, out / HOLDOUT, run)
-            common = shared_between(found, apart)
         else:
             held = held_out(found, data.holdout, seed, by_picture=data.group == "image")
-            common = shared(found, held)
+        common = shared_between(found, apart) if apart else shared(found, held)
     finally:
-        train, holdout = data.repeat * (found.count - len(held)), apart.count if apart else len(held)
+        result = _result(data, found, apart, held, common)
         if report and found.rows:
-            page = replace(found.report(data.adapter), shared=common, train=train, holdout=holdout)
-            pictures = {name: found.pictures.path(name) for name in found.sample_pictures()}
-            write_html(report, page, pictures, replace(terms, license=data.license or terms.license))
+            _write_page(report, data, found, result, common)
             run.note(f"about the data: {report}")
     deal(out / ".all", held, out / TRAIN, out / ".held", repeat=data.repeat)
     (out / ".all").unlink()
@@ -96,11 +84,24 @@ def prepare(
         (out / ".held").replace(out / HOLDOUT)
     digests = found.digests() | (apart.digests() if apart else {})
     (out / IMAGES).write_text(json.dumps(digests, indent=0, sort_keys=True) + "\n", "utf-8")
-    fixes = sum(found.fixes.values()) + (sum(apart.fixes.values()) if apart else 0)
+    return result
+
+
+def _result(data: Data, found: Validation, apart: Validation | None, held: set[int], common: Shared | None) -> Prepared:
+    both = [found, *([apart] if apart else [])]
     return Prepared(
-        train, holdout, len(digests), terms.license, terms.notes, terms.restrictions, terms.url, terms.benchmark,
-        shared=common.records, fixes=fixes,
-    )  # fmt: skip
+        train=data.repeat * (found.count - len(held)),
+        holdout=apart.count if apart else len(held),
+        images=len({name for one in both for name in one.digests()}),
+        shared=common.records if common else 0,
+        fixes=sum(sum(one.fixes.values()) for one in both),
+    )
+
+
+def _write_page(place: Path, data: Data, found: Validation, result: Prepared, common: Shared | None) -> None:
+    page = replace(found.report(data.adapter), shared=common, train=result.train, holdout=result.holdout)
+    pictures = {name: found.pictures.path(name) for name in found.sample_pictures()}
+    write_html(place, page, pictures, terms_of(data.adapter, data.path, data.options, data.license))
 
 
 def _read(data: Data, found: Validation, place: Path, run: Run) -> None:
@@ -132,11 +133,15 @@ def _refuse(found: Validation) -> None:
         raise DataError(f"{found.source} holds no records: it is empty", "give a dataset with at least two records")
 
 
+def dataset_terms(context: Context) -> Terms:
+    data = context.spec.data
+    return terms_of(data.adapter, data.path, data.options, data.license)
+
+
 def check_terms(context: Context) -> None:
     """Raises RefusedError when the dataset's terms forbid the release, and the release file does not accept them."""
     data = context.spec.data
-    terms = terms_of(data.adapter, data.path, data.options, data.license)
-    check_accepted(data.name or data.path.name, terms, [one.term for one in data.accept_terms])
+    check_accepted(data.name or data.path.name, dataset_terms(context), [one.term for one in data.accept_terms])
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -150,7 +155,6 @@ def _inputs(context: Context) -> dict[str, str]:
         "group": data.group,
         "repeat": str(data.repeat),
         "fix": str(data.fix),
-        "terms": of_json(encode(terms_of(data.adapter, data.path, data.options))),
     }
     if data.holdout_file:
         own["holdout_file"] = _digest(context, data.holdout_file)

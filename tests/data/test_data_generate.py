@@ -241,3 +241,15 @@ def test_what_cannot_work_is_said_first(tmp_path: Path, images: Path, server: Se
 def test_replies_are_checked(reply: str, problem: str) -> None:
     assert problem in parse(reply, 1)[1] and bool(parse(reply, 1)[0]) == (not problem)
     assert parse('[{"question": "Q", "answer": "A"}, {"question": "q", "answer": "B"}]', 2)[1] == "a question is repeated"
+
+
+def test_the_command_line_makes_data(tmp_path: Path, images: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    from hubkit.__main__ import run
+
+    words = ["prepare", str(images), str(tmp_path / "out"), "--generate", server.url, "--rounds", "1", "--max-requests", "4"]
+    assert run([*words, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["records"], result["requests"], result["ended"]) == (4, 4, "max_requests")
+    assert run(words) == 0
+    assert "6 records of 6 images, 2 requests" in capsys.readouterr().out
+    assert run(["prepare", str(images), "--generate", server.url, "--dry-run"]) == 2
