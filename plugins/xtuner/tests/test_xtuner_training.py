@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hubkit_xtuner import XtunerTrainer, config, folder
 from projects import make_project
 
 from hubkit.environments import Environment, call
-from hubkit.sdk import PluginError, SilentRun, TrainInput, TrainOutput, UsageError
+from hubkit.sdk import SilentRun, TrainInput, TrainOutput, UsageError
 from hubkit.sdk.testing import check_trainer
 
 pytestmark = pytest.mark.integration
@@ -149,8 +150,45 @@ def test_refusals_come_before_any_training(there: XtunerTrainer, job: Callable[.
     )
     with pytest.raises(UsageError, match=r"llava\.py trains LLaVA, not xtuner's InternVL_V1_5"):
         there.train(job(name="wrong", config=str(wrong)), SilentRun())
-    with pytest.raises(PluginError, match="ended with exit code 1 after iteration 0 of 8"):
-        there.train(job(name="remote", allow_remote_code=True), SilentRun())
+
+
+REMOTE = {
+    "configuration_remote.py": """
+from hubkit_xtuner.modeling.configuration import InternVLConfig
+
+class RemoteConfig(InternVLConfig):
+    pass
+""",
+    "modeling_remote.py": """
+from hubkit_xtuner.modeling.internvl import InternVLModel
+
+from .configuration_remote import RemoteConfig
+
+class RemoteModel(InternVLModel):
+    config_class = RemoteConfig
+
+    def __init__(self, config):
+        print("the folder's code asks for", config.llm_config.attn_implementation)
+        super().__init__(config)
+""",
+}
+
+
+def test_the_folders_own_code_runs_when_it_is_allowed(
+    there: XtunerTrainer, job: Callable[..., TrainInput], tmp_path: Path
+) -> None:
+    """It gets an attention that is installed, whatever xtuner wrote; without the option it does not run."""
+    one = job(allow_remote_code=True, iterations=2, warmup_ratio=0)
+    official = tmp_path / "remote"
+    shutil.copytree(one.base, official, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    settings = json.loads((official / "config.json").read_text("utf-8"))
+    auto = {"AutoConfig": "configuration_remote.RemoteConfig", "AutoModel": "modeling_remote.RemoteModel"}
+    (official / "config.json").write_text(json.dumps({**settings, "auto_map": auto}), "utf-8")
+    for name, text in REMOTE.items():
+        (official / name).write_text(text, "utf-8")
+    output = there.train(replace(one, base=official), SilentRun())
+    assert output.trainable_parameters == 100_476
+    assert "the folder's code asks for eager" in (one.scratch / "train.log").read_text("utf-8")
 
 
 def test_hubkits_modules_compute_what_transformers_own_do(python: Path, base: Path, native: Path, tmp_path: Path) -> None:
