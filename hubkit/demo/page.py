@@ -100,6 +100,7 @@ class Page:
             *(self.settings, self.tokens, self.temperature, self.local),
         ]
         self.language.change(self.translate, [self.language], translated, queue=False, **hidden)
+        blocks.unload(self.stop)
         if language == "auto":
             blocks.load(browser_language, None, [self.language], queue=False, **hidden)
 
@@ -153,7 +154,7 @@ class Page:
             yield self._shown((*turns[:-1], turns[-1].hear(said)), texts, None)
 
     def stop(self, request: gr.Request) -> None:
-        """What was said so far stays."""
+        """What was said so far stays. Also called when the tab is closed."""
         self.sessions.stop(str(request.session_hash))
 
     def forget(self, request: gr.Request) -> list[Any]:
