@@ -160,8 +160,8 @@ def _smoke(result: smoke.Smoked) -> card.Smoke:
         card.Exchange(question.replace(IMAGE, "").strip(), answer)
         for question, answer in zip(first.questions, first.answers, strict=True)
     )
-    compared = result.compared
     parity = result.parity
+    compared = result.compared
     return card.Smoke(
         result.engine,
         turns,

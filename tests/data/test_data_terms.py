@@ -126,3 +126,24 @@ evaluate: {limit: 4, max_new_tokens: 8}
         assert "the owners allowed it by letter, 2026" in page and "evaluation" in page
     settings = json.loads((folder / "provenance.json").read_text("utf-8"))["settings"]
     assert settings["data"]["accept_terms"][0]["term"] == "evaluation-only"
+
+
+def test_both_cards_say_what_is_restricted_accepted_shared_and_trained_on() -> None:
+    from hubkit.packaging import card
+    from hubkit.sdk import CardFacts
+
+    terms = Terms("cc-by-nc-nd-4.0", ("for evaluation",), ("evaluation-only",), "https://example.org/terms", "FoodieQA")
+    facts = card.CardInput(
+        repository=NAME,
+        tag="v1",
+        created="2026-01-31",
+        base=card.Base("org/InternVL2-Base", card.License("mit"), "release.yaml"),
+        family=CardFacts("transformers", "image-text-to-text", (), {}),
+        datasets=(card.Dataset("food", terms, 10, 4, accepted={"evaluation-only": "allowed by *letter*"}, shared=3),),
+    )
+    english, chinese = (card.render_card(facts)[name].decode() for name in ("README.md", "README.zh-CN.md"))
+    assert "> **Trained on test items of FoodieQA.**" in english and "> **训练数据含有 FoodieQA 的测试题。**" in chinese
+    assert "- `evaluation-only`: allowed by \\*letter\\*" in english and "- `evaluation-only`：allowed by \\*letter\\*" in chinese
+    assert "3 of the held-out records of `food` share a picture" in english and "有 3 条与训练样本共用图片或文字" in chinese
+    for page in (english, chinese):
+        assert "https://example.org/terms" in page.replace("\\", "").replace("&#58;", ":")
