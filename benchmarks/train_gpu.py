@@ -47,15 +47,15 @@ TINY = {
 }
 COMMON = {"rank": 128, "alpha": 256.0, "dropout": 0.05, "learning_rate": 3e-5, "weight_decay": 0.05, "steps": STEPS}
 ROWS: dict[str, dict[str, Any]] = {
-    "transformers + PEFT as shipped, batch 4": {"batch_size": 4, "implementation": "shipped", "steps": 12},
-    "hubkit plain, batch 8": {"batch_size": 8, "implementation": "plain", "steps": 12},
+    "transformers + PEFT as shipped, batch 4": {"batch_size": 4, "implementation": "shipped", "steps": 18},
+    "hubkit plain, batch 8": {"batch_size": 8, "implementation": "plain", "steps": 18},
     "hubkit, batch 8": {"batch_size": 8},
     "hubkit, batch 16": {"batch_size": 16},
     "hubkit, batch 4": {"batch_size": 4},
     "hubkit, batch 8, packed": {"batch_size": 8, "packing": "always"},
     "hubkit, batch 8, dropout 0": {"batch_size": 8, "dropout": 0.0},
     "hubkit, batch 8, checkpointing": {"batch_size": 8, "gradient_checkpointing": True},
-    "hubkit, batch 8, ViT cached": {"batch_size": 8, "cache_vision": 32.0, "steps": 2 * RECORDS // 8},
+    "hubkit, batch 8, ViT cached": {"batch_size": 8, "cache_vision": 32.0, "steps": RECORDS // 8 + 16},
 }
 
 
@@ -187,8 +187,7 @@ def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any
     from hubkit_peft import PeftTrainer
 
     options = {**COMMON, **ROWS[name], "gpus": gpus}
-    shipped = options["implementation"] == "shipped" if "implementation" in options else False
-    if shipped:
+    if options.get("implementation") == "shipped":
         options["implementation"] = "plain"
         _as_shipped()
     out = Path(tempfile.mkdtemp(prefix="row-", dir=folder))
@@ -198,9 +197,8 @@ def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any
     finally:
         shutil.rmtree(out)
     total = time.perf_counter() - begun
-    first, last = max(WARM, options["steps"] - RECORDS // options["batch_size"]) if "cached" in name else WARM, options["steps"]
-    if profiled:
-        first = WARM + 4
+    seen = RECORDS // options["batch_size"] if "cache_vision" in options else 0
+    first, last = max(WARM + 4 * profiled, seen + 2), options["steps"]
     speed = (last - first) * options["batch_size"] * gpus / (watch.times[last] - watch.times[first])
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() and gpus == 1 else 0.0
     warm = watch.times[WARM] - begun - WARM * (watch.times[last] - watch.times[first]) / (last - first)

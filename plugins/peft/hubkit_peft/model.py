@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: An
     if options.quantize == "none":
         return {}
     try:
-        import bitsandbytes  # noqa: F401
+        import_module("bitsandbytes")
     except ImportError as error:
         raise EnvironmentFailure(
             f"quantize: {options.quantize} needs bitsandbytes ({error})", "install bitsandbytes here, or set quantize: none"

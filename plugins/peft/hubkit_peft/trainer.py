@@ -20,7 +20,7 @@ class PeftTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "peft"
     sdk: ClassVar[str] = "1.1"
-    requirements: ClassVar[Requirements] = Requirements((("torch", "2.4"), ("transformers", "5.17"), ("peft", "0.21")), "peft")
+    requirements: ClassVar[Requirements] = Requirements((("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft")
     Options: ClassVar[type] = Options
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:

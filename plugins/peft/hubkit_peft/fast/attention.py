@@ -27,7 +27,7 @@ def causal(query: Any, key: Any, value: Any, spans: Spans) -> Any:
     if spans.even:
         batch = [part.unflatten(0, (len(spans.lengths), spans.lengths[0])) for part in (query, key, value)]
         return dense(True, *batch).flatten(0, 1)
-    if query.is_cuda and _varlen() is not None:
+    if query.is_cuda and query.dtype != torch.float32 and _varlen() is not None:
         longest = max(spans.lengths)
         return _varlen()(query, key, value, spans.bounds, spans.bounds, longest, longest)
     samples = zip(*(part.split(spans.lengths) for part in (query, key, value)), strict=True)

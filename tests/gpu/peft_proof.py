@@ -1,0 +1,209 @@
+"""The peft trainer's fast implementation on a GPU is what it is on a CPU, and what transformers and PEFT are.
+
+    PYTHONPATH=.:plugins/peft:plugins/internvl python tests/gpu/peft_proof.py FOLDER [STEPS]
+
+Needs torch, transformers, peft and scikit-learn; runs on a CPU too (slowly, and without what only a GPU has). Proves, on the
+quickstart's tiny model and handwriting:
+- dropout masks on the GPU, compiled, are bit for bit the CPU's;
+- loss and gradients, compiled or not, packed or padded, are those of transformers and PEFT in float32 (and near in bfloat16);
+- the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both read more than 90 % of 400 held-out
+  digits, as told by transformers' own forward pass;
+- an interrupted training with `deterministic: true` continues to the same bytes;
+- with two GPUs, a step is the same as one of twice the batches on one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from hubkit_internvl import InternVL
+from hubkit_peft import PeftTrainer, adapter, loop, setup
+from hubkit_peft.fast.dropout import dropped, place_key, token_keys
+from hubkit_peft.options import Options
+
+import hubkit
+from hubkit.sdk import CancelledError, Record, SilentRun, TrainInput, Turn, write_jsonl
+from hubkit.weights.convert import to_native
+
+HELD_OUT = 400
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
+
+
+class Notes(SilentRun):
+    """Prints notes; cancels after some steps when told."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.stop_after, self.done = stop_after, 0
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        self.done = int(done) if unit == "steps" else self.done
+
+    def check_cancelled(self) -> None:
+        if self.stop_after and self.done >= self.stop_after:
+            raise CancelledError("interrupted", "run again")
+
+
+def job(folder: Path, name: str, **options: Any) -> TrainInput:
+    config = json.loads((BASE / "config.json").read_text("utf-8"))
+    for part in ("out", "scratch"):
+        (folder / name / part).mkdir(parents=True)
+    settings = {"rank": 16, "alpha": 32.0, "batch_size": 32, "learning_rate": 1e-3, **options}
+    return TrainInput(
+        BASE, folder / "native", InternVL().native(config).groups, InternVL().vision(config, None),
+        folder / "train.jsonl", folder / "data/images", folder / name / "out", folder / name / "scratch", 0, settings,
+    )  # fmt: skip
+
+
+def prepare(folder: Path) -> list[Record]:
+    """Data and native model; the records held out. The data's module is loaded by its file: its package needs all of hubkit."""
+    place = importlib.util.spec_from_file_location("hubkit.quickstart.digits", BASE.parent / "digits.py")
+    assert place and place.loader
+    digits = importlib.util.module_from_spec(place)
+    place.loader.exec_module(digits)
+    digits.write_digits(folder / "data")
+    to_native(BASE, folder / "native", InternVL())
+    found = json.loads((folder / "data/digits.json").read_text("utf-8"))
+    records = [Record(one["id"], (one["image"],), (Turn(digits.QUESTION, one["conversations"][1]["value"]),)) for one in found]
+    write_jsonl(folder / "train.jsonl", records[:-HELD_OUT])
+    return records[-HELD_OUT:]
+
+
+def set_up(made: TrainInput) -> Any:
+    return setup.prepare(made, Options(**made.options), SilentRun())[0]
+
+
+def losses(made: TrainInput) -> list[float]:
+    return [json.loads(line)["loss"] for line in (made.output / loop.METRICS).read_text("utf-8").splitlines()]
+
+
+def same_masks() -> None:
+    values = torch.ones(1000, 8192)
+    keys, place = token_keys(3, 7, 1000), place_key(5)
+    expected = dropped(values, keys, place, 0.05)
+    found = torch.compile(dropped, dynamic=True)(values.to(DEVICE), keys.to(DEVICE), place.to(DEVICE), 0.05)
+    assert torch.equal(found.cpu() == 0, expected == 0), f"{((found.cpu() == 0) != (expected == 0)).float().mean():.1e} differ"
+    torch.testing.assert_close(found.cpu(), expected)
+
+
+def same_gradients(folder: Path) -> dict[str, float]:
+    """The largest relative distance of a gradient from plain float32's, for each way."""
+    ways = {
+        "plain float32": {"implementation": "plain", "precision": "float32"},
+        "float32": {"precision": "float32", "compile": False, "packing": "never"},
+        "float32 compiled": {"precision": "float32", "packing": "never"},
+        "float32 packed": {"precision": "float32", "packing": "always"},
+        "bfloat16 padded": {"precision": "bfloat16", "packing": "never"},
+        "bfloat16 packed": {"precision": "bfloat16", "packing": "always"},
+        "bfloat16 checkpointed": {"precision": "bfloat16", "packing": "never", "gradient_checkpointing": True},
+    }
+    expected: dict[str, Any] = {}
+    apart = {}
+    for name, options in ways.items():
+        training = set_up(job(folder, f"gradients {name}", **options))
+        dice = torch.Generator().manual_seed(3)
+        for key, parameter in training.model.named_parameters():
+            if "lora_B" in key:
+                parameter.data.copy_(torch.randn(parameter.shape, generator=dice) * 0.05)
+        numbers = range(24)
+        examples = [training.examples[number] for number in numbers]
+        batch = training.program.collate(examples, numbers, 0, training.options.packing)
+        training.program.loss(batch.to(DEVICE), learning=True).backward()
+        found = {key: p.grad.float().cpu() for key, p in training.model.named_parameters() if p.grad is not None}
+        expected = expected or found
+        assert found.keys() == expected.keys()
+        apart[name] = max(float((found[key] - expected[key]).norm() / expected[key].norm()) for key in expected)
+    assert all(distance < (1e-3 if name.startswith("float32") else 0.1) for name, distance in apart.items()), apart
+    return apart
+
+
+def same_curves(folder: Path, held: list[Record], steps: int) -> dict[str, Any]:
+    ways = {
+        "plain float32": {"implementation": "plain", "precision": "float32"},
+        "fast bfloat16": {"precision": "bfloat16"},
+        "fast bfloat16, dropout 0.05": {"precision": "bfloat16", "dropout": 0.05},
+    }
+    shown = {}
+    for name, options in ways.items():
+        made, started = job(folder, f"curve {name}", steps=steps, **options), time.monotonic()
+        PeftTrainer().train(made, Notes())
+        curve = losses(made)
+        mean = [sum(curve[start : start + steps // 4]) / (steps // 4) for start in range(0, steps, steps // 4)]
+        shown[name] = {"right": right(folder, made, held), "quarters": mean, "seconds": time.monotonic() - started}
+    plain, fast = (shown[name]["quarters"] for name in ("plain float32", "fast bfloat16"))
+    assert all(abs(one - other) < 0.02 + 0.05 * other for one, other in zip(fast, plain, strict=True)), shown
+    assert steps < 400 or all(way["right"] > 0.9 for way in shown.values()), shown
+    return shown
+
+
+def right(folder: Path, made: TrainInput, held: list[Record]) -> float:
+    """Share of the held-out digits that base and adapter, loaded by transformers and PEFT, read right."""
+    from hubkit_peft.plain import padded
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    encoder = setup.open_encoder(made)[1]
+    base = AutoModelForImageTextToText.from_pretrained(folder / "native", dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, made.output / adapter.FOLDER).to(DEVICE).eval()
+    good = 0
+    for start in range(0, len(held), 100):
+        examples = [encoder.example(record) for record in held[start : start + 100]]
+        batch = {name: values.to(DEVICE) for name, values in padded(examples, 0, made.vision).items()}
+        labels = batch.pop("labels")
+        first = (labels >= 0).int().argmax(1)
+        with torch.no_grad():
+            said = model(**batch).logits[torch.arange(len(first)), first - 1].argmax(-1)
+        good += int((said == labels[torch.arange(len(first)), first]).sum())
+    return good / len(held)
+
+
+def continues_exactly(folder: Path) -> None:
+    options = {"steps": 12, "checkpoint_every": 4, "dropout": 0.05, "deterministic": True}
+    whole, broken = job(folder, "whole", **options), job(folder, "broken", **options)
+    PeftTrainer().train(whole, Notes())
+    try:
+        PeftTrainer().train(broken, Notes(stop_after=7))
+        raise AssertionError("it was not interrupted")
+    except CancelledError:
+        pass
+    resumed = replace(broken, output=broken.output.with_name("resumed"))
+    resumed.output.mkdir()
+    PeftTrainer().train(resumed, Notes())
+    for name in ("adapter/adapter_model.safetensors", loop.METRICS):
+        assert (resumed.output / name).read_bytes() == (whole.output / name).read_bytes(), name
+
+
+def two_are_one(folder: Path) -> float:
+    """The largest relative difference between the losses of two GPUs and of one with twice the batches."""
+    options = {"steps": 20, "dropout": 0.05, "precision": "float32"}
+    one, two = job(folder, "one", accumulation=2, **options), job(folder, "two", gpus=2, **options)
+    for each in (one, two):
+        PeftTrainer().train(each, Notes())
+    apart = max(abs(a - b) / b for a, b in zip(losses(two), losses(one), strict=True))
+    assert apart < 0.02, (losses(one), losses(two))
+    return apart
+
+
+def main(folder: Path, steps: int) -> None:
+    folder.mkdir(parents=True)
+    held = prepare(folder)
+    torch.set_float32_matmul_precision("highest")
+    print("gradients apart:", {name: f"{distance:.1e}" for name, distance in same_gradients(folder).items()}, flush=True)
+    print("curves:", json.dumps(same_curves(folder, held, steps), indent=1), flush=True)
+    continues_exactly(folder)
+    print("interrupted and continued: the same bytes", flush=True)
+    same_masks()
+    print("masks: the same bits", flush=True)
+    if torch.cuda.device_count() > 1:
+        print(f"two GPUs: losses at most {two_are_one(folder):.1e} apart", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 400)
