@@ -116,8 +116,8 @@ def test_a_repository_with_another_release_is_refused(released: tuple[Path, hubk
     remote, work = tmp_path / f"{NAME}.git", tmp_path / "work"
     git("init", "-q", "--bare", "-b", "main", str(remote), cwd=tmp_path)
     git("clone", "-q", str(remote), str(work), cwd=tmp_path)
-    (work / "README.md").write_text("somebody else's release")
-    git("add", "README.md", cwd=work)
+    (work / "model.py").write_text("# somebody else's work")
+    git("add", "model.py", cwd=work)
     git("-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qm", "other", cwd=work)
     git("push", "-q", "origin", "HEAD:main", cwd=work)
     before = git("for-each-ref", cwd=remote)
