@@ -215,6 +215,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("dataset", "foodieqa", "ok"),
         ("dataset", "hf_datasets", "ok"),
         ("dataset", "llava_json", "ok"),
+        ("dataset", "sharegpt", "ok"),
         ("engine", "lmdeploy", "ok"),
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
