@@ -87,7 +87,7 @@ class Base(_Model):
 
 
 class AcceptedTerm(_Model):
-    """A restriction of the dataset's terms that does not bind this release, and why: a permission, for example. Both are published."""
+    """A restriction of the dataset's terms that does not bind this release, and why (a permission, for example). Both are public."""
 
     term: str
     reason: str = Field(min_length=10)
@@ -106,7 +106,9 @@ class Data(_Model):
     group: Literal["record", "image"] = Field("record", description="image: records that share a picture stay on one side")
     repeat: int = Field(1, ge=1, description="how often each record is trained on in an epoch")
     fix: bool = Field(False, description="repair what is safe to repair; the report says what was done")
-    accept_terms: tuple[AcceptedTerm, ...] = Field((), strict=False, description="see `hubkit prepare`: restrictions of the terms")
+    accept_terms: tuple[AcceptedTerm, ...] = Field(
+        (), strict=False, description="see `hubkit prepare`: restrictions of the terms"
+    )
     options: Options = Field(default_factory=dict)
 
     @field_validator("holdout")

@@ -37,9 +37,8 @@ def refused(spec: Path, code: int, *words: str, more: tuple[str, ...] = (), **en
     for word in words:
         assert word in error["message"] + error["remedy"], error
     assert error["remedy"]
-    left = [
-        p for p in (spec.parent / ".hubkit").rglob("*") if p.is_file() and p.name not in ("lock", "plan.json", "digests.json", "data-report.html")
-    ]
+    kept = ("lock", "plan.json", "digests.json", "data-report.html")
+    left = [p for p in (spec.parent / ".hubkit").rglob("*") if p.is_file() and p.name not in kept]
     assert [p for p in left if "health" not in p.parts] == []
     assert not (spec.parent / "hub").exists()
 
