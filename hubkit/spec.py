@@ -87,7 +87,7 @@ class Base(_Model):
 
 
 class AcceptedTerm(_Model):
-    """A restriction of the dataset's terms that does not bind this release, and why (a permission, for example). Both are public."""
+    """A restriction of the dataset's terms that does not bind this release, and why: a permission, say. Both are public."""
 
     term: str
     reason: str = Field(min_length=10)
