@@ -5,7 +5,7 @@
     result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
     print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
 
-Each step is also a function on folders: `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`;
+Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`;
 each has its twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code.
 `hubkit.sdk` is for plugin authors.
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
+    from .api import assemble, card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
     from .authoring import check_plugin, new_plugin
     from .data.prepare import PrepareSettings, prepare
     from .diagnosis import doctor
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .spec import Spec, json_schema
 
 _HOMES = {
+    "assemble": "api",
     **dict.fromkeys(["card", "check", "convert", "evaluate", "init", "merge", "plan", "push", "release"], "api"),
     **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
@@ -55,6 +56,7 @@ __all__ = [
     "Spec",
     "StageOutcome",
     "StagePlan",
+    "assemble",
     "card",
     "check",
     "check_plugin",

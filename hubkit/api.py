@@ -30,6 +30,7 @@ from .stages import package, prepare, publish
 from .stages import smoke as smoking
 from .stages import verify as verification
 from .stages._workers import Questioning, native_view
+from .weights.assemble import assemble as assemble_base
 from .weights.check import check as check_folder
 from .weights.check import check_adapter
 from .weights.check_adapter import is_adapter
@@ -108,6 +109,17 @@ def merge(
         jobs=jobs,
         run=reporter or SilentReporter(),
     )
+
+
+def assemble(
+    llm: Folder, vision: Folder, out: Folder, *, family: str, jobs: int = 0, reporter: Run | None = None
+) -> ConvertReport:
+    """Writes a base of `family` to `out`, which must not exist, from the folders of a language model and a vision tower that were
+    published apart. What connects them starts at random, the same each time: train it, or merge an adapter that holds it."""
+    chosen = plugins().get("family", family)
+    if not hasattr(chosen, "assemble"):
+        raise UsageError(f"family {family} cannot be assembled from parts", "download a base of it")
+    return assemble_base(Path(llm), Path(vision), Path(out), chosen, reporter or SilentReporter(), jobs=jobs)
 
 
 def convert(

@@ -20,6 +20,7 @@ _RELEASE = {
 }
 _DATA = {"prepare": "Check a dataset, repair it, split it, report on it; or have one made."}
 _FOLDERS = {
+    "assemble": "Make a base of a language model and a vision tower.",
     "merge": "Merge an adapter into a base model.",
     "convert": "Convert a model to transformers' own layout, or back.",
     "check": "Check a model folder: structure, shapes, files.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import EnvironmentFailure, UsageError
 from ..models import Model
-from ..sdk import Record, Vision, grid, prompts, segments, token_ids
+from ..sdk import IMAGE, Record, Vision, grid, prompts, segments, token_ids
 from ..weights.files import read_json
 from ..weights.native_files import SETTINGS, TEMPLATE, TOKENIZER, write_native_files
 from .findings import Lengths
@@ -56,7 +56,7 @@ class TokenCounter:
         tokenized but added: thousands of equal tokens take long."""
         pictures = [self.vision.tokens_per_tile * number for number in tiles]
         total, answers, turn, asked = 0, [], 0, prompts(record, [0] * len(tiles), self.vision)
-        marks = [prompt.count(self.vision.start) for prompt in asked]
+        marks = [turn.prompt.count(IMAGE) for turn in record.turns]
         for text, is_answer in segments(self._render, asked, [one.answer for one in record.turns]):
             length = len(self._tokenizer.encode(text, add_special_tokens=False).ids)
             if is_answer:

@@ -26,7 +26,7 @@ def prompts(record: Record, tiles: Sequence[int], vision: Vision) -> tuple[str, 
     remaining = iter(tiles)
     filled = []
     for turn in record.turns:
-        if any(token in turn.prompt for token in (vision.start, vision.context, vision.end)):
+        if any(token in turn.prompt for token in {vision.start, vision.context, vision.end} - {"", IMAGE}):
             raise DataError(f"record {record.id}: a prompt contains an image token", f"write {IMAGE} where a picture goes")
         first, *others = turn.prompt.split(IMAGE)
         filled.append(first + "".join(vision.placeholder(next(remaining)) + text for text in others))

@@ -7,13 +7,20 @@ ratio is closest to the picture's; on a tie take the larger grid when the pictur
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
 class Vision:
     """What a model expects of pictures. `tile` is in pixels; `mean` and `std` are per RGB channel of values in 0..1;
-    `start`, `context`, `end` are the special tokens around and for the image positions."""
+    `start`, `context`, `end` are the special tokens around and for the image positions; `start` and `end` may be empty where a
+    picture is one tile.
+
+    `fit` says how a picture becomes its tiles: `stretch` resizes it to the grid, `crop` resizes the shorter side and cuts the
+    middle out, `pad` centres it on a square of the mean colour (both for one tile). With `processor` the model's own processor
+    arranges pictures in another way, and hubkit's trainers and engines refuse them."""
 
     tile: int
     tokens_per_tile: int
@@ -25,6 +32,12 @@ class Vision:
     start: str = "<img>"
     context: str = "<IMG_CONTEXT>"
     end: str = "</img>"
+    fit: Literal["stretch", "crop", "pad", "processor"] = "stretch"
+
+    @property
+    def mark(self) -> str:
+        """What stands once for each picture in a prompt whose placeholders are filled in."""
+        return self.start or self.context * self.tokens_per_tile
 
     def placeholder(self, tiles: int) -> str:
         """The text that stands for a picture of `tiles` tiles in the prompt."""
@@ -32,7 +45,16 @@ class Vision:
 
 
 def grid(width: int, height: int, vision: Vision) -> tuple[int, int]:
-    """(columns, rows) for a picture of the given size in pixels."""
+    """(columns, rows) for a picture of the given size in pixels.
+
+    Raises:
+        UsageError: the model's own processor arranges pictures.
+    """
+    if vision.fit == "processor":
+        raise UsageError(
+            "this family's pictures are arranged by the model's own processor, which hubkit's trainers and engines do not run",
+            "train and serve it elsewhere; hubkit merges, checks, packages and publishes it",
+        )
     shapes = {
         (columns, rows)
         for columns in range(1, vision.max_tiles + 1)
@@ -55,6 +77,9 @@ def tiles(picture: Any, vision: Vision) -> list[Any]:
     picture = picture.convert("RGB")
     columns, rows = grid(picture.width, picture.height, vision)
     side, bicubic = vision.tile, 3
+    if vision.fit in ("crop", "pad"):
+        square = _cropped(picture, side) if vision.fit == "crop" else _padded(picture, vision)
+        return [square.resize((side, side), bicubic)]
     sheet = picture.resize((side * columns, side * rows), bicubic)
     parts = [
         sheet.crop((side * column, side * row, side * (column + 1), side * (row + 1)))
@@ -64,3 +89,21 @@ def tiles(picture: Any, vision: Vision) -> list[Any]:
     if vision.thumbnail and len(parts) > 1:
         parts.append(picture.resize((side, side), bicubic))
     return parts
+
+
+def _cropped(picture: Any, side: int) -> Any:
+    """As CLIP's processor: the shorter side becomes `side`, rounded down the longer one, and the middle is kept."""
+    scale = side / min(picture.width, picture.height)
+    width, height = max(side, int(picture.width * scale)), max(side, int(picture.height * scale))
+    left, top = (width - side) // 2, (height - side) // 2
+    return picture.resize((width, height), 3).crop((left, top, left + side, top + side))
+
+
+def _padded(picture: Any, vision: Vision) -> Any:
+    from PIL import Image
+
+    longer = max(picture.width, picture.height)
+    red, green, blue = (int(value * 255) for value in vision.mean)
+    square = Image.new("RGB", (longer, longer), (red, green, blue))
+    square.paste(picture, ((longer - picture.width) // 2, (longer - picture.height) // 2))
+    return square

@@ -10,10 +10,12 @@ from .adapter import Adapter
 from .internvl_lora import read_internvl
 from .peft import read_peft
 from .xtuner import DEEPSPEED, read_xtuner
+from .xtuner_llava import is_llava, read_llava
 
 
 def read_adapter(path: Path) -> Adapter:
-    """Opens a PEFT folder, xtuner's `iter_N.pth` (a file, or DeepSpeed's folder) or InternVL's own LoRA folder.
+    """Opens a PEFT folder, xtuner's `iter_N.pth` (a file, or DeepSpeed's folder), the folder that its `pth_to_hf` makes of a
+    LLaVA, or InternVL's own LoRA folder.
 
     The adapter's `source` is to be closed.
 
@@ -27,6 +29,8 @@ def read_adapter(path: Path) -> Adapter:
         return read_peft(path)
     if (path / DEEPSPEED).exists():
         return read_xtuner(path)
+    if is_llava(path):
+        return read_llava(path)
     if (path / "config.json").exists():
         return read_internvl(path)
     if not path.exists():

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
 from .files import inside, read_json, write_json
 from .header import Header, TensorInfo, build_header
@@ -85,7 +85,7 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
             for shard in weights.shards.values()
         ]
         with staged(out, weights.total_size + companion_bytes(folder, family, config)) as partial:
-            files = _write(partial, weights, headers, recipe, run, jobs) + _index(partial, headers)
+            files = _write(partial, weights, headers, recipe, run, jobs) + indexed(partial, headers)
             files += write_native_files(folder, partial, native, family, config)
             weights.check_unchanged()
     for note in native.notes:
@@ -113,7 +113,7 @@ def to_official(
         headers, alike = _official_headers(weights, recipe, layout, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)
-            files += carry_index(like, partial) if alike else _index(partial, headers)
+            files += carryindexed(like, partial) if alike else indexed(partial, headers)
             files += carry(like, partial, family, config)
             weights.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
@@ -170,7 +170,7 @@ def _official_headers(
             )
         dtypes[name] = found.pop()
     if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
-        return _new_headers(dtypes, layout), False
+        return new_headers(dtypes, layout), False
     with Checkpoint.open(like) as model:
         check_layout(model, layout)
         if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
@@ -182,7 +182,7 @@ def _official_headers(
         return headers, False
 
 
-def _new_headers(dtypes: Mapping[str, str], layout: Mapping[str, tuple[int, ...]]) -> list[Header]:
+def new_headers(dtypes: Mapping[str, str], layout: Mapping[str, tuple[int, ...]]) -> list[Header]:
     groups: list[list[tuple[str, str, tuple[int, ...]]]] = [[]]
     held = 0
     for name, shape in layout.items():
@@ -208,7 +208,7 @@ def _write(
     ]
 
 
-def _index(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
+def indexed(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
     """The index that several shards, or one of an unusual name, need."""
     tensors = [tensor for header in headers for tensor in header.tensors]
     if {tensor.shard for tensor in tensors} == {"model.safetensors"}:
@@ -218,7 +218,21 @@ def _index(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
     return [written(out, INDEX)]
 
 
-def blocks_of(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe) -> Iterator[Block]:
+class Readable(Protocol):
+    """What tensors are taken from: one checkpoint, or several as one."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]: ...
+
+    def shard(self, name: str) -> Shard: ...
+
+
+Gather = Callable[[Readable, Sequence[Piece]], Callable[[memoryview], None]]
+
+
+def blocks_of(
+    weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, gather: Gather | None = None
+) -> Iterator[Block]:
     for info in tensors:
         bounds = [0]
         for piece in recipe[info.name]:
@@ -230,10 +244,10 @@ def blocks_of(weights: Checkpoint, tensors: Iterable[TensorInfo], recipe: Recipe
                 for (low, high), piece in spans
                 if low < stop and start < high
             ]
-            yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, _gather(weights, meeting))
+            yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, (gather or _gather)(weights, meeting))
 
 
-def _gather(weights: Checkpoint, pieces: Sequence[Piece]) -> Callable[[memoryview], None]:
+def _gather(weights: Readable, pieces: Sequence[Piece]) -> Callable[[memoryview], None]:
     def fill(view: memoryview) -> None:
         at = 0
         for piece in pieces:

@@ -23,7 +23,7 @@ from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .files import read_json
 from .header import TensorInfo
-from .placement import Edit, Target, place, targets
+from .placement import Edit, Target, alias_targets, place, targets
 from .staging import staged
 from .stream import BLOCK, Block, Meter, WrittenFile, digest_file, write_file
 
@@ -93,7 +93,9 @@ def merge_adapters(
         check_layout(weights, layout)
         check_floats(weights.tensors.values())
         known = targets(family.native(config).tensors, layout)
-        edits = _place_all(adapters, known, weights)
+        other = getattr(family, "aliases", None)
+        aliases = alias_targets(other(config), layout) if other else {}
+        edits = _place_all(adapters, known, aliases)
         size = sum(shard.size for shard in weights.shards.values())
         with staged(out, size + companion_bytes(base, family, config)) as folder, one_torch_thread():
             job = _Merge(weights, edits, parity, jobs or os.cpu_count() or 1, Meter(size, run))
@@ -115,12 +117,12 @@ def merge_adapters(
 
 
 def _place_all(
-    adapters: Sequence[tuple[Adapter, float]], known: Mapping[str, Target], weights: Checkpoint
+    adapters: Sequence[tuple[Adapter, float]], known: Mapping[str, Target], aliases: Mapping[str, tuple[Target, ...]]
 ) -> dict[str, list[Edit]]:
     edits: dict[str, list[Edit]] = {}
     for adapter, weight in adapters:
         check_floats(adapter.source.tensors.values())
-        for name, found in place(adapter, known, weight).items():
+        for name, found in place(adapter, known, weight, aliases).items():
             edits.setdefault(name, []).extend(found)
     return edits
 

@@ -39,9 +39,18 @@ def read_peft(folder: Path) -> Adapter:
 
 
 def _weights(folder: Path) -> Checkpoint:
-    if inside(folder, "adapter_model.safetensors").is_file() or not inside(folder, "adapter_model.bin").is_file():
-        return Checkpoint.open(folder, "adapter_model")
-    file = read_torch(inside(folder, "adapter_model.bin"))
+    return open_weights(folder, "adapter_model", "adapter_model")
+
+
+def open_weights(folder: Path, stem: str, pickled: str) -> Checkpoint:
+    """`stem.safetensors` (or its shards), or else `pickled.bin` of torch.save.
+
+    Raises:
+        UsageError: the file of torch.save holds more than tensors.
+    """
+    if inside(folder, f"{stem}.safetensors").is_file() or not inside(folder, f"{pickled}.bin").is_file():
+        return Checkpoint.open(folder, stem)
+    file = read_torch(inside(folder, f"{pickled}.bin"))
     if not isinstance(file.data, dict) or not all(isinstance(value, StoredTensor) for value in file.data.values()):
-        raise UsageError(f"{folder}: adapter_model.bin holds more than tensors", "save the adapter as safetensors")
+        raise UsageError(f"{folder}: {pickled}.bin holds more than tensors", "save it as safetensors")
     return file.open(file.data)

@@ -71,6 +71,24 @@ def _spans(rows: tuple[tuple[int, int], ...], shape: tuple[int, ...]) -> tuple[S
     return tuple(spans)
 
 
+def alias_targets(maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[Target, ...]]:
+    """For each tensor of another layout, the official tensors that its rows are in: each map's `name` is official and is `rows`
+    of `source`. A target's shape is that of the whole other tensor, its spans are the rows that go to the official one."""
+    entries = list(maps)
+    heights: dict[str, int] = {}
+    for entry in entries:
+        heights[entry.source] = heights.get(entry.source, 0) + layout[entry.name][0]
+    found: dict[str, tuple[Target, ...]] = {}
+    for entry in entries:
+        spans, at = [], 0
+        for start, stop in entry.rows or ((0, heights[entry.source]),):
+            spans.append(Span(at, at + stop - start, start))
+            at += stop - start
+        shape = (heights[entry.source], *layout[entry.name][1:])
+        found[entry.source] = (*found.get(entry.source, ()), Target(entry.name, tuple(spans), shape))
+    return found
+
+
 def spellings(name: str) -> Iterator[str]:
     """`name`, and as transformers holds it in memory when it is written differently on disk."""
     yield name
@@ -89,6 +107,8 @@ def find(name: str, known: Mapping[str, Target]) -> Target | None:
         if spelling in known:
             return known[spelling]
     for end in (name, name.removeprefix("model.")):
+        if end in known:
+            return known[end]
         ending = {target for full, target in known.items() if full.endswith(f".{end}")}
         if len(ending) == 1:
             return ending.pop()
@@ -100,8 +120,10 @@ def find(name: str, known: Mapping[str, Target]) -> Target | None:
     return None
 
 
-def place(adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0) -> dict[str, list[Edit]]:
-    """The adapter's edits by official tensor, replacements first.
+def place(
+    adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0, aliases: Mapping[str, tuple[Target, ...]] | None = None
+) -> dict[str, list[Edit]]:
+    """The adapter's edits by official tensor, replacements first. `aliases` are names of another layout (alias_targets).
 
     Raises:
         WeightsError: names every key without a place, and every shape that does not fit.
@@ -109,11 +131,11 @@ def place(adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0) ->
     edits: list[Edit] = []
     problems: list[str] = []
     for replacement in adapter.replacements:
-        if target := _place(replacement.tensor, replacement.key, known, problems):
+        for target in _places(replacement.tensor, replacement.key, known, aliases or {}, problems):
             _check_replacement(adapter, replacement, target, problems)
             edits.append(Edit(adapter, replacement, target, weight))
     for lora in adapter.loras:
-        if target := _place(f"{lora.module}.weight", lora.up, known, problems):
+        for target in _places(f"{lora.module}.weight", lora.up, known, aliases or {}, problems):
             _check_lora(adapter, lora, target, problems)
             edits.append(Edit(adapter, lora, target, weight))
         if lora.bias is not None and (target := _place(f"{lora.module}.bias", lora.bias, known, problems)):
@@ -128,6 +150,15 @@ def place(adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0) ->
     for name, found in placed.items():
         _check_once(adapter, name, found)
     return placed
+
+
+def _places(
+    name: str, key: str, known: Mapping[str, Target], aliases: Mapping[str, tuple[Target, ...]], problems: list[str]
+) -> tuple[Target, ...]:
+    if name in aliases:
+        return aliases[name]
+    target = _place(name, key, known, problems)
+    return () if target is None else (target,)
 
 
 def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]) -> Target | None:

@@ -18,11 +18,12 @@ from .files import inside
 from .settings import Settings, build, from_peft, plain_names
 from .torchfile import read_torch
 from .unpickle import StoredTensor
+from .xtuner_llava import official
 
 DEEPSPEED = "mp_rank_00_model_states.pt"
 
-_LORAS = {"llm_lora": "language_model.", "visual_encoder_lora": "vision_model."}
-"""Settings of xtuner's InternVL_V1_5 and what they apply to."""
+_LORAS = {"llm_lora": ("language_model.",), "visual_encoder_lora": ("vision_model.", "vision_tower.")}
+"""Settings of xtuner's InternVL_V1_5 and LLaVAModel and what they apply to."""
 
 _MAX_TEXT = 4 * 2**20
 _REMEDY = "give the iter_N.pth that xtuner's training wrote, unchanged"
@@ -45,7 +46,7 @@ def read_xtuner(path: Path) -> Adapter:
     if not state:
         raise WeightsError(f"{path.name} holds no tensors", "train again; nothing was saved")
     names = plain_names(state)
-    names = {key: plain.removeprefix("model.") for key, plain in names.items()}
+    names = {key: official(plain.removeprefix("model.")) for key, plain in names.items()}
     meta = data.get("meta")
     settings = lora_settings(meta.get("cfg") if isinstance(meta, dict) else None, path.name)
     source = file.open(state)
@@ -85,10 +86,11 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
     if not isinstance(model, dict):
         raise WeightsError(f"{where}: meta['cfg'] has no `model = dict(...)`", _REMEDY)
     settings = {}
-    for key, prefix in _LORAS.items():
+    for key, prefixes in _LORAS.items():
         if isinstance(model.get(key), dict):
             lora = {name: value for name, value in model[key].items() if name != "type"}
-            settings[prefix] = from_peft({"r": 8, "lora_alpha": 8, **lora}, f"{where}: meta['cfg'] model.{key}")
+            found_lora = from_peft({"r": 8, "lora_alpha": 8, **lora}, f"{where}: meta['cfg'] model.{key}")
+            settings |= dict.fromkeys(prefixes, found_lora)
     return settings
 
 

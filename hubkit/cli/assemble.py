@@ -1,0 +1,34 @@
+"""`hubkit assemble`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ._options import FOLDER, as_json
+
+
+@click.command("assemble")
+@click.argument("llm", type=FOLDER)
+@click.argument("vision", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--family", required=True, metavar="NAME", help="The family of the base, such as llava.")
+@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
+@as_json
+def command(llm: Path, vision: Path, out: Path, family: str, jobs: int, as_json: bool) -> None:
+    """Make the base OUT of the language model in LLM and the vision tower in VISION.
+
+    What connects the two is new: train it, or merge an adapter that holds it.
+    """
+    from .. import api
+    from ._reporters import emit, reporter
+
+    with reporter(as_json) as report:
+        result = api.assemble(llm, vision, out, family=family, jobs=jobs, reporter=report)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("result", encode(result))
+    else:
+        click.echo(f"{out}: {result.tensors} tensors in {len(result.files)} files")
