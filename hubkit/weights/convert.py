@@ -16,7 +16,7 @@ from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
 from .checkpoint import Checkpoint, Shard
-from .companions import INDEX, carry, carry_index, companion_bytes, written
+from .companions import INDEX, carry, companion_bytes, written
 from .files import inside, read_json, write_json
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split
@@ -113,7 +113,7 @@ def to_official(
         headers, alike = _official_headers(weights, recipe, layout, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)
-            files += carryindexed(like, partial) if alike else indexed(partial, headers)
+            files += carry_index(like, partial) if alike else indexed(partial, headers)
             files += carry(like, partial, family, config)
             weights.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
@@ -230,9 +230,7 @@ class Readable(Protocol):
 Gather = Callable[[Readable, Sequence[Piece]], Callable[[memoryview], None]]
 
 
-def blocks_of(
-    weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, gather: Gather | None = None
-) -> Iterator[Block]:
+def blocks_of(weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, gather: Gather | None = None) -> Iterator[Block]:
     for info in tensors:
         bounds = [0]
         for piece in recipe[info.name]:

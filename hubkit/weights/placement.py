@@ -138,9 +138,9 @@ def place(
         for target in _places(f"{lora.module}.weight", lora.up, known, aliases or {}, problems):
             _check_lora(adapter, lora, target, problems)
             edits.append(Edit(adapter, lora, target, weight))
-        if lora.bias is not None and (target := _place(f"{lora.module}.bias", lora.bias, known, problems)):
-            _check_replacement(adapter, Replacement(f"{lora.module}.bias", lora.bias), target, problems)
-            edits.append(Edit(adapter, lora, target, weight, bias=True))
+        if lora.bias is not None and (own := _place(f"{lora.module}.bias", lora.bias, known, problems)):
+            _check_replacement(adapter, Replacement(f"{lora.module}.bias", lora.bias), own, problems)
+            edits.append(Edit(adapter, lora, own, weight, bias=True))
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE)

@@ -85,7 +85,7 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
     model = found[-1] if found else None
     if not isinstance(model, dict):
         raise WeightsError(f"{where}: meta['cfg'] has no `model = dict(...)`", _REMEDY)
-    settings = {}
+    settings: dict[str, Settings] = {}
     for key, prefixes in _LORAS.items():
         if isinstance(model.get(key), dict):
             lora = {name: value for name, value in model[key].items() if name != "type"}

@@ -43,11 +43,10 @@ def read_llava(folder: Path) -> Adapter:
     """
     if whole := [name for name in _WHOLE if (folder / name).is_dir()]:
         raise WeightsError(
-            f"{folder.name}: {whole[0]}/ holds a part that was trained whole", "assemble a base with that folder, then merge the rest"
+            f"{folder.name}: {whole[0]}/ holds a part that was trained whole",
+            "assemble a base with that folder, then merge the rest",
         )
-    adapters = [
-        _below(read_peft(folder / part), prefix, part) for part, prefix in _PARTS.items() if (folder / part).is_dir()
-    ]
+    adapters = [_below(read_peft(folder / part), prefix, part) for part, prefix in _PARTS.items() if (folder / part).is_dir()]
     if (folder / "projector").is_dir():
         adapters.append(_projector(folder / "projector"))
     source = Checkpoint(folder, tuple(shard for one in adapters for shard in one.source.shards.values()), None)

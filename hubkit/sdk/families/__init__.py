@@ -1,13 +1,13 @@
 """For families whose published folder is transformers' own: a family is then a table of shapes, prefixes and names.
 
-    class Mine(PlainFamily):
-        name, title, mark = "mine", "Mine", "Mine"
-        architectures = ("MineForConditionalGeneration",)
-        held = (("language_model.", "model.language_model."),)
-        groups = {"llm": ModuleGroup("model.language_model", DECODER_LINEARS), ...}
+class Mine(PlainFamily):
+    name, title, mark = "mine", "Mine", "Mine"
+    architectures = ("MineForConditionalGeneration",)
+    held = (("language_model.", "model.language_model."),)
+    groups = {"llm": ModuleGroup("model.language_model", DECODER_LINEARS), ...}
 
-        def shapes(self, config): yield from decoder(Section(config, "text_config"), "language_model.")
-        def vision(self, config, preprocessor): return Vision(...)
+    def shapes(self, config): yield from decoder(Section(config, "text_config"), "language_model.")
+    def vision(self, config, preprocessor): return Vision(...)
 """
 
 from .blocks import CLIP_LINEARS, DECODER_LINEARS, Shapes, clip_tower, decoder, linear, normed

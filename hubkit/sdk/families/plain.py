@@ -137,9 +137,7 @@ class PlainFamily(ABC):
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
         tags = (self.name, "vision-language")
-        return CardFacts(
-            "transformers", "image-text-to-text", tags, {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY}
-        )
+        return CardFacts("transformers", "image-text-to-text", tags, {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY})
 
 
 def _templates(folder: Path) -> bool:

@@ -18,7 +18,9 @@ class Section:
         self.prefix = f"{name}." if name else ""
         values = config.get(name) if name else config
         if not isinstance(values, Mapping):
-            raise UsageError(f"config.json: {name} is missing or not a mapping", "give the config.json of a complete model folder")
+            raise UsageError(
+                f"config.json: {name} is missing or not a mapping", "give the config.json of a complete model folder"
+            )
         self.values: Mapping[str, Any] = {**(defaults or {}), **{k: v for k, v in values.items() if v is not None}}
 
     def get(self, key: str, kind: type[T], default: T | None = None) -> T:

@@ -93,9 +93,7 @@ def projector(config: Mapping[str, Any]) -> Shapes:
     yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
 
 
-def channels(
-    preprocessor: Mapping[str, Any], key: str, usual: tuple[float, float, float]
-) -> tuple[float, float, float]:
+def channels(preprocessor: Mapping[str, Any], key: str, usual: tuple[float, float, float]) -> tuple[float, float, float]:
     section = Section({key: list(usual), **preprocessor})
     values = section.values[key]
     if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):

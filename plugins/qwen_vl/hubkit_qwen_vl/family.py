@@ -42,8 +42,7 @@ class QwenVL(PlainFamily):
         text, vit = _text(config), Section(config, "vision_config", {"in_channels": 3, "temporal_patch_size": 2})
         yield from _new_tower(vit) if _is_new(config) else _tower(vit, text.size("hidden_size"))
         tied = Section(config).get("tie_word_embeddings", bool, text.get("tie_word_embeddings", bool, False))
-        for name, shape in decoder(text, "model.", "lm_head.weight", tied, qkv_bias=True):
-            yield name, shape
+        yield from decoder(text, "model.", "lm_head.weight", tied, qkv_bias=True)
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """The smallest unit, one position: `spatial_merge_size` patches squared. A picture has as many as it needs."""

@@ -59,7 +59,7 @@ def _speak(loaded: Loaded, talks: Sequence[Talk], turn: int, vision: Vision, max
     rows = [prompt_ids(loaded.tokenizer, talk.question.asked, talk.texts) for talk in talks]
     width, pad = max(map(len, rows)), loaded.tokenizer.pad_token_id
     pad = loaded.stops[0] if pad is None else pad
-    pixels = [array for talk in talks for array in talk.question.pixels[: used_pictures(talk.question, turn, vision.start)]]
+    pixels = [array for talk in talks for array in talk.question.pixels[: used_pictures(talk.question, turn, vision.mark)]]
     settings = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=list(loaded.stops), pad_token_id=pad)
     with torch.inference_mode():
         sequences = loaded.model.generate(

@@ -1,0 +1,85 @@
+"""The tables against transformers' own classes, and a merge against PEFT's live adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hubkit_qwen_vl import QwenVL
+
+from hubkit.sdk import UsageError, grid
+from hubkit.sdk.testing import check_family
+from hubkit.weights.merge import merge
+
+TEXT = {
+    **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 60},
+    **{"num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "rope_theta": 10000.0},
+    "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+}
+OLD = {"depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 4, "patch_size": 14, "spatial_merge_size": 2}
+NEW = {
+    **{"depth": 2, "hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24, "num_heads": 2, "patch_size": 14},
+    **{"fullatt_block_indexes": [1], "spatial_merge_size": 2},
+}
+IDS = {"image_token_id": 50, "video_token_id": 51, "vision_start_token_id": 52, "vision_end_token_id": 53}
+TOKENS = {"<|image_pad|>": 50}
+
+
+def _config(version: str, tied: bool, nested: bool) -> dict[str, Any]:
+    name = {"qwen2_vl": "Qwen2VL", "qwen2_5_vl": "Qwen2_5_VL"}[version]
+    top = {"architectures": [f"{name}ForConditionalGeneration"], "model_type": version, "tie_word_embeddings": tied, **IDS}
+    text: dict[str, Any] = {"text_config": TEXT} if nested else TEXT
+    return {**top, **text, "vision_config": OLD if version == "qwen2_vl" else NEW}
+
+
+def _model(config: dict[str, Any]) -> Any:
+    import torch
+    import transformers
+
+    kind = getattr(transformers, config["architectures"][0])
+    torch.manual_seed(4)
+    return kind(kind.config_class(**config)).eval()
+
+
+CONFIGS = [
+    *(_config("qwen2_vl", tied, nested) for tied, nested in ((False, True), (True, False))),
+    *(_config("qwen2_5_vl", tied, nested) for tied, nested in ((False, False), (True, True))),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_names_and_shapes_are_transformers_own(config: dict[str, Any]) -> None:
+    layout, tied = QwenVL().layout(config), config["tie_word_embeddings"]
+    live = {name: tuple(t.shape) for name, t in _model(config).state_dict().items() if not (tied and name == "lm_head.weight")}
+    assert {one.name: layout[one.source] for one in QwenVL().native(config).tensors} == live
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_contract_is_kept(config: dict[str, Any]) -> None:
+    check_family(QwenVL(), config, accepted="a/Qwen2-VL-Food", refused="a/Food", tokens=TOKENS)
+
+
+def test_pictures_are_left_to_the_models_own_processor() -> None:
+    seen = QwenVL().vision(CONFIGS[0], {"max_pixels": 784 * 9})
+    assert (seen.tile, seen.tokens_per_tile, seen.max_tiles) == (28, 1, 9)
+    with pytest.raises(UsageError, match="arranged by the model's own processor"):
+        grid(28, 28, seen)
+
+
+@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[2]])
+def test_a_merged_adapter_gives_the_live_logits(config: dict[str, Any], peft_merge: Any) -> None:
+    """One picture of 4 x 4 patches, 4 positions."""
+    import torch
+
+    pixels = torch.randn(16, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(6))
+    ids = torch.tensor([[1, 52, *[50] * 4, 53, 7, 8]])
+    inputs = {
+        **{"input_ids": ids, "pixel_values": pixels, "image_grid_thw": torch.tensor([[1, 4, 4]])},
+        "mm_token_type_ids": (ids == 50).int(),
+    }
+
+    def family_merge(base: Path, adapter: Path, out: Path) -> None:
+        merge(base, adapter, out, QwenVL())
+
+    peft_merge(_model(config), QwenVL().native(config).groups, QwenVL().layout(config), inputs, family_merge)
