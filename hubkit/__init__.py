@@ -5,8 +5,8 @@
     result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
     print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
 
-Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`, `verify`;
-each has its twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code.
+Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`,
+`verify`; each has its twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code.
 `hubkit.sdk` is for plugin authors.
 
 Importing hubkit is cheap: each function's module is imported when it is first used.

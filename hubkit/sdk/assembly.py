@@ -22,7 +22,8 @@ class Taken:
 class Assembly:
     """`tensors` says of each official tensor what it is put together from along dimension 0. `fresh` ones, with their shapes,
     start at random, uniformly within one over the root of their inputs, as torch's linear layers do; a bias counts as part of
-    its weight. `files` are JSON files beside config.json, `tokenizer` keys for tokenizer_config.json. `chat_prelude` goes before the language model's chat template, or before `chat_template` where it has none."""
+    its weight. `files` are JSON files beside config.json, `tokenizer` keys for tokenizer_config.json. `chat_prelude` goes before
+    the language model's chat template, or before `chat_template` where it has none."""
 
     config: Mapping[str, Any]
     tensors: Mapping[str, tuple[Taken, ...]]
@@ -46,4 +47,4 @@ class AssembledFamily(ModelFamily, Protocol):
         """
 
     def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
-        """Official tensors (`name`) as rows of tensors in another layout (`source`), in which an adapter may have been trained."""
+        """Official tensors (`name`) as rows of those of another layout (`source`), in which an adapter may have been trained."""

@@ -39,37 +39,35 @@ def assemble(llm: Path, vision: Path, out: Path, family: AssembledFamily, run: R
     configs = {"llm": read_json(llm, "config.json"), "vision": read_json(vision, "config.json")}
     plan = family.assemble(configs["llm"], configs["vision"], image_token_id(llm, family.image_token_text))
     layout = family.layout(plan.config)
-    with tempfile.TemporaryDirectory(prefix="hubkit-assemble-") as temporary:
-        with _Parts({"llm": open_weights(llm, "model", "pytorch_model")}) as parts:
-            parts.add("vision", open_weights(vision, "model", "pytorch_model"))
-            recipe = _recipe(plan, layout, parts)
-            dtype = next(parts.tensors[pieces[0].name].dtype for pieces in recipe.values() if pieces[0].name.startswith("llm:"))
-            parts.add(_FRESH, _start(plan.fresh, dtype, Path(temporary)))
-            recipe = {name: recipe.get(name) or [Piece(f"{_FRESH}:{name}", 0, shape[0])] for name, shape in layout.items()}
-            headers = new_headers(dict.fromkeys(layout, dtype), layout)
-            size = sum(len(header.raw) + sum(tensor.size for tensor in header.tensors) for header in headers)
-            with staged(out, size) as folder:
-                meter, gather = Meter(size, run), partial(_gather, dtype)
-                files = [
-                    write_file(
-                        folder, header.tensors[0].shard, header.raw, blocks_of(parts, header.tensors, recipe, gather), meter,
-                        jobs or os.cpu_count() or 1,
-                    )
-                    for header in headers
-                ]  # fmt: skip
-                files += indexed(folder, headers) + write_files(llm, folder, plan, family)
-                parts.check_unchanged()
+    with tempfile.TemporaryDirectory(prefix="hubkit-assemble-") as temporary, _Parts() as parts:
+        parts.add("llm", open_weights(llm, "model", "pytorch_model"))
+        parts.add("vision", open_weights(vision, "model", "pytorch_model"))
+        recipe = _recipe(plan, layout, parts)
+        dtype = next(parts.tensors[pieces[0].name].dtype for pieces in recipe.values() if pieces[0].name.startswith("llm:"))
+        parts.add(_FRESH, _start(plan.fresh, dtype, Path(temporary)))
+        recipe = {name: recipe.get(name) or [Piece(f"{_FRESH}:{name}", 0, shape[0])] for name, shape in layout.items()}
+        headers = new_headers(dict.fromkeys(layout, dtype), layout)
+        size = sum(len(header.raw) + sum(tensor.size for tensor in header.tensors) for header in headers)
+        with staged(out, size) as folder:
+            meter, gather = Meter(size, run), partial(_gather, dtype)
+            files = [
+                write_file(
+                    folder, header.tensors[0].shard, header.raw, blocks_of(parts, header.tensors, recipe, gather), meter,
+                    jobs or os.cpu_count() or 1,
+                )
+                for header in headers
+            ]  # fmt: skip
+            files += indexed(folder, headers) + write_files(llm, folder, plan, family)
+            parts.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
 
 
 class _Parts:
     """Several checkpoints as one: the tensor `name` of the part `llm` is `llm:name`."""
 
-    def __init__(self, parts: Mapping[str, Checkpoint]) -> None:
+    def __init__(self) -> None:
         self._parts: dict[str, Checkpoint] = {}
         self.tensors: dict[str, TensorInfo] = {}
-        for key, checkpoint in parts.items():
-            self.add(key, checkpoint)
 
     def add(self, key: str, checkpoint: Checkpoint) -> None:
         self._parts[key] = checkpoint

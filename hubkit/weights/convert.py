@@ -16,7 +16,7 @@ from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
 from .checkpoint import Checkpoint, Shard
-from .companions import INDEX, carry, companion_bytes, written
+from .companions import INDEX, carry, carry_index, companion_bytes, written
 from .files import inside, read_json, write_json
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split

@@ -1,7 +1,7 @@
 """XTuner's LLaVA: the names in its checkpoints, and the folders that its `pth_to_hf` makes of one.
 
-xtuner 0.2.0's LLaVAModel has `llm`, `visual_encoder` and `projector` (`model.0` and `model.2` are its linears); `pth_to_hf` writes
-each apart: `llm_adapter/` and `visual_encoder_adapter/` by peft, `projector/` as a model of its own.
+xtuner 0.2.0's LLaVAModel has `llm`, `visual_encoder` and `projector` (its linears are `model.0` and `model.2`); `pth_to_hf`
+writes each apart: `llm_adapter/` and `visual_encoder_adapter/` by peft, `projector/` as a model of its own.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ class Mine(PlainFamily):
     def vision(self, config, preprocessor): return Vision(...)
 """
 
-from .blocks import CLIP_LINEARS, DECODER_LINEARS, Shapes, clip_tower, decoder, linear, normed
+from .blocks import CLIP_LINEARS, DECODER_LINEARS, Shapes, clip_tower, completed, decoder, linear, normed
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
@@ -26,6 +26,7 @@ __all__ = [
     "Section",
     "Shapes",
     "clip_tower",
+    "completed",
     "decoder",
     "internlm2_as_llama",
     "linear",

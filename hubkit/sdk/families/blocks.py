@@ -54,6 +54,12 @@ def text_section(config: Mapping[str, Any], name: str = "text_config") -> Sectio
     return Section(config, name, DECODERS[kind])
 
 
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` of a CLIP and a decoder with the defaults of both classes written out, for readers that do not have them."""
+    text, vit = text_section(config), Section(config, "vision_config", CLIP)
+    return {**config, "text_config": {"vocab_size": 32000, **text.values}, "vision_config": dict(vit.values)}
+
+
 def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = False) -> Shapes:
     """A Llama-like decoder: embeddings, `layers`N and norm below `layers` less its last part, and the output head `head`."""
     hidden, inner, vocabulary = text.size("hidden_size"), text.size("intermediate_size"), text.size("vocab_size", 32000)

@@ -87,11 +87,14 @@ class PlainFamily(ABC):
                 "take config.json and the tokenizer's files from one model",
             )
         return NativeModel(
-            config={name: value for name, value in config.items() if name != "auto_map"},
+            config=self.native_config(config),
             tensors=tuple(TensorMap(self._in_memory(name), name) for name in self.layout(config)),
             groups=self.groups,
             chat_prelude=self.chat_prelude,
         )
+
+    def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {name: value for name, value in config.items() if name != "auto_map"}
 
     def _in_memory(self, name: str) -> str:
         return next((new + name[len(old) :] for old, new in self.held if name.startswith(old)), name)

@@ -15,6 +15,7 @@ from hubkit.sdk.families import (
     Section,
     Shapes,
     clip_tower,
+    completed,
     decoder,
     internlm2_as_llama,
     linear,
@@ -53,6 +54,9 @@ class LLaVA(PlainFamily):
         yield from clip_tower(vit, "vision_tower.vision_model.")
         yield from decoder(text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias)
         yield from projector(config)
+
+    def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return completed(super().native_config(config))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         vit, given = Section(config, "vision_config", CLIP), preprocessor or {}

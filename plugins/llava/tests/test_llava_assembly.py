@@ -63,9 +63,7 @@ def test_what_cannot_be_a_llama_is_refused(internlm2: Path, clip: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_tower_takes_the_language_models_dtype_and_may_be_a_file_of_torch(
-    llm: Path, clip: Path, tmp_path: Path
-) -> None:
+def test_the_tower_takes_the_language_models_dtype_and_may_be_a_file_of_torch(llm: Path, clip: Path, tmp_path: Path) -> None:
     import torch
 
     half = shutil.copytree(llm, tmp_path / "half")

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hubkit.sdk import ModuleGroup, Vision
-from hubkit.sdk.families import CLIP_LINEARS, DECODER_LINEARS, PlainFamily, Section, Shapes, clip_tower, decoder, linear
+from hubkit.sdk.families import (
+    CLIP_LINEARS,
+    DECODER_LINEARS,
+    PlainFamily,
+    Section,
+    Shapes,
+    clip_tower,
+    completed,
+    decoder,
+    linear,
+)
 from hubkit.sdk.families.blocks import CLIP, text_section
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -40,6 +50,9 @@ class LLaVANext(PlainFamily):
         yield from decoder(text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias)
         yield from linear("multi_modal_projector.linear_1", hidden, vit.size("hidden_size"), bias)
         yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
+
+    def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return completed(super().native_config(config))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """At least the whole picture in one tile; tiles of the grids of `image_grid_pinpoints` come before it."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from hubkit_llava_next import LLaVANext
+from live_adapter import check_merge
 
 from hubkit.sdk import UsageError, tiles
 from hubkit.sdk.testing import check_family
-from hubkit.weights.merge import merge
 
 TEXT = {
     **{"model_type": "mistral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 60},
@@ -53,19 +53,13 @@ def test_pictures_are_left_to_the_models_own_processor() -> None:
         tiles(Image.new("RGB", (9, 9)), seen)
 
 
-def test_a_merged_adapter_gives_the_live_logits(tmp_path: Path, peft_merge: Any) -> None:
+def test_a_merged_adapter_gives_the_live_logits(tmp_path: Path) -> None:
     import torch
-
-    from hubkit.sdk.families.plain import PlainFamily
-
-    def family_merge(base: Path, adapter: Path, out: Path) -> None:
-        assert isinstance(LLaVANext(), PlainFamily)
-        merge(base, adapter, out, LLaVANext())
 
     pixels = torch.randn(1, 3, 3, 28, 28, generator=torch.Generator().manual_seed(6))
     ids = torch.tensor([[1, *[50] * _positions(pixels), 7, 8]])
     inputs = {"input_ids": ids, "pixel_values": pixels, "image_sizes": torch.tensor([[28, 56]])}
-    peft_merge(_model(), LLaVANext().native(CONFIG).groups, LLaVANext().layout(CONFIG), inputs, family_merge)
+    check_merge(tmp_path, _model(), LLaVANext(), CONFIG, inputs)
 
 
 def _positions(pixels: Any) -> int:

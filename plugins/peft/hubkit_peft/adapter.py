@@ -21,7 +21,7 @@ def write(model: Any, folder: Path) -> None:
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text("utf-8"))
     settings["base_model_name_or_path"] = None
-    settings["target_modules"] = sorted(_adapted(model))
+    settings["target_modules"] = sorted(_adapted(model)) or settings["target_modules"]
     settings["modules_to_save"] = sorted(settings["modules_to_save"] or []) or None
     path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

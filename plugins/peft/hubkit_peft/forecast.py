@@ -61,7 +61,7 @@ class Predictor:
         self._query, self._shared = heads * head, text.get("num_key_value_heads", heads) * head
         self._vocabulary = text["vocab_size"]
         self._seen = vision["hidden_size"], vision["intermediate_size"], vision["num_hidden_layers"]
-        self._patches = (vision["image_size"][0] // vision["patch_size"][0]) ** 2 + 1
+        self._patches = (_side(vision["image_size"]) // _side(vision["patch_size"])) ** 2 + 1
 
     def memory(self, sizes: Sequence[Size], batch_size: int, checkpointing: bool, bytes_each: int) -> int:
         """At the peak of a step with the longest records, in bytes."""
@@ -110,3 +110,8 @@ def predict(
     operations = sum(predictor.operations(size) for size in sizes) / len(sizes)
     memory = predictor.memory(sizes, batch_size, checkpointing, bytes_each)
     return Forecast(batch_size, checkpointing, steps, samples, operations, memory)
+
+
+def _side(size: int | list[int]) -> int:
+    """Of a square, which configurations write as a number (CLIP) or as two (InternViT)."""
+    return size if isinstance(size, int) else size[0]

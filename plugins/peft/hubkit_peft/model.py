@@ -89,12 +89,13 @@ def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options
     What is trained is kept in float32, whatever the precision of the rest.
     """
     from peft import LoraConfig, get_peft_model
+    from peft.utils.constants import DUMMY_TARGET_MODULES
 
     settings = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key])),
+        target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key])) or DUMMY_TARGET_MODULES,
         modules_to_save=sorted(groups[key].prefix for key in options.full) or None,
         base_model_name_or_path=None,
     )

@@ -10,11 +10,12 @@ from typing import Literal
 class Options:
     """What is trained, and how.
 
-    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those that are trained whole;
-    all else is frozen. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step takes `accumulation`
-    batches of `batch_size` records on each GPU; `batch_size` 0 takes the largest of 1, 2, 4, 8, 16 that memory is predicted
-    to hold. `max_length` is in tokens, image positions included. `validation` records are set aside, by the seed, and their loss
-    is taken every `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes the adapter.
+    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those that are trained whole; all
+    else is frozen. `lora` may be empty, as when a new projector learns first. `steps` counts optimizer steps and, when it is
+    not 0, overrides `epochs`. A step takes `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the
+    largest of 1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image positions included.
+    `validation` records are set aside, by the seed, and their loss is taken every `validate_every` steps (0: once an epoch) and
+    at the end; `keep` says which state becomes the adapter.
 
     Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU;
     what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (bitsandbytes).
@@ -72,8 +73,8 @@ class Options:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not self.steps and not 0 < self.epochs < float("inf"):
             raise ValueError(f"epochs must be above 0, not {self.epochs}")
-        if not self.lora:
-            raise ValueError("lora must name at least one group")
+        if not (self.lora or self.full):
+            raise ValueError("lora or full must name at least one group")
         if both := sorted(set(self.lora) & set(self.full)):
             raise ValueError(f"{', '.join(both)} cannot be in both lora and full")
         if self.keep == "best" and not self.validation:

@@ -86,7 +86,7 @@ def test_unknown_group(job):
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"epochs": 0.0}, "epochs must be above 0"),
         ({"steps": -1}, "steps must be at least 0"),
-        ({"lora": ()}, "lora must name at least one group"),
+        ({"lora": (), "full": ()}, "lora or full must name at least one group"),
         ({"lora": ("llm", "mlp1")}, "mlp1 cannot be in both"),
     ],
 )

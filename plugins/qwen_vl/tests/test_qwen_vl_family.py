@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from hubkit_qwen_vl import QwenVL
+from live_adapter import check_merge
 
 from hubkit.sdk import UsageError, grid
 from hubkit.sdk.testing import check_family
-from hubkit.weights.merge import merge
 
 TEXT = {
     **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 60},
@@ -68,7 +68,7 @@ def test_pictures_are_left_to_the_models_own_processor() -> None:
 
 
 @pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[2]])
-def test_a_merged_adapter_gives_the_live_logits(config: dict[str, Any], peft_merge: Any) -> None:
+def test_a_merged_adapter_gives_the_live_logits(config: dict[str, Any], tmp_path: Path) -> None:
     """One picture of 4 x 4 patches, 4 positions."""
     import torch
 
@@ -78,8 +78,4 @@ def test_a_merged_adapter_gives_the_live_logits(config: dict[str, Any], peft_mer
         **{"input_ids": ids, "pixel_values": pixels, "image_grid_thw": torch.tensor([[1, 4, 4]])},
         "mm_token_type_ids": (ids == 50).int(),
     }
-
-    def family_merge(base: Path, adapter: Path, out: Path) -> None:
-        merge(base, adapter, out, QwenVL())
-
-    peft_merge(_model(config), QwenVL().native(config).groups, QwenVL().layout(config), inputs, family_merge)
+    check_merge(tmp_path, _model(config), QwenVL(), config, inputs)
