@@ -100,10 +100,9 @@ def _cropped(picture: Any, side: int) -> Any:
 
 
 def _padded(picture: Any, vision: Vision) -> Any:
-    from PIL import Image
-
     longer = max(picture.width, picture.height)
     red, green, blue = (int(value * 255) for value in vision.mean)
-    square = Image.new("RGB", (longer, longer), (red, green, blue))
+    square = picture.resize((longer, longer))
+    square.paste((red, green, blue), (0, 0, longer, longer))
     square.paste(picture, ((longer - picture.width) // 2, (longer - picture.height) // 2))
     return square
