@@ -3,7 +3,7 @@
     python benchmarks/train_gpu.py                       # the whole table
     python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
     python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
-    python benchmarks/train_gpu.py --xtuner WHEELS       # with the row of benchmarks/train_xtuner.py
+    python benchmarks/train_gpu.py --xtuner PYTHON       # and benchmarks/train_xtuner.py with that interpreter
 
 Weights are random, pictures are 1344 x 896 JPEG files (six tiles and a thumbnail: 1,792 positions), texts have 71 to 128 tokens,
 about 48 of them answers; rank 128, alpha 256, dropout 0.05 on every linear layer of the LLM, `mlp1` whole. Pictures are read,
@@ -292,7 +292,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, nargs="*", default=[1])
     parser.add_argument("--profile", action="store_true", help="of three steps of each row")
     parser.add_argument("--tiny", action="store_true", help="two layers of 128, to see in a minute that it works")
-    parser.add_argument("--xtuner", type=Path, help="folder of XTuner's wheels")
+    parser.add_argument("--xtuner", type=Path, help="interpreter of an environment with XTuner")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--row", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -335,7 +335,7 @@ def report(folder: Path, given: argparse.Namespace) -> None:
             if "profile" in row:
                 show_profile(row["profile"])
     if given.xtuner:
-        command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--folder", str(folder), str(given.xtuner)]
+        command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--python", str(given.xtuner)]
         subprocess.run(command, check=True)
 
 

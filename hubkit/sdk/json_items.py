@@ -103,7 +103,9 @@ class _Window:
                 message = f"{self._source}: a number too long or too deep a nesting ({error})"
                 raise DataError(message, _FORMS, code="json") from None
             else:
-                if end < len(self.text) or not self._more():
+                rest = self.text[end : end + 3]
+                whole = rest and not (len(rest) < 3 and rest[0] in ".eE")  # `1.`, `1e` or `1e+` of a longer number
+                if whole or not self._more():
                     self.at = end
                     return item
 

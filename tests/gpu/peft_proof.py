@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from hubkit_internvl import InternVL
 from hubkit_peft import PeftTrainer, adapter, loop, setup
-from hubkit_peft.fast.dropout import dropped, place_key, token_keys
+from hubkit_peft.fast.dropout import Dropout, token_keys
 from hubkit_peft.options import Options
 
 import hubkit
@@ -86,9 +86,9 @@ def losses(made: TrainInput) -> list[float]:
 
 def same_masks() -> None:
     values = torch.ones(1000, 8192)
-    keys, place = token_keys(3, 7, 1000), place_key(5)
-    expected = dropped(values, keys, place, 0.05)
-    found = torch.compile(dropped, dynamic=True)(values.to(DEVICE), keys.to(DEVICE), place.to(DEVICE), 0.05)
+    keys = token_keys(3, 7, 1000)
+    expected = Dropout(0.05, 5, 8192)(values, keys)
+    found = torch.compile(Dropout(0.05, 5, 8192, DEVICE), dynamic=True)(values.to(DEVICE), keys.to(DEVICE))
     assert torch.equal(found.cpu() == 0, expected == 0), f"{((found.cpu() == 0) != (expected == 0)).float().mean():.1e} differ"
     torch.testing.assert_close(found.cpu(), expected)
 

@@ -103,7 +103,7 @@ def test_git_waits_when_the_server_is_busy(
     faults.add(Fault("status", path=path, status=429, headers=headers))
     started = time.monotonic()
     hubkit.push(many.folder, targets[2], options=options)
-    assert time.monotonic() - started >= least
+    assert time.monotonic() - started >= 0.9 * least  # a server's second may be one of its clock's
     assert [seen.status for seen in faults.requests if seen.fault] == [429]
     hubkit.verify(many.folder, targets[2], options=options)
 

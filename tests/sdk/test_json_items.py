@@ -38,6 +38,17 @@ def test_arrays_are_read_as_json_reads_them(
     assert [value for _, value in json_items.items(source)] == values
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_number_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(json_items, "_CHUNK", chunk)
+    source = tmp_path / "data.json"
+    source.write_text("[0.0,-1.5e+10,1E5,2e-3,10]")
+    assert [value for _, value in json_items.items(source)] == [0.0, -1.5e10, 1e5, 2e-3, 10]
+    source.write_text("[1.,2]")
+    with pytest.raises(DataError, match="line 1, column 3: not JSON"):
+        list(json_items.items(source))
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 64, 1 << 22])
 @pytest.mark.parametrize(
     ("content", "given_before", "says"),

@@ -21,6 +21,13 @@ def device_of(options: Options) -> str:
     return "cuda" if available and options.device != "cpu" else "cpu"
 
 
+def dtype_of(options: Options, device: str) -> Any:
+    """Of the frozen weights."""
+    import torch
+
+    return getattr(torch, options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16"))
+
+
 def load_tokenizer(native: Path) -> Any:
     """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the folder's code."""
     from transformers import PreTrainedTokenizerFast
@@ -37,11 +44,9 @@ def load_tokenizer(native: Path) -> Any:
 
 
 def load(native: Path, tokenizer: Any, vision: Vision, groups: Mapping[str, ModuleGroup], options: Options, device: str) -> Any:
-    import torch
     from transformers import AutoModelForImageTextToText
 
-    precision = options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16")
-    dtype = getattr(torch, precision)
+    dtype = dtype_of(options, device)
     few_bits = _quantization(options, groups, dtype)
     model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True, **few_bits)
     if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:

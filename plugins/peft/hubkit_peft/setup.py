@@ -31,13 +31,32 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     base.config.use_cache = False
     model = models.with_adapter(base, job.groups, options)
     learnt = len(records) - options.validation
-    forecast = _forecast(job, options, model, sizes, learnt, gang)
+    forecast = _forecast(job, options, model, sizes, learnt, gang, device)
     program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device)
     _tell(run, forecast, program, gang, device)
     training = Training(
         job, options, model, program, Examples(encoder, records), sizes, learnt, forecast.steps, forecast.batch_size, device, gang
     )
     return training, encoder, records
+
+
+def foresee(job: TrainInput, options: Options, run: Run) -> Forecast:
+    """Steps, memory and operations of `job` on this machine, from records and configuration; no weight is read."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from . import model as models
+
+    check_groups(options, job)
+    records = _validation_last(list(read_records(job.records)), options, job.seed)
+    sizes = measure(records, open_encoder(job)[1], options, run)
+    device = models.device_of(options)
+    with torch.device("meta"):
+        base = AutoModelForImageTextToText.from_config(
+            AutoConfig.from_pretrained(job.native), dtype=models.dtype_of(options, device)
+        )
+        model = models.with_adapter(base, job.groups, options)
+    return _forecast(job, options, model, sizes, len(records) - options.validation, Gang(), device)
 
 
 def check_groups(options: Options, job: TrainInput) -> None:
@@ -118,7 +137,9 @@ def settle(job: TrainInput, options: Options) -> str:
     return device
 
 
-def _forecast(job: TrainInput, options: Options, model: Any, sizes: Sequence[Size], learnt: int, gang: Gang) -> Forecast:
+def _forecast(
+    job: TrainInput, options: Options, model: Any, sizes: Sequence[Size], learnt: int, gang: Gang, device: str
+) -> Forecast:
     import torch
 
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -126,7 +147,8 @@ def _forecast(job: TrainInput, options: Options, model: Any, sizes: Sequence[Siz
     config = json.loads((job.native / "config.json").read_text("utf-8"))
     predictor = Predictor(config, options, weights - 4 * trained, trained)
     bytes_each = model.get_base_model().lm_head.weight.element_size()
-    free = torch.cuda.mem_get_info()[0] + weights if next(model.parameters()).is_cuda else 2**62
+    held = weights if next(model.parameters()).is_cuda else 0
+    free = torch.cuda.mem_get_info()[0] + held if device == "cuda" else 2**62
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     a_step = batch * options.accumulation * gang.size
     steps = plan(learnt, a_step, options.steps, options.epochs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from hubkit.sdk import Requirements, Run, SilentRun, TrainInput, TrainOutput
+from hubkit.sdk import EnvironmentFailure, Requirements, Run, SilentRun, TrainInput, TrainOutput
 from hubkit.sdk.codec import decode
 
 from .options import Options
@@ -49,7 +49,9 @@ def _processes(options: Options) -> int:
     import torch
 
     visible: int = torch.cuda.device_count()
-    return min(options.gpus or visible, visible)
+    if options.gpus > visible:
+        raise EnvironmentFailure(f"gpus is {options.gpus}, but torch sees {visible}", f"set gpus: {visible}, or 0 for all")
+    return options.gpus or visible
 
 
 def _output(training: Any, prompt: str, prompt_ids: tuple[int, ...]) -> TrainOutput:

@@ -21,7 +21,7 @@ def training(job):
     from hubkit_peft.options import Options
 
     def build(implementation, chosen=None, **options):
-        made = job(chosen, name=f"{implementation}-{len(options)}", **options)
+        made = job(chosen, name="-".join(map(str, [implementation, *options.values()])), **options)
         settings = Options(**{**made.options, "implementation": implementation})
         return setup.prepare(made, settings, SilentRun())[0]
 
@@ -85,26 +85,27 @@ def test_spans_are_even_where_that_costs_little():
 
 
 def test_dropout_keeps_its_share_and_differs_everywhere():
-    from hubkit_peft.fast.dropout import dropped, place_key, token_keys
+    from hubkit_peft.fast.dropout import Dropout, token_keys
 
     ones = torch.ones(512, 1024)
     keys = token_keys(0, 5, 512)
-    kept = dropped(ones, keys, place_key(0), 0.05)
+    drop = Dropout(0.05, 0, 1024)
+    kept = drop(ones, keys)
     assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.95])
     rate = (kept == 0).float().mean().item()
     assert rate == pytest.approx(0.05, abs=5 * (0.05 * 0.95 / kept.numel()) ** 0.5)
     mask = (kept == 0).double()
     assert torch.corrcoef(mask[:8].flatten(1)).fill_diagonal_(0).abs().max() < 0.16
     for other in (
-        dropped(ones, token_keys(1, 5, 512), place_key(0), 0.05),
-        dropped(ones, token_keys(0, 6, 512), place_key(0), 0.05),
-        dropped(ones, keys, place_key(1), 0.05),
+        drop(ones, token_keys(1, 5, 512)),
+        drop(ones, token_keys(0, 6, 512)),
+        Dropout(0.05, 1, 1024)(ones, keys),
         kept.roll(1, 0),
         kept.roll(1, 1),
     ):
         both = (mask * (other == 0)).mean().item()
         assert both == pytest.approx(0.05**2, abs=5 * (0.05**2 / kept.numel()) ** 0.5)
-    assert torch.equal(kept, dropped(ones, keys, place_key(0), 0.05))
+    assert torch.equal(kept, drop(ones, keys))
 
 
 def test_joint_product_and_its_gradients_are_those_of_separate_linears():
@@ -196,3 +197,15 @@ def test_an_error_in_one_of_several_processes_is_told(job):
 
     with pytest.raises(UsageError, match="this model has no group audio"):
         several.train(job(lora=["audio"]), SilentRun(), 2)
+
+
+@pytest.mark.integration
+def test_compiled_is_the_same(training):
+    """With dropout, over batches of two shapes."""
+    ways = [training("auto", dropout=0.3, compile=compiled) for compiled in (False, True)]
+    for each in ways:
+        warmed(each.model)
+    for numbers in (range(12), range(4, 9)):
+        (eager, expected), (compiled, gradients) = (loss_and_gradients(each, numbers) for each in ways)
+        assert compiled == pytest.approx(eager, rel=1e-5)
+        assert apart(gradients, expected) < 1e-4

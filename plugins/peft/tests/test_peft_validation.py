@@ -107,3 +107,19 @@ def test_batch_and_checkpointing_are_chosen_by_what_fits():
     assert choose(24, batch_size=8) == (8, True)
     assert choose(139, batch_size=8) == (8, False)
     assert choose(24, batch_size=8, gradient_checkpointing=False) == (8, False)
+
+
+def test_a_training_is_foreseen_without_its_weights(job):
+    """The same numbers as when the model is loaded, from a folder that has none."""
+    from hubkit_peft import setup
+
+    made = job(epochs=2.0, steps=0, batch_size=4, validation=2)
+    options = Options(**made.options)
+    bare = made.output.with_name("bare")
+    bare.mkdir()
+    for path in (path for path in made.native.iterdir() if path.suffix != ".safetensors"):
+        (bare / path.name).write_bytes(path.read_bytes())
+    forecast = setup.foresee(replace(made, native=bare), options, SilentRun())
+    assert (forecast.steps, forecast.samples, forecast.batch_size) == (5, 20, 4)
+    training = setup.prepare(made, options, SilentRun())[0]
+    assert forecast == setup._forecast(made, options, training.model, training.sizes, training.learnt, training.gang, "cpu")

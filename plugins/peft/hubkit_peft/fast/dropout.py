@@ -31,14 +31,25 @@ def token_keys(seed: int, sample: int, length: int) -> Any:
     return mixed(mixed(start) + torch.arange(length, dtype=torch.int32))
 
 
-def place_key(place: int) -> Any:
-    """int32 (): the key of one place in the model, counted from 0."""
-    return mixed(torch.tensor(place + 1, dtype=torch.int32))
+class Dropout(torch.nn.Module):
+    """Each element becomes 0 with probability `rate` and else is divided by 1 - rate. `place` numbers the place in the model.
 
+    Column numbers, threshold and factor are tensors on purpose. Compiled with dynamic shapes, a number that is computed from a
+    shape is 64 bits wide on a GPU (torch 2.11): products then do not wrap, and half of the elements were dropped.
+    """
 
-def dropped(values: Any, keys: Any, place: Any, rate: float) -> Any:
-    """`values` (tokens, columns), each element 0 with probability `rate` and else divided by 1 - rate."""
-    columns = torch.arange(values.shape[-1], dtype=torch.int32, device=values.device) * _GOLDEN
-    bits = mixed((keys ^ place)[:, None] + columns)
-    kept = bits >= round(rate * 2**32) - 2**31
-    return torch.where(kept, values * (1 / (1 - rate)), torch.zeros((), dtype=values.dtype, device=values.device))
+    def __init__(self, rate: float, place: int, width: int, device: Any = None) -> None:
+        super().__init__()
+        constants = {
+            "place": mixed(torch.tensor(place + 1, dtype=torch.int32)),
+            "columns": torch.arange(width, dtype=torch.int32) * _GOLDEN,
+            "threshold": torch.tensor(round(rate * 2**32) - 2**31, dtype=torch.int32),
+            "factor": torch.tensor(1 / (1 - rate), dtype=torch.float32),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value.to(device), persistent=False)
+
+    def forward(self, values: Any, keys: Any) -> Any:
+        """`values` (tokens, width), `keys` int32 (tokens,)."""
+        bits = mixed((keys ^ self.place)[:, None] + self.columns)
+        return torch.where(bits >= self.threshold, values * self.factor, torch.zeros_like(values))

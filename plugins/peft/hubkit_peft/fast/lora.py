@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .dropout import dropped, place_key
+from .dropout import Dropout
 
 
 class Joint(torch.nn.Module):
@@ -27,12 +27,12 @@ class Joint(torch.nn.Module):
         weight = in_one(bases, "weight")
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("bias", None if bases[0].bias is None else in_one(bases, "bias"), persistent=False)
-        self.register_buffer("place", place_key(place).to(weight.device), persistent=False)
         adapted = [linear for linear in linears if hasattr(linear, "lora_A")]
         self.downs = [linear.lora_A["default"].weight for linear in adapted]
         self.ups = [linear.lora_B["default"].weight for linear in adapted]
         self.scale = float(adapted[0].scaling["default"]) if adapted else 0.0
-        self.rate = float(getattr(adapted[0].lora_dropout["default"], "p", 0.0)) if adapted else 0.0
+        rate = float(getattr(adapted[0].lora_dropout["default"], "p", 0.0)) if adapted else 0.0
+        self.drop = Dropout(rate, place, weight.shape[1], weight.device) if rate else None
 
     def forward(self, x: Any, keys: Any) -> Any:
         """(tokens, in) -> (tokens, sum of outs); without dropout when `keys` are None."""
@@ -40,8 +40,8 @@ class Joint(torch.nn.Module):
             return torch.nn.functional.linear(x, self.weight, self.bias)
         down = torch.cat([part.to(x.dtype) for part in self.downs])
         up = torch.cat([(part * self.scale).to(x.dtype) for part in self.ups])
-        if self.rate and keys is not None:
-            return joint(x, dropped(x, keys, self.place, self.rate), self.weight, self.bias, down, up, self.sizes)
+        if self.drop is not None and keys is not None:
+            return joint(x, self.drop(x, keys), self.weight, self.bias, down, up, self.sizes)
         return joint(x, x, self.weight, self.bias, down, up, self.sizes)
 
 
