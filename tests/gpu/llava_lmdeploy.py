@@ -2,8 +2,8 @@
 
     python tests/gpu/llava_lmdeploy.py --python LMDEPLOY_PYTHON --llm FOLDER --clip FOLDER --adapter ADAPTER [--image PICTURE]
 
-Run by the interpreter that has hubkit; LMDEPLOY_PYTHON has lmdeploy and its CUDA. LLM is a Llama, Vicuna or InternLM2 folder, CLIP
-a clip-vit-large-patch14-336 folder, ADAPTER XTuner's `iter_N.pth`, the folder of its `pth_to_hf`, or a PEFT folder. Assembles,
+Run by the interpreter that has hubkit; LMDEPLOY_PYTHON has lmdeploy and its CUDA. LLM is a Llama, Vicuna or InternLM2 folder, and
+CLIP a clip-vit-large-patch14-336 one; ADAPTER is an `iter_N.pth` of XTuner, a folder of its `pth_to_hf`, or of PEFT. Assembles,
 merges, checks, and asks; the answers are printed. Exit code 1 when an answer is empty, endless or repeats itself.
 """
 

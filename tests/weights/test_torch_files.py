@@ -270,7 +270,7 @@ def test_settings_are_parsed_and_not_run(tmp_path: Path) -> None:
     found = lora_settings(text, "x.pth")
     assert {prefix: (own.rank, own.alpha) for prefix, own in found.items()} == {
         "language_model.": (4, 6),
-        "vision_model.": (64, 16),
+        **dict.fromkeys(("vision_model.", "vision_tower."), (64, 16)),
     }
     assert list(tmp_path.iterdir()) == []
     for bad in ("model = 3", "model = dict(", "", None, "x" * 5_000_000, "model = " + "(" * 5000):
