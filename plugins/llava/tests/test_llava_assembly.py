@@ -105,3 +105,28 @@ def test_the_template_takes_texts_and_lists(base: Path) -> None:
     ]
     assert said[0] == said[1] == "<s><|im_start|>user\n<image>\nWhat?<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.convert_tokens_to_ids("<image>") == 415
+
+
+def test_the_command_makes_the_same_folder(base: Path, llm: Path, clip: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from hubkit.cli import cli
+
+    done = CliRunner().invoke(cli, ["assemble", str(llm), str(clip), str(tmp_path / "out"), "--family", "llava"])
+    assert done.exit_code == 0, done.output
+    assert "80 tensors in 8 files" in done.output
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert made == {path.name: path.read_bytes() for path in base.iterdir()}
+
+
+def test_what_transformers_5_makes_becomes_the_published_layout(base: Path, tmp_path: Path, load: Callable[[Path], Any]) -> None:
+    """A model that was not loaded from the published names is saved with the tower's names less `vision_model`."""
+    from transformers import LlavaForConditionalGeneration
+
+    loaded = load(base)
+    fresh = LlavaForConditionalGeneration(loaded.config)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.save_pretrained(tmp_path / "saved")
+    assert "vision_tower.pre_layrnorm.weight" in load_file(tmp_path / "saved" / "model.safetensors")
+    hubkit.convert(tmp_path / "saved", tmp_path / "out", to="official", like=base)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
