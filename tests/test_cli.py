@@ -90,7 +90,9 @@ def test_plugins_are_listed() -> None:
         ("engine", "lmdeploy"),
         ("engine", "transformers"),
         ("family", "internvl"),
+        ("family", "nextgpt"),
         ("hub", "git_lfs"),
+        ("trainer", "nextgpt_stages"),
         ("trainer", "peft"),
         ("trainer", "xtuner"),
     }

@@ -219,6 +219,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "lmdeploy", "ok"),
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
+        ("family", "nextgpt", "ok"),
         ("hub", "git_lfs", "ok"),
         ("metric", "anls", "ok"),
         ("metric", "contains", "ok"),
@@ -226,6 +227,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("metric", "multiple_choice", "ok"),
         ("hub", "huggingface", "ok"),
         ("hub", "modelscope", "ok"),
+        ("trainer", "nextgpt_stages", "ok"),
         ("trainer", "peft", "ok"),
         ("trainer", "xtuner", "ok"),
     }

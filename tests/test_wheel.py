@@ -22,6 +22,7 @@ PLUGINS = (
     "llava_json",
     "lmdeploy",
     "modelscope",
+    "nextgpt",
     "peft",
     "sharegpt",
     "transformers",
