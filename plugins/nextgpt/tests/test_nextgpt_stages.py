@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,22 +120,32 @@ def test_the_current_scripts(current: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_as_a_trainer_in_a_worker(options: dict[str, Any], tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_goes_on_at_its_stage(options: dict[str, Any], tmp_path: Path, told: Path) -> None:
     job = tmp_path / "job"
     job.mkdir()
+    options["stages"] = [1, 2]
     vision = {"tile": 1, "tokens_per_tile": 1, "min_tiles": 1, "max_tiles": 1, "thumbnail": False}
     paths = {name: str(tmp_path / name) for name in ("base", "native", "records", "images", "output", "scratch")}
     given = {**paths, "groups": {}, "vision": {**vision, "mean": [0, 0, 0], "std": [1, 1, 1]}, "seed": 0, "options": options}
     request = {"plugin": "hubkit_nextgpt:NextGPTTrainer", "call": "train", "input": given}
     (job / "input.json").write_text(json.dumps(request))
-    done = subprocess.run([sys.executable, "-m", "hubkit.sdk.worker", str(job)], stdin=subprocess.DEVNULL, timeout=120)
+    command = [sys.executable, "-m", "hubkit.sdk.worker", str(job)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True) as worker:
+        deadline = time.monotonic() + 100
+        while not (tmp_path / "scratch/stage-2.log").is_file():
+            assert worker.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(worker.pid, signal.SIGKILL)
+    assert told.read_text().split() == ["1"] and not (tmp_path / "scratch/stage-2").exists()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=120)
     answer = json.loads((job / "output.json").read_text())
     assert done.returncode == 0 and answer["ok"], answer
+    assert told.read_text().split() == ["1", "2"]
     result = answer["result"]
-    assert (result["format"], result["adapter"], result["trainable_parameters"]) == ("other", "checkpoint", 3416)
-    assert result["settings"] == {"stages": "1, 2, 3", "lora_rank": 4, "lora_alpha": 32}
+    assert (result["format"], result["adapter"], result["trainable_parameters"]) == ("other", "checkpoint", 1848)
+    assert result["settings"] == {"stages": "1, 2", "lora_rank": 4, "lora_alpha": 32}
     report = json.loads((tmp_path / "output/stages.json").read_text())
-    assert [one["stage"] for one in report] == [1, 2, 3] and str(tmp_path) not in json.dumps(report)
+    assert [one["stage"] for one in report] == [1, 2] and str(tmp_path) not in json.dumps(report)
     assert (tmp_path / "output/checkpoint/pytorch_model.pt").is_file()
 
 
