@@ -12,6 +12,7 @@ import nextgpt_checkout as make
 import pytest
 import torch
 from hubkit_nextgpt import NextGPT, pack, restore
+from hubkit_nextgpt.__main__ import main
 from hubkit_nextgpt.restoring import tensors
 from hubkit_nextgpt.stages import Stage
 
@@ -127,6 +128,8 @@ def test_three_stages_to_a_verified_release(
         hubkit.push(folder, f"huggingface:{name}", options=options)
         verified = hubkit.verify(folder, f"huggingface:{name}", options=options)
         assert verified.files == 9 and not verified.deep
+        with pytest.raises(UsageError, match="cannot be loaded without its base models"):
+            hubkit.verify(folder, f"huggingface:{name}", options=options, deep=True)
         from hubkit.registry import plugins
         from hubkit.sdk import SilentRun
 
@@ -136,3 +139,20 @@ def test_three_stages_to_a_verified_release(
     assert equal(tensors(tmp_path / "fresh", parts / "vicuna"), {k: v.detach() for k, v in whole.items()})
     assert whole[EMBEDDINGS].shape == (make.VOCABULARY + make.ADDED, make.WIDTH)
     assert os.environ["MY_TOKEN"] not in page and shutil.which("git-lfs")
+
+
+def test_the_calls_of_the_command_line(
+    checkpoint: Path, parts: Path, licenses: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "licenses.json").write_text(json.dumps(licenses))
+    base = ["--base", str(parts / "vicuna")]
+    command = ["pack", str(checkpoint), *base, "--licenses", str(tmp_path / "licenses.json"), "--out", str(tmp_path / "d")]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][EMBEDDINGS] == 6
+    assert main(command) == 2
+    assert f"{tmp_path / 'd'} exists\n  remedy: name a folder that does not" in capsys.readouterr().err
+    assert main(["restore", str(tmp_path / "d"), *base, "--out", str(tmp_path / "ckpt")]) == 0
+    assert json.loads(capsys.readouterr().out) == str(tmp_path / "ckpt/pytorch_model.pt")
+    (tmp_path / "options.json").write_text('{"stage": 1}')
+    assert main(["train", str(tmp_path / "options.json"), "--out", str(tmp_path / "run")]) == 2
+    assert "unknown key 'stage'" in capsys.readouterr().err
