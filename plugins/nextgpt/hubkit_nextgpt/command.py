@@ -36,7 +36,7 @@ def build(stage: int, options: Options, place: Path, before: Path | None, out: P
         raise EnvironmentFailure(
             f"the launcher {options.deepspeed!r} is not there", "name deepspeed of NExT-GPT's environment with `deepspeed`"
         )
-    launch = [program, "--include", options.include]
+    launch = [program, *(["--include", options.include] if options.include else [])]
     if options.launcher == "legacy":
         own = ["--model", "nextgpt", "--stage", str(stage), "--save_path", str(out), "--log_path", str(out / "log")]
         return [*launch, "train.py", *own, *options.arguments]

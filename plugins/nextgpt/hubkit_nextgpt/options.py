@@ -19,7 +19,7 @@ WEIGHTS = ("imagebind", "vicuna", "stable_diffusion", "zeroscope", "audioldm")
 class Options:
     """`checkout` is the folder of NExT-GPT's code (the legacy code may be in it or below it). `launcher` is `legacy`
     (`train.py --stage N`) or `current` (`train_mem.py`, with the arguments of the shell script of each stage). `deepspeed` is the
-    program that launches, `include` the GPUs as it takes them.
+    program that launches, `include` the GPUs as it takes them (empty: all).
 
     `start` is a checkpoint to begin with, when stage 1 is not the first. `weights` maps `imagebind`, `vicuna`,
     `stable_diffusion`, `zeroscope` and `audioldm` to their folders (ImageBind: the folder of imagebind_huge.pth); `data` maps
@@ -33,7 +33,7 @@ class Options:
     launcher: Literal["legacy", "current"] = "legacy"
     stages: tuple[int, ...] = (1, 2, 3)
     deepspeed: str = "deepspeed"
-    include: str = "localhost:0"
+    include: str = ""
     start: str = ""
     weights: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)

@@ -48,6 +48,7 @@ def current(parts: Path, tmp_path: Path) -> dict[str, Any]:
 def _options(parts: Path, checkout: Path) -> dict[str, Any]:
     return {
         "checkout": str(checkout),
+        "include": "localhost:0",
         "deepspeed": str(parts / "deepspeed"),
         "weights": {"vicuna": str(parts / "vicuna"), "imagebind": str(parts / "imagebind")},
         "data": {"data/T-X_pair_data/cc3m": str(parts / "cc3m")},
