@@ -282,12 +282,13 @@ def card(
     """
     model = open_model(Path(folder))
     stated = (cards.License(license), "the command line") if license else cards.read_license(model.folder)
+    family = model.family.card(model.config)
     facts = cards.CardInput(
         repository=name or model.folder.resolve().name,
         tag=tag,
         created=release_date(),
-        base=cards.Base(base_name, *stated),
-        family=model.family.card(model.config),
+        base=cards.Base(base_name, *stated, family.relation),
+        family=family,
         title=title,
         summary=summary,
         architecture=model.family.describe(model.config).description,

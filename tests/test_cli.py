@@ -92,8 +92,10 @@ def test_plugins_are_listed() -> None:
         ("family", "internvl"),
         ("family", "llava"),
         ("family", "llava_next"),
+        ("family", "nextgpt"),
         ("family", "qwen_vl"),
         ("hub", "git_lfs"),
+        ("trainer", "nextgpt_stages"),
         ("trainer", "peft"),
         ("trainer", "xtuner"),
     }

@@ -221,6 +221,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("family", "internvl", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
+        ("family", "nextgpt", "ok"),
         ("family", "qwen_vl", "ok"),
         ("hub", "git_lfs", "ok"),
         ("metric", "anls", "ok"),
@@ -229,6 +230,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("metric", "multiple_choice", "ok"),
         ("hub", "huggingface", "ok"),
         ("hub", "modelscope", "ok"),
+        ("trainer", "nextgpt_stages", "ok"),
         ("trainer", "peft", "ok"),
         ("trainer", "xtuner", "ok"),
     }

@@ -24,6 +24,7 @@ PLUGINS = (
     "llava_next",
     "lmdeploy",
     "modelscope",
+    "nextgpt",
     "peft",
     "qwen_vl",
     "sharegpt",

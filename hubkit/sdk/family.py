@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from .vision import Vision
 
@@ -67,12 +67,13 @@ class Companions:
 @dataclass(frozen=True)
 class CardFacts:
     """What a model card says because of the family. `usage` maps a title to a Markdown snippet in which `{repository}`
-    stands for the repository's full name."""
+    stands for the repository's full name. `relation` is what such a model is to its base, as Hugging Face names it."""
 
     library_name: str
     pipeline_tag: str
     tags: tuple[str, ...]
     usage: Mapping[str, str]
+    relation: Literal["adapter", "finetune", "merge", "quantized"] = "finetune"
 
 
 @dataclass(frozen=True)

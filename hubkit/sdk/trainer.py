@@ -32,13 +32,14 @@ class TrainInput:
 
 @dataclass(frozen=True)
 class TrainOutput:
-    """`adapter` and `metrics` are paths relative to `output`; metrics is JSON Lines with `step`, `loss`, `learning_rate`
+    """`adapter` and `metrics` are paths relative to `output`. `format` is `other` for what is no adapter that hubkit merges; its
+    plugin packs it. `metrics` is JSON Lines with `step`, `loss`, `learning_rate`
     (and nothing that varies between two identical runs). `settings` are the effective ones, for the card. `prompt` is the exact
     text that stood before the first answer of the first record in training, with the image positions shortened to one, and
     `prompt_ids` are its token ids shortened likewise: what an engine must ask the model with."""
 
     adapter: str
-    format: Literal["peft", "xtuner"]
+    format: Literal["peft", "xtuner", "other"]
     metrics: str
     steps: int
     samples: int

@@ -1,0 +1,180 @@
+"""The true delta of a NExT-GPT: what its base models do not have, as safetensors.
+
+Of embed_tokens and lm_head only the rows that differ from the base language model are kept: those added for NExT-GPT's signal
+tokens, and whatever else training changed. config.json says which; `restore` puts them together again, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import RefusedError, Run, SilentRun, UsageError, WeightsError
+from hubkit.sdk.checkpoints import NewTensor, TensorInfo, Weights, open_weights, write_safetensors
+
+from . import names
+from .licenses import FILE, components
+from .stages import read
+
+ARCHITECTURE = "NextGPTDelta"
+WEIGHTS = "model.safetensors"
+CARRIED = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "tokenizer.model")
+"""Files of the tokenizer, which the legacy code saves beside its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """`rows` are the rows kept of each embedding, `changed` how many of them are the base's own vocabulary; `size` and `whole`
+    are bytes of the delta's and of the checkpoint's tensors."""
+
+    folder: Path
+    tensors: int
+    rows: Mapping[str, int]
+    changed: Mapping[str, int]
+    size: int
+    whole: int
+
+
+def pack(
+    checkpoint: Path,
+    base: Path,
+    out: Path,
+    *,
+    licenses: Iterable[Mapping[str, Any]],
+    base_name: str = "",
+    alpha: int = 32,
+    run: Run | None = None,
+) -> Packed:
+    """Writes the delta in `checkpoint` (a folder of NExT-GPT's, or its pytorch_model.pt) against the language model in the folder
+    `base` to `out`, which must not exist. `licenses` are the parts' licences that hubkit cannot know.
+
+    Raises:
+        UsageError: `out` exists, or a part's licence is not stated.
+        WeightsError: the checkpoint or the base does not hold together.
+        RefusedError: the checkpoint holds tensors that are no part of NExT-GPT.
+    """
+    run, parts = run or SilentRun(), components(licenses)
+    if out.exists():
+        raise UsageError(f"{out} exists", "name a folder that does not")
+    found = read(checkpoint) if checkpoint.is_dir() else open_weights(checkpoint)
+    if foreign := [name for name in found if names.group(name) == names.OTHER]:
+        listed = ", ".join(foreign[:8])
+        raise RefusedError(f"{len(foreign)} tensors are no part of NExT-GPT's delta: {listed}", "save the model's own parts only")
+    _check_pairs(found)
+    language, tensors, kept = open_weights(base), [], {}
+    for done, (name, info) in enumerate(found.items()):
+        run.check_cancelled()
+        run.progress(done, len(found), "tensors")
+        if names.group(name) == "embeddings":
+            ranges = _differing(language, found, name)
+            kept[name] = {"base": names.in_base(name), "dtype": info.dtype, "shape": list(info.shape), "rows": ranges}
+            if ranges:
+                count = sum(last - first for first, last in ranges)
+                tensors.append(NewTensor(name, info.dtype, (count, *info.shape[1:]), _rows(found, name, ranges)))
+        else:
+            tensors.append(NewTensor(name, info.dtype, info.shape, found.blocks(name)))
+    config = {
+        "architectures": [ARCHITECTURE],
+        "base_model": base_name,
+        "components": [asdict(part) for part in parts],
+        "embeddings": kept,
+        "lora": {"rank": _rank(found), "alpha": alpha, "targets": list(names.TARGETS)} if _rank(found) else None,
+        "order": list(found),
+        "tensors": {one.name: list(one.shape) for one in sorted(tensors, key=lambda one: one.name)},
+    }
+    partial = out.with_name(f".{out.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    write_safetensors(partial / WEIGHTS, sorted(tensors, key=lambda one: one.name), {"format": "pt"})
+    _write_json(partial / "config.json", config)
+    _write_json(partial / FILE, [asdict(part) for part in parts])
+    beside = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    for name in CARRIED:
+        if (beside / name).is_file() and not (beside / name).is_symlink():
+            shutil.copyfile(beside / name, partial / name)
+    partial.replace(out)
+    run.progress(len(found), len(found), "tensors")
+    return _packed(out, found, language, kept)
+
+
+def _packed(out: Path, found: Weights, language: Weights, kept: Mapping[str, Any]) -> Packed:
+    written = open_weights(out / WEIGHTS)
+    rows = {name: sum(b - a for a, b in entry["rows"]) for name, entry in kept.items()}
+    old = {name: language[entry["base"]].rows for name, entry in kept.items()}
+    changed = {n: sum(max(0, min(b, old[n]) - a) for a, b in entry["rows"]) for n, entry in kept.items()}
+    size, whole = (sum(info.size for info in weights.values()) for weights in (written, found))
+    return Packed(out, len(written), rows, changed, size, whole)
+
+
+def _differing(language: Weights, found: Weights, name: str) -> list[list[int]]:
+    """Half-open ranges of the rows that are not the base's."""
+    info, source = found[name], names.in_base(name)
+    if source not in language:
+        raise WeightsError(f"the base language model has no tensor {source!r}", "name the folder of the Vicuna trained from")
+    old = language[source]
+    if old.shape[1:] != info.shape[1:] or old.rows > info.rows:
+        raise WeightsError(f"{name} is {info.shape}, the base's {source} is {old.shape}", "name the base that was trained from")
+    ranges: list[list[int]] = []
+    step = max(1, (1 << 24) // max(1, info.row_size))
+    for first in range(0, old.rows, step):
+        last = min(first + step, old.rows)
+        mine, theirs = found.read(name, (first, last)), as_stored(language.read(source, (first, last)), old.dtype, info.dtype)
+        if mine != theirs:
+            width = info.row_size
+            for row in range(last - first):
+                if mine[row * width : (row + 1) * width] != theirs[row * width : (row + 1) * width]:
+                    _extend(ranges, first + row, first + row + 1)
+    if info.rows > old.rows:
+        _extend(ranges, old.rows, info.rows)
+    return ranges
+
+
+def as_stored(data: bytes, dtype: str, wanted: str) -> bytes:
+    """The numbers in `data` as the checkpoint's dtype has them: rounded to nearest, as torch casts a model."""
+    if dtype == wanted:
+        return data
+    try:
+        import torch
+    except ModuleNotFoundError:
+        message = f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is not installed"
+        raise UsageError(message, "pip install 'hubkit[weights]'") from None
+    kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+    if not {dtype, wanted} <= set(kinds):
+        raise WeightsError(f"embeddings are {dtype} in the base and {wanted} in the checkpoint", "use unquantised weights")
+    numbers = torch.frombuffer(bytearray(data), dtype=kinds[dtype]).to(kinds[wanted])
+    return bytes(numbers.view(torch.uint8).numpy().tobytes())
+
+
+def _extend(ranges: list[list[int]], first: int, last: int) -> None:
+    if ranges and ranges[-1][1] == first:
+        ranges[-1][1] = last
+    else:
+        ranges.append([first, last])
+
+
+def _rows(found: Weights, name: str, ranges: list[list[int]]) -> Iterator[bytes]:
+    for first, last in ranges:
+        yield from found.blocks(name, (first, last))
+
+
+def _check_pairs(found: Weights) -> None:
+    parts = {pair for name in found if (pair := names.lora(name))}
+    for module, part in sorted(parts):
+        if (module, "B" if part == "A" else "A") not in parts:
+            raise WeightsError(f"{module} has lora_{part} alone", "save the whole LoRA")
+    if not found or not any(math.prod(info.shape) for info in found.values()):
+        raise WeightsError("the checkpoint holds no tensors", "train again; nothing was saved")
+
+
+def _rank(found: Mapping[str, TensorInfo]) -> int:
+    return max((info.shape[0] for name, info in found.items() if (pair := names.lora(name)) and pair[1] == "A"), default=0)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

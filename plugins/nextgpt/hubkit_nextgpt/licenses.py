@@ -1,0 +1,66 @@
+"""The licence of each part that a NExT-GPT needs: a file of its own in the release, and a table in the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubkit.sdk import UsageError
+from hubkit.sdk.codec import decode
+
+FILE = "licenses.json"
+
+
+@dataclass(frozen=True)
+class Component:
+    """`license` is an id such as `cc-by-nc-sa-4.0`; `included` says whether the release holds any of it."""
+
+    part: str
+    name: str
+    license: str
+    link: str = ""
+    included: bool = False
+
+
+PARTS = ("code", "delta", "language model", "encoder", "image diffusion", "video diffusion", "audio diffusion")
+KNOWN: Mapping[str, Component] = {
+    "code": Component("code", "NExT-GPT", "bsd-3-clause", "https://github.com/NExT-GPT/NExT-GPT"),
+    "delta": Component("delta", "the weights of this release", "cc-by-nc-sa-4.0", included=True),
+}
+"""What NExT-GPT's own repository says: its code is BSD-3, weights made with it are for non-commercial use."""
+
+
+def components(given: Iterable[Mapping[str, Any]]) -> tuple[Component, ...]:
+    """All parts in their order: what is known, and what the user states.
+
+    Raises:
+        UsageError: a part whose licence is neither known nor stated, all of them.
+    """
+    stated = {one.part: one for one in (decode(Component, dict(entry), FILE) for entry in given)}
+    if unknown := sorted(set(stated) - set(PARTS)):
+        raise UsageError(f"{FILE}: unknown part {unknown[0]!r}", f"the parts are {', '.join(PARTS)}")
+    whole = {**KNOWN, **stated}
+    bare = [part for part in PARTS if part not in whole or not whole[part].license.strip() or not whole[part].name.strip()]
+    if bare:
+        raise UsageError(
+            f"the licence is not known of: {', '.join(bare)}",
+            f"state part, name and license of each in {FILE}, as the repository that you took it from says",
+        )
+    return tuple(whole[part] for part in PARTS)
+
+
+def table(parts: Iterable[Component]) -> str:
+    """A Markdown table."""
+    rows = [f"| {one.part} | {_cell(one)} | `{_bare(one.license)}` | {'yes' if one.included else 'no'} |" for one in parts]
+    return "\n".join(["| Part | Name | Licence | In this repository |", "|---|---|---|---|", *rows])
+
+
+def _cell(one: Component) -> str:
+    good = one.link.startswith("https://") and not set(one.link) & set(" <>()\n\"'|`")
+    return f"[{_bare(one.name)}]({one.link})" if good else _bare(one.name)
+
+
+def _bare(text: str) -> str:
+    """Letters, digits and what names consist of; anything that Markdown or HTML would read is left out."""
+    return "".join(c for c in text if c.isalnum() or c in " .,:+-/()_")
