@@ -93,7 +93,7 @@ def test_merged_logits_are_those_of_the_live_adapter(
     to_native(tmp_path / "merged", tmp_path / "merged-native", internvl)
     merged = native_logits(load_native(tmp_path / "merged-native"))
     assert (merged - live).abs().max() <= 1e-5
-    assert (merged - native_logits(load_native(tmp_path / "native"))).abs().max() > 1e-2
+    assert (merged - native_logits(load_native(tmp_path / "native"))).abs().max() > 1e-3
     assert report.merged + report.replaced > 0 and report.largest_delta > 0
 
 
