@@ -18,7 +18,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,8 @@ def server(data: Path) -> Iterator[Server]:
             assert process.stdout
             yield Server(process, json.loads(process.stdout.readline())["url"], data)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT, which is ignored below a shell that started this in the background
+            process.communicate()
 
 
 def make(folder: Path, size: int, count: int) -> dict[Path, str]:
