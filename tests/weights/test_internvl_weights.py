@@ -58,6 +58,7 @@ def trained(tmp_path: Path, internvl: Any, official_internvl: Any, load_native: 
         from peft import LoraConfig, get_peft_model
 
         usual = {"r": 4, "lora_alpha": 6, "target_modules": r".*language_model.*_proj|lm_head"}
+        torch.manual_seed(11)  # peft draws the LoRA from it
         model = get_peft_model(load_native(native), LoraConfig(**{**usual, **settings}))
         generator = torch.Generator().manual_seed(11)
         with torch.no_grad():
@@ -93,7 +94,7 @@ def test_merged_logits_are_those_of_the_live_adapter(
     to_native(tmp_path / "merged", tmp_path / "merged-native", internvl)
     merged = native_logits(load_native(tmp_path / "merged-native"))
     assert (merged - live).abs().max() <= 1e-5
-    assert (merged - native_logits(load_native(tmp_path / "native"))).abs().max() > 1e-3
+    assert (merged - native_logits(load_native(tmp_path / "native"))).abs().max() > 1e-2
     assert report.merged + report.replaced > 0 and report.largest_delta > 0
 
 
