@@ -7,11 +7,11 @@ A records file is JSON Lines, UTF-8, one record a line:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .errors import DataError
+from .errors import DataError, UsageError
 
 IMAGE = "<image>"
 """Stands in a prompt where an image goes; the n-th one is the record's n-th image."""
@@ -74,3 +74,25 @@ def read_answers(path: Path) -> Iterator[Answer]:
 
     for number, data in _lines(path):
         yield decode(Answer, data, f"{path.name}, line {number}")
+
+
+def kept_answers(path: Path, records: Sequence[Record], batch_size: int) -> int:
+    """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
+    from .codec import decode
+
+    if not path.exists():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    good = 0
+    for line, record in zip(lines, records, strict=False):
+        try:
+            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
+        except (ValueError, UsageError):
+            break
+        if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
+            break
+        good += 1
+    good = good if good == len(records) else good - good % batch_size
+    with path.open("r+b") as file:
+        file.truncate(sum(map(len, lines[:good])))
+    return good

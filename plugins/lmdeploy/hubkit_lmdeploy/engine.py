@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
 from hubkit.sdk import (
-    Answer,
     DataError,
     GenerateInput,
     GenerateOutput,
@@ -19,12 +18,12 @@ from hubkit.sdk import (
     Run,
     ServeInput,
     ServeOutput,
-    UsageError,
     read_records,
     stop_ids,
     token_ids,
 )
 from hubkit.sdk.codec import decode
+from hubkit.sdk.records import kept_answers
 
 from .asking import Asker, Question
 from .messages import shortened
@@ -87,7 +86,7 @@ class Asked:
 def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
     """Rehearses the first record, then answers all, whole batches at a time."""
     records, path = list(read_records(job.records)), job.output / ANSWERS
-    done = kept(path, records, options.batch_size)
+    done = kept_answers(path, records, options.batch_size)
     stops = stop_ids(json.loads((job.model / "generation_config.json").read_text("utf-8")))
     asker, started, asked = Asker(pipe, job.vision, stops, job.max_new_tokens), perf_counter(), Asked()
     if records:
@@ -119,26 +118,6 @@ def question(record: Record, images: Path) -> Question:
                 f"record {record.id}: {name} is not a picture that can be read ({error})", "replace the file"
             ) from None
     return Question(record, tuple(pictures))
-
-
-def kept(path: Path, records: Sequence[Record], batch_size: int) -> int:
-    """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
-    if not path.exists():
-        return 0
-    lines = path.read_bytes().splitlines(keepends=True)
-    good = 0
-    for line, record in zip(lines, records, strict=False):
-        try:
-            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
-        except (ValueError, UsageError):
-            break
-        if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
-            break
-        good += 1
-    good = good if good == len(records) else good - good % batch_size
-    with path.open("r+b") as file:
-        file.truncate(sum(map(len, lines[:good])))
-    return good
 
 
 def free_memory() -> int:

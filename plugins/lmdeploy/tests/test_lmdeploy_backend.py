@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hubkit_lmdeploy import LmdeployEngine
 from hubkit_lmdeploy.asking import until_stop
-from hubkit_lmdeploy.engine import kept
 from hubkit_lmdeploy.loading import beside, choose_backend, head_sizes
 from hubkit_lmdeploy.options import Options
 
 from hubkit.environments import Environment, call
 from hubkit.sdk import Answer, EnvironmentFailure, GenerateInput, Record, SilentRun, Turn, UsageError, write_jsonl
 from hubkit.sdk.codec import decode
+from hubkit.sdk.records import kept_answers
 
 TINY = {
     "llm_config": {"hidden_size": 128, "num_attention_heads": 4},
@@ -83,9 +83,9 @@ def test_an_answer_ends_at_the_first_stop():
 def test_only_whole_batches_of_an_earlier_run_are_kept(tmp_path):
     records = [Record(str(n), (), (Turn("Hi", ""),)) for n in range(5)]
     path = tmp_path / "answers.jsonl"
-    assert kept(path, records, 2) == 0
+    assert kept_answers(path, records, 2) == 0
     write_jsonl(path, [Answer(str(n), ("a",), ("stop",), (1,)) for n in range(3)])
-    assert kept(path, records, 2) == 2
+    assert kept_answers(path, records, 2) == 2
     assert [json.loads(line)["id"] for line in path.read_text("utf-8").splitlines()] == ["0", "1"]
 
 

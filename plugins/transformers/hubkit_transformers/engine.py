@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, TextIO
 
@@ -18,11 +17,11 @@ from hubkit.sdk import (
     Run,
     ServeInput,
     ServeOutput,
-    UsageError,
     prompts,
     read_records,
 )
 from hubkit.sdk.codec import decode
+from hubkit.sdk.records import kept_answers
 
 from .options import Options
 
@@ -44,7 +43,7 @@ class TransformersEngine:
         options = decode(Options, job.options, "options of engine transformers")
         records = list(read_records(job.records))
         path = job.output / ANSWERS
-        done = _kept(path, records, options.batch_size)
+        done = kept_answers(path, records, options.batch_size)
         started = perf_counter()
         loaded = load(job.native, job.model, job.vision, options)
         ready = perf_counter()
@@ -79,26 +78,6 @@ def _write(out: TextIO, answers: Sequence[Answer]) -> None:
     lines = "".join(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers)
     out.write(lines)
     out.flush()
-
-
-def _kept(path: Path, records: Sequence[Record], batch_size: int) -> int:
-    """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
-    if not path.exists():
-        return 0
-    lines = path.read_bytes().splitlines(keepends=True)
-    good = 0
-    for line, record in zip(lines, records, strict=False):
-        try:
-            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
-        except (ValueError, UsageError):
-            break
-        if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
-            break
-        good += 1
-    good = good if good == len(records) else good - good % batch_size
-    with path.open("r+b") as file:
-        file.truncate(sum(map(len, lines[:good])))
-    return good
 
 
 def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> list[str]:
