@@ -36,6 +36,7 @@ def assemble(family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], i
         "image_token_index": image_token,
         "image_seq_length": (tower["image_size"] // tower["patch_size"]) ** 2,
         "multimodal_projector_bias": True,
+        "pad_token_id": image_token,  # by which LMDeploy finds pictures in a prompt (lmdeploy 0.18, vl/model/llava_hf.py)
         "projector_hidden_act": "gelu",
         "text_config": text,
         "tie_word_embeddings": bool(text.get("tie_word_embeddings", False)),

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-SIDE, PATCH = 28, 7
-TEXT = {
-    **{"vocab_size": 415, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
-    **{"num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "tie_word_embeddings": False},
-    **{"bos_token_id": 1, "eos_token_id": 2},
-}
-VISION = {
-    **{"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2},
-    **{"image_size": SIDE, "patch_size": PATCH, "projection_dim": 16},
-}
+from tiny_llava import TEXT, copy_tokenizer, make_clip, make_llm
 
 
 @pytest.fixture(scope="session")
 def llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama with the quickstart's tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("parts") / "llm"
-    LlamaForCausalLM(LlamaConfig(**TEXT)).save_pretrained(folder)
-    _tokenizer(folder)
-    return folder
+    return make_llm(tmp_path_factory.mktemp("parts") / "llm")
 
 
 @pytest.fixture(scope="session")
@@ -60,21 +41,13 @@ def internlm2(llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {**TEXT, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "bias": False}
     config |= {"rope_theta": 10000.0, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "hidden_act": "silu"}
     (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoConfig": "x.Y"}}), "utf-8")
-    _tokenizer(folder)
+    copy_tokenizer(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole random CLIP: its text tower is left out of a LLaVA."""
-    import torch
-    from transformers import CLIPConfig, CLIPModel
-
-    torch.manual_seed(2)
-    folder = tmp_path_factory.mktemp("parts") / "clip"
-    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=VISION, projection_dim=16)).save_pretrained(folder)
-    return folder
+    return make_clip(tmp_path_factory.mktemp("parts") / "clip")
 
 
 @pytest.fixture(scope="session")
@@ -100,11 +73,3 @@ def load() -> Callable[[Path], Any]:
         return model.eval()
 
     return read
-
-
-def _tokenizer(folder: Path) -> None:
-    import hubkit
-
-    quickstart = Path(hubkit.__file__).parent / "quickstart" / "base"
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-        shutil.copy2(quickstart / name, folder / name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hubkit.sdk import Answer, DataError, EnvironmentFailure, PluginError, Record, RefusedError, Vision
 
-from .messages import messages, tile_count
+from .messages import MARK, messages, tile_count
 
 TIMED_TOKENS = 64
 
@@ -17,18 +17,20 @@ TIMED_TOKENS = 64
 @dataclass(frozen=True)
 class Sent:
     """One request as LMDeploy made it: `prompt` after its template, `ids` after its tokenizer, each picture's image
-    positions, and the ids that end an answer."""
+    positions, and the ids that end an answer. `mistaken` is an id of the text that LMDeploy takes for a picture's."""
 
     prompt: str
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     stops: frozenset[int]
+    mistaken: int | None = None
 
 
 class Requests:
-    """Records every request that a pipeline prepares."""
+    """Records every request that a pipeline prepares. `context` is what stands for pictures in the model's own prompts, and its
+    id: for some models LMDeploy writes its own mark and the padding token instead."""
 
-    def __init__(self, pipe: Any) -> None:
+    def __init__(self, pipe: Any, context: tuple[str, int]) -> None:
         self._sent: dict[int, Sent] = {}
         engine = pipe.async_engine
         prepare = engine.preprocess
@@ -36,11 +38,16 @@ class Requests:
         async def recorded(**request: Any) -> Any:
             made = await prepare(**request)
             pictures = made.inputs.get("multimodal") or ()
+            ids: list[int | None] = [int(number) for number in made.inputs["input_ids"]]
+            for picture in pictures:
+                start, count = int(picture["offset"]), int(picture["image_tokens"])
+                ids[start : start + count] = [None] * count
             self._sent[id(request["messages"])] = Sent(
-                made.inputs["prompt"],
-                tuple(map(int, made.inputs["input_ids"])),
+                made.inputs["prompt"].replace(MARK, context[0]),
+                tuple(context[1] if number is None else number for number in ids),
                 tuple(int(picture["image_tokens"]) for picture in pictures),
                 frozenset(made.gen_config.stop_token_ids or ()),
+                next((picture["image_token_id"] for picture in pictures if picture["image_token_id"] in ids), None),
             )
             return made
 
@@ -60,18 +67,21 @@ class Question:
 
 
 class Asker:
-    """A loaded pipeline with the rules of one model: how many tiles, and what ends an answer."""
+    """A loaded pipeline with the rules of one model: how many tiles, what ends an answer, the id of `vision.context`, and
+    whether a picture may stand anywhere (`marks`)."""
 
-    def __init__(self, pipe: Any, vision: Vision, stops: Sequence[int], max_new_tokens: int) -> None:
-        self.pipe, self.requests, self.vision = pipe, Requests(pipe), vision
-        self.stops, self.max_new_tokens = frozenset(stops), max_new_tokens
+    def __init__(
+        self, pipe: Any, vision: Vision, stops: Sequence[int], max_new_tokens: int, context: int, marks: bool = True
+    ) -> None:
+        self.pipe, self.requests, self.vision = pipe, Requests(pipe, (vision.context, context)), vision
+        self.stops, self.max_new_tokens, self.marks = frozenset(stops), max_new_tokens, marks
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers in order, turn by turn; the model's own earlier answers are the history."""
         talks = [_Talk(question) for question in questions]
         for turn in range(max((len(question.record.turns) for question in questions), default=0)):
             speaking = [talk for talk in talks if turn < len(talk.question.record.turns)]
-            asked = [messages(talk.question.record, talk.question.pictures, talk.texts) for talk in speaking]
+            asked = [self._messages(talk.question, talk.texts) for talk in speaking]
             for talk, sent, response in zip(speaking, asked, self.pipe(asked, gen_config=self._settings()), strict=True):
                 talk.add(response)
                 self._check(talk.question, self.requests.of(sent))
@@ -83,7 +93,7 @@ class Asker:
         Raises:
             RefusedError: the two answers differ.
         """
-        asked = messages(question.record, question.pictures, ())
+        asked = self._messages(question, ())
         runs = [self._timed(asked) for _ in range(2)]
         sent = self.requests.of(asked)
         first, second = (until_stop(ids, sent.stops) for ids, _ in runs)
@@ -93,6 +103,9 @@ class Asker:
                 "try the other backend, or dtype: bfloat16; nothing was published",
             )
         return sent, runs[1][1]
+
+    def _messages(self, question: Question, answered: Sequence[str]) -> list[dict[str, Any]]:
+        return messages(question.record, question.pictures, answered, marks=self.marks)
 
     def _timed(self, asked: list[dict[str, Any]]) -> tuple[list[int], dict[str, float]]:
         """Past the answer's end, so that there is something to time."""
@@ -115,6 +128,11 @@ class Asker:
 
     def _check(self, question: Question, sent: Sent) -> None:
         record, vision = question.record, self.vision
+        if sent.mistaken is not None:
+            raise RefusedError(
+                f"record {record.id}: LMDeploy finds pictures by the token id {sent.mistaken}, which the text holds too",
+                f"give config.json a pad_token_id that no text has, such as that of {vision.context}",
+            )
         wanted = [tile_count(picture.width, picture.height, vision) for picture in question.pictures[: len(sent.positions)]]
         found = [positions / vision.tokens_per_tile for positions in sent.positions]
         if wanted != found:

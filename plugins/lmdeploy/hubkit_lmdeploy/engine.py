@@ -26,7 +26,8 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.records import kept_answers
 
 from .asking import Asker, Question
-from .messages import shortened
+from .loading import architecture
+from .messages import UNMARKED, shortened
 from .options import Options
 
 ANSWERS = "answers.jsonl"
@@ -87,11 +88,12 @@ def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
     """Rehearses the first record, then answers all, whole batches at a time."""
     records, path = list(read_records(job.records)), job.output / ANSWERS
     done = kept_answers(path, records, options.batch_size)
-    stops = stop_ids(json.loads((job.model / "generation_config.json").read_text("utf-8")))
-    asker, started, asked = Asker(pipe, job.vision, stops, job.max_new_tokens), perf_counter(), Asked()
+    config, generation = (json.loads((job.model / f"{name}.json").read_text("utf-8")) for name in ("config", "generation_config"))
+    context, marks = token_ids(job.model).get(job.vision.context, -1), architecture(config) not in UNMARKED
+    asker = Asker(pipe, job.vision, stop_ids(generation), job.max_new_tokens, context, marks)
+    started, asked = perf_counter(), Asked()
     if records:
         sent, numbers = asker.rehearse(question(records[0], job.images))
-        context = token_ids(job.model).get(job.vision.context, -1)
         asked = Asked(sent.prompt, shortened(sent.ids, context), perf_counter() - started, numbers)
     with path.open("a", encoding="utf-8", newline="\n") as out:
         for start in range(done, len(records), options.batch_size):

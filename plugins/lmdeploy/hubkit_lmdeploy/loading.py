@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, PluginError, RefusedError, UsageError
 
+from .messages import UNMARKED
 from .options import Options
 from .probe import gpu
 from .remote_code import check_code, shown
@@ -33,19 +34,29 @@ def beside(model: Path, options: Options) -> Iterator[str]:
             os.chdir(before)
 
 
-def choose_backend(config: Mapping[str, Any], options: Options) -> str:
-    """`turbomind` or `pytorch`.
+def choose_backend(config: Mapping[str, Any], options: Options, known: Collection[str]) -> str:
+    """`turbomind` or `pytorch`; `known` are the architectures that TurboMind has.
 
     Raises:
-        UsageError: TurboMind is asked for and has no kernels for the model.
+        UsageError: TurboMind is asked for and cannot run the model.
     """
-    small = {name: size for name, size in head_sizes(config).items() if size not in TURBOMIND_HEADS}
-    if options.backend == "turbomind" and small:
-        sizes = ", ".join(f"{name} {size}" for name, size in small.items())
-        raise UsageError(
-            f"TurboMind has no kernels for attention heads of these dimensions: {sizes}", "set the option backend: pytorch"
-        )
-    return options.backend if options.backend != "auto" else "pytorch" if small else "turbomind"
+    obstacle = _obstacle(config, known)
+    if options.backend == "turbomind" and obstacle:
+        raise UsageError(f"TurboMind has no {obstacle}", "set the option backend: pytorch")
+    return options.backend if options.backend != "auto" else "pytorch" if obstacle else "turbomind"
+
+
+def _obstacle(config: Mapping[str, Any], known: Collection[str]) -> str:
+    """What TurboMind lacks for the model; empty when nothing."""
+    name = architecture(config)
+    if name not in known:
+        return f"model {name}"
+    small = [f"{part} {size}" for part, size in head_sizes(config).items() if size not in TURBOMIND_HEADS]
+    return f"kernels for attention heads of these dimensions: {', '.join(small)}" if small else ""
+
+
+def architecture(config: Mapping[str, Any]) -> str:
+    return str((config.get("architectures") or [""])[0])
 
 
 def head_sizes(config: Mapping[str, Any]) -> dict[str, int]:
@@ -77,12 +88,42 @@ def prepare(model: Path, options: Options) -> str:
     """Checks what can be checked before anything is loaded, and returns the backend.
 
     Raises:
-        EnvironmentFailure: there is no GPU.
+        EnvironmentFailure: there is no GPU, or transformers would misread pictures.
         UsageError: the folder needs code that is not allowed, or TurboMind does not take the model.
     """
     gpu()
     check_code(model, options.allow_remote_code)
-    return choose_backend(json.loads((model / "config.json").read_text("utf-8")), options)
+    from lmdeploy.turbomind.supported_models import SUPPORTED_ARCHS
+
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    if architecture(config) in UNMARKED:
+        check_pictures(model)
+    return choose_backend(config, options, SUPPORTED_ARCHS)
+
+
+def check_pictures(model: Path) -> None:
+    """LMDeploy tells transformers that a picture's channels come last, though it gives a PIL image (lmdeploy 0.18,
+    vl/model/llava_hf.py). Before 5.21 transformers' processors then exchange the picture's axes.
+
+    Raises:
+        EnvironmentFailure: here they do.
+    """
+    import torch
+    import transformers
+    from PIL import Image
+
+    read = transformers.AutoImageProcessor.from_pretrained(model)
+    picture = Image.linear_gradient("L").resize((60, 40)).convert("RGB")
+    try:
+        told = read(picture, return_tensors="pt", input_data_format="channels_last").pixel_values
+        same = torch.equal(told, read(picture, return_tensors="pt").pixel_values)
+    except ValueError:
+        same = False
+    if not same:
+        raise EnvironmentFailure(
+            f"transformers {transformers.__version__} misreads this model's pictures when LMDeploy asks it",
+            "install transformers 5.21 or newer where LMDeploy runs; `environment: locked` has it from Python 3.11 on",
+        )
 
 
 def load(name: str, backend: str, options: Options) -> Any:

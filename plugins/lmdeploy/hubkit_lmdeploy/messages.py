@@ -12,18 +12,27 @@ MARK = "<IMAGE_TOKEN>"
 gets a line break after it (lmdeploy 0.18, vl/model/internvl.py)."""
 
 
-def messages(record: Record, pictures: Sequence[Any], answered: Sequence[str]) -> list[dict[str, Any]]:
+UNMARKED = ("LlavaForConditionalGeneration",)
+"""Architectures whose pictures LMDeploy puts before the text, each on a line of its own (lmdeploy 0.18, vl/model/llava_hf.py)."""
+
+
+def messages(record: Record, pictures: Sequence[Any], answered: Sequence[str], *, marks: bool = True) -> list[dict[str, Any]]:
     """The conversation up to the prompt that follows `answered`; `pictures` are the record's, as PIL images.
 
     Where a line break follows every picture, as in InternVL's own training data, the pictures are parts, which is what a
-    client of the server sends; else they stand at marks in the text.
+    client of the server sends; else they stand at marks in the text. Without `marks` LMDeploy knows parts only, before the text.
 
     Raises:
-        DataError: a prompt holds LMDeploy's own mark.
+        DataError: a prompt holds LMDeploy's own mark, or a picture where LMDeploy cannot put one.
     """
     prompts = [turn.prompt for turn in record.turns[: len(answered) + 1]]
     if any(MARK in prompt for prompt in prompts):
         raise DataError(f"record {record.id}: a prompt contains {MARK}", f"write {IMAGE} where a picture goes")
+    if not marks and not all(map(_leads, prompts)):
+        raise DataError(
+            f"record {record.id}: LMDeploy puts this model's pictures before the text, on lines of their own",
+            f"write each prompt as {IMAGE}, a line break, then the text, in training too; or use the engine transformers",
+        )
     build = _parts if all(map(_breaks_lines, prompts)) else _marked
     remaining = iter(pictures)
     found: list[dict[str, Any]] = []
@@ -37,6 +46,12 @@ def messages(record: Record, pictures: Sequence[Any], answered: Sequence[str]) -
 
 def _breaks_lines(prompt: str) -> bool:
     return all(text.startswith("\n") for text in prompt.split(IMAGE)[1:])
+
+
+def _leads(prompt: str) -> bool:
+    """Pictures on lines of their own, then a text."""
+    text = prompt.removeprefix(f"{IMAGE}\n" * prompt.count(IMAGE))
+    return IMAGE not in text and bool(text)
 
 
 def _parts(prompt: str, pictures: Sequence[Any]) -> list[dict[str, Any]]:

@@ -17,11 +17,14 @@ from hubkit.sdk import Answer, EnvironmentFailure, GenerateInput, Record, Silent
 from hubkit.sdk.codec import decode
 from hubkit.sdk.records import kept_answers
 
+KNOWN = {"InternVLChatModel": "internvl"}
 TINY = {
+    "architectures": ["InternVLChatModel"],
     "llm_config": {"hidden_size": 128, "num_attention_heads": 4},
     "vision_config": {"hidden_size": 96, "num_attention_heads": 4},
 }
 LARGE = {
+    "architectures": ["InternVLChatModel"],
     "llm_config": {"hidden_size": 2048, "num_attention_heads": 16},
     "vision_config": {"hidden_size": 1024, "num_attention_heads": 16},
 }
@@ -35,15 +38,22 @@ def no_gpu() -> bool:
 
 def test_small_heads_go_to_the_pytorch_engine():
     assert head_sizes(TINY) == {"llm_config": 32, "vision_config": 24}
-    assert choose_backend(TINY, Options()) == "pytorch"
-    assert choose_backend(LARGE, Options()) == "turbomind"
-    assert choose_backend(LARGE, Options(backend="pytorch")) == "pytorch"
+    assert choose_backend(TINY, Options(), KNOWN) == "pytorch"
+    assert choose_backend(LARGE, Options(), KNOWN) == "turbomind"
+    assert choose_backend(LARGE, Options(backend="pytorch"), KNOWN) == "pytorch"
 
 
 def test_turbomind_on_small_heads_is_refused_before_anything_is_loaded():
     with pytest.raises(UsageError, match="llm_config 32, vision_config 24") as refused:
-        choose_backend(TINY, Options(backend="turbomind"))
+        choose_backend(TINY, Options(backend="turbomind"), KNOWN)
     assert refused.value.remedy == "set the option backend: pytorch"
+
+
+def test_models_that_turbomind_does_not_have_go_to_the_pytorch_engine():
+    llava = {**LARGE, "architectures": ["LlavaForConditionalGeneration"]}
+    assert choose_backend(llava, Options(), KNOWN) == "pytorch"
+    with pytest.raises(UsageError, match="TurboMind has no model LlavaForConditionalGeneration"):
+        choose_backend(llava, Options(backend="turbomind"), KNOWN)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,17 @@ def test_lmdeploys_own_mark_in_a_prompt_is_refused():
         messages(record("<IMAGE_TOKEN> <image>\nWhat?"), ["A"], [])
 
 
+def test_without_marks_pictures_come_before_the_text():
+    """As LMDeploy reads LLaVA's messages."""
+    (message,) = messages(record("<image>\n<image>\nWhich is larger?", images=2), ["A", "B"], [], marks=False)
+    assert message["content"] == [picture("A"), picture("B"), text("Which is larger?")]
+    assert messages(record("Hello", images=0), [], [], marks=False) == [{"role": "user", "content": "Hello"}]
+    for prompt in ("What is <image> here?", "Look:\n<image>\nWhat is it?", "<image> What?", "<image>\n"):
+        with pytest.raises(DataError, match="record r1: LMDeploy puts this model's pictures before the text") as refused:
+            messages(record(prompt), ["A"], [], marks=False)
+        assert "use the engine transformers" in refused.value.remedy
+
+
 def test_image_positions_are_shortened_picture_by_picture():
     assert shortened([1, 5, 7, 7, 7, 6, 5, 7, 7, 6, 9], context=7) == (1, 5, 7, 6, 5, 7, 6, 9)
 

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
-from hubkit_lmdeploy.asking import Requests
-from hubkit_lmdeploy.loading import beside, template_name
+import tiny_llava
+from hubkit_lmdeploy.asking import Asker, Question, Requests
+from hubkit_lmdeploy.loading import beside, check_pictures, template_name
 from hubkit_lmdeploy.messages import messages, shortened, tile_count
 from hubkit_lmdeploy.options import Options
 
-from hubkit.sdk import Record, RefusedError, Turn, prompts, segments
+from hubkit.sdk import EnvironmentFailure, Record, RefusedError, Turn, prompts, segments
 
 lmdeploy = pytest.importorskip("lmdeploy")
 
 
 @pytest.fixture
 def processor(base, torchvision_operators):
-    """LMDeploy's own template, tokenizer and picture code on the tiny base, without an engine behind them."""
+    return processor_of(base)
+
+
+@pytest.fixture(scope="session")
+def llava(tmp_path_factory):
+    import hubkit
+
+    parts = tmp_path_factory.mktemp("llava")
+    llm, clip = tiny_llava.make_llm(parts / "llm"), tiny_llava.make_clip(parts / "clip")
+    hubkit.assemble(llm, clip, parts / "LLaVA-Tiny", family="llava")
+    return parts / "LLaVA-Tiny"
+
+
+def processor_of(model):
+    """LMDeploy's own template, tokenizer and picture code on a tiny model, without an engine behind them."""
     from lmdeploy.messages import PytorchEngineConfig
     from lmdeploy.model import get_chat_template
     from lmdeploy.serve.processors import MultimodalProcessor
     from lmdeploy.tokenizer import Tokenizer
     from lmdeploy.vl.engine import ImageEncoder
 
-    with beside(base, Options()) as name:
+    with beside(model, Options()) as name:
         dtype = PytorchEngineConfig(dtype="float16")
         encoder = ImageEncoder(name, "pytorch", backend_config=dtype, trust_remote_code=True)
         template, tokenizer = get_chat_template(name, trust_remote_code=True), Tokenizer(name, trust_remote_code=True)
         return MultimodalProcessor(tokenizer, template, vl_encoder=encoder, backend="pytorch")
+
+
+def sent(processor, asked, context):
+    """What `Requests` records when LMDeploy prepares `asked`."""
+
+    async def preprocess(messages, gen_config):
+        return SimpleNamespace(inputs=await processor.get_prompt_input(messages, True), gen_config=gen_config)
+
+    engine = SimpleNamespace(preprocess=preprocess)
+    requests = Requests(SimpleNamespace(async_engine=engine), context)
+    asyncio.run(engine.preprocess(messages=asked, gen_config=lmdeploy.GenerationConfig(stop_token_ids=[2, 4])))
+    return requests.of(asked)
 
 
 RECORDS = [
@@ -100,19 +129,61 @@ def test_the_silent_fallback_is_refused():
 
 
 def test_what_was_sent_is_recorded(processor, pictures):
-    async def preprocess(messages, gen_config):
-        made = await processor.get_prompt_input(messages, True)
-        return SimpleNamespace(inputs=made, gen_config=gen_config)
-
-    engine = SimpleNamespace(preprocess=preprocess)
-    requests = Requests(SimpleNamespace(async_engine=engine))
-    asked = messages(RECORDS[0], [pictures[1]], [])
-    asyncio.run(engine.preprocess(messages=asked, gen_config=lmdeploy.GenerationConfig(stop_token_ids=[2, 4])))
-    sent = requests.of(asked)
-    assert sent.prompt == (
+    found = sent(processor, messages(RECORDS[0], [pictures[1]], []), ("<IMG_CONTEXT>", 7))
+    assert found.prompt == (
         "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
     )
-    assert (sent.positions, sent.stops) == ((48,), frozenset({2, 4}))
+    assert (found.positions, found.stops, found.mistaken) == ((48,), frozenset({2, 4}), None)
+
+
+@pytest.mark.parametrize("record", RECORDS[:3], ids=lambda record: record.id)
+def test_a_llava_is_asked_with_the_prompt_of_training(llava, record, pictures, torchvision_operators):
+    """LMDeploy marks its pictures otherwise; what the model reads at the other positions is what counts."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer, seen = PreTrainedTokenizerFast.from_pretrained(llava), open_vision(llava)
+    shown, answered = [pictures["ab".index(name)] for name in record.images], ["7"] * (len(record.turns) - 1)
+
+    def render(talk, speak):
+        return str(tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=speak))
+
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    found = sent(processor_of(llava), messages(record, shown, answered, marks=False), ("<image>", image))
+    pieces = [text for text, _ in segments(render, prompts(record, [1] * len(shown), seen), answered)]
+    assert found.ids == tuple(n for piece in pieces for n in tokenizer(piece, add_special_tokens=False).input_ids)
+    assert found.prompt == "".join(pieces).replace("<image>" * seen.tokens_per_tile, "<image>")
+    assert (found.positions, found.mistaken) == ((seen.tokens_per_tile,) * len(shown), None)
+
+
+def test_a_transformers_that_misreads_pictures_is_refused(llava, torchvision_operators):
+    import transformers
+
+    if tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 21):
+        check_pictures(llava)
+    else:
+        with pytest.raises(EnvironmentFailure, match="misreads this model's pictures") as refused:
+            check_pictures(llava)
+        assert "install transformers 5.21 or newer" in refused.value.remedy
+
+
+def test_a_text_with_the_id_of_pictures_is_noticed(llava, tmp_path, pictures, torchvision_operators):
+    """Without a pad_token_id LMDeploy takes the tokenizer's, which a text may hold."""
+    model = tmp_path / "LLaVA-Padded"
+    shutil.copytree(llava, model)
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    (model / "config.json").write_text(json.dumps({**config, "pad_token_id": None}), "utf-8")
+    asked = Record("r", ("a",), (Turn("<image>\nWhich?", ""), Turn("Why </s>?", "")))
+    found = sent(processor_of(model), messages(asked, [pictures[0]], ["7"], marks=False), ("<image>", 415))
+    assert found.mistaken == 2
+    asker = Asker(SimpleNamespace(async_engine=SimpleNamespace(preprocess=None)), open_vision(llava), (2, 4), 8, 415, False)
+    with pytest.raises(RefusedError, match="record r: LMDeploy finds pictures by the token id 2, which the text holds too"):
+        asker._check(Question(asked, (pictures[0],)), found)
+
+
+def open_vision(folder):
+    from hubkit.models import open_model
+
+    return open_model(folder).vision
 
 
 def test_the_server_takes_pictures_only_as_data_urls(tmp_path, pictures, torchvision_operators, monkeypatch):
