@@ -20,7 +20,6 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -29,6 +28,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from large import make_large
 
 import hubkit
 from hubkit.errors import RefusedError
@@ -39,10 +40,9 @@ from hubkit.spec import PythonEnvironment
 from hubkit.stages import smoke as smoking
 from hubkit.stages._workers import Questioning, ask, native_view
 
-ROOT = Path(__file__).parents[2]
 RUN = SilentReporter()
 READ, PARITY = "<image>\nWhich digit is this?", "Is it even or odd?"
-RIGHT, SECONDS, VOCABULARY = 0.9, 60.0, 92553
+RIGHT, SECONDS = 0.9, 60.0
 
 
 def main() -> None:
@@ -223,41 +223,6 @@ def cold_start(model: Path, backend: str, given: argparse.Namespace, work: Path)
     assert seconds <= SECONDS, f"{seconds:.1f} s, {result}"
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in result["numbers"].items())
     return f"{seconds:.1f} s to the verdict, {verdict}; view {viewed:.1f} s, load {result['load_seconds']:.1f} s; {numbers}"
-
-
-def make_large(folder: Path) -> None:
-    """InternVL2-2B's shapes and ids, the quickstart's few words; weights as benchmarks/merge.py makes them."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    import merge
-
-    from hubkit.registry import plugins
-
-    base = Path(hubkit.__file__).parent / "quickstart" / "base"
-    shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
-    config = merge.config("2B")
-    config["llm_config"]["model_type"], config["vision_config"]["model_type"] = "internlm2", "intern_vit_6b"
-    config |= {"auto_map": json.loads((base / "config.json").read_text("utf-8"))["auto_map"], "min_dynamic_patch": 1}
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    merge._write_model(folder, {n: ("BF16", tuple(s)) for n, s in plugins().get("family", "internvl").layout(config).items()})
-    tokenizer = json.loads((base / "tokenizer.json").read_text("utf-8"))
-    ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    ids |= {"<|im_start|>": 92543, "<|im_end|>": 92542}
-    pictures = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
-    ids |= {token: 92544 + place for place, token in enumerate(pictures)}
-    words = {word: number for word, number in tokenizer["model"]["vocab"].items() if word not in ids}
-    taken = {*ids.values(), *words.values()}
-    filling = {f"<filling{number}>": number for number in range(VOCABULARY) if number not in taken}
-    tokenizer["model"]["vocab"] = {**words, **filling, **ids}
-    for token in tokenizer["added_tokens"]:
-        token["id"] = ids[token["content"]]
-    tokenizer["added_tokens"].sort(key=lambda token: token["id"])
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
-    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
-    known = {token["content"]: token for token in settings["added_tokens_decoder"].values()}
-    settings["added_tokens_decoder"] = {str(ids[word]): token for word, token in known.items()}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
-    stops = {"bos_token_id": 1, "eos_token_id": [2, 92542, 92543], "pad_token_id": 2}
-    (folder / "generation_config.json").write_text(json.dumps(stops), "utf-8")
 
 
 def part_release(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, Any]]:
