@@ -55,6 +55,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "hubkit, batch 8, packed": {"batch_size": 8, "packing": "always"},
     "hubkit, batch 8, dropout 0": {"batch_size": 8, "dropout": 0.0},
     "hubkit, batch 8, checkpointing": {"batch_size": 8, "gradient_checkpointing": True},
+    "hubkit, batch 8, sharded": {"batch_size": 8, "shard": "always"},
     "hubkit, batch 8, ViT cached": {"batch_size": 8, "cache_vision": 32.0, "steps": RECORDS // 8 + 16},
 }
 

@@ -9,6 +9,8 @@ quickstart's tiny model and handwriting:
 - the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both read more than 90 % of 400 held-out
   digits, as told by transformers' own forward pass;
 - an interrupted training with `deterministic: true` continues to the same bytes;
+- with frozen weights in shares, compiled or checkpointed, losses are those without; on two GPUs each holds half of every layer;
+- trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on the unquantized base;
 - with two GPUs, a step is the same as one of twice the batches on one.
 """
 
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -24,7 +28,7 @@ from typing import Any
 
 import torch
 from hubkit_internvl import InternVL
-from hubkit_peft import PeftTrainer, adapter, loop, setup
+from hubkit_peft import PeftTrainer, adapter, loop, setup, several
 from hubkit_peft.fast.dropout import Dropout, token_keys
 from hubkit_peft.options import Options
 
@@ -191,6 +195,61 @@ def two_are_one(folder: Path) -> float:
     return apart
 
 
+def shares_change_nothing(folder: Path, gpus: int) -> float:
+    """The largest relative difference between losses with and without shares, over the ways to train."""
+    ways: dict[str, dict[str, Any]] = {
+        "float32": {"precision": "float32"},
+        "bfloat16": {"precision": "bfloat16"},
+        "checkpointed": {"precision": "bfloat16", "gradient_checkpointing": True},
+        "plain": {"precision": "float32", "implementation": "plain"},
+    }
+    apart = 0.0
+    for name, way in ways.items():
+        options = {"steps": 10, "dropout": 0.0 if name == "plain" else 0.05, "gpus": gpus, "deterministic": True, **way}
+        made = [job(folder, f"{gpus} {name} shard {shard}", shard=shard, **options) for shard in ("never", "always")]
+        for each in made:
+            PeftTrainer().train(each, Notes())
+        whole, shared = (losses(each) for each in made)
+        far = max(abs(a - b) / b for a, b in zip(shared, whole, strict=True))
+        assert far < (1e-5 if way["precision"] == "float32" else 0.02), (name, shared, whole)
+        apart = max(apart, far)
+    return apart
+
+
+def held_by_each(folder: Path) -> None:
+    """Run in two processes: a GPU's own part of the decoder's frozen weights is half of them, to a row a tensor."""
+    training = set_up(job(folder, f"held {os.environ['RANK']}", shard="always"))
+    parts = [part for part in training.program._decoder.parameters() if hasattr(part, "to_local")]
+    own, whole = sum(part.to_local().numel() for part in parts), sum(part.numel() for part in parts)
+    assert parts and 0.45 < own / whole < 0.55, (own, whole)
+    training.gang.wait()
+
+
+def start_held_by_each(folder: Path) -> None:
+    places = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(several._free_port())}
+    started = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(folder), "held"],
+            env={**os.environ, **places, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(300) for process in started] == [0, 0]
+
+
+def few_bits_learn(folder: Path, held: list[Record], steps: int) -> dict[str, float] | None:
+    """What the adapters read right on the unquantized base; None without bitsandbytes."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return None
+    shown = {}
+    for bits in ("4bit", "8bit"):
+        made = job(folder, f"quantize {bits}", steps=steps, quantize=bits)
+        PeftTrainer().train(made, Notes())
+        shown[bits] = right(folder, made, held)
+    assert steps < 200 or all(share > 0.9 for share in shown.values()), shown
+    return shown
+
+
 def main(folder: Path, steps: int) -> None:
     folder.mkdir(parents=True)
     held = prepare(folder)
@@ -201,9 +260,18 @@ def main(folder: Path, steps: int) -> None:
     print("interrupted and continued: the same bytes", flush=True)
     same_masks()
     print("masks: the same bits", flush=True)
+    print(f"shares, one process: losses at most {shares_change_nothing(folder, 1):.1e} apart", flush=True)
+    few = few_bits_learn(folder, held, steps)
+    print(f"few bits: {few}" if few else "few bits: skipped, there is no bitsandbytes", flush=True)
     if torch.cuda.device_count() > 1:
+        print(f"shares, two GPUs: losses at most {shares_change_nothing(folder, 2):.1e} apart", flush=True)
+        start_held_by_each(folder)
+        print("shares, two GPUs: each holds half of the decoder's layers", flush=True)
         print(f"two GPUs: losses at most {two_are_one(folder):.1e} apart", flush=True)
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] == ["held"]:
+        held_by_each(Path(sys.argv[1]))
+        sys.exit()
     main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 400)

@@ -35,6 +35,7 @@ class Forecast:
     samples: int
     operations: float
     memory: int
+    shares: int = 1
 
     def seconds(self, rate: float) -> float:
         """At `rate` operations a second, on all devices together."""
@@ -42,9 +43,10 @@ class Forecast:
 
 
 class Predictor:
-    """`config` is the native config.json; `precision` bytes a frozen weight, `trained` parameters in float32."""
+    """`config` is the native config.json; `precision` bytes a frozen weight, `trained` parameters in float32,
+    `shares` the number of GPUs that the frozen layers are shared over."""
 
-    def __init__(self, config: Mapping[str, Any], options: Options, weights: int, trained: int) -> None:
+    def __init__(self, config: Mapping[str, Any], options: Options, weights: int, trained: int, shares: int = 1) -> None:
         self._width: int
         self._inner: int
         self._layers: int
@@ -54,7 +56,7 @@ class Predictor:
         self._patches: int
         self._seen: tuple[int, int, int]
         text, vision = config["text_config"], config["vision_config"]
-        self._options, self._weights, self._trained = options, weights, trained
+        self._options, self._weights, self._trained, self.shares = options, weights, trained, shares
         self._layers, self._width, self._inner = text["num_hidden_layers"], text["hidden_size"], text["intermediate_size"]
         heads = text["num_attention_heads"]
         head = text.get("head_dim") or self._width // heads
@@ -73,7 +75,18 @@ class Predictor:
         vit = tiles * self._patches * (2 * self._seen[1] + 6 * self._seen[0]) if tiles else 0
         activations = bytes_each * (tokens * (kept * self._layers + passing) + min(tiles, 64) * vit // max(1, tiles))
         logits = min(answers, 2048) * self._vocabulary * (8 + bytes_each)
-        return self._weights + self._trained * (16 + bytes_each) + activations + logits
+        return self._held(bytes_each) + self._trained * (16 + bytes_each) + activations + logits
+
+    def _held(self, bytes_each: int) -> int:
+        """Frozen weights, in bytes. Shared: embedding and head whole, this GPU's share of the layers, two layers gathered."""
+        if self.shares == 1:
+            return self._weights
+        ends = min(self._weights, 2 * bytes_each * self._width * self._vocabulary)
+        return ends + (self._weights - ends) // self.shares + 2 * bytes_each * self._layer()
+
+    def _layer(self) -> int:
+        """Frozen weights of a decoder layer."""
+        return self._width * (2 * self._query + 2 * self._shared) + 3 * self._width * self._inner
 
     def _kept(self) -> int:
         """Numbers that a layer keeps for each token: what each product's LoRA and each non-linear step need again."""
@@ -83,7 +96,7 @@ class Predictor:
 
     def operations(self, size: Size) -> float:
         """Of one sample: frozen products forward and backward to their input, LoRAs also to their weights, attention, ViT."""
-        frozen = self._width * (2 * self._query + 2 * self._shared) + 3 * self._width * self._inner
+        frozen = self._layer()
         adapters = self._options.rank * (6 * self._width + 2 * self._query + 2 * self._shared + 3 * self._inner)
         attention = 3.5 * 2 * size.tokens**2 * self._query
         text = self._layers * (size.tokens * (4 * frozen + 6 * adapters * ("llm" in self._options.lora)) + attention)
@@ -92,6 +105,9 @@ class Predictor:
         passes = 3 if "vit" in (*self._options.lora, *self._options.full) else 1
         return text + passes * size.tiles * vit + 4 * size.answers * self._width * self._vocabulary
 
+    def fits(self, sizes: Sequence[Size], batch_size: int, checkpointing: bool, free: int, bytes_each: int) -> bool:
+        return self.memory(sizes, batch_size, checkpointing, bytes_each) <= _RESERVE * free
+
     def choose(self, sizes: Sequence[Size], free: int, bytes_each: int) -> tuple[int, bool]:
         """(batch_size, checkpointing): the options' where they say, else the largest batch that fits in `free` bytes without
         checkpointing, else with it."""
@@ -99,7 +115,7 @@ class Predictor:
         batches = (asked,) if asked else BATCHES
         for again in (False, True) if checkpointing == "auto" else (checkpointing,):
             for batch in batches:
-                if self.memory(sizes, batch, again, bytes_each) <= _RESERVE * free:
+                if self.fits(sizes, batch, again, free, bytes_each):
                     return batch, again
         return batches[-1], checkpointing is not False
 
@@ -109,7 +125,7 @@ def predict(
 ) -> Forecast:
     operations = sum(predictor.operations(size) for size in sizes) / len(sizes)
     memory = predictor.memory(sizes, batch_size, checkpointing, bytes_each)
-    return Forecast(batch_size, checkpointing, steps, samples, operations, memory)
+    return Forecast(batch_size, checkpointing, steps, samples, operations, memory, predictor.shares)
 
 
 def _side(size: int | list[int]) -> int:

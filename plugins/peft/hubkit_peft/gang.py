@@ -5,7 +5,8 @@ which NVLink moves in 2 ms."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -49,6 +50,15 @@ class Gang:
         dist.all_reduce(whole)
         for tensor, part in zip(tensors, whole.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One process after the other, so that host memory holds one's model at a time."""
+        for _ in range(self.rank):
+            self.wait()
+        yield
+        for _ in range(self.rank, self.size):
+            self.wait()
 
     def wait(self) -> None:
         if self.size > 1:

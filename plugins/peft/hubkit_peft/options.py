@@ -19,7 +19,8 @@ class Options:
 
     Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU;
     what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (bitsandbytes).
-    `gpus` 0 takes all that are visible. `deterministic` auto is true on a CPU; on a GPU it costs speed.
+    `gpus` 0 takes all that are visible; `shard` keeps the frozen weights in shares over them (auto: where memory would not hold
+    them whole otherwise). `deterministic` auto is true on a CPU; on a GPU it costs speed.
 
     How fast; none of these changes what is learnt beyond rounding. `implementation` auto is hubkit's own arrangement where it
     knows the model, `plain` is transformers' and PEFT's modules. `compile` auto is true on a GPU. `packing` auto pads a batch's
@@ -47,6 +48,7 @@ class Options:
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus: int = 1
+    shard: Literal["auto", "always", "never"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     quantize: Literal["none", "4bit", "8bit"] = "none"
     deterministic: bool | Literal["auto"] = "auto"
@@ -79,5 +81,7 @@ class Options:
             raise ValueError(f"{', '.join(both)} cannot be in both lora and full")
         if self.keep == "best" and not self.validation:
             raise ValueError("keep: best needs validation, a number of records to judge by")
+        if self.quantize != "none" and self.shard == "always":
+            raise ValueError("quantize and shard: always exclude each other")
         if self.quantize != "none" and "llm" in self.full:
             raise ValueError("quantize and llm in full exclude each other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from hubkit.sdk import DataError, Record, Run, TrainInput, UsageError, read_records, stop_ids
@@ -15,6 +16,7 @@ from .gang import Gang
 from .loop import Training
 from .options import Options
 from .order import plan
+from .shares import Share, place_rest, share_all, sharing
 
 
 def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Encoder, list[Record]]:
@@ -27,12 +29,17 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     records = _validation_last(list(read_records(job.records)), options, job.seed)
     sizes = measure(records, encoder, options, run)
     device = settle(job, options)
-    base = models.load(job.native, tokenizer, job.vision, job.groups, options, device)
-    base.config.use_cache = False
-    model = models.with_adapter(base, job.groups, options)
     learnt = len(records) - options.validation
-    forecast = _forecast(job, options, model, sizes, learnt, gang, device)
-    program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device)
+    forecast = None
+    if options.shard == "always" or (options.shard == "auto" and gang.size > 1 and options.quantize == "none"):
+        forecast = _forecast(job, options, _outline(job, options, device), sizes, learnt, gang, device)
+    share = sharing(gang, device) if forecast and _shares(options, forecast) else None
+    with gang.turn() if share else nullcontext():
+        base = models.load(job.native, tokenizer, job.vision, job.groups, options, "cpu" if share else device)
+        base.config.use_cache = False
+        model = models.with_adapter(base, job.groups, options)
+        forecast = forecast or _forecast(job, options, model, sizes, learnt, gang, device)
+        program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device, share)
     _tell(run, forecast, program, gang, device)
     training = Training(
         job, options, model, program, Examples(encoder, records), sizes, learnt, forecast.steps, forecast.batch_size, device, gang
@@ -43,7 +50,6 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
 def foresee(job: TrainInput, options: Options, run: Run) -> Forecast:
     """Steps, memory and operations of `job` on this machine, from records and configuration; no weight is read."""
     import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText
 
     from . import model as models
 
@@ -51,12 +57,26 @@ def foresee(job: TrainInput, options: Options, run: Run) -> Forecast:
     records = _validation_last(list(read_records(job.records)), options, job.seed)
     sizes = measure(records, open_encoder(job)[1], options, run)
     device = models.device_of(options)
-    with torch.device("meta"):
+    gang = Gang(0, options.gpus or torch.cuda.device_count()) if device == "cuda" else Gang()
+    return _forecast(job, options, _outline(job, options, device), sizes, len(records) - options.validation, gang, device)
+
+
+def _outline(job: TrainInput, options: Options, device: str) -> Any:
+    """The model without numbers, from its configuration; no random number is drawn."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from . import model as models
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
         base = AutoModelForImageTextToText.from_config(
             AutoConfig.from_pretrained(job.native), dtype=models.dtype_of(options, device)
         )
-        model = models.with_adapter(base, job.groups, options)
-    return _forecast(job, options, model, sizes, len(records) - options.validation, Gang(), device)
+        return models.with_adapter(base, job.groups, options)
+
+
+def _shares(options: Options, forecast: Forecast) -> bool:
+    return options.shard == "always" or forecast.shares > 1
 
 
 def check_groups(options: Options, job: TrainInput) -> None:
@@ -150,6 +170,10 @@ def _forecast(
     held = weights if next(model.parameters()).is_cuda else 0
     free = torch.cuda.mem_get_info()[0] + held if device == "cuda" else 2**62
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)
+    fits = predictor.fits(sizes, batch, checkpointing, free, bytes_each)
+    if options.shard == "always" or (options.shard == "auto" and options.quantize == "none" and not fits):
+        predictor = Predictor(config, options, weights - 4 * trained, trained, gang.size)
+        batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     a_step = batch * options.accumulation * gang.size
     steps = plan(learnt, a_step, options.steps, options.epochs)
     return predict(predictor, sizes, batch, checkpointing, steps, steps * a_step, bytes_each)
@@ -157,7 +181,7 @@ def _forecast(
 
 def _program(
     model: Any, tokenizer: Any, encoder: Encoder, job: TrainInput, options: Options, forecast: Forecast, sizes: Sequence[Size],
-    device: str,
+    device: str, share: Share | None,
 ) -> Any:  # fmt: skip
     from .plain import Plain
 
@@ -167,16 +191,22 @@ def _program(
 
         if Fast.fits(model, longest):
             compiled = options.compile if options.compile != "auto" else device == "cuda"
-            return Fast(model, job.vision, longest, compiled, forecast.checkpointing, options.cache_vision)
+            return Fast(model, job.vision, longest, compiled, forecast.checkpointing, options.cache_vision, device, share)
     if forecast.checkpointing:
         model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
+    if share:
+        inner = model.get_base_model().model
+        share_all(inner.language_model, inner.language_model.layers, share)
+        share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
+        place_rest(model, device)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.stops[0]
     return Plain(model, job.vision, pad)
 
 
 def _tell(run: Run, forecast: Forecast, program: Any, gang: Gang, device: str) -> None:
     how = f"{type(program).__name__.lower()} implementation" + (", activations checkpointed" if forecast.checkpointing else "")
+    how += f", frozen weights in shares over {forecast.shares} GPUs" if forecast.shares > 1 else ""
     run.note(
         f"{forecast.steps:,} steps of {forecast.samples // forecast.steps} samples on {gang.size} x {device}, {how}; predicted: "
         f"{forecast.operations / 1e12:.3g} TFLOP a sample, {forecast.memory / 2**30:.3g} GiB"

@@ -109,6 +109,13 @@ def test_batch_and_checkpointing_are_chosen_by_what_fits():
     assert choose(24, batch_size=8, gradient_checkpointing=False) == (8, False)
 
 
+def test_shares_are_foreseen():
+    whole, shared = (Predictor(SHAPES, Options(rank=128), WEIGHTS, TRAINED, shares) for shares in (1, 8))
+    saved = whole.memory(SIZES, 8, True, 2) - shared.memory(SIZES, 8, True, 2)
+    ends, layer = 2 * 2 * 92553 * 2048, 2 * 2048 * (2 * 2048 + 2 * 1024 + 3 * 8192)
+    assert saved == pytest.approx((WEIGHTS - ends) * 7 / 8 - 2 * layer, abs=8)
+
+
 def test_a_training_is_foreseen_without_its_weights(job):
     """The same numbers as when the model is loaded, from a folder that has none."""
     from hubkit_peft import setup

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..shares import Share, release
 from .attention import Spans, causal
 from .lora import Joint
 
@@ -27,8 +28,9 @@ def fits(layer: Any) -> bool:
 
 
 class Layer(torch.nn.Module):
-    def __init__(self, layer: Any, number: int) -> None:
+    def __init__(self, layer: Any, number: int, steps: tuple[Any, Any]) -> None:
         super().__init__()
+        self.steps = steps
         attn, mlp = layer.self_attn, layer.mlp
         self.head = attn.head_dim
         self.norm, self.second_norm = layer.input_layernorm, layer.post_attention_layernorm
@@ -40,6 +42,18 @@ class Layer(torch.nn.Module):
         self.gate_up = Joint([mlp.gate_proj, mlp.up_proj], 4 * number + 2)
         self.down = Joint([mlp.down_proj], 4 * number + 3)
         self.activation = mlp.act_fn
+
+    def forward(self, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
+        query, key, value = self.steps[0](self, hidden, cos, sin, keys)
+        attended = causal(query, key, value, spans)
+        if rows is not None:
+            hidden, attended, keys = hidden[rows], attended[rows], None if keys is None else keys[rows]
+        return self.steps[1](self, hidden, attended, keys)
+
+    def release(self) -> None:
+        """Frees what PEFT's linears hold of the frozen weights: from now on only the joint ones are there."""
+        for joint in (self.qkv, self.out, self.gate_up, self.down):
+            release(joint.bases, "weight", "bias")
 
 
 def asked(layer: Layer, hidden: Any, cos: Any, sin: Any, keys: Any) -> tuple[Any, Any, Any]:
@@ -63,32 +77,32 @@ def _rotated(heads: Any, cos: Any, sin: Any) -> Any:
     return heads * cos[:, None] + torch.cat((-second, first), -1) * sin[:, None]
 
 
-class Decoder:
-    """The layers of a language model; their parameters stay where they are."""
+class Decoder(torch.nn.Module):
+    """The layers of a language model; their parameters stay where they are, unless they are shared with other GPUs."""
 
-    def __init__(self, layers: Any, compiled: bool, checkpointed: bool) -> None:
-        self.layers = [Layer(layer, number) for number, layer in enumerate(layers)]
+    def __init__(self, layers: Any, compiled: bool, checkpointed: bool, share: Share | None = None) -> None:
+        super().__init__()
         self.checkpointed = checkpointed
-        self._asked, self._answered = asked, answered
+        steps: tuple[Any, Any] = (asked, answered)
         if compiled:
-            self._asked, self._answered = (torch.compile(step, dynamic=True) for step in (asked, answered))
+            steps = torch.compile(asked, dynamic=True), torch.compile(answered, dynamic=True)
+        self.layers = torch.nn.ModuleList()
+        for number, layer in enumerate(layers):
+            self.layers.append(Layer(layer, number, steps))
+            if share:
+                self.layers[-1].release()
+                share(self.layers[-1])
+        if share:
+            share(self)
 
-    def __call__(self, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
+    def forward(self, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
         """(tokens, width) -> (rows, width): the last layer's output at `rows`."""
         from torch.utils.checkpoint import checkpoint
 
         for layer in self.layers:
-            chosen = rows if layer is self.layers[-1] else None
+            inputs = hidden, cos, sin, keys, spans, rows if layer is self.layers[-1] else None
             if self.checkpointed and torch.is_grad_enabled():
-                hidden = checkpoint(
-                    self._layer, layer, hidden, cos, sin, keys, spans, chosen, use_reentrant=False, preserve_rng_state=False
-                )
+                hidden = checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
             else:
-                hidden = self._layer(layer, hidden, cos, sin, keys, spans, chosen)
+                hidden = layer(*inputs)
         return hidden
-
-    def _layer(self, layer: Layer, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
-        attended = causal(*self._asked(layer, hidden, cos, sin, keys), spans)
-        if rows is not None:
-            hidden, attended, keys = hidden[rows], attended[rows], None if keys is None else keys[rows]
-        return self._answered(layer, hidden, attended, keys)

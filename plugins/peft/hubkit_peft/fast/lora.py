@@ -25,8 +25,10 @@ class Joint(torch.nn.Module):
         bases = [getattr(linear, "base_layer", linear) for linear in linears]
         self.sizes = [base.weight.shape[0] for base in bases]
         weight = in_one(bases, "weight")
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("bias", None if bases[0].bias is None else in_one(bases, "bias"), persistent=False)
+        self.weight = torch.nn.Parameter(weight, requires_grad=False)
+        bias = None if bases[0].bias is None else torch.nn.Parameter(in_one(bases, "bias"), requires_grad=False)
+        self.register_parameter("bias", bias)
+        self.bases = tuple(bases)
         adapted = [linear for linear in linears if hasattr(linear, "lora_A")]
         self.downs = [linear.lora_A["default"].weight for linear in adapted]
         self.ups = [linear.lora_B["default"].weight for linear in adapted]

@@ -11,6 +11,7 @@ from hubkit.sdk import Vision
 
 from ..batch import Packed, pack
 from ..examples import Example
+from ..shares import Share, place_rest
 from . import decoder, vision
 from .loss import answer_loss
 
@@ -18,12 +19,17 @@ from .loss import answer_loss
 class Fast:
     """`model` is a PeftModel; its parameters stay PEFT's. Setting this up changes layout, not numbers, of the frozen ones."""
 
-    def __init__(self, model: Any, seen: Vision, longest: int, compiled: bool, checkpointed: bool, cache: float) -> None:
+    def __init__(
+        self, model: Any, seen: Vision, longest: int, compiled: bool, checkpointed: bool, cache: float, device: str,
+        share: Share | None = None,
+    ) -> None:  # fmt: skip
         self._base = model.get_base_model()
         self._inner = self._base.model
         text = self._inner.language_model
-        self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiled, int(cache * 2**30))
-        self._decoder = decoder.Decoder(text.layers, compiled, checkpointed)
+        self._decoder = decoder.Decoder(text.layers, compiled, checkpointed, share)
+        text.embed_tokens.to(device)
+        self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiled, int(cache * 2**30), share)
+        place_rest(model, device)
         self._dtype = text.embed_tokens.weight.dtype
         places = torch.arange(longest + 8, device=text.embed_tokens.weight.device)  # a packed row ends in up to 7 more
         self._cos, self._sin = (table[0] for table in text.rotary_emb(text.embed_tokens.weight, places[None]))

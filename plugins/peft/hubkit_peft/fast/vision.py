@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..shares import Share, release, share_all
 from .attention import dense
 from .lora import in_one
 
@@ -19,7 +20,7 @@ class Tower:
     its class token, pixel shuffle. When the ViT is frozen its layers get a forward with one product for q, k and v, and
     `cache` bytes of host memory keep records' features."""
 
-    def __init__(self, inner: Any, mean: Any, std: Any, compiled: bool, cache: int) -> None:
+    def __init__(self, inner: Any, mean: Any, std: Any, compiled: bool, cache: int, share: Share | None = None) -> None:
         self._inner = inner
         self._frozen = not any(parameter.requires_grad for parameter in inner.vision_tower.parameters())
         self._dtype = inner.language_model.embed_tokens.weight.dtype
@@ -28,7 +29,9 @@ class Tower:
         self._kept: dict[int, Any] = {}
         self._room = cache if self._frozen else 0
         if self._frozen:
-            _hasten(inner.vision_tower, compiled)
+            _hasten(inner.vision_tower, compiled, share)
+        if share:
+            share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
 
     def __call__(self, pixels: Any, tiles: Sequence[int], numbers: Sequence[int]) -> Any:
         """`tiles` and `numbers` are each record's share of `pixels` and its name in the cache."""
@@ -82,7 +85,7 @@ def fits(inner: Any) -> bool:
     )
 
 
-def _hasten(tower: Any, compiled: bool) -> None:
+def _hasten(tower: Any, compiled: bool, share: Share | None) -> None:
     steps: tuple[Any, ...] = (_asked, _answered)
     if compiled:
         steps = tuple(torch.compile(step, dynamic=True) for step in steps)
@@ -91,6 +94,11 @@ def _hasten(tower: Any, compiled: bool) -> None:
         parts = [attn.q_proj, attn.k_proj, attn.v_proj]
         attn.joint_weight = in_one(parts, "weight")
         attn.joint_bias = None if parts[0].bias is None else in_one(parts, "bias")
+        if share:
+            attn.joint_weight = torch.nn.Parameter(attn.joint_weight, requires_grad=False)
+            if attn.joint_bias is not None:
+                attn.joint_bias = torch.nn.Parameter(attn.joint_bias, requires_grad=False)
+            release(parts, "weight", "bias")
         layer.forward = partial(_layer, steps[0], steps[1], layer)
 
 
