@@ -3,7 +3,7 @@
     python benchmarks/train_gpu.py                       # the whole table
     python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
     python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
-    python benchmarks/train_gpu.py --xtuner PYTHON       # and benchmarks/train_xtuner.py with that interpreter
+    python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that interpreter (train_xtuner.py)
 
 Weights are random, pictures are 1344 x 896 JPEG files (six tiles and a thumbnail: 1,792 positions), texts have 71 to 128 tokens,
 about 48 of them answers; rank 128, alpha 256, dropout 0.05 on every linear layer of the LLM, `mlp1` whole. Pictures are read,
@@ -256,7 +256,7 @@ def profile_of(watch: Watch) -> dict[str, Any]:
 
 def operations(folder: Path) -> float:
     """Of an average sample; the trainer's own prediction."""
-    from hubkit_peft import setup
+    from hubkit_peft import checked
     from hubkit_peft.forecast import Predictor
     from hubkit_peft.options import Options
 
@@ -266,7 +266,7 @@ def operations(folder: Path) -> float:
     options = Options(rank=128)
     job = job_of(folder, out, {})
     records = list(read_records(job.records))
-    sizes = setup.measure(records, setup.open_encoder(job)[1], options, SilentRun())
+    sizes = checked.measure(records, checked.open_encoder(job)[1], options, SilentRun())
     shutil.rmtree(out)
     predictor = Predictor(json.loads((folder / "native/config.json").read_text()), options, 0, 0)
     tokens = sorted(size.tokens for size in sizes)
@@ -277,13 +277,13 @@ def operations(folder: Path) -> float:
 def peaks() -> tuple[float, float]:
     """(for a moment, over two seconds), operations a second of a bfloat16 product."""
     import torch
-    from hubkit_peft.setup import matmul_rate
+    from hubkit_peft.foresight import matmul_rate
 
     if not torch.cuda.is_available():
         return 1e11, 1e11
-    burst, rates, until = matmul_rate(), [], time.perf_counter() + 2
+    burst, rates, until = matmul_rate("cuda"), [], time.perf_counter() + 2
     while time.perf_counter() < until:
-        rates.append(matmul_rate())
+        rates.append(matmul_rate("cuda"))
     return burst, sum(rates[len(rates) // 2 :]) / len(rates[len(rates) // 2 :])
 
 
@@ -314,30 +314,40 @@ def report(folder: Path, given: argparse.Namespace) -> None:
     work = operations(folder)
     burst, held = peaks()
     print(f"{work / 1e12:.1f} TFLOP a sample; bf16 peak {burst / 1e12:.0f} TFLOP/s, held over 2 s {held / 1e12:.0f}", flush=True)
-    print(
-        f"{'':42}{'samples/s':>10}{'TFLOP/s':>9}{'of peak':>9}{'of held':>9}{'GiB':>7}{'ratio':>7}{'start s':>9}  losses",
-        flush=True,
-    )
+    print(f"{'':42}{'samples/s':>10}{'TFLOP/s':>9}{'of peak':>9}{'of held':>9}{'GiB':>7}{'ratio':>7}", flush=True)
     base = None
+
+    def show(title: str, row: dict[str, Any], gpus: int = 1) -> None:
+        nonlocal base
+        base = base or row["speed"]
+        rate = row["speed"] * work
+        shares = f"{rate / burst / gpus:9.1%}{rate / held / gpus:9.1%}"
+        more = f"  first step after {row['warm']:.0f} s, losses {' '.join(f'{x:.4f}' for x in row['losses'])}" * ("losses" in row)
+        ratio = row["speed"] / base
+        print(f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}{row['memory']:7.1f}{ratio:7.2f}{more}", flush=True)
+
+    for attention, name in (("eager", "eager attention"), ("auto", "torch's attention")) if given.xtuner else ():
+        if row := xtuner(given.xtuner, attention):
+            show(f"XTuner, ZeRO-2, batch 4, {name}", row)
     for gpus in given.gpus:
         for name in given.only or ROWS:
             row = child(folder, name, gpus, given.profile)
             if row is None:
                 continue
-            base = base or row["speed"]
-            rate = row["speed"] * work
-            shares = f"{rate / burst / gpus:9.1%}{rate / held / gpus:9.1%}"
-            title = name if gpus == 1 else f"{name}, {gpus} GPUs"
-            print(
-                f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}{row['memory']:7.1f}"
-                f"{row['speed'] / base:7.2f}{row['warm']:9.0f}  {' '.join(f'{loss:.4f}' for loss in row['losses'])}",
-                flush=True,
-            )
+            show(name if gpus == 1 else f"{name}, {gpus} GPUs", row, gpus)
             if "profile" in row:
                 show_profile(row["profile"])
-    if given.xtuner:
-        command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--python", str(given.xtuner)]
-        subprocess.run(command, check=True)
+
+
+def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
+    """XTuner at the same settings; without flash-attn the models' own code attends eagerly, hubkit's modules as torch does."""
+    command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--python", str(python), "--iterations", "30"]
+    done = subprocess.run([*command, "--attention", attention], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        print(f"XTuner, {attention} attention: failed", flush=True)
+        return None
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {"speed": found["samples_per_second"], "memory": found["peak_gb"] * 1e9 / 2**30}
 
 
 def child(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any] | None:

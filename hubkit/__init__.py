@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import assemble, card, check, convert, evaluate, init, merge, plan, push, release, smoke, track, verify
+    from .api import assemble, card, check, convert, evaluate, foresee, init, merge, plan, push, release, smoke, track, verify
     from .authoring import check_plugin, new_plugin
     from .data.prepare import PrepareSettings, prepare
     from .diagnosis import doctor
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "assemble": "api",
-    **dict.fromkeys(["card", "check", "convert", "evaluate", "init", "merge", "plan", "push", "release"], "api"),
+    **dict.fromkeys(["card", "check", "convert", "evaluate", "foresee", "init", "merge", "plan", "push", "release"], "api"),
     **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
     "check_plugin": "authoring",
@@ -64,6 +64,7 @@ __all__ = [
     "diff",
     "doctor",
     "evaluate",
+    "foresee",
     "init",
     "json_schema",
     "load_spec",

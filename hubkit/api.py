@@ -22,7 +22,7 @@ from .pipeline import ReleaseResult, StagePlan
 from .registry import plugins
 from .reporting import Reporter, SilentReporter
 from .resources import templates
-from .sdk import IMAGE, Problem, Record, Run, Turn
+from .sdk import IMAGE, Foreseen, Problem, Record, Run, Turn
 from .sdk.codec import encode
 from .spec import Author, EnvironmentField, Spec, Upload
 from .stages import evaluate as evaluation
@@ -77,6 +77,19 @@ def plan(
     """What `release` would do now: each stage's state and why. Changes nothing."""
     loaded, place = _loaded(spec, workdir, overrides)
     return pipeline.plan(loaded, place, from_=from_, until=until)
+
+
+def foresee(
+    spec: Spec | Folder, *, workdir: Folder | None = None, overrides: Sequence[str] = (), reporter: Reporter | None = None
+) -> Foreseen:
+    """Steps, memory and time that the training of a release takes, before anything is trained. The data are prepared.
+
+    Raises:
+        UsageError: nothing is to be trained, or the trainer cannot tell.
+        HubkitError: what is wrong with the data, the options, or the machine.
+    """
+    loaded, place = _loaded(spec, workdir, overrides)
+    return pipeline.foresee(loaded, place, reporter=reporter)
 
 
 def _loaded(spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str]) -> tuple[Spec, Path]:

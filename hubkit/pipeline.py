@@ -12,7 +12,7 @@ from .errors import HubkitError, UsageError
 from .evaluation.results import Evaluated
 from .preflight import preflight
 from .reporting import Reporter, SilentReporter
-from .sdk import PublishReceipt
+from .sdk import Foreseen, PublishReceipt
 from .sdk.codec import encode
 from .spec import Spec
 from .stages import evaluate, merge, package, prepare, publish, smoke, train, verify
@@ -115,6 +115,18 @@ def release(
         if selected[-1][0] is STAGES[-1]:
             remove(workspace.folder / "native")
     return _result(context, tuple(outcomes))
+
+
+def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> Foreseen:
+    """What the training of this release takes, as its trainer says. The data are prepared first, which `release` then need not
+    do again; nothing else is run.
+
+    Raises:
+        UsageError: nothing is to be trained, or the trainer cannot tell.
+        HubkitError: what `release` would raise for the data, and the trainer before its first step.
+    """
+    release(spec, workdir, until=prepare.STAGE.name, reporter=reporter)
+    return train.foresee(Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter()))
 
 
 def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..data.prepare import PreparedData
     from ..evaluation.results import Evaluated, Interval, Measure
     from ..pipeline import ReleaseResult
-    from ..sdk import Problem
+    from ..sdk import Foreseen, Problem
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
@@ -27,6 +27,24 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sty
     if not console.is_terminal:
         console.width = max(console.width, 160)
     console.print(shown)
+
+
+def foreseen(training: Foreseen) -> None:
+    count, size = training.samples // max(1, training.steps), training.batch_size
+    click.echo(f"the training: {training.steps:,} steps of {count:,} records, {size:,} at once on a device")
+    if training.memory:
+        click.echo(f"memory:       {training.memory / 2**30:.3g} GiB on a device")
+    if training.seconds:
+        click.echo(f"time:         about {duration(training.seconds)}, without starting and compiling")
+    for note in training.notes:
+        click.echo(f"              {note}")
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def evaluated(result: Evaluated) -> None:

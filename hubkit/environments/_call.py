@@ -7,6 +7,8 @@ from typing import Any, Literal, overload
 
 from hubkit.sdk import (
     Engine,
+    ForeseeingTrainer,
+    Foreseen,
     GenerateInput,
     GenerateOutput,
     Health,
@@ -38,6 +40,17 @@ def call(
     folder: Path,
     deadline: float | None = None,
 ) -> TrainOutput: ...
+@overload
+def call(
+    plugin: ForeseeingTrainer,
+    call: Literal["foresee"],
+    job: TrainInput,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
+) -> Foreseen: ...
 @overload
 def call(
     plugin: Engine,

@@ -54,7 +54,7 @@ from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, wr
 from .rows import Row
 from .run import Run, SilentRun
 from .tokens import token_ids
-from .trainer import Trainer, TrainInput, TrainOutput
+from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
 from .transfer import Pace
 from .vision import Vision, grid, tiles
 
@@ -76,6 +76,8 @@ __all__ = [
     "DatasetAdapter",
     "Engine",
     "EnvironmentFailure",
+    "ForeseeingTrainer",
+    "Foreseen",
     "GenerateInput",
     "GenerateOutput",
     "Health",

@@ -49,6 +49,20 @@ class TrainOutput:
     prompt_ids: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What a training takes. `samples` counts every record as often as it is learnt, `batch_size` is on one device. `memory` is
+    in bytes at the peak of one device and `seconds` from the first step to the last, without starting and compiling; 0 where
+    the trainer cannot tell. `notes` are further facts in words."""
+
+    steps: int
+    samples: int
+    batch_size: int
+    memory: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
 class Trainer(Protocol):
     kind: ClassVar[str]  # "trainer"
     name: ClassVar[str]
@@ -59,3 +73,11 @@ class Trainer(Protocol):
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
         """Raises DataError for a record it cannot take, EnvironmentFailure for missing hardware or memory."""
+
+
+class ForeseeingTrainer(Trainer, Protocol):
+    """A trainer that can tell beforehand what a training takes; `foresee` is optional for a trainer."""
+
+    def foresee(self, job: TrainInput, run: Run) -> Foreseen:
+        """Nothing is trained. `job.native` holds the files of a native folder but its weights, `job.output` is not kept. Raises
+        what `train` raises before its first step."""

@@ -32,7 +32,7 @@ from .codec import decode, encode
 from .engine import GenerateInput, GenerateOutput, ServeInput, ServeOutput
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
-from .trainer import TrainInput, TrainOutput
+from .trainer import Foreseen, TrainInput, TrainOutput
 
 PROGRESS_DESCRIPTOR = "HUBKIT_PROGRESS_FD"
 SECONDS_BETWEEN_PROGRESS = 0.1
@@ -48,6 +48,7 @@ class Call(NamedTuple):
 
 CALLS = {
     "train": Call("trainer", TrainInput, TrainOutput),
+    "foresee": Call("trainer", TrainInput, Foreseen),
     "generate": Call("engine", GenerateInput, GenerateOutput),
     "serve": Call("engine", ServeInput, ServeOutput),
 }

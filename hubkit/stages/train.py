@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from ..environments import call
+from ..errors import UsageError
 from ..registry import plugins
-from ..sdk import TrainInput, TrainOutput
+from ..sdk import Foreseen, TrainInput, TrainOutput, token_ids
+from ..weights.native_files import write_native_files
 from . import _given, prepare
 from ._stage import Context, Stage, plugin_inputs
 from ._workers import discard_worker, environment, inside, native_view, seconds
@@ -27,16 +30,11 @@ def _run(context: Context, out: Path) -> TrainOutput:
     native = native_view(base, context.workspace.native("base", context.base_digest), context.run)
     scratch = context.workspace.scratch(STAGE.name)
     scratch.mkdir(parents=True, exist_ok=True)
-    job = TrainInput(
-        base=base.folder, native=native, groups=base.family.native(base.config).groups, vision=base.vision,
-        records=context.folder(prepare.STAGE) / prepare.TRAIN, images=context.images,
-        output=out, scratch=scratch, seed=context.spec.seed, options=train.options,
-    )  # fmt: skip
     trainer = plugins().get("trainer", train.trainer)
     result: TrainOutput = call(
         trainer,
         "train",
-        job,
+        _job(context, native, out, scratch),
         environment=environment(train.environment),
         run=context.run,
         folder=out / "worker",
@@ -46,6 +44,39 @@ def _run(context: Context, out: Path) -> TrainOutput:
     for name in (result.adapter, result.metrics):
         inside(out, name, f"trainer {train.trainer}")
     return result
+
+
+def foresee(context: Context) -> Foreseen:
+    """What the trainer says that the training takes; the records must be prepared.
+
+    Raises:
+        UsageError: nothing is to be trained, or the trainer cannot tell.
+    """
+    train, base = context.spec.train, context.base
+    if train.adapter is not None:
+        raise UsageError("train.adapter is given: nothing will be trained", "leave out --dry-run; `hubkit plan` says what runs")
+    trainer = plugins().get("trainer", train.trainer)
+    if not hasattr(trainer, "foresee"):
+        raise UsageError(f"trainer {train.trainer} cannot tell beforehand what a training takes", "start it with --until train")
+    with tempfile.TemporaryDirectory(prefix="foresee-", dir=context.workspace.folder) as temporary:
+        folder = Path(temporary)
+        for name in ("native", "out", "scratch"):
+            (folder / name).mkdir()
+        described = base.family.native(base.config, token_ids(base.folder))
+        write_native_files(base.folder, folder / "native", described, base.family, base.config)
+        job = _job(context, folder / "native", folder / "out", folder / "scratch")
+        where = environment(train.environment)
+        foreseen: Foreseen = call(trainer, "foresee", job, environment=where, run=context.run, folder=folder / "worker")
+        return foreseen
+
+
+def _job(context: Context, native: Path, out: Path, scratch: Path) -> TrainInput:
+    base = context.base
+    return TrainInput(
+        base=base.folder, native=native, groups=base.family.native(base.config).groups, vision=base.vision,
+        records=context.folder(prepare.STAGE) / prepare.TRAIN, images=context.images,
+        output=out, scratch=scratch, seed=context.spec.seed, options=context.spec.train.options,
+    )  # fmt: skip
 
 
 STAGE = Stage(

@@ -1,17 +1,19 @@
 """The peft trainer's fast implementation on a GPU is what it is on a CPU, and what transformers and PEFT are.
 
-    PYTHONPATH=.:plugins/peft:plugins/internvl python tests/gpu/peft_proof.py FOLDER [STEPS]
+    PYTHONPATH=.:plugins/peft:plugins/internvl python tests/gpu/peft_proof.py FOLDER [STEPS] [PART...]
 
 Needs torch, transformers, peft and scikit-learn; runs on a CPU too (slowly, and without what only a GPU has). Proves, on the
-quickstart's tiny model and handwriting:
-- dropout masks on the GPU, compiled, are bit for bit the CPU's;
-- loss and gradients, compiled or not, packed or padded, are those of transformers and PEFT in float32 (and near in bfloat16);
-- the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both read more than 90 % of 400 held-out
-  digits, as told by transformers' own forward pass;
-- an interrupted training with `deterministic: true` continues to the same bytes;
-- with frozen weights in shares, compiled or checkpointed, losses are those without; on two GPUs each holds half of every layer;
-- trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on the unquantized base;
-- with two GPUs, a step is the same as one of twice the batches on one.
+quickstart's tiny model and handwriting, by part:
+- masks: dropout's on the GPU, compiled, are bit for bit the CPU's;
+- gradients: compiled or not, packed or padded, loss and gradients are those of transformers and PEFT in float32 (and near in
+  bfloat16);
+- curves: the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both read more than 90 % of 400
+  held-out digits, as told by transformers' own forward pass;
+- continued: an interrupted training with `deterministic: true` continues to the same bytes;
+- shares: with frozen weights in shares, compiled or checkpointed, losses are those without; on two GPUs each holds half of every
+  layer;
+- bits: trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on the unquantized base;
+- two: with two GPUs, a step is the same as one of twice the batches on one.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any
 
 import torch
 from hubkit_internvl import InternVL
-from hubkit_peft import PeftTrainer, adapter, loop, setup, several
+from hubkit_peft import PeftTrainer, adapter, checked, loop, setup, several
 from hubkit_peft.fast.dropout import Dropout, token_keys
 from hubkit_peft.options import Options
 
@@ -153,7 +155,7 @@ def right(folder: Path, made: TrainInput, held: list[Record]) -> float:
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    encoder = setup.open_encoder(made)[1]
+    encoder = checked.open_encoder(made)[1]
     base = AutoModelForImageTextToText.from_pretrained(folder / "native", dtype=torch.float32)
     model = PeftModel.from_pretrained(base, made.output / adapter.FOLDER).to(DEVICE).eval()
     good = 0
@@ -250,28 +252,60 @@ def few_bits_learn(folder: Path, held: list[Record], steps: int) -> dict[str, fl
     return shown
 
 
-def main(folder: Path, steps: int) -> None:
+def part_gradients(folder: Path, held: list[Record], steps: int) -> str:
+    torch.set_float32_matmul_precision("highest")
+    return str({name: f"{distance:.1e}" for name, distance in same_gradients(folder).items()})
+
+
+def part_curves(folder: Path, held: list[Record], steps: int) -> str:
+    return json.dumps(same_curves(folder, held, steps), indent=1)
+
+
+def part_continued(folder: Path, held: list[Record], steps: int) -> str:
+    continues_exactly(folder)
+    return "the same bytes"
+
+
+def part_masks(folder: Path, held: list[Record], steps: int) -> str:
+    same_masks()
+    return "the same bits"
+
+
+def part_shares(folder: Path, held: list[Record], steps: int) -> str:
+    said = f"one process: losses at most {shares_change_nothing(folder, 1):.1e} apart"
+    if torch.cuda.device_count() < 2:
+        return said
+    start_held_by_each(folder)
+    return f"{said}; two: {shares_change_nothing(folder, 2):.1e}, and each holds half of the decoder's layers"
+
+
+def part_bits(folder: Path, held: list[Record], steps: int) -> str:
+    found = few_bits_learn(folder, held, steps)
+    return f"right {found}" if found else "skipped, there is no bitsandbytes"
+
+
+def part_two(folder: Path, held: list[Record], steps: int) -> str:
+    if torch.cuda.device_count() < 2:
+        return "skipped, there is one GPU"
+    return f"losses at most {two_are_one(folder):.1e} apart"
+
+
+PARTS = ("masks", "gradients", "curves", "continued", "shares", "bits", "two")
+
+
+def main(folder: Path, steps: int, parts: list[str]) -> None:
     folder.mkdir(parents=True)
     held = prepare(folder)
-    torch.set_float32_matmul_precision("highest")
-    print("gradients apart:", {name: f"{distance:.1e}" for name, distance in same_gradients(folder).items()}, flush=True)
-    print("curves:", json.dumps(same_curves(folder, held, steps), indent=1), flush=True)
-    continues_exactly(folder)
-    print("interrupted and continued: the same bytes", flush=True)
-    same_masks()
-    print("masks: the same bits", flush=True)
-    print(f"shares, one process: losses at most {shares_change_nothing(folder, 1):.1e} apart", flush=True)
-    few = few_bits_learn(folder, held, steps)
-    print(f"few bits: {few}" if few else "few bits: skipped, there is no bitsandbytes", flush=True)
-    if torch.cuda.device_count() > 1:
-        print(f"shares, two GPUs: losses at most {shares_change_nothing(folder, 2):.1e} apart", flush=True)
-        start_held_by_each(folder)
-        print("shares, two GPUs: each holds half of the decoder's layers", flush=True)
-        print(f"two GPUs: losses at most {two_are_one(folder):.1e} apart", flush=True)
+    for part in parts:
+        started = time.monotonic()
+        print(f"{part}: {globals()[f'part_{part}'](folder, held, steps)} [{time.monotonic() - started:.0f} s]", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["held"]:
         held_by_each(Path(sys.argv[1]))
         sys.exit()
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 400)
+    numbers, names = [word for word in sys.argv[2:] if word.isdigit()], [word for word in sys.argv[2:] if not word.isdigit()]
+    if len(sys.argv) < 2 or set(names) - set(PARTS):
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]), int(numbers[0]) if numbers else 400, names or list(PARTS))

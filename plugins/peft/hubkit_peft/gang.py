@@ -60,6 +60,18 @@ class Gang:
         for _ in range(self.rank, self.size):
             self.wait()
 
+    def least(self, number: int) -> int:
+        """The smallest of what the processes have: what is decided by it is decided alike by all."""
+        if self.size == 1:
+            return number
+        import torch
+        import torch.distributed as dist
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        smallest = torch.tensor([number], dtype=torch.int64, device=device)
+        dist.all_reduce(smallest, op=dist.ReduceOp.MIN)
+        return int(smallest)
+
     def wait(self) -> None:
         if self.size > 1:
             import torch.distributed as dist

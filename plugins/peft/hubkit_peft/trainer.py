@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from hubkit.sdk import EnvironmentFailure, Requirements, Run, SilentRun, TrainInput, TrainOutput
+from hubkit.sdk import EnvironmentFailure, Foreseen, Requirements, Run, SilentRun, TrainInput, TrainOutput
 from hubkit.sdk.codec import decode
 
 from .options import Options
@@ -22,6 +22,12 @@ class PeftTrainer:
     sdk: ClassVar[str] = "1.1"
     requirements: ClassVar[Requirements] = Requirements((("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft")
     Options: ClassVar[type] = Options
+
+    def foresee(self, job: TrainInput, run: Run) -> Foreseen:
+        """Time is that of the operations at half of the rate of large products, measured for a moment."""
+        from .foresight import foresee
+
+        return foresee(job, decode(Options, job.options, "options of trainer peft"), run)
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
         from . import adapter, loop, setup

@@ -118,7 +118,7 @@ def test_shares_are_foreseen():
 
 def test_a_training_is_foreseen_without_its_weights(job):
     """The same numbers as when the model is loaded, from a folder that has none."""
-    from hubkit_peft import setup
+    from hubkit_peft import foresight, setup
 
     made = job(epochs=2.0, steps=0, batch_size=4, validation=2)
     options = Options(**made.options)
@@ -126,7 +126,11 @@ def test_a_training_is_foreseen_without_its_weights(job):
     bare.mkdir()
     for path in (path for path in made.native.iterdir() if path.suffix != ".safetensors"):
         (bare / path.name).write_bytes(path.read_bytes())
-    forecast = setup.foresee(replace(made, native=bare), options, SilentRun())
-    assert (forecast.steps, forecast.samples, forecast.batch_size) == (5, 20, 4)
+    told = foresight.foresee(replace(made, native=bare), options, SilentRun())
+    assert (told.steps, told.samples, told.batch_size) == (5, 20, 4)
     training = setup.prepare(made, options, SilentRun())[0]
-    assert forecast == setup._forecast(made, options, training.model, training.sizes, training.learnt, training.gang, "cpu")
+    loaded = foresight.predicted(made, options, training.model, training.sizes, training.learnt, training.gang, 2**62)
+    assert (told.steps, told.samples, told.batch_size, told.memory) == (
+        loaded.steps, loaded.samples, loaded.batch_size, loaded.memory,
+    )  # fmt: skip
+    assert told.seconds > 0 and "TFLOP a record" in told.notes[0]

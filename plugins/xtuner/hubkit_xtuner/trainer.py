@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hubkit.sdk import Requirements, Run, TrainInput, TrainOutput
+from hubkit.sdk import Foreseen, Requirements, Run, TrainInput, TrainOutput
 from hubkit.sdk.codec import decode
 
 from .options import Options
@@ -21,6 +21,12 @@ class XtunerTrainer:
         probe="hubkit_xtuner.probe:check",
     )
     Options: ClassVar[type] = Options
+
+    def foresee(self, job: TrainInput, run: Run) -> Foreseen:
+        """Iterations, checkpoints and their size; xtuner's memory and speed are not known beforehand."""
+        from . import setup
+
+        return setup.foresee(setup.prepare(job, decode(Options, job.options, "options of trainer xtuner"), run))
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
         """Adds to the contract: UsageError for a language model, schedule or configuration that xtuner cannot train;

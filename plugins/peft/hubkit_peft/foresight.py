@@ -1,0 +1,99 @@
+"""What a training takes, from records and configuration, before a weight is read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from hubkit.sdk import Foreseen, Run, TrainInput
+
+from . import checked
+from .forecast import Forecast, Predictor, Size, predict
+from .gang import Gang
+from .options import Options
+from .order import plan
+
+
+def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
+    """Steps, memory and time of `job` on this machine, from records and configuration; no weight is read."""
+    import torch
+
+    from . import model as models
+
+    checked.check_groups(options, job)
+    records = checked.records_of(job, options)
+    sizes = checked.measure(records, checked.open_encoder(job)[1], options, run)
+    device = models.device_of(options)
+    gang = Gang(0, options.gpus or torch.cuda.device_count()) if device == "cuda" else Gang()
+    learnt = len(records) - options.validation
+    forecast = predicted(job, options, outline(job, options, device), sizes, learnt, gang, free_memory(device))
+    rate = matmul_rate(device) / 2
+    notes = [f"{forecast.operations / 1e12:.3g} TFLOP a record, at {rate / 1e12:.3g} TFLOP/s on each of {gang.size} x {device}"]
+    notes += [f"frozen weights in shares over {forecast.shares} GPUs"] * (forecast.shares > 1)
+    notes += ["activations are made again in the backward pass"] * forecast.checkpointing
+    return Foreseen(
+        forecast.steps, forecast.samples, forecast.batch_size, forecast.memory, forecast.seconds(rate * gang.size), tuple(notes)
+    )
+
+
+def outline(job: TrainInput, options: Options, device: str) -> Any:
+    """The model without numbers, from its configuration; no random number is drawn."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from . import model as models
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        base = AutoModelForImageTextToText.from_config(
+            AutoConfig.from_pretrained(job.native), dtype=models.dtype_of(options, device)
+        )
+        return models.with_adapter(base, job.groups, options)
+
+
+def predicted(
+    job: TrainInput, options: Options, model: Any, sizes: Sequence[Size], learnt: int, gang: Gang, free: int
+) -> Forecast:
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    config = json.loads((job.native / "config.json").read_text("utf-8"))
+    predictor = Predictor(config, options, weights - 4 * trained, trained)
+    bytes_each = model.get_base_model().lm_head.weight.element_size()
+    batch, checkpointing = predictor.choose(sizes, free, bytes_each)
+    fits = predictor.fits(sizes, batch, checkpointing, free, bytes_each)
+    if options.shard == "always" or (options.shard == "auto" and options.quantize == "none" and not fits):
+        predictor = Predictor(config, options, weights - 4 * trained, trained, gang.size)
+        batch, checkpointing = predictor.choose(sizes, free, bytes_each)
+    a_step = batch * options.accumulation * gang.size
+    steps = plan(learnt, a_step, options.steps, options.epochs)
+    return predict(predictor, sizes, batch, checkpointing, steps, steps * a_step, bytes_each)
+
+
+def free_memory(device: str) -> int:
+    """Bytes of GPU memory, before the model is there."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else 2**62
+
+
+def matmul_rate(device: str) -> float:
+    """Operations a second of a large product: bfloat16 on a GPU, float32 on a CPU."""
+    import torch
+
+    if device == "cpu":
+        one, size, begun = torch.randn(1024, 1024), 1024, time.perf_counter()
+        for _ in range(4):
+            one @ one
+        return 4 * 2 * size**3 / (time.perf_counter() - begun)
+    size = 8192
+    one, other = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    for _ in range(3):
+        one @ other
+    begin.record()
+    for _ in range(10):
+        one @ other
+    end.record()
+    end.synchronize()
+    return 10 * 2 * size**3 / (float(begin.elapsed_time(end)) / 1e3)
