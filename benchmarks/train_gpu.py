@@ -322,13 +322,14 @@ def report(folder: Path, given: argparse.Namespace) -> None:
         base = base or row["speed"]
         rate = row["speed"] * work
         shares = f"{rate / burst / gpus:9.1%}{rate / held / gpus:9.1%}"
-        more = f"  first step after {row['warm']:.0f} s, losses {' '.join(f'{x:.4f}' for x in row['losses'])}" * ("losses" in row)
+        more = (
+            f"  first step after {row['warm']:.0f} s, losses {' '.join(f'{x:.4f}' for x in row['losses'])}"
+            if "losses" in row
+            else ""
+        )
         ratio = row["speed"] / base
         print(f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}{row['memory']:7.1f}{ratio:7.2f}{more}", flush=True)
 
-    for attention, name in (("eager", "eager attention"), ("auto", "torch's attention")) if given.xtuner else ():
-        if row := xtuner(given.xtuner, attention):
-            show(f"XTuner, ZeRO-2, batch 4, {name}", row)
     for gpus in given.gpus:
         for name in given.only or ROWS:
             row = child(folder, name, gpus, given.profile)
@@ -337,6 +338,9 @@ def report(folder: Path, given: argparse.Namespace) -> None:
             show(name if gpus == 1 else f"{name}, {gpus} GPUs", row, gpus)
             if "profile" in row:
                 show_profile(row["profile"])
+    for attention, name in (("eager", "eager attention"), ("auto", "torch's attention")) if given.xtuner else ():
+        if row := xtuner(given.xtuner, attention):
+            show(f"XTuner, ZeRO-2, batch 4, {name}", row)
 
 
 def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
