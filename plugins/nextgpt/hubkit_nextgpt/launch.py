@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from hubkit.sdk import PluginError, Run, SilentRun, UsageError
+from hubkit.sdk.child import last_lines, run_logged
 
 from . import checkout
 from .command import CHECKPOINT
 from .options import WEIGHTS, Options, check_weights
-from .process import last_lines, run_logged
 from .stages import read
 
 _LEGACY = "ckpt/delta_ckpt/nextgpt/7b_tiva_v0"
@@ -52,5 +52,5 @@ def demo(
         arguments = ("--model_path", str(checkpoint.absolute()), "--model_base", options.weights["vicuna"], *arguments)
     log = scratch / "demo.log"
     run.note(f"{program} runs with {CHECKPOINT} of {checkpoint}; its output is in {log}")
-    if code := run_logged([python, program, *arguments], place, log, run):
+    if code := run_logged([python, program, *arguments], log, run, cwd=place):
         raise PluginError(f"{program} ended with exit code {code}\n{last_lines(log)}", f"see the log, {log}")

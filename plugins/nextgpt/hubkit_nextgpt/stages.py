@@ -14,11 +14,11 @@ from pathlib import Path
 
 from hubkit.sdk import PluginError, Run, WeightsError
 from hubkit.sdk.checkpoints import Weights, open_weights
+from hubkit.sdk.child import last_lines, run_logged
 
 from . import checkout, command, names
 from .compare import Report, compare
 from .options import Options, check_weights
-from .process import last_lines, run_logged
 
 _SEAL = "stage.json"
 _JUDGEMENT = ("embeddings", "vocabulary", "stages")
@@ -116,7 +116,7 @@ def _train(number: int, options: Options, scratch: Path, before: Path | None, ke
     line = command.build(number, options, place, before, work)
     log = scratch / f"stage-{number}.log"
     run.note(f"stage {number}: training; its output is in {log.name}")
-    code = run_logged(line, place, log, run)
+    code = run_logged(line, log, run, cwd=place)
     shown = f"\n{last_lines(log)}"
     if code:
         raise PluginError(f"stage {number} of NExT-GPT ended with exit code {code}{shown}", f"see the log, {log}")
