@@ -15,8 +15,8 @@ from . import names
 from .licenses import FILE, components, table
 
 _ARCHITECTURE = "NextGPTDelta"
-_USAGE = """This repository holds a delta: projections, LoRA and the embedding rows that NExT-GPT adds. With the base language
-model it becomes the `pytorch_model.pt` that NExT-GPT's code loads:
+_USAGE = """This repository holds a delta: projections, LoRA and the embedding rows that the base language model has not. With
+that model it becomes the checkpoint that NExT-GPT's code loads:
 
 ```bash
 python -m hubkit_nextgpt restore ./downloaded --base ./vicuna --out ./ckpt/delta_ckpt/nextgpt/7b_tiva_v0
@@ -39,7 +39,7 @@ class NextGPT:
         total = sum(math.prod(shape) for shape in layout.values())
         lora = config.get("lora")
         what = f"LoRA of rank {lora['rank']}, " if isinstance(lora, dict) and "rank" in lora else ""
-        return RecognisedModel(self.name, f"NExT-GPT delta ({what}projections, new embedding rows; {total:,} parameters)", total)
+        return RecognisedModel(self.name, f"NExT-GPT delta ({what}projections, embedding rows; {total:,} parameters)", total)
 
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         tensors = config.get("tensors")
@@ -94,6 +94,10 @@ def _of_tensors(layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
             yield Problem("config.json: tensors", f"{name} is {names.OTHER}", remedy)
         elif (pair := names.lora(name)) and shape[0 if pair[1] == "A" else 1] != rank:
             yield Problem("config.json: lora", f"rank is {rank}, {name} is {shape}", remedy)
+    files = config.get("files")
+    said = [name for names_ in files.values() for name in names_] if isinstance(files, dict) else []
+    if sorted(map(str, said)) != sorted({*layout, *embeddings}):
+        yield Problem("config.json: files", "do not have each tensor and embedding once", remedy)
     for name, entry in embeddings.items():
         try:
             rows = sum(last - first for first, last in entry["rows"])
