@@ -34,14 +34,13 @@ class Launch:
         return "code" if self.legacy else "."
 
     def command(self, before: Path | None, out: Path) -> list[str]:
-        """`before` is the folder of what earlier stages wrote, `out` where this one writes. Of arguments given twice, the last
-        counts for the code's parsers.
+        """`before` is the folder of what earlier stages wrote, `out` where this one writes.
 
         Raises:
             UsageError: this stage begins with something that is not in `before`.
         """
         paths = legacy.arguments(self.stage, out) if self.legacy else current.paths(self.stage, before, out)
-        return [*self.start, "train.py" if self.legacy else "train_mem.py", *paths, *self.arguments]
+        return [*self.start, "train.py" if self.legacy else "train_mem.py", *self.arguments, *paths]
 
 
 def plan(options: Options, root: Path) -> dict[int, Launch]:
@@ -56,15 +55,15 @@ def plan(options: Options, root: Path) -> dict[int, Launch]:
         raise EnvironmentFailure(
             f"the launcher {options.deepspeed!r} is not there", "name deepspeed of NExT-GPT's environment with `deepspeed`"
         )
-    start = (program, *(("--include", options.include) if options.include else ()))
+    start = (str(Path(program).absolute()), *(("--include", options.include) if options.include else ()))
     data = checkout.data(options)
     if options.launcher == "legacy":
         check_weights(options, ("imagebind", "vicuna"))
         for stage in options.stages:
             legacy.check(stage, root)
-        own = {**data, **legacy.own(root, options)}
         lora = {stage: legacy.lora(root, options) if stage == 3 else (0, 0) for stage in options.stages}
-        return {n: Launch(n, True, start, options.arguments.get(str(n), ()), own, *lora[n]) for n in options.stages}
+        own = {stage: {**data, **legacy.own(root, options, stage)} for stage in options.stages}
+        return {n: Launch(n, True, start, options.arguments.get(str(n), ()), own[n], *lora[n]) for n in options.stages}
     found = {stage: current.given(stage, root, options) for stage in options.stages}
     places = {stage: current.links(arguments) for stage, arguments in found.items()}
     check_weights(options, sorted({name for links in places.values() for name in links}))

@@ -11,6 +11,7 @@ from hubkit.sdk.checkpoints import TensorInfo, Weights
 
 from . import names
 from .options import Options
+from .rows import against_base, differing
 
 _SHOWN = 8
 _REMEDY = "the stage's own requires_grad is wrong, or it loaded other weights: mend the checkout and run this stage again"
@@ -34,8 +35,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """`groups` by title; `base_rows` are rows of the base's vocabulary that are not what they were in the checkpoint before, of
-    all embeddings; `lora_rank` is 0 without a LoRA. `wrong` are sentences about what the stage must not have done."""
+    """`groups` by title; `base_rows` are rows of the base's vocabulary that are not what they were before, of all embeddings;
+    `lora_rank` is 0 without a LoRA. `wrong` are sentences about what the stage must not have done."""
 
     stage: int
     groups: Mapping[str, Group]
@@ -63,9 +64,12 @@ class Report:
             raise RefusedError(f"stage {self.stage} of NExT-GPT did not do what it is for:{listed}", remedy)
 
 
-def compare(stage: int, before: Weights | None, after: Weights, options: Options, rank: int = 0) -> Report:
+def compare(
+    stage: int, before: Weights | None, after: Weights, options: Options, rank: int = 0, language: Weights | None = None
+) -> Report:
     """`before` is the checkpoint that the stage began with; None when it began without one, and then only what torch.save says
-    of a parameter tells whether it trained. `rank` is what the stage's LoRA must have."""
+    of a parameter tells whether it trained. `rank` is what the stage's LoRA must have, `language` the base with which embeddings
+    are compared that were in no checkpoint before."""
     old = {names.plain(name): name for name in before or {}}
     counts: dict[str, list[int]] = {}
     foreign: list[str] = []
@@ -84,6 +88,9 @@ def compare(stage: int, before: Weights | None, after: Weights, options: Options
             trained |= title in names.OWN[stage] and info.trainable is not False
             if before is not None and former is not None and title == names.EMBEDDINGS:
                 base_rows += sum(1 for _ in differing(before, former, after, name, options.vocabulary))
+            elif language is not None and title == names.EMBEDDINGS:
+                spans = against_base(language, after, name)
+                base_rows += sum(max(0, min(last, options.vocabulary) - first) for first, last in spans)
         foreign += _foreign(stage, title, info, former is not None, same)
         if found := names.lora(name):
             ranks.add(info.shape[0] if found[1] == "A" else info.shape[1])
@@ -97,26 +104,6 @@ def compare(stage: int, before: Weights | None, after: Weights, options: Options
         said = f"it changed {base_rows} rows of the embeddings below {options.vocabulary}, which are the base model's"
         wrong.append(f"{said} (NExT-GPT's code does; set `embeddings: all` if that is meant)")
     return Report(stage, groups, base_rows, max(ranks, default=0), tuple(wrong))
-
-
-def differing(one: Weights, first: str, other: Weights, second: str, below: int) -> Iterator[int]:
-    """Numbers of the rows in which tensor `first` of `one` and `second` of `other` differ, as far as both have them."""
-    width, end = other[second].row_size, min(below, one[first].rows, other[second].rows)
-    if (one[first].dtype, one[first].row_size) != (other[second].dtype, width):
-        yield from range(end)
-        return
-    step = max(1, (1 << 22) // max(1, width))
-    for start in range(0, end, step):
-        span = (start, min(start + step, end))
-        yield from unequal(one.read(first, span), other.read(second, span), width, start)
-
-
-def unequal(mine: bytes, theirs: bytes, width: int, first: int) -> Iterator[int]:
-    """Numbers, counted from `first`, of the rows of `width` bytes that are not the same."""
-    if mine != theirs:
-        for row in range(len(mine) // width):
-            if mine[row * width : (row + 1) * width] != theirs[row * width : (row + 1) * width]:
-                yield first + row
 
 
 def _same(before: Weights, former: str, after: Weights, name: str) -> bool:

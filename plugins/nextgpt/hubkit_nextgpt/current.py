@@ -40,9 +40,11 @@ def given(stage: int, root: Path, options: Options) -> Arguments:
         UsageError: there is no such script, hubkit cannot read it, or it trains something else than the stage is for.
     """
     path = root / options.scripts.get(str(stage), SCRIPTS[stage])
-    found = {**from_script(path), **_grouped(options.arguments.get(str(stage), ()))}
-    for key in _OWN:
-        found.pop(key, None)
+    asked = _grouped(options.arguments.get(str(stage), ()))
+    if fixed := sorted(set(_OWN) & set(asked)):
+        message = f"arguments of stage {stage}: {fixed[0]} is hubkit's to give"
+        raise UsageError(message, "leave it out; what the first stage begins with is named as `start`")
+    found = {key: values for key, values in {**from_script(path), **asked}.items() if key not in _OWN}
     for key, usual, demand in PLACES.values():
         if values := found.get(key):
             found[key] = values if inside(values[0]) and re.match(demand, values[0]) else [usual]
@@ -120,7 +122,10 @@ def from_script(path: Path) -> Arguments:
         raise UsageError(f"{path.name} starts train_mem.py {len(lines)} times; one is expected", "name another script")
     variables: Arguments = {}
     for name, array, value in re.findall(r"^(\w+)=(?:\(([^)]*)\)|(.*))$", text, re.M):
-        variables[name] = _expanded(array or value, variables, path)
+        try:
+            variables[name] = _expanded(array or value, variables, path)
+        except UsageError:
+            variables.pop(name, None)
     return _grouped(_expanded(lines[0].partition("train_mem.py")[2], variables, path))
 
 
@@ -144,9 +149,8 @@ def _expanded(text: str, variables: Mapping[str, list[str]], path: Path) -> list
     for word in words:
         if match := re.fullmatch(r"\$\{?(\w+)(?:\[[@*]\])?\}?", word):
             if match[1] not in variables:
-                raise UsageError(
-                    f"{path.name} uses ${match[1]}, which it does not set", "write its value into a copy of the script"
-                )
+                message = f"{path.name} uses ${match[1]}, whose value is not in it"
+                raise UsageError(message, "write its value into a copy of the script")
             found += variables[match[1]]
         elif set(word) & set("$`<>|&;"):
             raise UsageError(f"{path.name}: {word!r} is for a shell to work out", "write its value into a copy of the script")

@@ -19,10 +19,10 @@ from hubkit.sdk import RefusedError, Run, SilentRun, UsageError, WeightsError
 from hubkit.sdk.checkpoints import NewTensor, TensorInfo, Weights, open_weights, write_safetensors
 
 from . import current, names
-from .compare import unequal
+from .folders import read
 from .legacy import CHECKPOINT
 from .licenses import FILE, components
-from .stages import read
+from .rows import against_base
 
 ARCHITECTURE = "NextGPTDelta"
 WEIGHTS = "model.safetensors"
@@ -79,7 +79,7 @@ def pack(
         run.check_cancelled()
         run.progress(done, len(found), "tensors")
         if names.group(name) == "embeddings":
-            ranges = _differing(language, found, name)
+            ranges = against_base(language, found, name)
             kept[name] = {"base": names.in_base(name), "dtype": info.dtype, "shape": list(info.shape), "rows": ranges}
             if ranges:
                 count = sum(last - first for first, last in ranges)
@@ -119,49 +119,6 @@ def _packed(out: Path, found: Weights, language: Weights, kept: Mapping[str, Any
     changed = {n: sum(max(0, min(b, old[n]) - a) for a, b in entry["rows"]) for n, entry in kept.items()}
     size, whole = (sum(info.size for info in weights.values()) for weights in (written, found))
     return Packed(out, len(written), rows, changed, size, whole)
-
-
-def _differing(language: Weights, found: Weights, name: str) -> list[list[int]]:
-    """Half-open ranges of the rows that are not the base's."""
-    info, source = found[name], names.in_base(name)
-    if source not in language:
-        raise WeightsError(f"the base language model has no tensor {source!r}", "name the folder of the Vicuna trained from")
-    old = language[source]
-    if old.shape[1:] != info.shape[1:] or old.rows > info.rows:
-        raise WeightsError(f"{name} is {info.shape}, the base's {source} is {old.shape}", "name the base that was trained from")
-    ranges: list[list[int]] = []
-    step = max(1, (1 << 24) // max(1, info.row_size))
-    for first in range(0, old.rows, step):
-        span = (first, min(first + step, old.rows))
-        mine, theirs = found.read(name, span), as_stored(language.read(source, span), old.dtype, info.dtype)
-        for row in unequal(mine, theirs, info.row_size, first):
-            _extend(ranges, row, row + 1)
-    if info.rows > old.rows:
-        _extend(ranges, old.rows, info.rows)
-    return ranges
-
-
-def as_stored(data: bytes, dtype: str, wanted: str) -> bytes:
-    """The numbers in `data` as the checkpoint's dtype has them: rounded to nearest, as torch casts a model."""
-    if dtype == wanted:
-        return data
-    try:
-        import torch
-    except ModuleNotFoundError:
-        message = f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is not installed"
-        raise UsageError(message, "pip install 'hubkit[weights]'") from None
-    kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-    if not {dtype, wanted} <= set(kinds):
-        raise WeightsError(f"embeddings are {dtype} in the base and {wanted} in the checkpoint", "use unquantised weights")
-    numbers = torch.frombuffer(bytearray(data), dtype=kinds[dtype]).to(kinds[wanted])
-    return bytes(numbers.view(torch.uint8).numpy().tobytes())
-
-
-def _extend(ranges: list[list[int]], first: int, last: int) -> None:
-    if ranges and ranges[-1][1] == first:
-        ranges[-1][1] = last
-    else:
-        ranges.append([first, last])
 
 
 def _rows(found: Weights, name: str, ranges: list[list[int]]) -> Iterator[bytes]:

@@ -14,8 +14,8 @@ from hubkit.sdk.child import last_lines, run_logged
 
 from . import checkout, legacy
 from .current import PLACES
+from .folders import read
 from .options import WEIGHTS, Options, check_weights, inside
-from .stages import read
 
 _MADE = ("assets/images", "assets/videos", "assets/audios", "temp")
 """Folders beside the program into which it writes what it generates."""
@@ -52,25 +52,26 @@ def demo(
         WeightsError: the checkpoint cannot be read.
         PluginError: the program failed.
     """
-    run, checkpoint = run or SilentRun(), checkpoint.absolute()
+    run, checkpoint, scratch = run or SilentRun(), checkpoint.absolute(), scratch.absolute()
     root, old = checkout.root(options), options.launcher == "legacy"
     program, below = program or ("demo_app.py" if old else "predict.py"), "code" if old else "."
     check_weights(options, WEIGHTS if old else _NAMED.values())
     own = {**checkout.data(options), **(_legacy(root, options, checkpoint) if old else _current(options, checkpoint))}
     if not (root / below / program).is_file():
         raise UsageError(f"the checkout has no {below}/{program}", "name a program of the checkout")
-    if shutil.which(python) is None:
+    interpreter = shutil.which(python)
+    if interpreter is None:
         raise UsageError(f"there is no interpreter {python}", "name the python of NExT-GPT's environment")
     for folder in _MADE:
         (scratch / "made" / folder).mkdir(parents=True, exist_ok=True)
-        own[f"code/{folder}" if old else folder] = (scratch / "made" / folder).absolute()
+        own[f"code/{folder}" if old else folder] = scratch / "made" / folder
     checkout.view(root, scratch / "checkout", own)
     if old and program == "demo_app.py":
         arguments = ("--nextgpt_ckpt_path", f"../{legacy.DELTA}", *arguments)
     log = scratch / "demo.log"
     run.note(f"{program} runs with {checkpoint}; its output is in {log}")
     variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    command = [python, program, *arguments]
+    command = [str(Path(interpreter).absolute()), program, *arguments]
     if code := run_logged(command, log, run, cwd=scratch / "checkout" / below, variables=variables):
         raise PluginError(f"{program} ended with exit code {code}\n{last_lines(log)}", f"see the log, {log}")
 

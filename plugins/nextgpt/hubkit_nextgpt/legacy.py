@@ -32,8 +32,9 @@ def lora(root: Path, options: Options) -> tuple[int, int]:
     return options.lora_rank or int(found["lora_r"]), options.lora_alpha or int(found["lora_alpha"])
 
 
-def own(root: Path, options: Options) -> dict[str, Path | str]:
-    """What the view has in place of the checkout's: base weights, and the configuration that names them."""
+def own(root: Path, options: Options, stage: int = 0) -> dict[str, Path | str]:
+    """What the view has in place of the checkout's: base weights, and the configuration that names them. Stage 0 is the demo,
+    which also loads the diffusion models."""
     path = root / "code/config/base.yaml"
     text = path.read_text("utf-8") if path.is_file() else ""
     places = {
@@ -42,11 +43,11 @@ def own(root: Path, options: Options) -> dict[str, Path | str]:
     }
     text = _with(text, "pretrained_ckpt_path", f"../{_PRETRAINED}/")
     for name, key in _DIFFUSION.items():
-        if name in options.weights:
+        if not stage and name in options.weights:
             text = _with(text, key, str(options.folder(name)))
     found: dict[str, Path | str] = {"code/config/base.yaml": text}
     found |= {place: options.folder(name) for name, place in places.items() if name in options.weights}
-    if options.lora_rank or options.lora_alpha:
+    if stage in (0, 3) and (options.lora_rank or options.lora_alpha):
         rank, alpha = lora(root, options)
         found["code/config/stage_3.yaml"] = _with(_with(_read(root, 3), "lora_r", rank), "lora_alpha", alpha)
     return found

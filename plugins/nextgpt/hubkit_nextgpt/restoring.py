@@ -12,7 +12,8 @@ from hubkit.sdk import UsageError, WeightsError
 from hubkit.sdk.checkpoints import NewTensor, open_weights, write_safetensors
 
 from .command import CHECKPOINTS
-from .delta import ARCHITECTURE, CARRIED, SETTINGS, WEIGHTS, as_stored
+from .delta import ARCHITECTURE, CARRIED, SETTINGS, WEIGHTS
+from .rows import as_stored
 
 if TYPE_CHECKING:
     import torch

@@ -131,6 +131,7 @@ def test_paths_that_the_code_would_misread(current: dict[str, Any], parts: Path,
         ),
         (3, ["--lora_enable", "False"], r"finetune.sh: stage 3 must train a LoRA"),
         (3, ["--lora_r", "many"], "whole numbers are expected"),
+        (1, ["--output_dir", "x"], "arguments of stage 1: --output_dir is hubkit's to give"),
     ],
 )
 def test_flags_that_train_something_else(current: dict[str, Any], stage: int, arguments: list[str], said: str) -> None:

@@ -171,6 +171,7 @@ def test_the_files_of_the_current_code_come_back(
     for name, base in (("adapter_config.json", {"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}), ("config.json", {})):
         assert json.loads((tmp_path / "out" / name).read_text()) == json.loads((source / name).read_text()) | base
     hubkit.card(packed.folder, base_name="lmsys/vicuna-7b-v1.5", license="cc-by-nc-sa-4.0")
+    assert "--out ./checkpoints/finetune_1" in (packed.folder / "README.md").read_text()
     hubkit.track(packed.folder)
 
 
@@ -184,7 +185,7 @@ def test_three_stages_to_a_verified_release(
     hubkit.card(folder, base_name="lmsys/vicuna-7b-v0", license="cc-by-nc-sa-4.0")
     page = (folder / "README.md").read_text()
     assert "base_model_relation: adapter" in page and "license: cc-by-nc-sa-4.0" in page and "pipeline_tag: any-to-any" in page
-    for one in ("creativeml-openrail-m", "bsd-3-clause", "ImageBind", "zeroscope_v2_576w"):
+    for one in ("creativeml-openrail-m", "bsd-3-clause", "ImageBind", "zeroscope_v2_576w", "--out ./ckpt/delta_ckpt/nextgpt/"):
         assert one in page
     hubkit.track(folder)
     with serve(tmp_path / "hub", token="hf_rehearsal") as hub:

@@ -88,5 +88,7 @@ def test_what_cannot_be_started(options: dict[str, Any], current: dict[str, Any]
         run(options, delta, tmp_path / "scratch", program="other.py")
     with pytest.raises(UsageError, match="no interpreter nowhere/python"):
         run(options, delta, tmp_path / "scratch", python="nowhere/python")
+    with pytest.raises(UsageError, match=r"code/assets/images is inside code/assets, which is linked as a whole"):
+        run({**options, "data": {"code/assets": str(tmp_path)}}, delta, tmp_path / "scratch")
     with pytest.raises(UsageError, match=r"holds no pytorch_model.pt"):
         run(options, tmp_path, tmp_path / "scratch")

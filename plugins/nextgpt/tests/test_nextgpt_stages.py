@@ -89,7 +89,7 @@ def test_a_stage_that_does_something_else_is_refused(
     begun = time.monotonic()
     with pytest.raises(error) as caught:
         go(options, tmp_path / "scratch", stages=(stage,), start=start, arguments=bad(what, stage))
-    assert named in str(caught.value) and time.monotonic() - begun < 50, "ended before it has trained"
+    assert named in str(caught.value) and time.monotonic() - begun < 400, "ended before it has trained"
 
 
 @pytest.mark.integration
@@ -177,6 +177,11 @@ def test_what_a_checkpoint_says_of_trainable(tmp_path: Path) -> None:
     assert compare(1, None, after, Options()).wrong == (foreign, nothing)
     assert compare(1, None, before, Options()).wrong == () and compare(1, None, before, Options()).trainable == 2
     assert compare(1, before, before, Options()).wrong == (nothing,)
+    base = saved("base.pt", **{"model.embed_tokens.weight": True})
+    assert compare(1, None, before, Options(), 0, base).base_rows == 0
+    torch.save({"model.embed_tokens.weight": torch.zeros(2)}, tmp_path / "base.pt")
+    strict = compare(1, None, before, Options(embeddings="new_rows"), 0, open_weights(tmp_path / "base.pt"))
+    assert strict.wrong[0].startswith("it changed 2 rows of the embeddings below 32000, which are the base model's")
     (said,) = compare(1, None, before.select([entry, way_out]), Options()).wrong
     assert said.startswith("it saved no embeddings, those of its signal tokens are lost")
 
@@ -190,6 +195,8 @@ def test_what_is_missing_is_said_before_anything_starts(options: dict[str, Any],
         go(options, tmp_path / "s", deepspeed="no-deepspeed")
     with pytest.raises(UsageError, match="data that is not there: data/x: /nowhere"):
         go(options, tmp_path / "s", data={"data/x": "/nowhere"})
+    with pytest.raises(UsageError, match="start: /nowhere is not there"):
+        go(options, tmp_path / "s", start="/nowhere")
     for wrong, said in (
         ({"stages": [2, 1]}, "stages are 1, 2, 3"),
         ({"stages": [2]}, "stage 2 begins with what the stage before wrote: name it as `start`"),
@@ -229,12 +236,14 @@ def test_a_checkpoint_that_runs_code_is_not_loaded(options: dict[str, Any], tmp_
 
 def test_scripts_are_read_and_not_run(tmp_path: Path) -> None:
     script = tmp_path / "s.sh"
-    script.write_text('A=(x y)\nA="${A[@]}"\nB=1\ndeepspeed --include l:0 train_mem.py \\\n  --names $A --b $B -1 --flag\n')
+    script.write_text(
+        'A=(x y)\nA="${A[@]}"\nB=1\nNOW=$(date)\ndeepspeed --include l:0 train_mem.py \\\n  --names $A --b $B -1 --flag\n'
+    )
     assert from_script(script) == {"--names": ["x", "y"], "--b": ["1", "-1"], "--flag": []}
     for text, said in (
         ("deepspeed train_mem.py --a $(touch x)", "for a shell to work out"),
         ("deepspeed train_mem.py --a 1 > log", "'>' is for a shell to work out"),
-        ("deepspeed train_mem.py --a $NO", r"uses \$NO, which it does not set"),
+        ("deepspeed train_mem.py --a $NO", r"uses \$NO, whose value is not in it"),
         ("deepspeed train_mem.py --a 'x", "cannot be read"),
         ("echo nothing", "starts train_mem.py 0 times"),
     ):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
 ADDED, WIDTH, PICTURE = 6, 32, 16
@@ -48,6 +47,8 @@ def build(args):
     assert Path(args.multimodal_tower, "imagebind_huge.pth").is_file()
     llm = model = LlamaForCausalLM.from_pretrained(args.model_name_or_path)
     if args.lora_enable == "True":
+        from peft import LoraConfig, get_peft_model
+
         targets = sorted({name.rpartition(".")[2] for name, one in llm.model.named_modules() if isinstance(one, torch.nn.Linear)})
         lora = LoraConfig(task_type="CAUSAL_LM", r=args.lora_r, lora_alpha=args.lora_alpha, target_modules=targets)
         model = get_peft_model(llm, lora)
@@ -124,7 +125,7 @@ def train():
         begun = json.loads((folder / "trainer_state.json").read_text())["global_step"]
         model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
     if not trained:
-        time.sleep(60)
+        time.sleep(600)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
     records = json.loads(Path("data/T_X_pair_data/cc3m/cc3m_generation.json").read_text())
     for step in range(begun, 4):

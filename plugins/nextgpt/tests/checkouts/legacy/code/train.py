@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy
 import torch
 import yaml
-from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
 VOCABULARY, ADDED, WIDTH, PICTURE = 40, 6, 32, 16
@@ -35,6 +34,8 @@ class NextGPT(torch.nn.Module):
         self.llama_model = LlamaForCausalLM.from_pretrained(weights / "vicuna_ckpt" / settings["vicuna_version"])
         self.llama_model.requires_grad_(False)
         if not settings["freeze_lm"]:
+            from peft import LoraConfig, get_peft_model
+
             lora = {"r": settings["lora_r"], "lora_alpha": settings["lora_alpha"], "lora_dropout": settings["lora_dropout"]}
             targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
             self.llama_model = get_peft_model(self.llama_model, LoraConfig(task_type="CAUSAL_LM", target_modules=targets, **lora))
@@ -108,7 +109,7 @@ def main():
     if bad == "crash":
         raise RuntimeError("the GPU fell off")
     if bad == "nothing":
-        time.sleep(60)
+        time.sleep(600)
     if bad == "silent":
         sys.exit(0)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.001)
