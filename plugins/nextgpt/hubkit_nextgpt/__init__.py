@@ -8,7 +8,8 @@
     python -m hubkit_nextgpt restore NExT-GPT-Mine --base VICUNA --out ckpt/
     python -m hubkit_nextgpt demo options.json --checkpoint ckpt/
 
-The same as functions: `precompute`, `run_stages`, `pack`, `restore`, `demo`.
+The same as functions: `precompute`, `run_stages`, `pack`, `restore`, `demo`. Of the current code, the demo (predict.py) takes the
+whole model that the checkout's merge_lora_weights.py makes of what `restore` wrote.
 
 Both codes train the whole of embed_tokens and lm_head in the stages that tune a projection (the legacy code with weight decay,
 which reaches every row). A stage's report counts the rows of the base's own vocabulary that changed. The delta keeps them, since
