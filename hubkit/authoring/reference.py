@@ -12,7 +12,7 @@ from typing import Any
 from ..registry import plugins
 from ..sdk import HubkitError, UsageError
 
-_MODULES = ("codec", "checkpoints", "chat", "vision", "assembly", "families", "testing", "testing.cases")
+_MODULES = ("codec", "checkpoints", "child", "chat", "vision", "assembly", "families", "testing", "testing.cases")
 
 
 def sdk_page() -> str:

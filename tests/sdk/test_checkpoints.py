@@ -35,6 +35,16 @@ def test_names_shapes_bytes_and_rows(tmp_path: Path, name: str) -> None:
     assert list((found | found).select(["b"])) == ["b"]
 
 
+def test_whether_a_parameter_was_trainable(tmp_path: Path) -> None:
+    two = torch.ones(2)
+    torch.save({"yes": torch.nn.Parameter(two), "no": torch.nn.Parameter(two, requires_grad=False), "?": two}, tmp_path / "x.pt")
+    assert {name: info.trainable for name, info in open_weights(tmp_path / "x.pt").items()} == {
+        "yes": True,
+        "no": False,
+        "?": None,
+    }
+
+
 def test_a_file_that_is_written_is_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     new = [NewTensor(key, "BF16" if key == "b" else "F32", tuple(v.shape), [raw(v)]) for key, v in TENSORS.items()]

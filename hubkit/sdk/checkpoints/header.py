@@ -27,7 +27,8 @@ REMEDY = "download the file again and compare its digest; hubkit does not repair
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """`start` and `end` are byte positions in the file `shard`; `shape` may be empty (a scalar)."""
+    """`start` and `end` are byte positions in the file `shard`; `shape` may be empty (a scalar). `trainable` is the requires_grad
+    with which torch.save stored a parameter; None where the file does not say."""
 
     name: str
     dtype: str
@@ -35,6 +36,7 @@ class TensorInfo:
     shard: str
     start: int
     end: int
+    trainable: bool | None = None
 
     @property
     def size(self) -> int:

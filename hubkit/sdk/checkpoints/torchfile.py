@@ -47,7 +47,7 @@ class TorchFile:
         if (tensor.offset + count) * width > length or tensor.storage.size * width > length:
             raise WeightsError(f"{where} reaches beyond its record of {length} bytes", _REMEDY)
         at = start + tensor.offset * width
-        return TensorInfo(name, tensor.storage.dtype, tensor.shape, self.path.name, at, at + count * width)
+        return TensorInfo(name, tensor.storage.dtype, tensor.shape, self.path.name, at, at + count * width, tensor.trainable)
 
 
 def read_torch(path: Path) -> TorchFile:

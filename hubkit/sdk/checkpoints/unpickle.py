@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, NoReturn
 
 from ..errors import WeightsError
@@ -47,12 +47,14 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in its storage; `offset` and `stride` count elements."""
+    """Where a tensor lies in its storage; `offset` and `stride` count elements. `trainable` is a parameter's requires_grad when
+    it was saved, None for a tensor that is no parameter."""
 
     storage: Storage
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+    trainable: bool | None = None
 
 
 class _Inert:
@@ -108,8 +110,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Stor
     return StoredTensor(storage, offset, tuple(shape), tuple(stride))
 
 
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
+def _parameter(data: Any, requires_grad: Any = None, *_: Any) -> Any:
+    return replace(data, trainable=requires_grad) if isinstance(data, StoredTensor) and type(requires_grad) is bool else data
 
 
 class _Reader(pickle._Unpickler):

@@ -8,7 +8,15 @@
     python -m hubkit_nextgpt restore NExT-GPT-Mine --base VICUNA --out ckpt/
     python -m hubkit_nextgpt demo options.json --checkpoint ckpt/
 
-The same as functions: `precompute`, `run_stages`, `pack`, `restore`, `demo`.
+The same as functions: `precompute`, `run_stages`, `pack`, `restore`, `demo`. Of the current code, the demo (predict.py) takes the
+whole model that the checkout's merge_lora_weights.py makes of what `restore` wrote.
+
+Both codes train the whole of embed_tokens and lm_head in the stages that tune a projection (the legacy code with weight decay,
+which reaches every row). A stage's report counts the rows of the base's own vocabulary that changed. The delta keeps them, since
+the model is another without them: it is small when training left them alone.
+
+In the current code on GitHub stage 3 trains nothing: `train.py` freezes the model after it added the LoRA. Such a stage is ended
+before it trains, and the message says what to mend.
 """
 
 from __future__ import annotations

@@ -52,17 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("--base", "--licenses", "--out"):
         pack.add_argument(name, type=Path, required=True)
     pack.add_argument("--base-name", default="", help="the base language model's repository")
-    pack.add_argument("--alpha", type=int, default=32)
-    restore = calls.add_parser("restore", help="base and delta to pytorch_model.pt")
+    pack.add_argument("--alpha", type=int, default=0, help="of the LoRA, where the checkpoint does not say it")
+    restore = calls.add_parser("restore", help="base and delta to the files that NExT-GPT loads")
     restore.add_argument("delta", type=Path)
     for name in ("--base", "--out"):
         restore.add_argument(name, type=Path, required=True)
-    demo = calls.add_parser("demo", help=f"run the checkout's demo; needs {', '.join(WEIGHTS)}")
+    demo = calls.add_parser("demo", help=f"run the checkout's demo or prediction; needs {', '.join(WEIGHTS)}")
     demo.add_argument("options", type=Path)
     demo.add_argument("--checkpoint", type=Path, required=True)
     demo.add_argument("--scratch", type=Path, default=Path("nextgpt-demo"))
     demo.add_argument("--python", default=sys.executable)
-    demo.add_argument("--program", default="demo_app.py")
+    demo.add_argument("--program", default="", help="demo_app.py, inference.py or predict.py")
     return parser
 
 

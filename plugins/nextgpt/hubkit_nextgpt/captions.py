@@ -1,27 +1,28 @@
-"""Caption embeddings for stage 2: one .npy a caption, by the text encoder of the diffusion model that is to be steered.
+"""Caption embeddings for stages 2 and 3: one .npy a caption, by the text encoder of the diffusion model that is to be steered.
 
-float16; (77, 1024) for images and video (CLIP's last hidden states), (512,) for audio (CLAP's text embedding, of length 1 as
-AudioLDM takes it). What is there already and whole is not computed again.
+float16; images and video CLIP's last hidden states: (77, 1024), for images also (77, 768), which the legacy code's projection
+gives (Stable Diffusion 1.5); audio (512,), CLAP's text embedding, of length 1 as AudioLDM takes it. What is there already and
+whole is not computed again. A caption that is too long loses its end.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from hubkit.sdk import DataError, Run, SilentRun, UsageError
+from hubkit.sdk import Run, SilentRun, UsageError
+
+from .caption_file import Kind, read_captions
 
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["image", "video", "audio"]
-SHAPES: Mapping[str, tuple[int, ...]] = {"image": (77, 1024), "video": (77, 1024), "audio": (512,)}
-_NAME = re.compile(r"[^/\\\0]+")
+Shape = tuple[int, ...]
+SHAPES: Mapping[str, tuple[Shape, ...]] = {"image": ((77, 1024), (77, 768)), "video": ((77, 1024),), "audio": ((512,),)}
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ def precompute(
     device: str = "",
     run: Run | None = None,
 ) -> Precomputed:
-    """`captions` is NExT-GPT's JSON: a list of `{"image_name": ..., "caption": ...}` (`video_name`, `audio_name`); the
-    embedding goes to `out/NAME.npy`. `model` is the diffusion model's folder, with `text_encoder` and `tokenizer`.
+    """`captions` is a caption file of NExT-GPT's legacy code, a list of `{"image_name": ..., "caption": ...}` (`video_name`,
+    `audio_name`), whose embeddings go to `out/NAME.npy`; or one of the current code, a list of records with `image_captions` and
+    `image_caption_embeddings` (texts or lists of them), which name the files; records of other kinds are passed over. `model` is
+    the diffusion model's folder, with `text_encoder` and `tokenizer`.
 
     Raises:
         DataError: a record without name or caption, or two captions for one name.
         UsageError: the folder has no text encoder, or its embeddings have another shape than NExT-GPT's projections give.
     """
     run = run or SilentRun()
-    wanted = _captions(captions, kind)
+    wanted, shape = read_captions(captions, kind), _shape(kind, model)
     out.mkdir(parents=True, exist_ok=True)
-    todo = [name for name in wanted if not _whole(out / f"{name}.npy", SHAPES[kind])]
+    todo = [name for name in wanted if not _whole(out / name, shape)]
     kept = len(wanted) - len(todo)
     run.progress(kept, len(wanted), "captions")
     if not todo:
@@ -62,37 +65,36 @@ def precompute(
         run.check_cancelled()
         batch = todo[start : start + batch_size]
         for name, row in zip(batch, encoder([wanted[name] for name in batch]), strict=True):
-            _write(out / f"{name}.npy", row)
+            if row.shape != shape:
+                raise UsageError(f"the text encoder gives {row.shape}, its config.json says {shape}", "download the model again")
+            _write(out / name, row)
         run.progress(kept + start + len(batch), len(wanted), "captions")
     return Precomputed(len(todo), kept)
 
 
-def _captions(path: Path, kind: Kind) -> dict[str, str]:
+def _shape(kind: Kind, model: Path) -> Shape:
+    """Of the embeddings, by the text encoder's config.json."""
+    remedy = "name the folder of the diffusion model, as diffusers has it"
+    for part in ("text_encoder", "tokenizer"):
+        if not (model / part).is_dir():
+            raise UsageError(f"{model} has no folder {part}", remedy)
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path.name} cannot be read as JSON ({error})", "name NExT-GPT's caption file") from None
-    if not isinstance(data, list):
-        raise DataError(f"{path.name}: a list of records is expected", "name NExT-GPT's caption file")
-    found: dict[str, str] = {}
-    for number, record in enumerate(data):
-        where = f"{path.name}, record {number}"
-        name, caption = (record.get(key) if isinstance(record, dict) else None for key in (f"{kind}_name", "caption"))
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in (".", ".."):
-            raise DataError(f"{where}: {kind}_name is {name!r}, not a file's name", "correct the record")
-        if not isinstance(caption, str) or not caption.strip():
-            raise DataError(f"{where}: caption is {caption!r}", "correct or remove the record")
-        if found.setdefault(name, caption) != caption:
-            raise DataError(f"{where}: {name!r} has another caption before", "keep one of them")
-    return found
+        config = json.loads((model / "text_encoder/config.json").read_text("utf-8"))
+        shape = (config["projection_dim"],) if kind == "audio" else (77, config["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(f"{model} has no text_encoder/config.json of a text encoder for {kind}", remedy) from None
+    if shape not in SHAPES[kind]:
+        message = f"this text encoder gives {shape} a caption, NExT-GPT's {kind} projection {' or '.join(map(str, SHAPES[kind]))}"
+        raise UsageError(message, "name the diffusion model that the projection was made for")
+    return shape
 
 
-def _whole(path: Path, shape: tuple[int, ...]) -> bool:
+def _whole(path: Path, shape: Shape) -> bool:
     import numpy
 
     try:
         found = numpy.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return False
     return bool(found.shape == shape and found.dtype == numpy.float16)
 
@@ -115,9 +117,6 @@ class _Encoder:
         import torch
         from transformers import AutoTokenizer, ClapTextModelWithProjection, CLIPTextModel
 
-        for part in ("text_encoder", "tokenizer"):
-            if not (model / part).is_dir():
-                raise UsageError(f"{model} has no folder {part}", "name the folder of the diffusion model, as diffusers has it")
         self._kind = kind
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.float16 if self._device.type == "cuda" else torch.float32
@@ -137,10 +136,6 @@ class _Encoder:
         given = self._tokenizer(texts, padding="max_length", truncation=True, max_length=self._length, return_tensors="pt")
         with torch.inference_mode():
             rows = self._embed(given["input_ids"].to(self._device), given["attention_mask"].to(self._device))
-        shape = SHAPES[self._kind]
-        if tuple(rows.shape[1:]) != shape:
-            message = f"this text encoder gives {tuple(rows.shape[1:])} a caption, NExT-GPT's {self._kind} projection {shape}"
-            raise UsageError(message, "name the diffusion model that the projection was made for")
         yield from rows.to(torch.float16).cpu().numpy()
 
     def _embed(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:

@@ -6,7 +6,7 @@ The code reads fixed relative paths (`../ckpt/pretrained_ckpt/`, `./data/`); the
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,16 +17,8 @@ from hubkit.sdk import UsageError
 from .options import Options
 
 _LEGACY = (".", "NExT-GPT-Lagacy", "NExT-GPT-Legacy")
-_CODE = (".py", ".yaml", ".yml", ".json", ".sh")
-_FOLDERS = {
-    "legacy": {
-        "imagebind": "ckpt/pretrained_ckpt/imagebind_ckpt/{imagebind_version}",
-        "vicuna": "ckpt/pretrained_ckpt/vicuna_ckpt/{vicuna_version}",
-    },
-    "current": {},
-}
-_DIFFUSION = {"stable_diffusion": "image_diffusion", "zeroscope": "video_diffusion", "audioldm": "audio_diffusion"}
-"""Keys of the legacy config/base.yaml."""
+_CODE = (".py", ".yaml", ".yml", ".json")
+_DATA = {"data", "ckpt", "checkpoints", "pretrain_ckpt", "assets", "embed", "temp", ".git", "__pycache__"}
 
 
 def root(options: Options) -> Path:
@@ -41,35 +33,39 @@ def root(options: Options) -> Path:
     raise UsageError(f"{top} has no {entry}, which the {options.launcher} launcher starts", "correct `checkout` or `launcher`")
 
 
-def digest(folder: Path) -> str:
-    """sha256 over the code and configuration in `folder`, data left out."""
+def digest(folder: Path, stage: int) -> str:
+    """sha256 over the code and configuration in `folder`; data and the configuration of other stages are left out."""
     whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.suffix in _CODE and path.is_file() and not {"data", "ckpt", "checkpoints", ".git"} & set(parts[:-1]):
-            whole.update(f"{'/'.join(parts)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(set(folders) - _DATA)
+        for name in sorted(files):
+            path = Path(at, name)
+            if path.suffix in _CODE and not (re.fullmatch(r"stage_\d", path.stem) and path.stem != f"stage_{stage}"):
+                line = f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+                whole.update(line.encode())
     return whole.hexdigest()
 
 
-def view(options: Options, place: Path) -> Path:
-    """Makes the view at `place`, anew, and returns the folder to start the training in."""
-    source = root(options)
-    if place.exists():
-        shutil.rmtree(place)
+def data(options: Options) -> dict[str, Path]:
+    """Paths in the checkout to the user's data. Raises UsageError naming all that are not there."""
     links = {path: Path(target).expanduser().absolute() for path, target in options.data.items()}
     if missing := [f"{path}: {target}" for path, target in links.items() if not target.exists()]:
         raise UsageError(f"data that is not there: {'; '.join(missing)}", "correct the paths under `data`")
-    texts: dict[str, str] = {}
-    if options.launcher == "legacy":
-        base = source / "code/config/base.yaml"
-        text = base.read_text("utf-8") if base.is_file() else ""
-        versions = {key: _value(text, key, usual) for key, usual in (("imagebind_version", "huge"), ("vicuna_version", "7b_v0"))}
-        for name, below in _FOLDERS["legacy"].items():
-            if name in options.weights:
-                links[below.format(**versions)] = Path(options.weights[name]).expanduser().absolute()
-        texts["code/config/base.yaml"] = _with_diffusion(text, options.weights)
-    _overlay(source, place, "", {**links, **{path: text for path, text in texts.items() if text}})
-    return place / "code" if options.launcher == "legacy" else place
+    return links
+
+
+def view(source: Path, place: Path, own: Mapping[str, Path | str]) -> None:
+    """Makes the view of `source` at `place`, anew. `own` maps paths in it to what is linked there, or to a file's text.
+
+    Raises:
+        UsageError: one of them is inside another.
+    """
+    for path in own:
+        if inner := [other for other in own if other.startswith(f"{path}/")]:
+            raise UsageError(f"{inner[0]} is inside {path}, which is linked as a whole", "name its folders one by one in `data`")
+    if place.exists():
+        shutil.rmtree(place)
+    _overlay(source, place, "", own)
 
 
 def _overlay(source: Path, place: Path, at: str, own: Mapping[str, Path | str]) -> None:
@@ -88,16 +84,3 @@ def _overlay(source: Path, place: Path, at: str, own: Mapping[str, Path | str]) 
             _overlay(source / name, place / name, f"{path}/", own)
         else:
             (place / name).symlink_to(source / name)
-
-
-def _value(text: str, key: str, usual: str) -> str:
-    match = re.search(rf"^{key}:\s*([\w.-]+)", text, re.M)
-    return match[1] if match else usual
-
-
-def _with_diffusion(text: str, weights: Mapping[str, str]) -> str:
-    for name, key in _DIFFUSION.items():
-        if name in weights:
-            line = f"{key}: {json.dumps(str(Path(weights[name]).expanduser().absolute()))}"
-            text = "\n".join(line if old.startswith(f"{key}:") else old for old in text.split("\n"))
-    return text

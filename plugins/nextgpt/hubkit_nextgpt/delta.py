@@ -1,7 +1,8 @@
 """The true delta of a NExT-GPT: what its base models do not have, as safetensors.
 
 Of embed_tokens and lm_head only the rows that differ from the base language model are kept: those added for NExT-GPT's signal
-tokens, and whatever else training changed. config.json says which; `restore` puts them together again, bit for bit.
+tokens, and whatever else training changed, since NExT-GPT's code trains both whole. config.json says which, and which file each
+tensor was in; `restore` puts them together again, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from typing import Any
 from hubkit.sdk import RefusedError, Run, SilentRun, UsageError, WeightsError
 from hubkit.sdk.checkpoints import NewTensor, TensorInfo, Weights, open_weights, write_safetensors
 
-from . import names
+from . import current, names
+from .folders import read
+from .legacy import CHECKPOINT
 from .licenses import FILE, components
-from .stages import read
+from .rows import against_base
 
 ARCHITECTURE = "NextGPTDelta"
 WEIGHTS = "model.safetensors"
 CARRIED = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "tokenizer.model")
 """Files of the tokenizer, which the legacy code saves beside its checkpoint."""
+SETTINGS = ("adapter_config.json", "config.json")
+"""Of the current code: what peft saved, and the configuration with the tower and the decoders. The delta has a config.json of its
+own, so these are kept in it."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,12 @@ def pack(
     *,
     licenses: Iterable[Mapping[str, Any]],
     base_name: str = "",
-    alpha: int = 32,
+    alpha: int = 0,
     run: Run | None = None,
 ) -> Packed:
     """Writes the delta in `checkpoint` (a folder of NExT-GPT's, or its pytorch_model.pt) against the language model in the folder
-    `base` to `out`, which must not exist. `licenses` are the parts' licences that hubkit cannot know.
+    `base` to `out`, which must not exist. `licenses` are the parts' licences that hubkit cannot know; `alpha` is the LoRA's when
+    the checkpoint does not say it (0: the legacy code's 32).
 
     Raises:
         UsageError: `out` exists, or a part's licence is not stated.
@@ -62,6 +69,7 @@ def pack(
     if out.exists():
         raise UsageError(f"{out} exists", "name a folder that does not")
     found = read(checkpoint) if checkpoint.is_dir() else open_weights(checkpoint)
+    settings = _settings(checkpoint, base_name) if any(found[name].shard in current.FILES for name in found) else {}
     if foreign := [name for name in found if names.group(name) == names.OTHER]:
         listed = ", ".join(foreign[:8])
         raise RefusedError(f"{len(foreign)} tensors are no part of NExT-GPT's delta: {listed}", "save the model's own parts only")
@@ -71,7 +79,7 @@ def pack(
         run.check_cancelled()
         run.progress(done, len(found), "tensors")
         if names.group(name) == "embeddings":
-            ranges = _differing(language, found, name)
+            ranges = against_base(language, found, name)
             kept[name] = {"base": names.in_base(name), "dtype": info.dtype, "shape": list(info.shape), "rows": ranges}
             if ranges:
                 count = sum(last - first for first, last in ranges)
@@ -83,8 +91,9 @@ def pack(
         "base_model": base_name,
         "components": [asdict(part) for part in parts],
         "embeddings": kept,
-        "lora": {"rank": _rank(found), "alpha": alpha, "targets": list(names.TARGETS)} if _rank(found) else None,
-        "order": list(found),
+        "files": _files(found),
+        "lora": _lora(found, settings, alpha),
+        "settings": settings,
         "tensors": {one.name: list(one.shape) for one in sorted(tensors, key=lambda one: one.name)},
     }
     partial = out.with_name(f".{out.name}.partial")
@@ -112,52 +121,6 @@ def _packed(out: Path, found: Weights, language: Weights, kept: Mapping[str, Any
     return Packed(out, len(written), rows, changed, size, whole)
 
 
-def _differing(language: Weights, found: Weights, name: str) -> list[list[int]]:
-    """Half-open ranges of the rows that are not the base's."""
-    info, source = found[name], names.in_base(name)
-    if source not in language:
-        raise WeightsError(f"the base language model has no tensor {source!r}", "name the folder of the Vicuna trained from")
-    old = language[source]
-    if old.shape[1:] != info.shape[1:] or old.rows > info.rows:
-        raise WeightsError(f"{name} is {info.shape}, the base's {source} is {old.shape}", "name the base that was trained from")
-    ranges: list[list[int]] = []
-    step = max(1, (1 << 24) // max(1, info.row_size))
-    for first in range(0, old.rows, step):
-        last = min(first + step, old.rows)
-        mine, theirs = found.read(name, (first, last)), as_stored(language.read(source, (first, last)), old.dtype, info.dtype)
-        if mine != theirs:
-            width = info.row_size
-            for row in range(last - first):
-                if mine[row * width : (row + 1) * width] != theirs[row * width : (row + 1) * width]:
-                    _extend(ranges, first + row, first + row + 1)
-    if info.rows > old.rows:
-        _extend(ranges, old.rows, info.rows)
-    return ranges
-
-
-def as_stored(data: bytes, dtype: str, wanted: str) -> bytes:
-    """The numbers in `data` as the checkpoint's dtype has them: rounded to nearest, as torch casts a model."""
-    if dtype == wanted:
-        return data
-    try:
-        import torch
-    except ModuleNotFoundError:
-        message = f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is not installed"
-        raise UsageError(message, "pip install 'hubkit[weights]'") from None
-    kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-    if not {dtype, wanted} <= set(kinds):
-        raise WeightsError(f"embeddings are {dtype} in the base and {wanted} in the checkpoint", "use unquantised weights")
-    numbers = torch.frombuffer(bytearray(data), dtype=kinds[dtype]).to(kinds[wanted])
-    return bytes(numbers.view(torch.uint8).numpy().tobytes())
-
-
-def _extend(ranges: list[list[int]], first: int, last: int) -> None:
-    if ranges and ranges[-1][1] == first:
-        ranges[-1][1] = last
-    else:
-        ranges.append([first, last])
-
-
 def _rows(found: Weights, name: str, ranges: list[list[int]]) -> Iterator[bytes]:
     for first, last in ranges:
         yield from found.blocks(name, (first, last))
@@ -172,8 +135,41 @@ def _check_pairs(found: Weights) -> None:
         raise WeightsError("the checkpoint holds no tensors", "train again; nothing was saved")
 
 
-def _rank(found: Mapping[str, TensorInfo]) -> int:
-    return max((info.shape[0] for name, info in found.items() if (pair := names.lora(name)) and pair[1] == "A"), default=0)
+def _files(found: Weights) -> dict[str, list[str]]:
+    """Names of the tensors in each file, in their order."""
+    files: dict[str, list[str]] = {}
+    for name, info in found.items():
+        files.setdefault(info.shard if info.shard in current.FILES else CHECKPOINT, []).append(name)
+    return files
+
+
+def _lora(found: Mapping[str, TensorInfo], settings: Mapping[str, Any], alpha: int) -> dict[str, Any] | None:
+    modules = {pair[0].rpartition(".")[2]: info for name, info in found.items() if (pair := names.lora(name)) and pair[1] == "A"}
+    if not modules:
+        return None
+    said = settings.get("adapter_config.json", {}).get("lora_alpha")
+    targets = [target for target in names.TARGETS if target in modules]
+    return {
+        "rank": max(info.shape[0] for info in modules.values()),
+        "alpha": alpha or (said if isinstance(said, int | float) else 32),
+        "targets": targets,
+    }
+
+
+def _settings(folder: Path, base_name: str) -> dict[str, Any]:
+    """Contents by file. The base is named by its repository, not by where it was."""
+    found = {}
+    for name in SETTINGS:
+        try:
+            found[name] = json.loads((folder / name).read_text("utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, RecursionError) as error:
+            raise WeightsError(f"{name} of the checkpoint cannot be read as JSON ({error})", "train the stage again") from None
+        if not isinstance(found[name], dict):
+            raise WeightsError(f"{name} of the checkpoint is no mapping", "train the stage again")
+        found[name] |= {key: base_name for key in ("_name_or_path", "base_model_name_or_path") if key in found[name]}
+    return found
 
 
 def _write_json(path: Path, value: object) -> None:

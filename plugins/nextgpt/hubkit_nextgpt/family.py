@@ -12,14 +12,15 @@ from hubkit.sdk import CardFacts, Companions, NativeModel, Problem, RecognisedMo
 from hubkit.sdk.codec import encode
 
 from . import names
+from .legacy import CHECKPOINT, DELTA
 from .licenses import FILE, components, table
 
 _ARCHITECTURE = "NextGPTDelta"
-_USAGE = """This repository holds a delta: projections, LoRA and the embedding rows that NExT-GPT adds. With the base language
-model it becomes the `pytorch_model.pt` that NExT-GPT's code loads:
+_USAGE = """This repository holds a delta: projections, LoRA and the embedding rows that the base language model has not. With
+that model it becomes the checkpoint that NExT-GPT's code loads:
 
 ```bash
-python -m hubkit_nextgpt restore ./downloaded --base ./vicuna --out ./ckpt/delta_ckpt/nextgpt/7b_tiva_v0
+python -m hubkit_nextgpt restore ./downloaded --base ./vicuna --out ./{place}
 ```"""
 
 
@@ -39,7 +40,7 @@ class NextGPT:
         total = sum(math.prod(shape) for shape in layout.values())
         lora = config.get("lora")
         what = f"LoRA of rank {lora['rank']}, " if isinstance(lora, dict) and "rank" in lora else ""
-        return RecognisedModel(self.name, f"NExT-GPT delta ({what}projections, new embedding rows; {total:,} parameters)", total)
+        return RecognisedModel(self.name, f"NExT-GPT delta ({what}projections, embedding rows; {total:,} parameters)", total)
 
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         tensors = config.get("tensors")
@@ -73,11 +74,16 @@ class NextGPT:
         return None if "nextgpt" in plain else "the name of a NExT-GPT must contain NExT-GPT"
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
+        # where inference.py of the legacy code, or merge_lora_weights.py of the current, look for it
+        place = DELTA if CHECKPOINT in _files(config) else "checkpoints/finetune_1"
         return CardFacts(
             library_name="hubkit",
             pipeline_tag="any-to-any",
             tags=("nextgpt", "delta", "any-to-any"),
-            usage={"NExT-GPT": _USAGE, "Parts and their licences": table(components(config.get("components", ())))},
+            usage={
+                "NExT-GPT": _USAGE.format(place=place),
+                "Parts and their licences": table(components(config.get("components", ()))),
+            },
             relation="adapter",
         )
 
@@ -92,16 +98,24 @@ def _of_tensors(layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
     for name, shape in layout.items():
         if names.group(name) == names.OTHER:
             yield Problem("config.json: tensors", f"{name} is {names.OTHER}", remedy)
-        elif (pair := names.lora(name)) and shape[0 if pair[1] == "A" else 1] != rank:
+        elif (pair := names.lora(name)) and (len(shape) != 2 or shape[0 if pair[1] == "A" else 1] != rank):
             yield Problem("config.json: lora", f"rank is {rank}, {name} is {shape}", remedy)
+    if sorted(name for found in _files(config).values() for name in found) != sorted({*layout, *embeddings}):
+        yield Problem("config.json: files", "do not have each tensor and embedding once", remedy)
     for name, entry in embeddings.items():
         try:
             rows = sum(last - first for first, last in entry["rows"])
             good = rows == (layout[name][0] if name in layout else 0)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, IndexError):
             good = False
         if not good:
             yield Problem("config.json: embeddings", f"the rows of {name} are not those that are kept", remedy)
+
+
+def _files(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    files = config.get("files")
+    found = files.items() if isinstance(files, dict) else ()
+    return {file: [str(name) for name in listed] for file, listed in found if isinstance(listed, list)}
 
 
 def _of_licenses(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:

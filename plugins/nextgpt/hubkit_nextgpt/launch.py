@@ -1,22 +1,33 @@
-"""NExT-GPT's own demo, from the user's checkout, once everything that it loads is there."""
+"""NExT-GPT's own demo or prediction, from the user's checkout, once everything that it loads is there."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from hubkit.sdk import PluginError, Run, SilentRun, UsageError
+from hubkit.sdk.checkpoints import open_weights
+from hubkit.sdk.child import last_lines, run_logged
 
-from . import checkout
-from .command import CHECKPOINT
-from .options import WEIGHTS, Options, check_weights
-from .process import last_lines, run_logged
-from .stages import read
+from . import checkout, legacy
+from .current import PLACES
+from .folders import read
+from .options import WEIGHTS, Options, check_weights, inside
 
-_LEGACY = "ckpt/delta_ckpt/nextgpt/7b_tiva_v0"
-"""Where the legacy demo_app.py looks for its delta."""
+_MADE = ("assets/images", "assets/videos", "assets/audios", "temp")
+"""Folders beside the program into which it writes what it generates."""
+_MODELS = ("nextgpt-v1.5-7b", "checkpoints/nextgpt-v1.5-7b")
+"""predict.py names the second, and by an exchange of its arguments loads the first."""
+_NAMED = {
+    "multimodal_input_tower": "imagebind",
+    "image_decoder": "stable_diffusion",
+    "video_decoder": "zeroscope",
+    "audio_decoder": "audioldm",
+}
+"""Keys of the current code's config.json; the language model is in that folder itself."""
 
 
 def demo(
@@ -25,32 +36,65 @@ def demo(
     scratch: Path,
     *,
     python: str = sys.executable,
-    program: str = "demo_app.py",
+    program: str = "",
     arguments: tuple[str, ...] = (),
     run: Run | None = None,
 ) -> None:
-    """Runs `program` (`demo_app.py`, or `inference.py` to predict) of the checkout with `checkpoint`, a folder that `restore` or
-    the stages wrote, until it ends or is interrupted. `python` is NExT-GPT's interpreter.
+    """Runs a program of the checkout until it ends or is interrupted; what it generates is in `scratch/made`. `python` is
+    NExT-GPT's interpreter.
+
+    Of the legacy code `program` is `demo_app.py` (the default; where config/__init__.py asks for args["mode"], as in the last
+    commit, it ends with a KeyError) or `inference.py`, and `checkpoint` a folder that `restore` or the stages wrote. Of the
+    current code it is `predict.py`, and `checkpoint` the whole model that the checkout's `merge_lora_weights.py` writes.
 
     Raises:
-        UsageError: base weights, checkpoint or program are missing: all that is, before anything is started.
+        UsageError: base weights, checkpoint or program are missing: all weights that are, before anything is started.
+        WeightsError: the checkpoint cannot be read.
         PluginError: the program failed.
     """
-    run = run or SilentRun()
-    check_weights(options.weights, WEIGHTS)
-    read(checkpoint)
-    source = checkout.root(options)
-    below = "code/" if options.launcher == "legacy" else ""
-    if not (source / below / program).is_file():
-        raise UsageError(f"the checkout has no {below}{program}", "name a program of the checkout")
-    if shutil.which(python) is None:
+    run, checkpoint, scratch = run or SilentRun(), checkpoint.absolute(), scratch.absolute()
+    root, old = checkout.root(options), options.launcher == "legacy"
+    program, below = program or ("demo_app.py" if old else "predict.py"), "code" if old else "."
+    check_weights(options, WEIGHTS if old else _NAMED.values())
+    own = {**checkout.data(options), **(_legacy(root, options, checkpoint) if old else _current(options, checkpoint))}
+    if not (root / below / program).is_file():
+        raise UsageError(f"the checkout has no {below}/{program}", "name a program of the checkout")
+    interpreter = shutil.which(python)
+    if interpreter is None:
         raise UsageError(f"there is no interpreter {python}", "name the python of NExT-GPT's environment")
-    scratch.mkdir(parents=True, exist_ok=True)
-    data = {**options.data, _LEGACY: str(checkpoint.absolute())} if options.launcher == "legacy" else options.data
-    place = checkout.view(replace(options, data=data), scratch / "checkout")
-    if options.launcher == "current":
-        arguments = ("--model_path", str(checkpoint.absolute()), "--model_base", options.weights["vicuna"], *arguments)
+    for folder in _MADE:
+        (scratch / "made" / folder).mkdir(parents=True, exist_ok=True)
+        own[f"code/{folder}" if old else folder] = scratch / "made" / folder
+    checkout.view(root, scratch / "checkout", own)
+    if old and program == "demo_app.py":
+        arguments = ("--nextgpt_ckpt_path", f"../{legacy.DELTA}", *arguments)
     log = scratch / "demo.log"
-    run.note(f"{program} runs with {CHECKPOINT} of {checkpoint}; its output is in {log}")
-    if code := run_logged([python, program, *arguments], place, log, run):
+    run.note(f"{program} runs with {checkpoint}; its output is in {log}")
+    variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    command = [str(Path(interpreter).absolute()), program, *arguments]
+    if code := run_logged(command, log, run, cwd=scratch / "checkout" / below, variables=variables):
         raise PluginError(f"{program} ended with exit code {code}\n{last_lines(log)}", f"see the log, {log}")
+
+
+def _legacy(root: Path, options: Options, checkpoint: Path) -> dict[str, Path | str]:
+    if not (checkpoint / legacy.CHECKPOINT).is_file():
+        raise UsageError(f"{checkpoint} holds no {legacy.CHECKPOINT}", "name a folder that `restore` or the stages wrote")
+    read(checkpoint)
+    return {**legacy.own(root, options), legacy.DELTA: checkpoint}
+
+
+def _current(options: Options, checkpoint: Path) -> dict[str, Path | str]:
+    try:
+        config = json.loads((checkpoint / "config.json").read_text("utf-8"))
+        places = {key: inside(config[key]) for key in _NAMED}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        message = f"{checkpoint} is no whole model of NExT-GPT: its config.json must have {', '.join(_NAMED)}"
+        raise UsageError(message, "name the folder that the checkout's merge_lora_weights.py wrote") from None
+    open_weights(checkpoint)
+    own: dict[str, Path | str] = dict.fromkeys(_MODELS, checkpoint)
+    for key, place in places.items():
+        if place is None:
+            usual = PLACES[_NAMED[key]][1]
+            raise UsageError(f"config.json: {key} is {config[key]!r}, no path in the checkout", f"set it to {usual!r} there")
+        own[place] = options.folder(_NAMED[key])
+    return own

@@ -37,7 +37,10 @@ def components(given: Iterable[Mapping[str, Any]]) -> tuple[Component, ...]:
     Raises:
         UsageError: a part whose licence is neither known nor stated, all of them.
     """
-    stated = {one.part: one for one in (decode(Component, dict(entry), FILE) for entry in given)}
+    entries = list(given) if isinstance(given, Iterable) else [None]
+    if not all(isinstance(entry, Mapping) for entry in entries):
+        raise UsageError(f"{FILE}: a list of mappings is expected", "state part, name and license of each")
+    stated = {one.part: one for one in (decode(Component, entry, FILE) for entry in entries)}
     if unknown := sorted(set(stated) - set(PARTS)):
         raise UsageError(f"{FILE}: unknown part {unknown[0]!r}", f"the parts are {', '.join(PARTS)}")
     whole = {**KNOWN, **stated}

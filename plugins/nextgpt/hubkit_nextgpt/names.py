@@ -18,18 +18,21 @@ GROUPS: Mapping[str, str] = {
     "embeddings": r"(^|\.)(embed_tokens|lm_head)\.weight$",
 }
 OTHER = "no part of NExT-GPT's delta"
+EMBEDDINGS = "embeddings"
 
 INPUT = ("input projection",)
 OUTPUTS = ("image output projection", "video output projection", "audio output projection")
 OWN: Mapping[int, tuple[str, ...]] = {1: INPUT, 2: OUTPUTS, 3: ("LoRA", *INPUT, *OUTPUTS)}
-"""Stage to the groups that it trains."""
+"""Stage to the groups that it is for. The embeddings train beside them: the legacy code resizes them after it froze the rest, and
+transformers 4.29 makes new, trainable ones then (github.com/NExT-GPT/NExT-GPT/issues/40); the current code asks for it."""
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Legacy code: the first four. Current code: every linear of the language model but lm_head."""
 _LORA = re.compile(r"(?P<module>.*\.(?P<target>[^.]+))\.lora_(?P<part>[AB])\.(?:[^.]+\.)?weight")
 
 
 def group(name: str) -> str:
-    """The group of a parameter, or OTHER. A LoRA on any module but the attention's q, k, v and o is OTHER."""
+    """The group of a parameter, or OTHER. A LoRA on any module but TARGETS is OTHER."""
     for title, pattern in GROUPS.items():
         if re.search(pattern, name):
             return OTHER if title == "LoRA" and lora(name) is None else title
@@ -37,7 +40,7 @@ def group(name: str) -> str:
 
 
 def lora(name: str) -> tuple[str, str] | None:
-    """(module, "A" or "B") of a LoRA's weight on an attention projection."""
+    """(module, "A" or "B") of a LoRA's weight."""
     match = _LORA.fullmatch(name)
     return (match["module"], match["part"]) if match and match["target"] in TARGETS else None
 

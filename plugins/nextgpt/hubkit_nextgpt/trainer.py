@@ -13,8 +13,9 @@ from .options import Options
 
 
 class NextGPTTrainer:
-    """Runs stages 1, 2 and 3 of a checkout of NExT-GPT and refuses a stage that trained anything but its own parameters. Its
-    result is packed by `python -m hubkit_nextgpt pack`: it is no adapter of another model, and nothing is merged."""
+    """Runs stages 1, 2 and 3 of a checkout of NExT-GPT and refuses a stage that trained nothing, or anything but its own
+    parameters and the embeddings. Its result is packed by `python -m hubkit_nextgpt pack`: it is no adapter of another model, and
+    nothing is merged."""
 
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "nextgpt_stages"
@@ -27,7 +28,8 @@ class NextGPTTrainer:
         scratch are used: NExT-GPT finds model and data through its own configuration and `options.data`.
 
         Adds to the contract: UsageError for a checkout or base weights that are not there; PluginError when a stage ended
-        without its checkpoint; RefusedError when it trained nothing, or what is not its own."""
+        without its checkpoint; EnvironmentFailure when memory was too small; RefusedError when it trained nothing, or what is not
+        its own."""
         from .stages import run_stages
 
         options = decode(Options, job.options, "options of trainer nextgpt_stages")
@@ -46,7 +48,7 @@ class NextGPTTrainer:
             trainable_parameters=done[-1].report.trainable,
             settings={
                 "stages": ", ".join(str(stage.number) for stage in done),
-                "lora_rank": options.lora_rank,
-                "lora_alpha": options.lora_alpha,
+                "lora_rank": done[-1].report.lora_rank,
+                "lora_alpha": done[-1].alpha,
             },
         )

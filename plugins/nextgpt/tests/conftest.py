@@ -17,13 +17,11 @@ import nextgpt_checkout as make
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Vicuna, ImageBind, data and launcher, made once."""
+    """Base models by name, data and launcher, made once."""
     folder = tmp_path_factory.mktemp("nextgpt")
-    make.make_vicuna(folder / "vicuna")
-    make.make_data(folder / "cc3m")
+    make.make_models(folder)
+    make.make_data(folder)
     make.make_launcher(folder)
-    (folder / "imagebind").mkdir()
-    (folder / "imagebind/imagebind_huge.pth").write_bytes(b"weights")
     return folder
 
 
@@ -37,23 +35,32 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def options(parts: Path, tmp_path: Path, told: Path) -> dict[str, Any]:
     """Of a legacy checkout."""
-    return _options(parts, make.make_legacy(tmp_path / "NExT-GPT"))
+    return _legacy(parts, make.make_checkout("legacy", tmp_path / "NExT-GPT"))
 
 
 @pytest.fixture
-def current(parts: Path, tmp_path: Path) -> dict[str, Any]:
-    return {**_options(parts, make.make_current(tmp_path / "current")), "launcher": "current", "data": {}}
+def current(parts: Path, tmp_path: Path, told: Path) -> dict[str, Any]:
+    return _current(parts, make.make_checkout("current", tmp_path / "current"))
 
 
-def _options(parts: Path, checkout: Path) -> dict[str, Any]:
+def _legacy(parts: Path, checkout: Path) -> dict[str, Any]:
+    data = {"data/T-X_pair_data/cc3m": "cc3m", "data/embed": "embed", "code/embed": "embed"}
+    return {**_both(parts, checkout, data), "weights": {name: str(parts / name) for name in ("vicuna", "imagebind")}}
+
+
+def _current(parts: Path, checkout: Path) -> dict[str, Any]:
+    data = {"data/T_X_pair_data/cc3m": "cc3m", "data/embed": "embed"}
+    weights = {name: str(parts / name) for name in ("vicuna", "imagebind", *make.DECODERS)}
+    return {**_both(parts, checkout, data), "launcher": "current", "weights": weights}
+
+
+def _both(parts: Path, checkout: Path, data: dict[str, str]) -> dict[str, Any]:
     return {
         "checkout": str(checkout),
         "include": "localhost:0",
         "deepspeed": str(parts / "deepspeed"),
-        "weights": {"vicuna": str(parts / "vicuna"), "imagebind": str(parts / "imagebind")},
-        "data": {"data/T-X_pair_data/cc3m": str(parts / "cc3m")},
+        "data": {path: str(parts / name) for path, name in data.items()},
         "vocabulary": make.VOCABULARY,
-        "lora_rank": 4,
     }
 
 
@@ -75,9 +82,23 @@ def licenses() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def trained(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, ...]:
-    """All three stages, trained once."""
+    """All three stages of the legacy code, trained once."""
     folder = tmp_path_factory.mktemp("trained")
+    return _trained(_legacy(parts, make.make_checkout("legacy", folder / "NExT-GPT")), folder)
+
+
+@pytest.fixture(scope="session")
+def trained_current(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, ...]:
+    """Of the current code, with all output projections in stage 2 and all projections in stage 3."""
+    folder = tmp_path_factory.mktemp("trained_current")
+    options = _current(parts, make.make_checkout("current", folder / "NExT-GPT"))
+    outputs = [word for kind in ("img", "vid", "aud") for word in (f"--tune_mm_output_{kind}_adapter", "True")]
+    on = [*outputs, "--freeze_mm_output_img_adapter", "False"]
+    options["arguments"] = {"2": on, "3": [*on, "--tune_mm_input_adapter", "True"]}
+    return _trained(options, folder)
+
+
+def _trained(options: dict[str, Any], folder: Path) -> tuple[Stage, ...]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STAGES_RUN", str(folder / "told"))
-        options = decode(Options, _options(parts, make.make_legacy(folder / "NExT-GPT")), "options")
-        return run_stages(options, folder / "scratch", SilentRun())
+        return run_stages(decode(Options, options, "options"), folder / "scratch", SilentRun())

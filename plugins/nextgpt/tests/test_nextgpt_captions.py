@@ -1,22 +1,19 @@
-"""Caption embeddings by tiny text encoders of the real widths, and the demo's look before it starts."""
+"""Caption embeddings by tiny text encoders of the real widths."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hubkit_nextgpt import demo, precompute
-from hubkit_nextgpt.options import Options
+from hubkit_nextgpt import precompute
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import ClapTextConfig, ClapTextModelWithProjection, CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from hubkit.sdk import DataError, UsageError
-from hubkit.sdk.codec import decode
 
 WORDS = ["<pad>", "<s>", "</s>", "<unk>", "a", "red", "car", "dog", "barks", "on", "the", "road"]
 CAPTIONS = ["a red car", "a dog on the road", "a car barks"]
@@ -33,12 +30,16 @@ def save(folder: Path, model: Any, length: int) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip(folder: Path, width: int) -> Path:
     torch.manual_seed(3)
     size = {"vocab_size": len(WORDS), "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = CLIPTextConfig(hidden_size=1024, bos_token_id=1, eos_token_id=2, pad_token_id=0, **size)
-    return save(tmp_path_factory.mktemp("sd"), CLIPTextModel(config), 77)
+    config = CLIPTextConfig(hidden_size=width, bos_token_id=1, eos_token_id=2, pad_token_id=0, **size)
+    return save(folder, CLIPTextModel(config), 77)
+
+
+@pytest.fixture(scope="module")
+def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clip(tmp_path_factory.mktemp("sd"), 1024)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,34 @@ def test_images_are_77_by_1024_and_resumed(diffusion: Path, tmp_path: Path) -> N
     assert np.array_equal(np.load(out / "1.x.npy"), rows[1])
 
 
+def test_the_legacy_image_projection_is_768_wide(tmp_path: Path) -> None:
+    model = clip(tmp_path / "sd15", 768)
+    assert precompute("image", captions(tmp_path, "image"), model, tmp_path / "embed", device="cpu").written == 3
+    assert np.load(tmp_path / "embed/0.x.npy").shape == (77, 768)
+    with pytest.raises(UsageError, match=r"gives \(77, 768\) a caption, NExT-GPT's video projection \(77, 1024\)"):
+        precompute("video", captions(tmp_path, "video"), model, tmp_path / "embed")
+
+
+def test_the_current_code_names_the_files(audioldm: Path, tmp_path: Path) -> None:
+    records = [
+        {
+            "output_audio": "1.wav",
+            "audio_captions": "a dog barks",
+            "audio_caption_embeddings": "piano.wav.npy",
+            "conversations": [],
+        },
+        {"image_captions": "a red car", "image_caption_embeddings": "2.jpg.npy", "conversations": []},
+        {
+            "audio_captions": ["a car", "the road"],
+            "audio_caption_embeddings": ["3.npy", "4.wav.npy"],
+            "conversations": [],
+        },
+    ]
+    (tmp_path / "it.json").write_text(json.dumps(records))
+    assert precompute("audio", tmp_path / "it.json", audioldm, tmp_path / "embed", device="cpu").written == 3
+    assert sorted(path.name for path in (tmp_path / "embed").iterdir()) == ["3.npy", "4.wav.npy", "piano.wav.npy"]
+
+
 def test_audio_is_512_of_length_one(audioldm: Path, tmp_path: Path) -> None:
     precompute("audio", captions(tmp_path, "audio"), audioldm, tmp_path / "embed", device="cpu")
     row = np.load(tmp_path / "embed/2.x.npy")
@@ -87,32 +116,16 @@ def test_what_is_refused(diffusion: Path, audioldm: Path, tmp_path: Path) -> Non
         precompute("video", captions(tmp_path, "video"), tmp_path, tmp_path / "e")
     path = tmp_path / "bad.json"
     for record, said in (
-        ({"image_name": "../x", "caption": "a"}, r"bad.json, record 1: image_name is '../x', not a file's name"),
+        ({"image_name": "../x", "caption": "a"}, r"bad.json, record 1: image_name gives '../x.npy', not the name of a .npy file"),
         ({"image_name": "y", "caption": " "}, "record 1: caption is ' '"),
-        ({"image_name": "x", "caption": "another"}, "record 1: 'x' has another caption before"),
+        ({"image_name": "x", "caption": "another"}, "record 1: 'x.npy' has another caption before"),
+        ({"image_captions": "a", "image_caption_embeddings": "x.png"}, "gives 'x.png', not the name"),
+        ({"image_captions": ["a", "b"], "image_caption_embeddings": "x.npy"}, "2 captions and 1 image_caption_embeddings"),
+        ([], "record 1 is no mapping"),
     ):
         path.write_text(json.dumps([{"image_name": "x", "caption": "a"}, record]))
         with pytest.raises(DataError, match=said):
             precompute("image", path, diffusion, tmp_path / "e")
-
-
-def test_the_demo_lists_all_that_is_missing_first(options: dict[str, Any], tmp_path: Path) -> None:
-    checkout = Path(options["checkout"])
-    (checkout / "code/demo_app.py").write_text(
-        "from pathlib import Path\nPath('started').write_text(Path('config/base.yaml').read_text())\n"
-        "assert Path('../ckpt/delta_ckpt/nextgpt/7b_tiva_v0/pytorch_model.pt').is_file()\n"
-    )
-    torch.save({"llama_proj.bias": torch.ones(2)}, tmp_path / "pytorch_model.pt")
-    with pytest.raises(UsageError) as caught:
-        demo(decode(Options, options, "options"), tmp_path, tmp_path / "scratch")
-    for name in ("stable_diffusion", "zeroscope", "audioldm"):
-        assert f"{name}: no folder is given" in str(caught.value)
-    assert "3 of the base models" in str(caught.value) and not (tmp_path / "scratch").exists()
-    for name in ("stable_diffusion", "zeroscope", "audioldm"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model_index.json").write_text("{}")
-        options["weights"] = {**options["weights"], name: str(tmp_path / name)}
-    demo(decode(Options, options, "options"), tmp_path, tmp_path / "scratch", python=sys.executable)
-    told = (tmp_path / "scratch/checkout/code/started").read_text()
-    assert f'image_diffusion: "{tmp_path}/stable_diffusion"' in told and "vicuna_version: 7b_v0" in told
-    assert "runwayml" in (checkout / "code/config/base.yaml").read_text(), "the checkout stays as it was"
+    path.write_text(json.dumps([{"audio_captions": "a", "audio_caption_embeddings": "x.npy", "conversations": []}]))
+    with pytest.raises(DataError, match="has no captions of kind image"):
+        precompute("image", path, diffusion, tmp_path / "e")

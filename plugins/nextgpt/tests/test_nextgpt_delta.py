@@ -11,7 +11,7 @@ from typing import Any
 import nextgpt_checkout as make
 import pytest
 import torch
-from hubkit_nextgpt import NextGPT, pack, restore
+from hubkit_nextgpt import NextGPT, names, pack, restore
 from hubkit_nextgpt.__main__ import main
 from hubkit_nextgpt.restoring import tensors
 from hubkit_nextgpt.stages import Stage
@@ -56,7 +56,7 @@ def test_only_new_rows_and_back_bit_for_bit(checkpoint: Path, parts: Path, licen
     assert packed.whole - packed.size == 2 * 40 * 32 * 4
     assert sorted(p.name for p in packed.folder.iterdir()) == ["config.json", "licenses.json", "model.safetensors"]
     whole = torch.load(checkpoint / "pytorch_model.pt", weights_only=True)
-    made = restore(packed.folder, parts / "vicuna", tmp_path / "ckpt")
+    (made,) = restore(packed.folder, parts / "vicuna", tmp_path / "ckpt")
     assert equal(torch.load(made, weights_only=True), whole)
     again = pack(made, parts / "vicuna", tmp_path / "again/NExT-GPT-Tiny", licenses=licenses, base_name="lmsys/vicuna-7b-v0")
     for name in ("config.json", "licenses.json", "model.safetensors"):
@@ -102,12 +102,77 @@ def test_a_delta_that_was_tampered_with(checkpoint: Path, parts: Path, licenses:
     folder = pack(checkpoint, parts / "vicuna", tmp_path / "d", licenses=licenses).folder
     config = json.loads((folder / "config.json").read_text())
     config["lora"]["rank"], config["embeddings"][EMBEDDINGS]["rows"] = 8, [[40, 45]]
+    config["files"]["pytorch_model.pt"].remove("llama_proj.weight")
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "licenses.json").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"x")
     found = {problem.where for problem in hubkit.check(folder)}
-    assert {"config.json: lora", "config.json: embeddings", "licenses.json", "pytorch_model.bin"} <= found
+    assert {"config.json: lora", "config.json: embeddings", "config.json: files", "licenses.json", "pytorch_model.bin"} <= found
     assert NextGPT().repository_problem("me/InternVL2") and not NextGPT().repository_problem("me/nextgpt_7b")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda config: config["files"].update({"../x.pt": []}), "`files` must name files of NExT-GPT's checkpoints"),
+        (lambda config: config["files"].update({"pytorch_model.pt": [1]}), "`files` must map each file to its tensors"),
+        (lambda config: config["files"]["pytorch_model.pt"].append("x"), "names 'x', which model.safetensors does not hold"),
+        (lambda config: config.update(settings={"../x": {}}), "`settings` must have"),
+        (
+            lambda config: config["embeddings"][EMBEDDINGS].update(rows=[[40, 10**12]]),
+            "what it says of .*embed_tokens.* cannot be",
+        ),
+        (lambda config: config["embeddings"][EMBEDDINGS].update(rows=[[44, 46], [40, 44]]), "cannot be"),
+        (lambda config: config["embeddings"][EMBEDDINGS].update(shape="long"), "cannot be"),
+        (lambda config: config["embeddings"][EMBEDDINGS].update(rows=[[40, 45]]), "does not hold the 5 rows"),
+        (
+            lambda config: config["embeddings"][EMBEDDINGS].update(rows=[[0, 1], [41, 46]]),
+            "after the base's 40 are not all there",
+        ),
+        (lambda config: config["embeddings"][EMBEDDINGS].update(base="model.norm.weight"), "the base has no model.norm.weight"),
+    ],
+)
+def test_a_delta_that_lies_is_not_restored(
+    checkpoint: Path, parts: Path, licenses: Any, tmp_path: Path, change: Any, said: str
+) -> None:
+    folder = pack(checkpoint, parts / "vicuna", tmp_path / "d", licenses=licenses).folder
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=said):
+        restore(folder, parts / "vicuna", tmp_path / "out")
+    assert not [path for path in tmp_path.rglob("*.pt") if path.is_file()]
+
+
+def test_a_tokenizer_that_is_a_link_is_not_followed(checkpoint: Path, parts: Path, licenses: Any, tmp_path: Path) -> None:
+    folder = pack(checkpoint, parts / "vicuna", tmp_path / "d", licenses=licenses).folder
+    (tmp_path / "secret").write_text("secret")
+    (folder / "tokenizer.model").symlink_to(tmp_path / "secret")
+    restore(folder, parts / "vicuna", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pytorch_model.pt"]
+    with pytest.raises(UsageError, match=r"out/pytorch_model.pt exists"):
+        restore(folder, parts / "vicuna", tmp_path / "out")
+
+
+@pytest.mark.integration
+def test_the_files_of_the_current_code_come_back(
+    trained_current: tuple[Stage, ...], parts: Path, licenses: Any, tmp_path: Path
+) -> None:
+    source = trained_current[-1].folder
+    packed = pack(source, parts / "vicuna", tmp_path / "NExT-GPT-Tiny", licenses=licenses, base_name="lmsys/vicuna-7b-v1.5")
+    assert hubkit.check(packed.folder) == ()
+    config = json.loads((packed.folder / "config.json").read_text())
+    assert config["lora"] == {"rank": 6, "alpha": 12, "targets": list(names.TARGETS)} and packed.size < packed.whole
+    made = restore(packed.folder, parts / "vicuna", tmp_path / "out")
+    assert {path.name for path in made} == {"adapter_model.safetensors", "non_lora_trainables.bin"}, "they have all that counts"
+    for path in made:
+        one, other = open_weights(path), open_weights(source / path.name)
+        assert set(one) == set(other) and all(one.read(name) == other.read(name) for name in one)
+    for name, base in (("adapter_config.json", {"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}), ("config.json", {})):
+        assert json.loads((tmp_path / "out" / name).read_text()) == json.loads((source / name).read_text()) | base
+    hubkit.card(packed.folder, base_name="lmsys/vicuna-7b-v1.5", license="cc-by-nc-sa-4.0")
+    assert "--out ./checkpoints/finetune_1" in (packed.folder / "README.md").read_text()
+    hubkit.track(packed.folder)
 
 
 @pytest.mark.integration
@@ -120,14 +185,14 @@ def test_three_stages_to_a_verified_release(
     hubkit.card(folder, base_name="lmsys/vicuna-7b-v0", license="cc-by-nc-sa-4.0")
     page = (folder / "README.md").read_text()
     assert "base_model_relation: adapter" in page and "license: cc-by-nc-sa-4.0" in page and "pipeline_tag: any-to-any" in page
-    for one in ("creativeml-openrail-m", "bsd-3-clause", "ImageBind", "zeroscope_v2_576w"):
+    for one in ("creativeml-openrail-m", "bsd-3-clause", "ImageBind", "zeroscope_v2_576w", "--out ./ckpt/delta_ckpt/nextgpt/"):
         assert one in page
     hubkit.track(folder)
     with serve(tmp_path / "hub", token="hf_rehearsal") as hub:
         options = {"endpoint": hub.url, "token_env": "MY_TOKEN", "patience": 8.0}
         hubkit.push(folder, f"huggingface:{name}", options=options)
         verified = hubkit.verify(folder, f"huggingface:{name}", options=options)
-        assert verified.files == 9 and not verified.deep
+        assert verified.files == 10 and not verified.deep
         with pytest.raises(UsageError, match="cannot be loaded without its base models"):
             hubkit.verify(folder, f"huggingface:{name}", options=options, deep=True)
         from hubkit.registry import plugins
@@ -152,7 +217,7 @@ def test_the_calls_of_the_command_line(
     assert main(command) == 2
     assert f"{tmp_path / 'd'} exists\n  remedy: name a folder that does not" in capsys.readouterr().err
     assert main(["restore", str(tmp_path / "d"), *base, "--out", str(tmp_path / "ckpt")]) == 0
-    assert json.loads(capsys.readouterr().out) == str(tmp_path / "ckpt/pytorch_model.pt")
+    assert json.loads(capsys.readouterr().out) == [str(tmp_path / "ckpt/pytorch_model.pt")]
     (tmp_path / "options.json").write_text('{"stage": 1}')
     assert main(["train", str(tmp_path / "options.json"), "--out", str(tmp_path / "run")]) == 2
     assert "unknown key 'stage'" in capsys.readouterr().err

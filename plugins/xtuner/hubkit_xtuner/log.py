@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,20 +59,3 @@ def read(work: Path) -> dict[int, Line]:
 def write_metrics(lines: Iterable[Line], path: Path) -> None:
     entries = ({"step": line.step, "loss": line.loss, "learning_rate": line.learning_rate} for line in lines)
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-
-
-class Tail:
-    """The complete lines that a growing file has got since the last look."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._at, self._rest = path, 0, b""
-
-    def lines(self) -> Iterator[str]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._at)
-            data = self._rest + file.read()
-            self._at = file.tell()
-        *whole, self._rest = data.split(b"\n")
-        yield from (line.decode("utf-8", "replace") for line in whole)

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from hubkit.sdk import CancelledError, EnvironmentFailure, PluginError, Run
+from hubkit.sdk.child import last_lines, ran_out_of_memory, run_logged
 
-from . import checkpoints, command, log, process
+from . import checkpoints, command, log
 from .log import Line
 from .setup import Training
 
@@ -31,7 +32,8 @@ def train(training: Training, run: Run) -> dict[int, Line]:
             for text in command.for_other_nodes(options, training.config_file, training.work, start):
                 run.note(text)
         output = job.scratch / LOG
-        code = process.train(line, command.variables(options, os.environ), output, run, lambda: _prune(training))
+        variables = command.variables(options, os.environ)
+        code = run_logged(line, output, run, cwd=job.scratch, variables=variables, line=lambda text: _told(text, training, run))
         if options.node_rank:
             raise CancelledError(
                 f"node {options.node_rank} has done its part (exit code {code})", "the release goes on at node 0"
@@ -52,6 +54,13 @@ def _start(training: Training, run: Run) -> Path | None:
     return Path(training.options.resume).expanduser() if training.options.resume else None
 
 
+def _told(text: str, training: Training, run: Run) -> None:
+    """A line of the log: progress, and a moment to remove what is not kept."""
+    if line := log.parse(text):
+        run.progress(min(line.step, line.total), line.total, "iterations", loss=line.loss, eta_seconds=line.eta)
+        _prune(training)
+
+
 def _prune(training: Training) -> None:
     """Removes what is neither among the newest nor the best. What is still being written is not found yet."""
     options, work = training.options, training.work
@@ -64,11 +73,12 @@ def _prune(training: Training) -> None:
 
 
 def _failure(training: Training, code: int, output: Path) -> Exception:
-    if process.ran_out_of_memory(output):
+    if ran_out_of_memory(output):
         return EnvironmentFailure(
             f"not enough memory for batches of {training.config['train_dataloader']['batch_size']}",
             "lower batch_size and raise accumulation by the same factor, lower max_length, or set deepspeed: zero2_offload",
         )
     reached = max(log.read(training.work), default=0)
     message = f"xtuner ended with exit code {code} after iteration {reached} of {training.plan.iterations}, without its last "
-    return PluginError(f"{message}checkpoint\n{process.last_lines(output)}", f"see the log, {output}")
+    shown = last_lines(output, lambda text: log.parse(text) is not None)
+    return PluginError(f"{message}checkpoint\n{shown}", f"see the log, {output}")

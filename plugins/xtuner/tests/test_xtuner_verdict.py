@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hubkit_xtuner import adapter, checkpoints, command, log, process, running, schedule
+from hubkit_xtuner import adapter, checkpoints, command, log, running, schedule
 from hubkit_xtuner.log import Line
 from hubkit_xtuner.options import Options
 from hubkit_xtuner.setup import Training
@@ -173,37 +173,23 @@ def test_other_nodes_do_their_part_and_stop(job, tmp_path, monkeypatch):
         running.train(one, SilentRun())
 
 
-def test_a_cancelled_training_is_ended(tmp_path):
-    class Impatient(SilentRun):
-        def check_cancelled(self):
-            raise CancelledError("interrupted", "run again")
-
-    program = "import time; time.sleep(60)"
-    with pytest.raises(CancelledError):
-        process.train([sys.executable, "-c", program], {}, tmp_path / "train.log", Impatient())
-
-
-def test_progress_has_loss_and_time_left(tmp_path):
+def test_progress_has_loss_and_time_left(job, tmp_path):
     class Watching(SilentRun):
         seen: tuple = ()
 
         def progress(self, done, total, unit, **numbers):
             self.seen = (done, total, unit, numbers)
 
-    run = Watching()
-    assert process.train([sys.executable, "-c", f"print({LINE!r})"], {}, tmp_path / "train.log", run) == 0
+    run, one = Watching(), training(job, tmp_path)
+    running._told("another line", one, run)
+    assert run.seen == ()
+    running._told(LINE, one, run)
     assert run.seen == (64, 640, "iterations", {"loss": 0.1087, "eta_seconds": 87000.0})
 
 
-def test_the_end_of_a_log_is_the_cause(tmp_path):
-    text = (
-        f"{LINE}\n[rank0]: Traceback (most recent call last):\n[rank0]:   File 'x.py'\n[rank0]: ValueError: bad\n"
-        "E1121 torch/distributed/elastic/multiprocessing/api.py:988] failed\nTraceback (most recent call last):\n"
-        "ChildFailedError\n"
+def test_the_end_of_a_log_is_the_cause(job, tmp_path):
+    (tmp_path / "train.log").write_text(
+        f"starting\n{LINE}\nTraceback (most recent call last):\nValueError: bad\n{LINE}\n", "utf-8"
     )
-    (tmp_path / "train.log").write_text(text, "utf-8")
-    assert process.last_lines(tmp_path / "train.log").split("\n") == [
-        "    [rank0]: Traceback (most recent call last):",
-        "    [rank0]:   File 'x.py'",
-        "    [rank0]: ValueError: bad",
-    ]
+    said = str(running._failure(training(job, tmp_path), 1, tmp_path / "train.log"))
+    assert "checkpoint\n    Traceback (most recent call last):\n    ValueError: bad\n  remedy" in said
