@@ -11,6 +11,7 @@ from ..dataset import DatasetAdapter, Terms
 from ..errors import DataError
 from ..records import IMAGE, Record
 from ._base import check_contract, check_travels, require
+from ._scan import check_scan
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -25,7 +26,8 @@ def check_dataset(
 ) -> tuple[Record, ...]:
     """Reads `source` twice and checks every record; each file of `bad` must raise a DataError that holds the given text.
 
-    Returns the records.
+    An adapter with a `scan` must find the same records with it, name what is wrong with a bad file, and go on after it. Returns
+    the records.
     """
     check_contract(plugin, "dataset")
     stream = plugin.records(source, options)
@@ -40,6 +42,8 @@ def check_dataset(
     require(isinstance(plugin.terms(source, options), Terms), "`terms` must return Terms")
     for file, text in bad.items():
         _check_refuses(plugin, file, options, text)
+    if callable(getattr(plugin, "scan", None)):
+        check_scan(plugin, source, options, records, bad)  # type: ignore[arg-type]
     return records
 
 
