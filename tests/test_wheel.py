@@ -53,6 +53,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert "hubkit/templates/model_card/en.md.j2" in names
 
 
+def test_every_plugin_brings_its_case(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {plugin for plugin in PLUGINS if f"hubkit_{plugin}/conformance.py" not in names} <= {"nextgpt"}
+    assert "hubkit/evaluation/conformance.py" in names
+
+
 def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
