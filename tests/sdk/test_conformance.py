@@ -487,6 +487,8 @@ def maps(*changed: TensorMap) -> dict[str, Any]:
         ({"companions": lambda self, config: Companions(("../a",))}, "lists '../a'"),
         ({"repository_problem": lambda self, repository: None}, "has nothing against 'Food-Model'"),
         ({"repository_problem": lambda self, repository: "no"}, "refuses 'me/PairModel-1': no"),
+        ({"check": lambda self, folder, config: ("wrong",)}, "the contract says Problems"),
+        ({"check": lambda self, folder, config: (Problem("", "x", "y"),)}, "a Problem without place, message or remedy"),
         ({"check": lambda self, folder, config: (Problem("config.json", "x", "y"),)}, "finds fault with an official folder"),
         ({"card": lambda self, config: CardFacts("a", "b", (), {"Use": "x"})}, "the snippet 'Use' does not name {repository}"),
         ({"layout": lambda self: {}}, "breaks its contract: method `layout` must take"),

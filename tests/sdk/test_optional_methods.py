@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 from hubkit.authoring import _tiny
-from hubkit.sdk import DataError, Login, PublishInput, PublishReceipt, Record, Row, Turn, Withdrawal
+from hubkit.sdk import (
+    DataError,
+    Login,
+    PublishInput,
+    PublishReceipt,
+    Record,
+    RemoteError,
+    RemoteFile,
+    Row,
+    Turn,
+    Withdrawal,
+)
 from hubkit.sdk.testing import ConformanceError, check_dataset, check_hub, check_metric
 
 from .frozen.hubkit_frozen_1_0 import Shelf
@@ -112,7 +123,12 @@ def test_a_scan_that_breaks_its_contract(tmp_path: Path, plugin: Any, says: str)
 
 
 class Whole(Shelf):
-    """Stops when it is told to, and withdraws as often as it is asked."""
+    """Stops when it is told to, has a default branch, and withdraws as often as it is asked."""
+
+    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+        if revision == "no-such-revision":
+            raise RemoteError("there is no such revision", "publish it first")
+        return super().files(target, revision or "v1.0.0", options, run)
 
     def publish(self, job: PublishInput, run: Any) -> PublishReceipt:
         run.check_cancelled()
@@ -126,6 +142,16 @@ class Whole(Shelf):
 class Mute(Whole):
     def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Withdrawal:
         return Withdrawal((), ())
+
+
+class Branchless(Whole):
+    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+        return super().files(target, revision, options, run) if revision else ()
+
+
+class Credulous(Whole):
+    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+        return () if revision == "no-such-revision" else super().files(target, revision, options, run)
 
 
 class Wrong(Whole):
@@ -157,6 +183,8 @@ def test_a_hub_is_interrupted_and_its_release_withdrawn(job: PublishInput, tmp_p
     ("plugin", "says"),
     [
         (Mute(), "`withdraw` says neither what it undid nor what remains"),
+        (Branchless(), "`files` at the default branch and the release differ"),
+        (Credulous(), "`files` listed a revision that is not there"),
         (Wrong(), "returned NoneType, the contract says Withdrawal"),
         (Keen(), "`publish` finished although it was cancelled"),
         (Helpless(), "a remedy unless the state is ok"),

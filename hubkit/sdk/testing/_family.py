@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from typing import Any
 from ..assembly import AssembledFamily, Assembly, Taken
 from ..codec import encode
 from ..errors import UsageError
-from ..family import ModelFamily, NativeModel, TensorMap
+from ..family import ModelFamily, NativeModel, Problem, TensorMap
 from ._base import ConformanceError, check_contract, require
 from .cases import Parts
 
@@ -53,6 +54,7 @@ def check_family(
     vision = plugin.vision(config, preprocessor)
     counts = (vision.tile, vision.tokens_per_tile, vision.min_tiles, vision.max_tiles)
     require(min(counts) > 0 and vision.min_tiles <= vision.max_tiles, f"`vision` does not add up: {encode(vision)}")
+    _check_empty_folder(plugin, config)
     if folder is not None:
         problems = plugin.check(folder, config)
         require(not problems, f"`check` finds fault with an official folder: {encode(problems)}")
@@ -61,6 +63,15 @@ def check_family(
     if parts is not None:
         _check_assembly(plugin, parts)  # type: ignore[arg-type]
     require(json.dumps(config, sort_keys=True) == before, "a method changed the config it was given")
+
+
+def _check_empty_folder(plugin: ModelFamily, config: Mapping[str, Any]) -> None:
+    """What is missing is a Problem, or for others to say, and never an error."""
+    with tempfile.TemporaryDirectory(prefix="hubkit-family-") as empty:
+        problems = plugin.check(Path(empty), config)
+    require(all(isinstance(one, Problem) for one in problems), f"`check` gave {problems!r}, the contract says Problems")
+    bare = [one for one in problems if not (one.where and one.message and one.remedy)]
+    require(not bare, f"`check` gave a Problem without place, message or remedy: {encode(bare)}")
 
 
 def _check_layout(plugin: ModelFamily, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:

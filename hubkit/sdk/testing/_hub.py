@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..codec import decode, encode
-from ..errors import RefusedError, UsageError
+from ..errors import HubkitError, RefusedError, UsageError
 from ..hub import Hub, Login, PublishInput, PublishReceipt, RemoteFile, Withdrawal
 from ._base import WatchedRun, check_cancels, check_contract, check_travels, digests, require
 
@@ -22,8 +23,9 @@ def check_hub(
     """Publishes `job`, lists and downloads it, compares digests, publishes again.
 
     `other` is another release under the same tag and target, which must be refused; `bad_target` one the hub does not
-    understand. `scratch` is an empty folder for downloads. With `whole`, a first publish is interrupted, and the release is
-    withdrawn at the end, twice. Returns the receipt.
+    understand. `scratch` is an empty folder for downloads. With `whole`, a first publish is interrupted, the default branch must
+    show the release, a revision that is not there be refused, and the release is withdrawn at the end, twice. Returns the
+    receipt.
     """
     check_contract(plugin, "hub")
     decode(plugin.Options, job.options, f"options of hub {plugin.name}")
@@ -32,6 +34,7 @@ def check_hub(
     require(not found, f"`check` finds the target unfit before the first publish: {encode(found)}")
     _check_login(plugin, job)
     if whole:
+        job = replace(job, journal=scratch.with_name(f"{scratch.name}-journal.jsonl"))
         check_cancels(lambda run: plugin.publish(job, run), "`publish`", after=0)
 
     receipt = _publish(plugin, job)
@@ -47,6 +50,8 @@ def check_hub(
     if bad_target:
         _check_refuses_target(plugin, bad_target)
     if whole:
+        _check_listing(job, plugin.files(job.target, "", job.options, WatchedRun()), "the default branch")
+        _check_refuses_revision(plugin, job)
         _check_withdraws(plugin, job, receipt)
     return receipt
 
@@ -117,3 +122,12 @@ def _check_refuses_target(plugin: Hub, target: str) -> None:
     except UsageError:
         return
     require(False, f"`repository` took {target!r}, it must raise UsageError")
+
+
+def _check_refuses_revision(plugin: Hub, job: PublishInput) -> None:
+    try:
+        plugin.files(job.target, "no-such-revision", job.options, WatchedRun())
+    except HubkitError as error:
+        require(error.remedy, "the refusal of a revision that is not there has no remedy")
+        return
+    require(False, "`files` listed a revision that is not there, it must raise a HubkitError")
