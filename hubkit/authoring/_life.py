@@ -155,7 +155,7 @@ def _life_at(plugin: Any, module: str, folder: Path, where: Environment) -> str:
         output = drivers.check_trainer(driven, _tiny.training(folder, options))
         return f"{output.steps} steps, repeated and resumed to the same bytes"
     drivers.check_engine(driven, _tiny.questions(folder, options))
-    return "the same answers twice; cancelled"
+    return "the same answers twice; cancelled; continued"
 
 
 def _serving(plugin: Any, module: str, folder: Path, where: Environment) -> str:
@@ -225,13 +225,13 @@ def main(request: Path, report: Path, scratch: Path) -> None:
 
         for name, work in steps(asked["plugin"], scratch, environment):
             say(step=name, state="begun", message="")
-            state, message = _made(work)
+            state, message = _made(work, asked["plugin"].partition(":")[0].partition(".")[0])
             say(step=name, state=state, message=message)
             if state == "failed" and name in NEEDED:
                 return
 
 
-def _made(work: Callable[[], str]) -> tuple[str, str]:
+def _made(work: Callable[[], str], package: str) -> tuple[str, str]:
     try:
         return "ok", work()
     except Undrivable as error:
@@ -245,7 +245,14 @@ def _made(work: Callable[[], str]) -> tuple[str, str]:
         return "failed", f"{type(error).__name__}: {error.message} ({error.remedy})"
     except Exception as error:
         traceback.print_exc()
-        return "failed", f"{type(error).__name__}: {error}"
+        return "failed", f"{type(error).__name__}: {error}{_place(error, package)}"
+
+
+def _place(error: BaseException, package: str) -> str:
+    """Where in the plugin's package it was raised, or passed on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if package in Path(frame.filename).with_suffix("").parts]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})" if own else ""
 
 
 if __name__ == "__main__":

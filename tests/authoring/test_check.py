@@ -40,7 +40,12 @@ RECORD = "                yield Record"
         ("import csv", "import ctypes, csv\nctypes.string_at(0)", "import", "died of SIGSEGV"),
         ("import csv", "import csv, sys\nsys.exit(3)", "import", "ended the process with exit code 3"),
         ("import csv", "import csv\nraise RuntimeError('on import')", "import", "RuntimeError: on import"),
-        (RECORD, f"                raise RuntimeError('half way')\n{RECORD}", "life", "RuntimeError: half way"),
+        (
+            RECORD,
+            f"                raise RuntimeError('half way')\n{RECORD}",
+            "life",
+            "RuntimeError: half way (__init__.py, line 40, in records)",
+        ),
         (RECORD, f"                raise MemoryError\n{RECORD}", "life", "MemoryError"),
         ("Record(str(number), (", "Record(str(number).encode(), (", "life", "bytes cannot travel between hubkit and a worker"),
         ("Record(str(number), (", "Record(str(number) + '\\ud800', (", "life", "holds half a surrogate pair"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from ..engine import Engine, GenerateInput, GenerateOutput
+from ..errors import CancelledError
 from ..records import Answer, read_answers, read_records
 from ._base import WatchedRun, as_a_worker_gets_it, check_cancels, check_contract, check_relative, check_travels, require
 
 
 def check_engine(plugin: Engine, job: GenerateInput) -> GenerateOutput:
-    """Answers `job` twice, with the same result, and cancels a third run.
+    """Answers `job` twice, with the same result, cancels a third run, and lets one that was broken off go on in its folder.
 
     The runs go to folders beside `job.output`. Returns the first run's output, made in `job.output`.
     """
@@ -24,6 +26,12 @@ def check_engine(plugin: Engine, job: GenerateInput) -> GenerateOutput:
     cancelled = _beside(first, "cancelled")
     cancelled.output.mkdir(parents=True)
     check_cancels(lambda run: plugin.generate(cancelled, run), "`generate`", after=0)
+    broken_off = _beside(first, "continued")
+    broken_off.output.mkdir(parents=True)
+    with contextlib.suppress(CancelledError):  # an engine may be done with its first report
+        plugin.generate(broken_off, WatchedRun(cancel_at=1))
+    _, continued = _generate(plugin, broken_off)
+    require(continued == answers, "a run that goes on in the folder of one that was broken off answers differently")
     return output
 
 
