@@ -21,11 +21,11 @@ from .packaging.compare import Comparison, compare
 from .registry import plugins
 from .reporting import SilentReporter
 from .sdk import Login, PublishReceipt, ReleaseFile, RemoteFile, Run, Withdrawal
+from .sdk.testing.cases import REHEARSAL_TOKEN as _TOKEN
 from .stages.publish import read_receipt
 from .stages.verify import download_compared
 
 Folder = str | Path
-_TOKEN = "HUBKIT_REHEARSAL_TOKEN"
 _ORGANISATION = "rehearsal"
 
 

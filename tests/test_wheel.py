@@ -53,6 +53,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert "hubkit/templates/model_card/en.md.j2" in names
 
 
+def test_every_plugin_brings_its_case(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {plugin for plugin in PLUGINS if f"hubkit_{plugin}/conformance.py" not in names} <= {"nextgpt"}
+    assert "hubkit/evaluation/conformance.py" in names
+
+
 def test_every_entry_point_is_in_the_wheel(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
@@ -115,8 +121,9 @@ def test_a_new_plugin_of_each_kind_is_written_installed_and_checked(fresh: Path,
         steps = [json.loads(line) for line in checked.stdout.splitlines()]
         assert checked.returncode == 0 and steps[-1]["ok"] is True, checked.stdout + checked.stderr
         assert {step["state"] for step in steps[:-1]} <= {"ok", "skipped"}
-    tests = [str(fresh), "-m", "pytest", "-q", str(tmp_path / "mymetric")]
-    assert subprocess.run(tests, cwd=tmp_path, capture_output=True).returncode == 0
+    for name in ("mymetric", "mydataset"):
+        tests = [str(fresh), "-m", "pytest", "-q", str(tmp_path / name)]
+        assert subprocess.run(tests, cwd=tmp_path, capture_output=True).returncode == 0
 
 
 @pytest.mark.integration
@@ -133,3 +140,7 @@ def test_an_installation_without_torch_works_and_says_what_it_lacks(hubkit: Hubk
     doctor = hubkit("doctor", "--json")
     findings = {row["what"]: row for row in map(json.loads, doctor.stdout.splitlines()) if row["event"] == "finding"}
     assert findings["trainer peft"]["state"] == "warning" and "hubkit[peft]" in findings["trainer peft"]["remedy"]
+    for plugin in ("peft", "transformers", "huggingface", "modelscope"):
+        checked = hubkit("plugins", "check", plugin, "--json")
+        skipped = [one for one in map(json.loads, checked.stdout.splitlines()) if one.get("state") == "skipped"]
+        assert checked.returncode == 0 and "pip install 'hubkit[" in skipped[0]["message"], checked.stdout + checked.stderr

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
 import shutil
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .. import api
 from ..models import Model, open_model
-from ..sdk import IMAGE, GenerateInput, PublishInput, Record, SilentRun, TrainInput, Turn, write_jsonl
+from ..sdk import IMAGE, GenerateInput, PublishInput, Record, ServeInput, SilentRun, TrainInput, Turn, write_jsonl
+from ..sdk.testing.cases import REHEARSAL_TOKEN, HubCase
 from ..weights.convert import to_native
 
 BASE = Path(__file__).resolve().parent.parent / "quickstart" / "base"
@@ -60,6 +66,35 @@ def questions(folder: Path, options: Mapping[str, Any]) -> GenerateInput:
         model=opened.folder, native=native, vision=opened.vision, records=file, images=images,
         output=folder / "answers", max_new_tokens=8, options=options,
     )  # fmt: skip
+
+
+def serving(folder: Path, options: Mapping[str, Any]) -> ServeInput:
+    opened, native = model(folder)
+    output, key = folder / "served", folder / "key"
+    output.mkdir()
+    key.write_text(secrets.token_urlsafe(24), "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return ServeInput(
+        model=opened.folder, native=native, vision=opened.vision, name="InternVL2-Check", host="127.0.0.1", port=port,
+        output=output, options=options, api_key_file=key,
+    )  # fmt: skip
+
+
+@contextmanager
+def placed(case: HubCase, folder: Path) -> Iterator[HubCase]:
+    """`case` with the address of a local hub in it, when it asks for one; the hub runs until the block ends."""
+    if not case.rehearsal:
+        yield case
+        return
+    from ..rehearsal import serve
+
+    os.environ[REHEARSAL_TOKEN] = token = secrets.token_urlsafe(24)
+    with serve(folder, token=token) as hub:
+        options = {
+            key: value.replace("{url}", hub.url) if isinstance(value, str) else value for key, value in case.options.items()
+        }
+        yield replace(case, target=case.target.replace("{url}", hub.url), options=options)
 
 
 def release(folder: Path, target: str, options: Mapping[str, Any], extra: str = "") -> PublishInput:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -41,22 +42,33 @@ class Report:
         return bool(self.steps) and all(step.state != "failed" for step in self.steps)
 
 
-def check_plugin(plugin: str | Path, *, kind: str = "", run: Run | None = None, seconds: float = SECONDS) -> Report:
+def check_plugin(
+    plugin: str | Path,
+    *,
+    kind: str = "",
+    environment: str | Mapping[str, str] | None = None,
+    run: Run | None = None,
+    seconds: float = SECONDS,
+) -> Report:
     """Takes an installed plugin, by name, or the one in a folder with pyproject.toml, through its whole life.
 
-    Whatever it does there (crash, hang, exit) ends in a report.
+    `environment` is where a trainer or an engine is driven, as release.yaml has it; a locked one is built unless it is there.
+    Without it, one that this interpreter has not the packages for is not driven, and the report says what it needs. Whatever the
+    plugin does (crash, hang, exit, flood) ends in a report, after `seconds` at the latest.
 
     Raises:
         UsageError: there is no such plugin, or several have the name and `kind` does not choose.
     """
     reference, path = _found(plugin, kind)
+    where = environment if environment is None or isinstance(environment, str) else dict(environment)
+    request = {"plugin": reference, "path": path, "environment": where}
     with tempfile.TemporaryDirectory(prefix="hubkit-check-") as folder:
-        return Report(reference, tuple(_run(reference, path, Path(folder), run or SilentRun(), seconds)))
+        return Report(reference, tuple(_run(request, Path(folder), run or SilentRun(), seconds)))
 
 
-def _run(reference: str, path: list[str], folder: Path, run: Run, seconds: float) -> list[Step]:
+def _run(asked: Mapping[str, Any], folder: Path, run: Run, seconds: float) -> list[Step]:
     request, report, scratch = folder / "request.json", folder / "report.jsonl", folder / "scratch"
-    request.write_text(json.dumps({"plugin": reference, "path": path}), "utf-8")
+    request.write_text(json.dumps(asked), "utf-8")
     report.touch()
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
@@ -127,7 +139,8 @@ def _local(folder: Path, kind: str) -> tuple[str, list[str]]:
     if len(values) != 1 or not all(isinstance(value, str) for value in values.values()):
         raise UsageError(
             f"{folder / 'pyproject.toml'}: {len(values)} entry points in the group {GROUP!r}",
-            f'write one: [project.entry-points."{GROUP}"] and below it NAME = "package:Class"',
+            f'write one: [project.entry-points."{GROUP}"] and below it NAME = "package:Class"; if there are several, install '
+            "the distribution and check each by its name",
         )
     return str(next(iter(values.values()))), [str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()]
 

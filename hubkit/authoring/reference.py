@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..registry import plugins
-from ..sdk import HubkitError, UsageError
+from ..sdk import HubkitError, PluginError, UsageError
 
 _MODULES = ("codec", "checkpoints", "child", "chat", "vision", "assembly", "families", "testing", "testing.cases")
 
@@ -35,9 +35,13 @@ def plugin_page(name: str) -> str:
     """What the plugin is, what it needs, and its options.
 
     Raises:
-        UsageError: there is no usable plugin of that name.
+        UsageError: there is no plugin of that name.
+        PluginError: it is installed but broken.
     """
-    found = [plugin for row in plugins().rows() if row.state == "ok" and row.name == name for plugin in [_get(row)]]
+    rows = [row for row in plugins().rows() if row.name == name]
+    found = [_get(row) for row in rows if row.state == "ok"]
+    if rows and not found:
+        raise PluginError(f"the plugin {name!r} of {rows[0].distribution} is {rows[0].state}", "mend or uninstall it")
     if not found:
         raise UsageError(f"there is no plugin {name!r}", "`hubkit plugins` lists what is installed")
     lines = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import as_json
+from ._options import as_json, environment_field
 
 KINDS = ("family", "dataset", "trainer", "engine", "metric", "hub")
 _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
@@ -60,15 +60,22 @@ def new_command(name: str, kind: str, into: Path) -> None:
 @command.command("check")
 @click.argument("plugin")
 @click.option("--kind", type=click.Choice(KINDS), help="When several kinds have a plugin of that name.")
+@click.option(
+    "--environment",
+    metavar="WHERE",
+    help="Where a trainer or an engine is driven: `current`, `locked`, `locked:VARIANT`, or the path of an interpreter.",
+)
+@click.option("--deadline", type=click.FloatRange(1), default=60, show_default=True, help="Minutes until it counts as hanging.")
 @as_json
-def check_command(plugin: str, kind: str | None, as_json: bool) -> None:
+def check_command(plugin: str, kind: str | None, environment: str | None, deadline: float, as_json: bool) -> None:
     """Take PLUGIN (the name of an installed one, or a folder with its pyproject.toml) through its whole life in a process of its
     own, and say what departs from the contract. Exits 4 when something does."""
     from ..authoring import check_plugin
     from ..errors import PluginError
     from ..sdk.codec import encode
 
-    report = check_plugin(plugin, kind=kind or "")
+    where = None if environment is None else _environment(environment)
+    report = check_plugin(plugin, kind=kind or "", environment=where, seconds=60 * deadline)
     if as_json:
         from ._reporters import emit
 
@@ -83,6 +90,11 @@ def check_command(plugin: str, kind: str | None, as_json: bool) -> None:
     if not report.ok:
         failed = ", ".join(step.name for step in report.steps if step.state == "failed")
         raise PluginError(f"{report.plugin} does not do what its contract says: {failed}", "mend what is listed above")
+
+
+def _environment(value: str) -> str | dict[str, str]:
+    field = environment_field(value)
+    return field if isinstance(field, str) else {key: str(path) for key, path in field.model_dump().items()}
 
 
 @command.command("docs")

@@ -58,8 +58,8 @@ from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutp
 from .transfer import Pace
 from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.1"
-"""major.minor; a plugin names the version it was written for in `sdk` and runs while the major is the same."""
+SDK_VERSION = "1.2"
+"""major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one of the same major."""
 
 KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "metric": Metric, "hub": Hub}
 

@@ -51,8 +51,10 @@ def _sdk(plugin: Any) -> str:
     version = getattr(plugin, "sdk", None)
     if not isinstance(version, str) or not re.fullmatch(r"\d+\.\d+", version):
         return f"`sdk` is {version!r}, it must be the SDK version it was written for, such as {SDK_VERSION!r}"
-    if version.split(".")[0] != SDK_VERSION.split(".")[0]:
-        return f"it was written for SDK {version}, this hubkit has {SDK_VERSION}"
+    (major, minor), (own, newest) = (map(int, text.split(".")) for text in (version, SDK_VERSION))
+    if major != own or minor > newest:
+        remedy = "upgrade hubkit" if (major, minor) > (own, newest) else "install a newer version of the plugin"
+        return f"it was written for SDK {version}, this hubkit has {SDK_VERSION}: {remedy}"
     return ""
 
 

@@ -76,7 +76,8 @@ class Engine(Protocol):
     Options: ClassVar[type]
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
-        """Greedy, deterministic. Raises EnvironmentFailure for missing hardware or memory."""
+        """Greedy, deterministic. `output` may hold what an earlier run of the same job left when it was broken off
+        (`hubkit.sdk.records.kept_answers` tells what of it stands). Raises EnvironmentFailure for missing hardware or memory."""
 
 
 class ServingEngine(Engine, Protocol):

@@ -329,6 +329,20 @@ class Quiet(Echo):
         return super().generate(job, run)
 
 
+class Doubling(Echo):
+    """Writes each answer at once, whatever an earlier run left."""
+
+    def generate(self, job: GenerateInput, run: Any) -> GenerateOutput:
+        records, path = list(read_records(job.records)), job.output / "answers.jsonl"
+        for number, record in enumerate(records):
+            run.check_cancelled()
+            answer = {"id": record.id, "texts": ["x" for _ in record.turns], "finish": ["stop" for _ in record.turns]}
+            with path.open("a") as out:
+                out.write(json.dumps(answer) + "\n")
+            run.progress(number + 1, len(records), "records")
+        return GenerateOutput("answers.jsonl", "<img><IMG_CONTEXT></img> which?", "plain", {"echo": "1"}, 0.0, 0.1, 0.2)
+
+
 class Verbose(Echo):
     def generate(self, job: GenerateInput, run: Any) -> GenerateOutput:
         return replace(super().generate(job, run), prompt="<IMG_CONTEXT>" * 16)
@@ -343,6 +357,7 @@ class Verbose(Echo):
         (Verbose(), "shortened to one"),
         (Unstoppable(), "`generate` finished although it was cancelled"),
         (Quiet(), "`generate` reported no progress"),
+        (Doubling(), "answers must be of all records in their order, they are of ['a', 'a', 'b']"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -487,6 +502,8 @@ def maps(*changed: TensorMap) -> dict[str, Any]:
         ({"companions": lambda self, config: Companions(("../a",))}, "lists '../a'"),
         ({"repository_problem": lambda self, repository: None}, "has nothing against 'Food-Model'"),
         ({"repository_problem": lambda self, repository: "no"}, "refuses 'me/PairModel-1': no"),
+        ({"check": lambda self, folder, config: ("wrong",)}, "the contract says Problems"),
+        ({"check": lambda self, folder, config: (Problem("", "x", "y"),)}, "a Problem without place, message or remedy"),
         ({"check": lambda self, folder, config: (Problem("config.json", "x", "y"),)}, "finds fault with an official folder"),
         ({"card": lambda self, config: CardFacts("a", "b", (), {"Use": "x"})}, "the snippet 'Use' does not name {repository}"),
         ({"layout": lambda self: {}}, "breaks its contract: method `layout` must take"),

@@ -14,9 +14,10 @@ from hubkit.authoring import _tiny
 from hubkit.environments import CURRENT, call
 from hubkit.registry import GROUP, Plugins, load
 from hubkit.sdk import SDK_VERSION, SilentRun, read_answers
-from hubkit.sdk.testing import check_dataset, check_engine, check_hub, check_trainer
+from hubkit.sdk.testing import check_dataset, check_engine, check_family, check_hub, check_metric, check_trainer
 
 NAMES = {"dataset": "Lines", "trainer": "Walker", "engine": "Echo", "hub": "Shelf"}
+LATER = {"dataset": "Lines", "metric": "Words", "family": "Pair"}
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +26,32 @@ def frozen() -> ModuleType:
     return importlib.import_module("hubkit_frozen_1_0")
 
 
+@pytest.fixture(scope="module")
+def later(frozen: ModuleType) -> ModuleType:
+    return importlib.import_module("hubkit_frozen_1_1")
+
+
 @pytest.fixture
-def installed(frozen: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plugins:
+def installed(frozen: ModuleType, later: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plugins:
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
-    return load(EntryPoint(name, f"{frozen.__name__}:{cls}", GROUP) for name, cls in NAMES.items())
+    named = [(frozen, NAMES), (later, LATER)]
+    return load(EntryPoint(kind, f"{one.__name__}:{cls}", GROUP) for one, names in named for kind, cls in names.items())
 
 
 def test_they_are_usable(installed: Plugins) -> None:
-    assert SDK_VERSION != "1.0"
-    assert {row.kind: (row.state, row.sdk) for row in installed.rows()} == dict.fromkeys(NAMES, ("ok", "1.0"))
+    assert SDK_VERSION not in ("1.0", "1.1")
+    found = {(row.kind, row.sdk): row.state for row in installed.rows()}
+    assert found == {**{(kind, "1.0"): "ok" for kind in NAMES}, **{(kind, "1.1"): "ok" for kind in LATER}}
+
+
+def test_those_of_1_1(later: ModuleType, tmp_path: Path) -> None:
+    source, bad = tmp_path / "lines.txt", tmp_path / "bad.txt"
+    source.write_text("one\ttwo\nthree\tfour\n")
+    bad.write_text("one\ttwo\nthree\n")
+    assert len(check_dataset(later.Lines(), source, 2, bad={bad: "record 1: no answer"})) == 2
+    check_metric(later.Words(), [("beef noodles", ["noodles beef"], 1.0), ("rice", ["beef"], 0.0)])
+    config = {"model_type": "pair", "rows": 6}
+    check_family(later.Pair(), config, accepted="me/PairModel-1", refused="Food-Model", tokens={"<img>": 1})
 
 
 def test_a_dataset_and_a_hub_of_1_0(frozen: ModuleType, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from ._engine import check_engine
 from ._family import check_family
 from ._hub import check_hub
 from ._metric import check_metric
+from ._serving import check_serving
 from ._trainer import check_trainer
-from .cases import DatasetCase, EngineCase, FamilyCase, HubCase, MetricCase, TrainerCase
+from .cases import DatasetCase, EngineCase, FamilyCase, HubCase, MetricCase, Parts, TrainerCase, Undriven
 
 __all__ = [
     "ConformanceError",
@@ -24,12 +25,15 @@ __all__ = [
     "FamilyCase",
     "HubCase",
     "MetricCase",
+    "Parts",
     "TrainerCase",
+    "Undriven",
     "check_contract",
     "check_dataset",
     "check_engine",
     "check_family",
     "check_hub",
     "check_metric",
+    "check_serving",
     "check_trainer",
 ]

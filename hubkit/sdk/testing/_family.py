@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..assembly import AssembledFamily, Assembly, Taken
 from ..codec import encode
 from ..errors import UsageError
-from ..family import ModelFamily, NativeModel, TensorMap
+from ..family import ModelFamily, NativeModel, Problem, TensorMap
 from ._base import ConformanceError, check_contract, require
+from .cases import Parts
 
 FOREIGN: tuple[Mapping[str, Any], ...] = ({}, {"architectures": ["LlamaForCausalLM"], "model_type": "llama"})
 
@@ -27,11 +30,12 @@ def check_family(
     preprocessor: Mapping[str, Any] | None = None,
     tokens: Mapping[str, int] | None = None,
     foreign: Sequence[Mapping[str, Any]] = FOREIGN,
+    parts: Parts | None = None,
 ) -> None:
     """Everything the family says of the model with this `config`, against itself.
 
     `accepted` and `refused` are repository names, `folder` is an official folder that `check` must pass, `tokens` the ids of
-    its special tokens, `foreign` are configs of other families.
+    its special tokens, `foreign` are configs of other families. `parts` is what a family that can be assembled is tried on.
     """
     check_contract(plugin, "family")
     before = json.dumps(config, sort_keys=True)
@@ -50,10 +54,24 @@ def check_family(
     vision = plugin.vision(config, preprocessor)
     counts = (vision.tile, vision.tokens_per_tile, vision.min_tiles, vision.max_tiles)
     require(min(counts) > 0 and vision.min_tiles <= vision.max_tiles, f"`vision` does not add up: {encode(vision)}")
+    _check_empty_folder(plugin, config)
     if folder is not None:
         problems = plugin.check(folder, config)
         require(not problems, f"`check` finds fault with an official folder: {encode(problems)}")
+    if callable(getattr(plugin, "aliases", None)):
+        _check_aliases(plugin, config, layout)  # type: ignore[arg-type]
+    if parts is not None:
+        _check_assembly(plugin, parts)  # type: ignore[arg-type]
     require(json.dumps(config, sort_keys=True) == before, "a method changed the config it was given")
+
+
+def _check_empty_folder(plugin: ModelFamily, config: Mapping[str, Any]) -> None:
+    """What is missing is a Problem, or for others to say, and never an error."""
+    with tempfile.TemporaryDirectory(prefix="hubkit-family-") as empty:
+        problems = plugin.check(Path(empty), config)
+    require(all(isinstance(one, Problem) for one in problems), f"`check` gave {problems!r}, the contract says Problems")
+    bare = [one for one in problems if not (one.where and one.message and one.remedy)]
+    require(not bare, f"`check` gave a Problem without place, message or remedy: {encode(bare)}")
 
 
 def _check_layout(plugin: ModelFamily, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
@@ -124,3 +142,44 @@ def _check_names(plugin: ModelFamily, config: Mapping[str, Any], accepted: str, 
     require(card.library_name and card.pipeline_tag, "`card` lacks library_name or pipeline_tag")
     for title, snippet in card.usage.items():
         require("{repository}" in snippet, f"`card`: the snippet {title!r} does not name {{repository}}")
+
+
+def _check_aliases(plugin: AssembledFamily, config: Mapping[str, Any], layout: Mapping[str, tuple[int, ...]]) -> None:
+    by_source: dict[str, list[TensorMap]] = defaultdict(list)
+    for alias in plugin.aliases(config):
+        require(alias.name in layout, f"`aliases` names {alias.name}, which `layout` does not have")
+        by_source[alias.source].append(alias)
+    for source, tensors in by_source.items():
+        _check_rows(source, (sum(layout[tensor.name][0] for tensor in tensors),), tensors)
+
+
+def _check_assembly(plugin: AssembledFamily, parts: Parts) -> None:
+    """Each official tensor comes from the parts, or starts fresh, in its whole height."""
+    made = plugin.assemble(parts.llm, parts.vision, parts.image_token)
+    require(isinstance(made, Assembly), f"`assemble` returned {type(made).__name__}, the contract says Assembly")
+    require(plugin.image_token_text, "`image_token_text` is empty")
+    require(plugin.recognises(made.config), "`recognises` says no to the config that `assemble` made")
+    layout = plugin.layout(made.config)
+    both, missing = sorted(set(made.tensors) & set(made.fresh)), sorted({*made.tensors, *made.fresh} ^ set(layout))
+    require(
+        not both and not missing, f"`assemble` must give each tensor of `layout` once: twice {both[:5]}, differing {missing[:5]}"
+    )
+    for name, shape in made.fresh.items():
+        require(tuple(shape) == layout[name], f"`assemble` starts {name} with the shape {shape}, `layout` has {layout[name]}")
+    for name, taken in made.tensors.items():
+        _check_taken(name, layout[name], taken)
+    _check_native(plugin.native(made.config, {plugin.image_token_text: parts.image_token}), layout)
+    try:
+        plugin.assemble({}, {}, parts.image_token)
+    except UsageError:
+        return
+    raise ConformanceError("`assemble` of two empty configs must raise UsageError")
+
+
+def _check_taken(name: str, shape: tuple[int, ...], taken: Sequence[Taken]) -> None:
+    require(taken and all(one.part in ("llm", "vision") for one in taken), f"`assemble` takes {name} from {encode(taken)}")
+    ranges = [pair for one in taken for pair in one.rows]
+    require(all(0 <= start < stop for start, stop in ranges), f"`assemble` takes empty rows for {name}: {ranges[:5]}")
+    rows = sum(stop - start for start, stop in ranges)
+    whole = any(not one.rows for one in taken)
+    require(rows == shape[0] or (whole and rows < shape[0]), f"`assemble` takes {rows} rows for {name}, which has {shape[0]}")

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..codec import decode, encode
-from ..errors import RefusedError, UsageError
-from ..hub import Hub, PublishInput, PublishReceipt, RemoteFile
-from ._base import WatchedRun, check_contract, check_travels, digests, require
+from ..errors import HubkitError, RefusedError, UsageError
+from ..hub import Hub, Login, PublishInput, PublishReceipt, RemoteFile, Withdrawal
+from ._base import WatchedRun, check_cancels, check_contract, check_travels, digests, require
 
 
 def check_hub(
-    plugin: Hub, job: PublishInput, scratch: Path, *, other: PublishInput | None = None, bad_target: str = ""
+    plugin: Hub,
+    job: PublishInput,
+    scratch: Path,
+    *,
+    other: PublishInput | None = None,
+    bad_target: str = "",
+    whole: bool = False,
 ) -> PublishReceipt:
     """Publishes `job`, lists and downloads it, compares digests, publishes again.
 
     `other` is another release under the same tag and target, which must be refused; `bad_target` one the hub does not
-    understand. `scratch` is an empty folder for downloads. Returns the receipt.
+    understand. `scratch` is an empty folder for downloads. With `whole`, a first publish is interrupted, the default branch must
+    show the release, a revision that is not there be refused, and the release is withdrawn at the end, twice. Returns the
+    receipt.
     """
     check_contract(plugin, "hub")
     decode(plugin.Options, job.options, f"options of hub {plugin.name}")
     require(plugin.repository(job.target), f"`repository` has no name for {job.target!r}")
     found = plugin.check(job.target, job.options)
     require(not found, f"`check` finds the target unfit before the first publish: {encode(found)}")
+    _check_login(plugin, job)
+    if whole:
+        job = replace(job, journal=scratch.with_name(f"{scratch.name}-journal.jsonl"))
+        check_cancels(lambda run: plugin.publish(job, run), "`publish`", after=0)
 
     receipt = _publish(plugin, job)
     for revision in (receipt.revision, job.tag):
@@ -36,7 +49,26 @@ def check_hub(
         _check_listing(job, plugin.files(job.target, job.tag, job.options, WatchedRun()), job.tag)
     if bad_target:
         _check_refuses_target(plugin, bad_target)
+    if whole:
+        _check_listing(job, plugin.files(job.target, "", job.options, WatchedRun()), "the default branch")
+        _check_refuses_revision(plugin, job)
+        _check_withdraws(plugin, job, receipt)
     return receipt
+
+
+def _check_login(plugin: Hub, job: PublishInput) -> None:
+    login = plugin.login(job.options)
+    check_travels(login, Login)
+    good = bool(login.source) and (login.state == "ok") == (not login.remedy)
+    require(good, f"`login` must say where the credentials come from, and a remedy unless the state is ok: {encode(login)}")
+
+
+def _check_withdraws(plugin: Hub, job: PublishInput, receipt: PublishReceipt) -> None:
+    first, again = (plugin.withdraw(job.target, receipt, job.options, WatchedRun()) for _ in range(2))
+    for withdrawal in (first, again):
+        check_travels(withdrawal, Withdrawal)
+    require(all(first.done + first.remains), f"`withdraw` gave an empty sentence: {encode(first)}")
+    require(first.done or first.remains, "`withdraw` says neither what it undid nor what remains")
 
 
 def _publish(plugin: Hub, job: PublishInput) -> PublishReceipt:
@@ -90,3 +122,12 @@ def _check_refuses_target(plugin: Hub, target: str) -> None:
     except UsageError:
         return
     require(False, f"`repository` took {target!r}, it must raise UsageError")
+
+
+def _check_refuses_revision(plugin: Hub, job: PublishInput) -> None:
+    try:
+        plugin.files(job.target, "no-such-revision", job.options, WatchedRun())
+    except HubkitError as error:
+        require(error.remedy, "the refusal of a revision that is not there has no remedy")
+        return
+    require(False, "`files` listed a revision that is not there, it must raise a HubkitError")

@@ -9,7 +9,8 @@
         source.write_text("image,question,answer\\n1.png,Which digit?,3\\n")
         return DatasetCase(source, 1)
 
-`folder` is empty and the plugin's own. hubkit brings the rest: a tiny model, records and pictures, a release folder.
+`folder` is empty and the plugin's own. hubkit brings the rest: a tiny model, records and pictures, a release folder, and a local
+hub for those that ask for it. A package with several plugins returns a mapping from their names to their cases.
 """
 
 from __future__ import annotations
@@ -31,9 +32,18 @@ class DatasetCase:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What a family can `assemble`: config.json of a language model and of a vision tower, and the id of the image token."""
+
+    llm: Mapping[str, Any]
+    vision: Mapping[str, Any]
+    image_token: int
+
+
+@dataclass(frozen=True)
 class FamilyCase:
     """`config` is of a model of the family, `folder` an official folder of it; `accepted` and `refused` are names of
-    repositories."""
+    repositories. `parts` are for a family that can be assembled."""
 
     config: Mapping[str, Any]
     accepted: str
@@ -41,6 +51,7 @@ class FamilyCase:
     folder: Path | None = None
     preprocessor: Mapping[str, Any] | None = None
     tokens: Mapping[str, int] | None = None
+    parts: Parts | None = None
 
 
 @dataclass(frozen=True)
@@ -57,21 +68,35 @@ class EngineCase:
 
 @dataclass(frozen=True)
 class HubCase:
-    """`target` is what follows `scheme:`, an empty repository that may be written to; `bad_target` is none at all."""
+    """`target` is what follows `scheme:`, an empty repository that may be written to; `bad_target` is none at all.
+
+    With `rehearsal`, hubkit's own hub runs on this machine while the case does. It speaks the protocols of Hugging Face,
+    ModelScope, git and Git LFS; `{url}` in `target` and in `options` stands for its address, and the environment variable
+    HUBKIT_REHEARSAL_TOKEN has a token that may write."""
 
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     bad_target: str = ""
+    rehearsal: bool = False
 
 
 @dataclass(frozen=True)
 class MetricCase:
-    """`scores` are (answer, references, expected score)."""
+    """`scores` are (answer, references, expected score); none of `bad`, which are references, can be judged against."""
 
     scores: Sequence[tuple[str, Sequence[str], float]]
+    bad: Sequence[Sequence[str]] = ()
 
 
-Case = DatasetCase | FamilyCase | TrainerCase | EngineCase | HubCase | MetricCase
+@dataclass(frozen=True)
+class Undriven:
+    """In place of a case: why the plugin cannot be driven here with what hubkit brings. The check shows it."""
+
+    reason: str
+
+
+Case = DatasetCase | FamilyCase | TrainerCase | EngineCase | HubCase | MetricCase | Undriven
+REHEARSAL_TOKEN = "HUBKIT_REHEARSAL_TOKEN"
 CASES: Mapping[str, type] = {
     "dataset": DatasetCase,
     "family": FamilyCase,

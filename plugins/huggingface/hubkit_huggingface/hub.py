@@ -23,7 +23,7 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
     repository that is not there is made, private unless told otherwise."""
 
     name: ClassVar[str] = "huggingface"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     schemes: ClassVar[tuple[str, ...]] = ("huggingface", "hf")
     Options: ClassVar[type] = Settings
 

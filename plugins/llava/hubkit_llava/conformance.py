@@ -1,10 +1,10 @@
-"""LLaVA-1.5-7B's config.json as llava-hf publishes it, and names of repositories."""
+"""LLaVA-1.5-7B's config.json as llava-hf publishes it, names of repositories, and InternLM2-1.8B with CLIP to assemble."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from hubkit.sdk.testing import FamilyCase
+from hubkit.sdk.testing import FamilyCase, Parts
 
 CONFIG = {
     "architectures": ["LlavaForConditionalGeneration"],
@@ -19,7 +19,14 @@ CONFIG = {
     "vision_feature_layer": -2,
     "vision_feature_select_strategy": "default",
 }
+INTERNLM2 = {
+    **{"architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "hidden_act": "silu", "bias": False},
+    **{"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "vocab_size": 92544},
+    **{"num_attention_heads": 16, "num_key_value_heads": 8, "max_position_embeddings": 32768, "rms_norm_eps": 1e-05},
+    **{"rope_theta": 1000000, "rope_scaling": {"factor": 2.0, "type": "dynamic"}, "tie_word_embeddings": False},
+}
 
 
 def case(folder: Path) -> FamilyCase:
-    return FamilyCase(CONFIG, accepted="me/LLaVA-Food-7B", refused="me/Food-7B", tokens={"<image>": 32000})
+    parts = Parts(INTERNLM2, {"model_type": "clip", "vision_config": CONFIG["vision_config"]}, 92544)
+    return FamilyCase(CONFIG, "me/LLaVA-Food-7B", "me/Food-7B", tokens={"<image>": 32000}, parts=parts)

@@ -30,6 +30,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 class LLaVA(PlainFamily):
     name: ClassVar[str] = "llava"
+    sdk: ClassVar[str] = "1.2"
     title: ClassVar[str] = "LLaVA"
     mark: ClassVar[str] = "LLaVA"
     architectures: ClassVar[tuple[str, ...]] = ("LlavaForConditionalGeneration",)

@@ -21,7 +21,7 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
     not there is made, private unless told otherwise, under the card's licence."""
 
     name: ClassVar[str] = "modelscope"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     schemes: ClassVar[tuple[str, ...]] = ("modelscope", "ms")
     Options: ClassVar[type] = Settings
 

@@ -236,3 +236,11 @@ def sdk_only(folder: Path) -> Path:
     (folder / "path" / "hubkit" / "__init__.py").touch()
     shutil.copytree(Path(hubkit.sdk.__file__).parent, folder / "path" / "hubkit" / "sdk")
     return folder / "path"
+
+
+def test_the_check_drives_it_in_its_environment(home: Path, python: Path) -> None:
+    done = hubkit("plugins", "check", "xtuner", "--environment", "locked:cpu", "--json", home=home)
+    steps = {one["name"]: one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "step"}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {one["state"] for one in steps.values()} == {"ok"}
+    assert steps["life"]["message"] == "6 steps, repeated and resumed to the same bytes"
