@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..trainer import Trainer, TrainInput, TrainOutput
+from ..trainer import Foreseen, Trainer, TrainInput, TrainOutput
 from ._base import WatchedRun, as_a_worker_gets_it, check_cancels, check_contract, check_relative, check_travels, digests, require
 
 
 def check_trainer(plugin: Trainer, job: TrainInput) -> TrainOutput:
-    """Trains `job` twice, cancels a third run and continues it: the adapter is the same, byte for byte, each time.
+    """Trains `job` twice, cancels a third run and continues it: the adapter is the same, byte for byte, each time. What the
+    trainer foresees, where it can, is what it then does.
 
     The runs go to folders beside `job.output` and `job.scratch`. Returns the first run's output, made in `job.output`.
     """
@@ -30,7 +32,18 @@ def check_trainer(plugin: Trainer, job: TrainInput) -> TrainOutput:
     resumed = replace(third, output=third.output.with_name(third.output.name + "-resumed"))
     _train(plugin, resumed)
     require(digests(resumed.output) == adapter, f"a resumed run differs in {_different(first.output, resumed.output)}")
+    if callable(getattr(plugin, "foresee", None)):
+        _check_foresees(plugin, _beside(first, "foreseen"), output)
     return output
+
+
+def _check_foresees(plugin: Any, job: TrainInput, output: TrainOutput) -> None:
+    _make(job)
+    told = plugin.foresee(job, WatchedRun())
+    check_travels(told, Foreseen)
+    found, done = (told.steps, told.samples), (output.steps, output.samples)
+    require(found == done, f"`foresee` says {found[0]} steps of {found[1]} samples in all, `train` made {done[0]} of {done[1]}")
+    require(told.memory >= 0 and told.seconds >= 0, f"memory and seconds must not be negative: {told}")
 
 
 def _train(plugin: Trainer, job: TrainInput) -> TrainOutput:

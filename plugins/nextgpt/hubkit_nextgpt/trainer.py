@@ -19,7 +19,7 @@ class NextGPTTrainer:
 
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "nextgpt_stages"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     requirements: ClassVar[Requirements] = Requirements((), extra="")
     Options: ClassVar[type] = Options
 

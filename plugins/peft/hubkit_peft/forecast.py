@@ -1,7 +1,7 @@
 """Memory and time of a training, predicted from the model's configuration and the records' lengths alone.
 
 The bytes a token keeps for the backward pass were counted tensor by tensor and agree with what torch reports on an H200 at
-InternVL2-2B's shapes (91 KB a token and layer at rank 128 with dropout); operations are those of the products.
+InternVL2-2B's shapes (91 KB a token and layer at rank 128, and 14 KB of dropout's masks); operations are those of the products.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class Predictor:
         """At the peak of a step with the longest records, in bytes."""
         longest = sorted(sizes, key=lambda size: -size.tokens)[:batch_size]
         tokens, answers = longest[0].tokens * len(longest), sum(size.answers for size in longest)
-        kept = 2 * self._width if checkpointing else self._kept()
-        passing = 3 * self._inner + 4 * self._width + (self._kept() if checkpointing else 0)
+        layer = self._kept() + self._masks() / bytes_each
+        kept = 2 * self._width if checkpointing else layer
+        passing = 3 * self._inner + 4 * self._width + (layer if checkpointing else 0)
         tiles = sum(size.tiles for size in longest)
         vit = tiles * self._patches * (2 * self._seen[1] + 6 * self._seen[0]) if tiles else 0
-        activations = bytes_each * (tokens * (kept * self._layers + passing) + min(tiles, 64) * vit // max(1, tiles))
+        activations = int(bytes_each * (tokens * (kept * self._layers + passing) + min(tiles, 64) * vit // max(1, tiles)))
         logits = min(answers, 2048) * self._vocabulary * (8 + bytes_each)
         return self._held(bytes_each) + self._trained * (16 + bytes_each) + activations + logits
 
@@ -90,9 +91,16 @@ class Predictor:
 
     def _kept(self) -> int:
         """Numbers that a layer keeps for each token: what each product's LoRA and each non-linear step need again."""
-        dropped = 2 * self._width + self._query + self._inner
         inner = 7 * self._options.rank
-        return dropped + inner + 2 * self._width + 2 * self._query + 2 * self._shared + 2 * self._inner + self._width
+        return self._dropped() + inner + 2 * self._width + 2 * self._query + 2 * self._shared + 2 * self._inner + self._width
+
+    def _dropped(self) -> int:
+        """Numbers a token that pass dropout in a layer."""
+        return 2 * self._width + self._query + self._inner
+
+    def _masks(self) -> int:
+        """Bytes a token that a layer keeps of dropout's masks, when it is compiled."""
+        return self._dropped() if self._options.dropout else 0
 
     def operations(self, size: Size) -> float:
         """Of one sample: frozen products forward and backward to their input, LoRAs also to their weights, attention, ViT."""

@@ -19,7 +19,7 @@ _SHOWN = (
 class PeftTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "peft"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     requirements: ClassVar[Requirements] = Requirements((("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft")
     Options: ClassVar[type] = Options
 

