@@ -72,7 +72,8 @@ def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: An
         import_module("bitsandbytes")
     except ImportError as error:
         raise EnvironmentFailure(
-            f"quantize: {options.quantize} needs bitsandbytes ({error})", "install bitsandbytes here, or set quantize: none"
+            f"quantize: {options.quantize} needs bitsandbytes ({error})",
+            "pip install 'hubkit[qlora]', or set quantize: none",
         ) from None
     from transformers import BitsAndBytesConfig
 

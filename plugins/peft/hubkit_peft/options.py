@@ -18,7 +18,7 @@ class Options:
     at the end; `keep` says which state becomes the adapter.
 
     Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU;
-    what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (bitsandbytes).
+    what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (extra `qlora`).
     `gpus` 0 takes all that are visible; `shard` keeps the frozen weights in shares over them (auto: where memory would not hold
     them whole otherwise). `deterministic` auto is true on a CPU; on a GPU it costs speed.
 
