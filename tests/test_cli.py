@@ -115,7 +115,8 @@ def test_the_reference_in_docs_is_up_to_date() -> None:
 def test_the_public_names_are_these() -> None:
     assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
     assert [name for name in hubkit.__all__ if name[0].islower()] == [
-        "assemble", "card", "check", "check_plugin", "convert", "diff", "doctor", "evaluate", "init", "json_schema", "load_spec",
+        "assemble", "card", "check", "check_plugin", "convert", "diff", "doctor", "evaluate", "foresee", "init", "json_schema",
+        "load_spec",
         "login_status", "merge", "new_plugin", "plan", "prepare", "push", "rehearse", "release", "serve", "smoke", "track",
         "verify", "withdraw",
     ]  # fmt: skip

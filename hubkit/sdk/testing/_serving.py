@@ -71,8 +71,7 @@ class _Server:
         """Until the model is listed under its name."""
         end = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < end:
-            if not self._thread.is_alive():
-                raise self._error or ConformanceError(f"`serve` returned {self.output!r} before it was cancelled")
+            self._check_runs()
             status, answer = self.models(self._key)
             if status == 200:
                 names = [model["id"] for model in json.loads(answer)["data"]]
@@ -80,6 +79,10 @@ class _Server:
                 return
             time.sleep(0.1)
         raise ConformanceError(f"/v1/models did not answer within {SECONDS_TO_START:g} s")
+
+    def _check_runs(self) -> None:
+        if not self._thread.is_alive() and not self._run.stopped.is_set():
+            raise self._error or ConformanceError(f"`serve` returned {self.output!r} before it was cancelled")
 
     def models(self, key: str) -> tuple[int, bytes]:
         return self._ask("GET", "/v1/models", None, key)
@@ -112,7 +115,9 @@ class _Server:
             connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
-        except ConnectionError:
+        except (ConnectionError, http.client.BadStatusLine):
+            self._thread.join(0.2)
+            self._check_runs()
             return 0, b""
         finally:
             connection.close()
