@@ -60,6 +60,6 @@ def there(plugin: Any, environment: Environment, folder: Path) -> Any:
             answer = json.loads((place / "output.json").read_text("utf-8"))
             return decode(ServeOutput, answer.get("result"), "the server's last word")
 
-    methods = {"train": method("train"), "generate": method("generate"), "serve": serve}
+    methods = {**{name: method(name) for name in ("train", "foresee", "generate")}, "serve": serve}
     own = {name: function for name, function in methods.items() if hasattr(plugin, name)}
     return type(type(plugin).__name__, (type(plugin),), own)()

@@ -39,13 +39,14 @@ class Requests:
             made = await prepare(**request)
             pictures = made.inputs.get("multimodal") or ()
             ids: list[int | None] = [int(number) for number in made.inputs["input_ids"]]
-            for picture in pictures:
-                start, count = int(picture["offset"]), int(picture["image_tokens"])
+            positions = tuple(int(picture["image_tokens"]) for picture in pictures)
+            for picture, count in zip(pictures, positions, strict=True):
+                start = int(picture["offset"])
                 ids[start : start + count] = [None] * count
             self._sent[id(request["messages"])] = Sent(
                 made.inputs["prompt"].replace(MARK, context[0]),
                 tuple(context[1] if number is None else number for number in ids),
-                tuple(int(picture["image_tokens"]) for picture in pictures),
+                positions,
                 frozenset(made.gen_config.stop_token_ids or ()),
                 next((picture["image_token_id"] for picture in pictures if picture["image_token_id"] in ids), None),
             )

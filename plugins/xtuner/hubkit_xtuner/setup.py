@@ -67,7 +67,7 @@ def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     lengths = data.check(records, job, tokenizer, stops, limit, stock=stock, run=run)
     plan = schedule.plan(made, len(records), options.devices * options.nodes)
     parameters = trainable.count(made["model"], base)
-    run.note(_announced(plan, made, parameters))
+    _announce(plan, made, parameters, run)
     if parameters:
         size = trainable.checkpoint_bytes(parameters, optimizer=options.save_optimizer)
         checks.disk(job.scratch, size * (plan.kept + 1), plan.kept)
@@ -111,19 +111,20 @@ def _own_scratch(job: TrainInput, options: Options) -> None:
 
 
 def foresee(training: Training) -> Foreseen:
+    """`prepare` has said iterations, warm-up and checkpoints already."""
     plan, size, options = training.plan, schedule.batch(training.config), training.options
-    notes = [_announced(plan, training.config, training.parameters)]
+    notes: tuple[str, ...] = ()
     if training.parameters:
         taken = trainable.checkpoint_bytes(training.parameters, optimizer=options.save_optimizer)
-        notes.append(f"a checkpoint takes {taken / 1e9:.2g} GB")
+        notes = (f"a checkpoint takes {taken / 1e9:.2g} GB",)
     samples = plan.iterations * size * options.devices * options.nodes
-    return Foreseen(steps=plan.iterations, samples=samples, batch_size=size, notes=tuple(notes))
+    return Foreseen(steps=plan.iterations, samples=samples, batch_size=size, notes=notes)
 
 
-def _announced(plan: schedule.Plan, made: Mapping[str, Any], parameters: int | None) -> str:
+def _announce(plan: schedule.Plan, made: Mapping[str, Any], parameters: int | None, run: Run) -> None:
     size, group = schedule.batch(made), schedule.accumulation(made)
     saved = f"{len(plan.saved)} checkpoints, at most {plan.kept} at a time"
-    return (
+    run.note(
         f"{plan.iterations} iterations of {size} records a device ({plan.per_epoch} an epoch, {plan.warmup} of warm-up, the "
         f"optimizer steps every {group}); {saved}; {parameters or 'an unknown number of'} trainable parameters"
     )

@@ -18,8 +18,9 @@ import yaml
 from hubkit_xtuner import XtunerTrainer, config, folder
 from projects import make_project
 
-from hubkit.environments import Environment, call
-from hubkit.sdk import SilentRun, TrainInput, TrainOutput, UsageError
+from hubkit.authoring._elsewhere import there as in_workers_of
+from hubkit.environments import Environment
+from hubkit.sdk import SilentRun, TrainInput, UsageError
 from hubkit.sdk.testing import check_trainer
 
 pytestmark = pytest.mark.integration
@@ -60,13 +61,8 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def there(python: Path, tmp_path: Path) -> XtunerTrainer:
     """The trainer, each call in a worker of that environment."""
-
-    class There(XtunerTrainer):
-        def train(self, job: TrainInput, run: Any) -> TrainOutput:
-            folder = tmp_path / f"worker-{job.output.name}"
-            return call(XtunerTrainer(), "train", job, environment=Environment(python), run=run, folder=folder)
-
-    return There()
+    made: XtunerTrainer = in_workers_of(XtunerTrainer(), Environment(python), tmp_path / "workers")
+    return made
 
 
 def test_the_environment_is_checked(home: Path, python: Path) -> None:
