@@ -9,7 +9,6 @@ interpreter that has hubkit and the transformers engine. Parts:
     threads   two threads ask one pipeline at once
     serve     `hubkit serve`: a chat completion with a picture, a wrong key, a clean stop
     large     a folder of InternVL2-2B's shapes (random weights): the seconds from a cold start to the verdict
-    release   a release whose smoke test is LMDeploy's, compared with transformers
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from typing import Any
 
 from large import make_large
 
-import hubkit
 from hubkit.errors import RefusedError
 from hubkit.models import open_model
 from hubkit.reporting import SilentReporter
@@ -47,7 +45,7 @@ RIGHT, SECONDS = 0.9, 60.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=("answers", "threads", "serve", "large", "release"))
+    parser.add_argument("parts", nargs="+", choices=("answers", "threads", "serve", "large"))
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--models", type=Path, nargs="*", default=[])
     parser.add_argument("--project", type=Path, required=True)
@@ -223,41 +221,6 @@ def cold_start(model: Path, backend: str, given: argparse.Namespace, work: Path)
     assert seconds <= SECONDS, f"{seconds:.1f} s, {result}"
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in result["numbers"].items())
     return f"{seconds:.1f} s to the verdict, {verdict}; view {viewed:.1f} s, load {result['load_seconds']:.1f} s; {numbers}"
-
-
-def part_release(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, Any]]:
-    yield "quickstart", lambda: release(given, work)
-
-
-def release(given: argparse.Namespace, work: Path) -> str:
-    folder, project = work / "release", given.project.absolute()
-    folder.mkdir()
-    shutil.copytree(Path(hubkit.__file__).parent / "quickstart" / "base", folder / "base")
-    spec = folder / "release.yaml"
-    spec.write_text(
-        f"""\
-name: InternVL2-Tiny-Handwriting
-base: {{path: base, name: hubkit/InternVL2-Tiny}}
-data: {{path: {project}/digits.json, images: {project}/images, license: cc-by-4.0, holdout: 40}}
-train: {{adapter: {project}/adapter}}
-smoke:
-  engine: lmdeploy
-  environment: {{python: {given.python}}}
-  options: {{cache_share: 0.1}}
-  images: 4
-  prompts: ["Which digit is this?", "Is it even or odd?"]
-  compare_with: transformers
-evaluate: {{limit: 40}}
-publish: [{{to: "git:./hub/InternVL2-Tiny-Handwriting.git"}}]
-verify: {{deep: false}}
-""",
-        "utf-8",
-    )
-    result = hubkit.release(spec)
-    assert result.folder is not None
-    card = (result.folder / "README.md").read_text("utf-8")
-    assert "loaded by `lmdeploy`" in card and "8 of 8 answers are the same text" in card, card
-    return next(line for line in card.splitlines() if "loaded by `lmdeploy`" in line)
 
 
 if __name__ == "__main__":

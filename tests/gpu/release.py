@@ -7,7 +7,7 @@
 Run by an interpreter that has hubkit with torch, transformers and scikit-learn; the others have the trainer and the engine. The
 base is the quickstart's tiny model, or one of InternVL2-2B's dimensions with random weights. Proves: `hubkit release` ends well
 with that trainer and that engine as the gate (LMDeploy's texts compared with transformers'); the tiny model then answers more
-than 90 % of 400 held-out digits right. Prints scores and seconds as JSON.
+than 90 % of 400 held-out digits right; the card says which engine loaded the model. Prints scores and seconds as JSON.
 """
 
 from __future__ import annotations
@@ -92,12 +92,13 @@ def main() -> int:
         return done.returncode
     train, smoke, evaluation = (_result(folder, stage) for stage in ("train", "smoke", "evaluate"))
     losses = [json.loads(line)["loss"] for line in next(folder.glob(".hubkit/*/train/metrics.jsonl")).read_text().splitlines()]
-    score = evaluation["measures"][0]
+    score, card = evaluation["measures"][0], next(folder.glob(".hubkit/*/package/*/README.md")).read_text("utf-8")
     shown = {
         "seconds": round(seconds, 1), "losses": [losses[0], losses[-1]], "base": score["base"]["value"],
         "model": score["score"]["value"], "count": evaluation["count"], "trainable": train["trainable_parameters"],
         "engine": smoke["engine"], "versions": smoke["versions"], "loaded": smoke["load_seconds"], "numbers": smoke["numbers"],
         "compared": smoke["compared"], "answers": [exchange["answers"] for exchange in smoke["transcript"]],
+        "card": next(line for line in card.splitlines() if f"loaded by `{given.engine}`" in line),
     }  # fmt: skip
     print(json.dumps(shown, ensure_ascii=False))
     return 0

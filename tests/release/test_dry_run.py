@@ -44,3 +44,9 @@ def test_what_would_fail_fails_at_once(project: Path) -> None:
 def test_an_adapter_that_exists_needs_no_training(project: Path) -> None:
     with pytest.raises(UsageError, match=r"train\.adapter is given: nothing will be trained"):
         hubkit.foresee(project, overrides=["train.adapter=base"])
+
+
+def test_it_takes_no_stages(project: Path) -> None:
+    done = dry_run(project, "--until", "train")
+    assert done.returncode == 2
+    assert "leave out --from and --until" in done.stderr

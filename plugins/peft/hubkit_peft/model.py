@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: An
         ) from None
     from transformers import BitsAndBytesConfig
 
+    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)  # it warns at every product that 8 bits take float16
     whole = ["lm_head", *(group.prefix for key, group in groups.items() if key != "llm")]
     settings = BitsAndBytesConfig(
         load_in_4bit=options.quantize == "4bit",

@@ -204,6 +204,7 @@ from hubkit_xtuner.torchvision_ops import define_if_missing
 define_if_missing()
 from transformers import AutoModel
 from hubkit_xtuner.modeling import register
+from hubkit_xtuner.modeling.internvl import HEADS
 register()
 model = AutoModel.from_pretrained(sys.argv[1], torch_dtype=torch.float32).eval()
 asked = torch.load(sys.argv[2] + "/asked.pt")
@@ -211,7 +212,9 @@ with torch.no_grad():
     embedded = model.language_model.get_input_embeddings()(asked["ids"]).clone()
     embedded[asked["ids"] == 7] = model.extract_feature(asked["pixels"]).reshape(-1, embedded.shape[-1])
     torch.save(model.language_model(inputs_embeds=embedded).logits, sys.argv[2] + "/answer.pt")
-print(model.config.llm_config._attn_implementation, model.mlp1[1].weight.dtype)
+words = model.config.llm_config.vocab_size
+heads = [name for name, module in model.named_modules() if getattr(module, "out_features", 0) == words]
+print(model.config.llm_config._attn_implementation, model.mlp1[1].weight.dtype, set(heads) <= set(HEADS), *heads)
 """
     import hubkit_xtuner
 
@@ -220,7 +223,7 @@ print(model.config.llm_config._attn_implementation, model.mlp1[1].weight.dtype)
         [python, "-c", program, str(made), str(tmp_path)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["sdpa", "torch.float32"]
+    assert done.stdout.split() == ["sdpa", "torch.float32", "True", "language_model.output"]
     torch.testing.assert_close(torch.load(tmp_path / "answer.pt"), logits, atol=2e-5, rtol=0)
 
 

@@ -12,6 +12,7 @@ from .internlm2 import InternLM2ForCausalLM
 from .vit import InternVisionModel
 
 LANGUAGE_MODELS = {"InternLM2ForCausalLM": InternLM2ForCausalLM, "Phi3ForCausalLM": Phi3ForCausalLM}
+HEADS = ("language_model.output", "language_model.lm_head")
 
 
 class InternVLModel(PreTrainedModel):
@@ -40,11 +41,15 @@ class InternVLModel(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """`mlp1`, which is trained whole, is float32: in bfloat16 small steps round to nothing, and GradScaler refuses it.
-        (DeepSpeed keeps its own float32 copy and casts all to its precision.)
+        (DeepSpeed keeps its own float32 copy and casts all to its precision.) The head is never quantized: transformers leaves it
+        by default, but xtuner says itself what is left, and a head in 4 bits ended the first iteration on an H200 in
+        CUBLAS_STATUS_INTERNAL_ERROR (bitsandbytes 0.50.2, torch 2.11).
 
         Raises:
             ValueError: the folder lacks a weight or has one that is not the model's; transformers would only warn.
         """
+        if few_bits := kwargs.get("quantization_config"):
+            few_bits.llm_int8_skip_modules = [*(few_bits.llm_int8_skip_modules or ()), *HEADS]
         model, info = super().from_pretrained(*args, **{**kwargs, "output_loading_info": True})
         if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
             raise ValueError(f"weights that do not fit config.json: {wrong}")
