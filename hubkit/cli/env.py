@@ -57,7 +57,11 @@ def list_command(as_json: bool) -> None:
 @_sources
 @as_json
 def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_index: bool, as_json: bool) -> None:
-    """Build PLUGIN's locked environment, unless it is there, and check that it works."""
+    """Build PLUGIN's locked environment, unless it is there, and check that it works.
+
+    A variant for GPUs can be named on a machine without one, such as where images are built: its check is then left to the
+    first use.
+    """
     from ..environments import manage
     from ..sdk.codec import encode
     from ._reporters import emit, reporter
@@ -65,9 +69,9 @@ def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_ind
     with reporter(as_json) as report:
         built = manage.build(plugin, variant, find_links=find_links, no_index=no_index, run=report)
     if as_json:
-        emit("result", {**encode(built), "new": built.health is not None, "python": str(built.python)})
+        emit("result", {**encode(built), "new": built.health is not None or built.unchecked != "", "python": str(built.python)})
         return
-    state = "built and checked" if built.health else "there already"
+    state = "built and checked" if built.health else "built, to be checked on a GPU" if built.unchecked else "there already"
     click.echo(f"{state}: {built.state.variant}, Python {built.state.python}, {built.state.packages} packages")
     click.echo(f"interpreter: {built.python}")
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, Health, HubkitError, Run
 
-from . import _pip, _store
+from . import _machine, _pip, _store
 from ._ask import ask_health
-from ._choice import Choice
+from ._choice import Choice, cuda_of
 from ._environment import Environment
 from ._installed import differences
 from ._locks import Lock, Step
@@ -29,12 +29,14 @@ SUPERVISOR = Path(__file__).with_name("_supervisor.py")
 
 @dataclass(frozen=True)
 class Built:
-    """`health` is None when the environment was there already."""
+    """`health` is None when the environment was there already, or could not be checked on a machine without a GPU:
+    `unchecked` is then what it said."""
 
     name: str
     folder: Path
     state: State
     health: Health | None = None
+    unchecked: str = ""
 
     @property
     def python(self) -> Path:
@@ -64,14 +66,13 @@ def build(plugin: Any, choice: Choice, run: Run, sources: Sources = Sources()) -
             return Built(name, folder, state)
         _store.remove(folder)
         try:
-            state, found = _fill(plugin, choice, folder, run, sources)
+            return _fill(plugin, choice, folder, run, sources)
         except BaseException:
             _store.remove(folder)
             raise
-        return Built(name, folder, state, found)
 
 
-def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources) -> tuple[State, Health]:
+def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources) -> Built:
     lock, log = choice.lock, folder.with_name(f"{folder.name}.log")
     log.unlink(missing_ok=True)
     run.note(
@@ -85,11 +86,15 @@ def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources)
         what = f"step {number} of {len(lock.steps)} of {lock.file_name}"
         _install(step, _store.python_of(folder), what, work, log, steps, sources)
     run.note("checking that the environment works")
-    found = _checked(plugin, lock, folder, work)
+    found, unchecked = _checked(plugin, lock, folder, work)
+    if unchecked:
+        command = f"hubkit env check {lock.plugin} --environment locked:{lock.variant}"
+        run.note(f"there is no GPU here to check it with, run `{command}` where there is one: {unchecked}")
     _store.remove(work)
-    state = State(lock.plugin, lock.variant, found.python, lock.platform, lock.packages, found.versions, _store.size(folder))
+    python, versions = (found.python, found.versions) if found else (_store.version_of(folder), {})
+    state = State(lock.plugin, lock.variant, python, lock.platform, lock.packages, versions, _store.size(folder))
     _store.seal(folder, state)
-    return state, found
+    return Built(folder.name, folder, state, found, unchecked)
 
 
 class _Steps:
@@ -146,14 +151,21 @@ def execute(
         raise _pip.failure(what, ending.code, log)
 
 
-def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> Health:
-    """Raises EnvironmentFailure when the environment is not what the lock says, or does not work."""
+def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> tuple[Health | None, str]:
+    """The environment's health. One for GPUs that does not work on a machine without any, such as where images are built, has
+    none, and what it said.
+
+    Raises:
+        EnvironmentFailure: the environment is not what the lock says, or does not work.
+    """
     if wrong := differences(folder, lock):
         message = "".join(f"\n  {one}" for one in wrong)
         raise EnvironmentFailure(f"pip did not install what {lock.file_name} says:{message}", "correct the lock")
     environment = Environment(_store.python_of(folder), locked=lock.variant)
     try:
-        return ask_health(plugin, environment, work / "health")
+        return ask_health(plugin, environment, work / "health"), ""
     except HubkitError as error:
+        if cuda_of(lock.variant) and not _machine.cuda():
+            return None, error.message
         remedy = f"the lock {lock.file_name} does not work on this machine: name an interpreter of your own, or report it"
         raise EnvironmentFailure(error.message, remedy) from None

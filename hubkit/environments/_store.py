@@ -36,7 +36,7 @@ SECONDS_BETWEEN_TRIES = 0.2
 @dataclass(frozen=True)
 class State:
     """`python` is the full version of the interpreter that the environment was made from, `versions` those that the health
-    check found, `size` in bytes."""
+    check found (none where it could not be made), `size` in bytes."""
 
     plugin: str
     variant: str
@@ -59,6 +59,12 @@ def name_of(lock: Lock) -> str:
 
 def python_of(folder: Path) -> Path:
     return folder / "bin" / "python"
+
+
+def version_of(folder: Path) -> str:
+    """The full version of the Python that the environment was made from, as venv wrote it."""
+    lines = (line.partition("=") for line in (folder / "pyvenv.cfg").read_text("utf-8").splitlines())
+    return next(value.strip() for key, _, value in lines if key.strip() == "version")
 
 
 def state_of(folder: Path) -> State | None:

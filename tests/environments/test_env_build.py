@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from locked_plugin import lock, sha256, step, wheel
 
-from hubkit.environments import Environment, _choice, _store, call, locked_name, manage
+from hubkit.environments import Environment, _choice, _machine, _store, call, locked_name, manage
 from hubkit.environments._build import Built, Sources, build
 from hubkit.sdk import CancelledError, EnvironmentFailure, SilentRun, TrainInput, Vision
 
@@ -297,6 +297,26 @@ def test_builds_killed_at_any_moment_leave_nothing_or_all(install: Any, store: P
     assert started(tmp_path, wheels).wait() == 0
     assert left(store) == [locked_name(plugin, "")]
     assert not list(store.glob("*/.build"))
+
+
+def test_one_for_gpus_is_built_where_there_is_none(
+    install: Any, store: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its check fails here, as a GPU's would: with a GPU, that is the lock's fault."""
+    plugin, watcher = install(lock(step("tinyone==1.0"), variant="cu12")), Watcher()
+    choice, sources = _choice.choose(plugin, "cu12"), Sources((str(wheels),), no_index=True)
+    monkeypatch.setattr(_machine, "cuda", lambda: 12)
+    with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError"):
+        build(plugin, choice, watcher, sources)
+    assert left(store) == []
+    monkeypatch.setattr(_machine, "cuda", lambda: 0)
+    built = build(plugin, choice, watcher, sources)
+    assert built.health is None and "tinytwo: ModuleNotFoundError" in built.unchecked
+    assert built.state.python == sys.version.split()[0] and built.state.versions == {}
+    assert "hubkit env check tinylock --environment locked:cu12" in watcher.notes[-1]
+    assert build(plugin, choice, watcher, sources) == Built(built.name, built.folder, built.state)
+    with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError"):
+        manage.check("tinylock", Environment(locked="cu12"))
 
 
 @pytest.mark.integration

@@ -12,7 +12,6 @@ from hubkit.sdk import RefusedError, UsageError
 
 TRAINED = ("InternLM2ForCausalLM", "Phi3ForCausalLM")
 """What xtuner's InternVL_V1_5_Dataset takes; for other language models it raises a bare NotImplementedError."""
-_DATA = ("tokenizer.json",)
 _KEYS = ("bos_token", "eos_token", "pad_token", "unk_token", "clean_up_tokenization_spaces", "model_max_length")
 
 
@@ -70,8 +69,8 @@ def _tokenizer(native: Path, out: Path) -> None:
             "the model has no tokenizer.json: without it its tokenizer is code, which is not run here",
             "add the tokenizer.json that transformers saves for this tokenizer, or set allow_remote_code: true",
         )
-    for name in _DATA:
-        shutil.copyfile(native / name, out / name)
+    readable = _for_any_reader(_json(native / "tokenizer.json"))
+    (out / "tokenizer.json").write_text(json.dumps(readable, ensure_ascii=False), "utf-8")
     settings = _json(native / "tokenizer_config.json")
     template = native / "chat_template.jinja"
     text = template.read_text("utf-8") if template.is_file() else settings.get("chat_template")
@@ -79,6 +78,15 @@ def _tokenizer(native: Path, out: Path) -> None:
         raise UsageError("the tokenizer has no chat_template", "copy tokenizer_config.json from the base model")
     plain = {key: _text(settings[key]) for key in _KEYS if settings.get(key) is not None}
     _write(out / "tokenizer_config.json", {**plain, "chat_template": text, "tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+def _for_any_reader(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Merges as strings, where no piece has a space: tokenizers before 0.20 (transformers before 4.45) read no pairs."""
+    model: dict[str, Any] = tokenizer.get("model") or {}
+    merges = model.get("merges") or ()
+    if not merges or any(isinstance(pair, str) or any(" " in piece for piece in pair) for pair in merges):
+        return tokenizer
+    return {**tokenizer, "model": {**model, "merges": [" ".join(pair) for pair in merges]}}
 
 
 def _text(value: Any) -> Any:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from hubkit.sdk import EnvironmentFailure
+
 
 def check() -> None:
-    """Imports the classes that a training names, multiplies on the device, and takes one optimizer step."""
+    """Imports the classes that a training names, multiplies on the device, and takes one optimizer step.
+
+    Raises:
+        EnvironmentFailure: xtuner lacks a package that it imports; 0.1.23 needs DeepSpeed even where it is not used.
+    """
     from .torchvision_ops import define_if_missing
 
     define_if_missing()
     import torch
-    import xtuner.tools.train  # noqa: F401
+
+    try:
+        import xtuner.tools.train  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise EnvironmentFailure(f"xtuner needs {error.name}", f"pip install {error.name}") from None
     from mmengine.optim import OptimWrapper
     from xtuner.dataset import InternVL_V1_5_Dataset
     from xtuner.model import InternVL_V1_5

@@ -82,6 +82,26 @@ def test_language_models_that_xtuner_does_not_take(name):
         folder.language_model({})
 
 
+def test_an_old_tokenizers_library_can_read_the_folders(base, native, tmp_path):
+    """tokenizers 0.15 reads merges as strings alone, and a piece with a space has no such form."""
+    from tokenizers import Tokenizer
+
+    made = folder.prepare(base, native, tmp_path / "model", remote_code=False) / "tokenizer.json"
+    original, written = (json.loads(path.read_text("utf-8")) for path in (native / "tokenizer.json", made))
+    assert original["model"]["merges"] and all(isinstance(pair, list) for pair in original["model"]["merges"])
+    assert written["model"].pop("merges") == [" ".join(pair) for pair in original["model"].pop("merges")]
+    assert written == original
+    text = "<s>Which digit is this? Is it even or odd?</s>"
+    assert Tokenizer.from_file(str(made)).encode(text).ids == Tokenizer.from_file(str(native / "tokenizer.json")).encode(text).ids
+
+    spaced = tmp_path / "spaced"
+    shutil.copytree(native, spaced)
+    original["model"]["merges"] = [["a b", "c"]]
+    (spaced / "tokenizer.json").write_text(json.dumps(original), "utf-8")
+    made = folder.prepare(base, spaced, tmp_path / "other", remote_code=False) / "tokenizer.json"
+    assert json.loads(made.read_text("utf-8")) == original
+
+
 def test_the_folder_holds_no_code_and_names_none(base, native, tmp_path):
     made = folder.prepare(base, native, tmp_path / "model", remote_code=False)
     assert {path.name for path in made.iterdir()} == {

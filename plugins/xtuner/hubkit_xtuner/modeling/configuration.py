@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import Phi3Config, PretrainedConfig
+from transformers import PretrainedConfig
 
 
 class InternLM2Config(PretrainedConfig):
@@ -43,12 +43,20 @@ class InternVLConfig(PretrainedConfig):
     ) -> None:
         self.vision_config = _made(VisionConfig, vision_config)
         architectures = _dict(llm_config).get("architectures") or ["InternLM2ForCausalLM"]
-        self.llm_config = _made(Phi3Config if architectures[0] == "Phi3ForCausalLM" else InternLM2Config, llm_config)
+        self.llm_config = _made(_language_config(architectures[0]), llm_config)
         defaults: dict[str, Any] = {"downsample_ratio": 0.5, "select_layer": -1, "ps_version": "v1", "force_image_size": None}
         defaults |= {"min_dynamic_patch": 1, "max_dynamic_patch": 6, "use_thumbnail": False, "tie_word_embeddings": False}
         super().__init__(**{**defaults, **values})
         side: Any = values.get("force_image_size") or getattr(self.vision_config, "image_size", None)
         self.force_image_size = side
+
+
+def _language_config(architecture: str) -> Any:
+    if architecture != "Phi3ForCausalLM":
+        return InternLM2Config
+    from transformers import Phi3Config  # since 4.41
+
+    return Phi3Config
 
 
 def _dict(values: Mapping[str, Any] | PretrainedConfig | None) -> dict[str, Any]:

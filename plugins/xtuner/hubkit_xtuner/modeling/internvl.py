@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import Phi3ForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from .configuration import InternVLConfig
 from .internlm2 import InternLM2ForCausalLM
 from .vit import InternVisionModel
 
-LANGUAGE_MODELS = {"InternLM2ForCausalLM": InternLM2ForCausalLM, "Phi3ForCausalLM": Phi3ForCausalLM}
 HEADS = ("language_model.output", "language_model.lm_head")
 
 
@@ -32,7 +31,7 @@ class InternVLModel(PreTrainedModel):
         llm._attn_implementation = self.attention  # xtuner writes flash_attention_2 here, whether or not flash-attn is installed
         self.img_context_token_id: int | None = None
         self.vision_model = InternVisionModel(vision)
-        self.language_model = LANGUAGE_MODELS[llm.architectures[0]](llm)
+        self.language_model = _language_class(llm.architectures[0])(llm)
         wide = vision.hidden_size * round(1 / config.downsample_ratio) ** 2
         self.mlp1 = nn.Sequential(
             nn.LayerNorm(wide), nn.Linear(wide, llm.hidden_size), nn.GELU(), nn.Linear(llm.hidden_size, llm.hidden_size)
@@ -65,6 +64,14 @@ class InternVLModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Every weight comes from the folder."""
+
+
+def _language_class(architecture: str) -> Any:
+    if architecture != "Phi3ForCausalLM":
+        return InternLM2ForCausalLM
+    from transformers import Phi3ForCausalLM  # since 4.41
+
+    return Phi3ForCausalLM
 
 
 def shuffled(hidden: Tensor, factor: int, version: str) -> Tensor:
