@@ -315,8 +315,9 @@ def test_one_for_gpus_is_built_where_there_is_none(
     assert built.state.python == sys.version.split()[0] and built.state.versions == {}
     assert "hubkit env check tinylock --environment locked:cu12" in watcher.notes[-1]
     assert build(plugin, choice, watcher, sources) == Built(built.name, built.folder, built.state)
-    with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError"):
+    with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError") as caught:
         manage.check("tinylock", Environment(locked="cu12"))
+    assert caught.value.remedy == "there is no GPU here: use this environment where there is one"
 
 
 @pytest.mark.integration
