@@ -29,10 +29,11 @@ USER hubkit
 WORKDIR /work
 ENTRYPOINT ["hubkit"]
 
-# torch's wheels bring their own CUDA libraries: the base image only has to let the driver in.
+# torch's wheels bring their own CUDA libraries: the base image only has to let the driver in. Triton, which compiles the training,
+# builds a small C program against Python's headers.
 FROM ${CUDA_IMAGE} AS train
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git git-lfs openssh-client python3 python3-venv \
+    && apt-get install --yes --no-install-recommends git git-lfs openssh-client python3 python3-venv python3-dev gcc \
     && rm -rf /var/lib/apt/lists/* \
     && git lfs install --system --skip-repo \
     && python3 -m venv /opt/hubkit

@@ -22,6 +22,8 @@ PASSED = {
     "LD_LIBRARY_PATH",
     "TORCH_HOME",
     "XDG_CACHE_HOME",
+    "CC",
+    "CXX",
 }
 PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TRITON_", "HIP_", "ROCR_")
 SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL", "AUTH")

@@ -9,7 +9,7 @@ from typing import Any
 
 from hubkit.sdk import Foreseen, Run, TrainInput
 
-from . import checked
+from . import checked, compiling
 from .forecast import Forecast, Predictor, Size, predict
 from .gang import Gang
 from .options import Options
@@ -26,6 +26,7 @@ def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
     records = checked.records_of(job, options)
     sizes = checked.measure(records, checked.open_encoder(job)[1], options, run)
     device = models.device_of(options)
+    _, slower = compiling.settle(options, device)
     gang = Gang(0, options.gpus or torch.cuda.device_count()) if device == "cuda" else Gang()
     learnt = len(records) - options.validation
     forecast = predicted(job, options, outline(job, options, device), sizes, learnt, gang, free_memory(device))
@@ -33,6 +34,7 @@ def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
     notes = [f"{forecast.operations / 1e12:.3g} TFLOP a record, at {rate / 1e12:.3g} TFLOP/s on each of {gang.size} x {device}"]
     notes += [f"frozen weights in shares over {forecast.shares} GPUs"] * (forecast.shares > 1)
     notes += ["activations are made again in the backward pass"] * forecast.checkpointing
+    notes += [slower] if slower else []
     return Foreseen(
         forecast.steps, forecast.samples, forecast.batch_size, forecast.memory, forecast.seconds(rate * gang.size), tuple(notes)
     )

@@ -23,9 +23,10 @@ class Options:
     them whole otherwise). `deterministic` auto is true on a CPU; on a GPU it costs speed.
 
     How fast; none of these changes what is learnt beyond rounding. `implementation` auto is hubkit's own arrangement where it
-    knows the model, `plain` is transformers' and PEFT's modules. `compile` auto is true on a GPU. `packing` auto pads a batch's
-    samples to one length where that costs less than 8 %. `gradient_checkpointing` auto is as predicted memory asks.
-    `cache_vision` GiB of memory keep what a frozen ViT makes of each picture. `workers` -1 reads pictures in 4 threads on a GPU.
+    knows the model, `plain` is transformers' and PEFT's modules. `compile` auto is true on a GPU, where there are a C compiler
+    and Python's headers. `packing` auto pads a batch's samples to one length where that costs less than 8 %.
+    `gradient_checkpointing` auto is as predicted memory asks. `cache_vision` GiB of memory keep what a frozen ViT makes of each
+    picture. `workers` -1 reads pictures in 4 threads on a GPU.
     """
 
     rank: int = 16

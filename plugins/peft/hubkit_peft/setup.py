@@ -9,6 +9,7 @@ from typing import Any
 
 from hubkit.sdk import Record, Run, TrainInput
 
+from . import compiling
 from .checked import check_groups, measure, open_encoder, records_of
 from .examples import Encoder, Examples
 from .forecast import Forecast, Size
@@ -16,6 +17,7 @@ from .foresight import free_memory, matmul_rate, outline, predicted
 from .gang import Gang
 from .loop import Training
 from .options import Options
+from .plain import Plain
 from .shares import Share, place_rest, share_all, sharing
 
 
@@ -29,6 +31,7 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     records = records_of(job, options)
     sizes = measure(records, encoder, options, run)
     device = settle(job, options)
+    compiled, slower = compiling.settle(options, device)
     learnt, free = len(records) - options.validation, gang.least(free_memory(device))
     forecast = None
     if options.shard == "always" or (options.shard == "auto" and gang.size > 1 and options.quantize == "none"):
@@ -39,8 +42,10 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
         base.config.use_cache = False
         model = models.with_adapter(base, job.groups, options)
         forecast = forecast or predicted(job, options, model, sizes, learnt, gang, free)
-        program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device, share)
+        program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device, share, compiled)
     _tell(run, forecast, program, gang, device)
+    if slower and not isinstance(program, Plain):
+        run.note(slower)
     training = Training(
         job, options, model, program, Examples(encoder, records), sizes, learnt, forecast.steps, forecast.batch_size, device, gang
     )
@@ -74,16 +79,13 @@ def settle(job: TrainInput, options: Options) -> str:
 
 def _program(
     model: Any, tokenizer: Any, encoder: Encoder, job: TrainInput, options: Options, forecast: Forecast, sizes: Sequence[Size],
-    device: str, share: Share | None,
+    device: str, share: Share | None, compiled: bool,
 ) -> Any:  # fmt: skip
-    from .plain import Plain
-
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
     if options.implementation == "auto" and options.quantize == "none":
         from .fast import Fast
 
         if Fast.fits(model, longest):
-            compiled = options.compile if options.compile != "auto" else device == "cuda"
             return Fast(model, job.vision, longest, compiled, forecast.checkpointing, options.cache_vision, device, share)
     if forecast.checkpointing:
         model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})

@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from hubkit_peft import PeftTrainer
+from hubkit_peft import PeftTrainer, compiling
 from hubkit_peft.forecast import BATCHES, Predictor, Size
 from hubkit_peft.options import Options
 
-from hubkit.sdk import SilentRun, UsageError
+from hubkit.sdk import EnvironmentFailure, SilentRun, UsageError
 
 pytest.importorskip("peft")
 
@@ -45,6 +45,36 @@ def test_best_state_is_kept(job, records):
     name = "adapter/adapter_model.safetensors"
     assert (short.output / name).read_bytes() == (best.output / name).read_bytes()
     assert (last.output / name).read_bytes() != (best.output / name).read_bytes()
+
+
+def test_it_is_compiled_where_that_can_be(monkeypatch, tmp_path):
+    headers = tmp_path / "include"
+    headers.mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(compiling, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiling.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(compiling.sysconfig, "get_config_var", lambda name: str(headers))
+    assert compiling.settle(Options(), "cpu") == compiling.settle(Options(compile=False), "cuda") == (False, "")
+    assert "that needs Triton" in compiling.settle(Options(), "cuda")[1]
+    monkeypatch.setattr(compiling, "find_spec", lambda name: name)
+    compiled, why = compiling.settle(Options(), "cuda")
+    assert not compiled and "that needs a C compiler; install a compiler" in why
+    with pytest.raises(EnvironmentFailure, match="compile: true needs a C compiler"):
+        compiling.settle(Options(compile=True), "cuda")
+    (tmp_path / "gcc").touch(0o755)
+    assert "that needs Python.h" in compiling.settle(Options(), "cuda")[1]
+    (headers / "Python.h").touch()
+    assert compiling.settle(Options(), "cuda") == compiling.settle(Options(compile=True), "cuda") == (True, "")
+    monkeypatch.setenv("CC", "icx")
+    assert "that needs a C compiler" in compiling.settle(Options(), "cuda")[1]
+
+
+def test_without_a_compiler_a_compiled_training_does_not_begin(job, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(EnvironmentFailure, match=r"compile: true needs a C\+\+ compiler"):
+        PeftTrainer().train(job(compile=True), SilentRun())
 
 
 def test_nothing_left_to_learn_from(job, records):

@@ -1,0 +1,42 @@
+"""Whether torch can compile here: on a GPU, Triton builds a small C program against Python's headers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+from hubkit.sdk import EnvironmentFailure
+
+from .options import Options
+
+REMEDY = "install a compiler and Python's headers (apt install build-essential python3-dev)"
+
+
+def settle(options: Options, device: str) -> tuple[bool, str]:
+    """Whether the fast implementation is compiled; when it is not and would be, why.
+
+    Raises:
+        EnvironmentFailure: the options ask for it, and something is missing.
+    """
+    if options.compile is False or (options.compile == "auto" and device != "cuda"):
+        return False, ""
+    missing = lacking(device)
+    if missing and options.compile is True:
+        raise EnvironmentFailure(f"compile: true needs {missing}", f"{REMEDY}, or set compile: auto")
+    return not missing, f"not compiled, hence slower: that needs {missing}; {REMEDY}" if missing else ""
+
+
+def lacking(device: str) -> str:
+    """What torch.compile needs and this machine has not; empty when it has all."""
+    if device != "cuda":
+        return "" if shutil.which(os.environ.get("CXX", "g++")) else "a C++ compiler"
+    if find_spec("triton") is None:
+        return "Triton"
+    named = os.environ.get("CC")
+    if not any(shutil.which(name) for name in ([named] if named else ("gcc", "clang"))):
+        return "a C compiler"
+    places = sysconfig.get_paths()["include"], sysconfig.get_config_var("INCLUDEPY")  # Debian's own Python has them in the second
+    return "" if any(Path(place, "Python.h").is_file() for place in places if place) else "Python.h"
