@@ -34,7 +34,8 @@ def installed(options: Options, gpu: bool) -> None:
         raise EnvironmentFailure(f"{strategy} needs GPUs, and torch sees none", "set deepspeed: none")
     if strategy and find_spec("deepspeed") is None:
         raise EnvironmentFailure(
-            f"{strategy} needs DeepSpeed", "set deepspeed: none, or DS_BUILD_OPS=0 pip install deepspeed==0.16.2"
+            f"{strategy} needs DeepSpeed",
+            "set deepspeed: none, or DS_BUILD_OPS=0 DS_ACCELERATOR=cpu pip install deepspeed==0.16.2",
         )
     if options.quantize and not gpu:
         raise EnvironmentFailure("quantize (QLoRA) needs a GPU: bitsandbytes' 4-bit layers run on CUDA", "set quantize: false")
