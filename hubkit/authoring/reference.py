@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from types import GenericAlias
 from typing import Any
 
 from ..registry import plugins
@@ -70,7 +71,7 @@ def _get(row: Any) -> Any:
 
 
 def _entry(name: str, value: Any) -> Iterator[str]:
-    if not (inspect.isclass(value) or inspect.isfunction(value)):
+    if isinstance(value, GenericAlias) or not (inspect.isclass(value) or inspect.isfunction(value)):
         yield from (f"### {name}", "", f"`{value!r}`" if len(repr(value)) < 200 else "", "")
         return
     signature = "" if inspect.isclass(value) else str(inspect.signature(value))

@@ -11,7 +11,7 @@ import importlib.metadata
 from collections.abc import Iterator
 from typing import Any
 
-from .environment import Requirements, normal
+from .environment import Requirements, by_module, normal
 
 
 def conflicts(requirements: Requirements) -> tuple[str, ...]:
@@ -20,9 +20,9 @@ def conflicts(requirements: Requirements) -> tuple[str, ...]:
     if parse is None:
         return ()
     installed = {normal(one.metadata["Name"]): one for one in importlib.metadata.distributions() if one.metadata["Name"]}
-    by_module = importlib.metadata.packages_distributions()
-    found, seen = set(), set()
-    waiting = [(normal(name), "") for module, _ in requirements.modules for name in by_module.get(module.partition(".")[0], ())]
+    distributions, found, seen = by_module(), set(), set()
+    roots = [name for module, _ in requirements.modules for name in distributions.get(module.partition(".")[0], ())]
+    waiting = [(normal(name), "") for name in roots]
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen or name not in installed:

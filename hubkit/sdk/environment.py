@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -47,13 +48,27 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
+def by_module() -> Mapping[str, list[str]]:
+    """Names of distributions by top-level module. `packages_distributions` of Python 3.10 knows only those with a top_level.txt,
+    which newer builders do not write."""
+    from importlib.metadata import distributions
+
+    found: dict[str, list[str]] = {}
+    for one in distributions():
+        listed = (one.read_text("top_level.txt") or "").split()
+        files = [file for file in one.files or () if file.suffix in (".py", ".so", ".pyd")]
+        for name in listed or sorted({file.parts[0].partition(".")[0] for file in files}):
+            found.setdefault(name, []).append(one.metadata["Name"])
+    return found
+
+
 def check(requirements: Requirements, *, probe: bool = True) -> Health:
     """Imports each module in this interpreter, compares versions and, unless told not to, runs the probe."""
     import importlib
     import importlib.metadata
     import platform
 
-    distributions = importlib.metadata.packages_distributions()
+    distributions = by_module()
     versions, missing = {}, []
     for module, least in requirements.modules:
         try:
