@@ -69,9 +69,9 @@ def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_ind
     with reporter(as_json) as report:
         built = manage.build(plugin, variant, find_links=find_links, no_index=no_index, run=report)
     if as_json:
-        emit("result", {**encode(built), "new": built.health is not None or built.unchecked != "", "python": str(built.python)})
+        emit("result", {**encode(built), "new": built.new, "python": str(built.python)})
         return
-    state = "built and checked" if built.health else "built, to be checked on a GPU" if built.unchecked else "there already"
+    state = "there already" if not built.new else "built, to be checked on a GPU" if built.unchecked else "built and checked"
     click.echo(f"{state}: {built.state.variant}, Python {built.state.python}, {built.state.packages} packages")
     click.echo(f"interpreter: {built.python}")
 

@@ -30,9 +30,9 @@ def command(
     from ._reporters import emit, reporter
     from ._show import foreseen, release_result
 
-    if dry_run and (from_ or until):
-        raise click.UsageError("--dry-run looks at the training alone: leave out --from and --until.")
     if dry_run:
+        if from_ or until:
+            raise click.UsageError("--dry-run looks at the training alone: leave out --from and --until.")
         with reporter(as_json) as report:
             training = api.foresee(spec, workdir=workdir, overrides=overrides, reporter=report)
         if as_json:

@@ -14,8 +14,8 @@ from hubkit.sdk import Engine, EnvironmentFailure, Health, HubkitError, PluginEr
 from hubkit.sdk.codec import decode, encode
 from hubkit.sdk.worker import CALLS
 
-from . import _machine, _path
-from ._choice import cuda_of
+from . import _path
+from ._choice import lacks_gpu
 from ._environment import Environment, variables
 from ._process import watch
 from ._verdict import REPORT_IT, failure, read_answer
@@ -93,7 +93,7 @@ def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitEr
     problems = "\n  ".join([*found.missing, *(f"conflict: {one}" for one in found.conflicts)])
     message = f"{plugin.kind} {plugin.name} cannot run in {interpreter} (Python {found.python}):\n  {problems}"
     if environment.locked is not None:
-        if cuda_of(environment.locked) and not _machine.cuda():
+        if lacks_gpu(environment.locked):
             return EnvironmentFailure(message, "there is no GPU here: use this environment where there is one")
         name = interpreter.parent.parent.name
         return EnvironmentFailure(message, f"make it anew: `hubkit env remove {name}`, then `hubkit env build {plugin.name}`")

@@ -15,9 +15,9 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, Health, HubkitError, Run
 
-from . import _machine, _pip, _store
+from . import _pip, _store
 from ._ask import ask_health
-from ._choice import Choice, cuda_of
+from ._choice import Choice, lacks_gpu
 from ._environment import Environment
 from ._installed import differences
 from ._locks import Lock, Step
@@ -37,6 +37,10 @@ class Built:
     state: State
     health: Health | None = None
     unchecked: str = ""
+
+    @property
+    def new(self) -> bool:
+        return self.health is not None or self.unchecked != ""
 
     @property
     def python(self) -> Path:
@@ -165,7 +169,7 @@ def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> tuple[Health 
     try:
         return ask_health(plugin, environment, work / "health"), ""
     except HubkitError as error:
-        if cuda_of(lock.variant) and not _machine.cuda():
+        if lacks_gpu(lock.variant):
             return None, error.message
         remedy = f"the lock {lock.file_name} does not work on this machine: name an interpreter of your own, or report it"
         raise EnvironmentFailure(error.message, remedy) from None

@@ -82,6 +82,11 @@ def cuda_of(variant: str) -> int:
     return int(found[1]) if found else 0
 
 
+def lacks_gpu(variant: str) -> bool:
+    """True for a variant for GPUs on a machine without one."""
+    return cuda_of(variant) > 0 and not _machine.cuda()
+
+
 def _remedy(wanted: Sequence[Lock], reasons: dict[str, str]) -> str:
     missing = sorted({lock.python for lock in wanted if reasons[lock.file_name].startswith("no python")})
     if missing:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,13 @@ def by_module() -> Mapping[str, list[str]]:
 
     found: dict[str, list[str]] = {}
     for one in distributions():
-        listed = (one.read_text("top_level.txt") or "").split()
-        files = [file for file in one.files or () if file.suffix in (".py", ".so", ".pyd")]
-        for name in listed or sorted({file.parts[0].partition(".")[0] for file in files}):
+        for name in (one.read_text("top_level.txt") or "").split() or _top_levels(one.files or ()):
             found.setdefault(name, []).append(one.metadata["Name"])
     return found
+
+
+def _top_levels(files: Iterable[PurePath]) -> list[str]:
+    return sorted({file.parts[0].partition(".")[0] for file in files if file.suffix in (".py", ".so", ".pyd")})
 
 
 def check(requirements: Requirements, *, probe: bool = True) -> Health:

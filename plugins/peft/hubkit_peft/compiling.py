@@ -21,7 +21,7 @@ def settle(options: Options, device: str) -> tuple[bool, str]:
     Raises:
         EnvironmentFailure: the options ask for it, and something is missing.
     """
-    if options.compile is False or (options.compile == "auto" and device != "cuda"):
+    if not options.fast or options.compile is False or (options.compile == "auto" and device != "cuda"):
         return False, ""
     missing = lacking(device)
     if missing and options.compile is True:

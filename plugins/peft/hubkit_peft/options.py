@@ -86,3 +86,8 @@ class Options:
             raise ValueError("quantize and shard: always exclude each other")
         if self.quantize != "none" and "llm" in self.full:
             raise ValueError("quantize and llm in full exclude each other")
+
+    @property
+    def fast(self) -> bool:
+        """Whether hubkit's own arrangement is taken where it knows the model."""
+        return self.implementation == "auto" and self.quantize == "none"

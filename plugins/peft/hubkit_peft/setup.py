@@ -82,7 +82,7 @@ def _program(
     device: str, share: Share | None, compiled: bool,
 ) -> Any:  # fmt: skip
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
-    if options.implementation == "auto" and options.quantize == "none":
+    if options.fast:
         from .fast import Fast
 
         if Fast.fits(model, longest):

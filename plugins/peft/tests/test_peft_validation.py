@@ -56,6 +56,8 @@ def test_it_is_compiled_where_that_can_be(monkeypatch, tmp_path):
     monkeypatch.setattr(compiling.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     monkeypatch.setattr(compiling.sysconfig, "get_config_var", lambda name: str(headers))
     assert compiling.settle(Options(), "cpu") == compiling.settle(Options(compile=False), "cuda") == (False, "")
+    assert compiling.settle(Options(compile=True, implementation="plain"), "cuda") == (False, "")
+    assert compiling.settle(Options(quantize="4bit"), "cuda") == (False, "")
     assert "that needs Triton" in compiling.settle(Options(), "cuda")[1]
     monkeypatch.setattr(compiling, "find_spec", lambda name: name)
     compiled, why = compiling.settle(Options(), "cuda")

@@ -67,11 +67,11 @@ class InternVLModel(PreTrainedModel):
 
 
 def _language_class(architecture: str) -> Any:
-    if architecture != "Phi3ForCausalLM":
-        return InternLM2ForCausalLM
-    from transformers import Phi3ForCausalLM  # since 4.41
+    if architecture == "Phi3ForCausalLM":
+        from transformers import Phi3ForCausalLM  # since 4.41
 
-    return Phi3ForCausalLM
+        return Phi3ForCausalLM
+    return {"InternLM2ForCausalLM": InternLM2ForCausalLM}[architecture]
 
 
 def shuffled(hidden: Tensor, factor: int, version: str) -> Tensor:
