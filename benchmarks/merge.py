@@ -2,11 +2,12 @@
 
     python benchmarks/merge.py                      # 2B
     python benchmarks/merge.py --size 8B --repeat 1
-    python benchmarks/merge.py --peer               # and transformers + peft, which holds the whole model in memory
+    python benchmarks/merge.py --peer               # and transformers + peft, which holds the whole
+                                                    model in memory
 
-The weights are synthetic. Every job runs in a process of its own, with the base's pages in the cache and the output's
-written to the disk before the clock stops (`cp` is followed by `sync` of its file). Peak memory is VmHWM: it counts the
-pages of mapped files too. Nothing is left behind.
+The weights are synthetic. Every job runs in a process of its own, with the base's pages in the
+cache and the output's written to the disk before the clock stops (`cp` is followed by `sync` of its
+file). Peak memory is VmHWM: it counts the pages of mapped files too. Nothing is left behind.
 """
 
 from __future__ import annotations
@@ -25,38 +26,91 @@ from pathlib import Path
 from typing import Any
 
 LLM = {
-    "tiny": {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 16},
-    "2B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "num_attention_heads": 16},
-    "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
-    "26B": {"hidden_size": 6144, "intermediate_size": 16384, "num_hidden_layers": 4, "num_attention_heads": 48},
+    "tiny": {
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 16,
+    },
+    "2B": {
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+    },
+    "8B": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+    },
+    "26B": {
+        "hidden_size": 6144,
+        "intermediate_size": 16384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 48,
+    },
 }
-"""Tiny is to see that it works. Of 26B four layers of 48 are taken: what is measured there is memory."""
-TINY_VIT = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+"""Tiny is to see that it works. Of 26B four layers of 48 are taken: what is measured there is
+memory."""
+TINY_VIT = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
 SHARD = 5 * 10**9
 RANK = 128
 
 
 def config(size: str) -> dict[str, Any]:
     return {
-        "architectures": ["InternVLChatModel"], "model_type": "internvl_chat", "ps_version": "v2", "select_layer": -1,
-        "downsample_ratio": 0.5, "force_image_size": 448, "dynamic_image_size": True, "max_dynamic_patch": 12,
-        "use_thumbnail": True, "template": "internlm2-chat", "torch_dtype": "bfloat16",
+        "architectures": ["InternVLChatModel"],
+        "model_type": "internvl_chat",
+        "ps_version": "v2",
+        "select_layer": -1,
+        "downsample_ratio": 0.5,
+        "force_image_size": 448,
+        "dynamic_image_size": True,
+        "max_dynamic_patch": 12,
+        "use_thumbnail": True,
+        "template": "internlm2-chat",
+        "torch_dtype": "bfloat16",
         "llm_config": {
-            "architectures": ["InternLM2ForCausalLM"], "num_key_value_heads": 8, "vocab_size": 92553, "bias": False,
-            "rms_norm_eps": 1e-5, "rope_theta": 1000000, "rope_scaling": {"type": "dynamic", "factor": 2.0},
-            "max_position_embeddings": 32768, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "hidden_act": "silu",
-            "tie_word_embeddings": False, **LLM[size],
+            "architectures": ["InternLM2ForCausalLM"],
+            "num_key_value_heads": 8,
+            "vocab_size": 92553,
+            "bias": False,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 1000000,
+            "rope_scaling": {"type": "dynamic", "factor": 2.0},
+            "max_position_embeddings": 32768,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 2,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            **LLM[size],
         },
         "vision_config": {
-            "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
-            "image_size": 448, "patch_size": 14, "num_channels": 3, "norm_type": "layer_norm", "qkv_bias": True,
-            "qk_normalization": False, **(TINY_VIT if size == "tiny" else {}),
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_attention_heads": 16,
+            "num_hidden_layers": 24,
+            "image_size": 448,
+            "patch_size": 14,
+            "num_channels": 3,
+            "norm_type": "layer_norm",
+            "qkv_bias": True,
+            "qk_normalization": False,
+            **(TINY_VIT if size == "tiny" else {}),
         },
-    }  # fmt: skip
+    }
 
 
 def make(folder: Path, size: str) -> None:
-    """`folder/base` and `folder/adapter`: rank 128 in float32 on every linear layer of the LLM and its head, mlp1 whole."""
+    """`folder/base` and `folder/adapter`: rank 128 in float32 on every linear layer of the LLM and
+    its head, mlp1 whole."""
     from hubkit.registry import plugins
 
     family, settings = plugins().get("family", "internvl"), config(size)
@@ -67,9 +121,12 @@ def make(folder: Path, size: str) -> None:
     _write_model(base, layout)
     ids = [{"id": 92546, "content": "<IMG_CONTEXT>", "special": True}]
     for name, data in {
-        "config.json": settings, "generation_config.json": {}, "special_tokens_map.json": {}, "tokenizer_config.json": {},
+        "config.json": settings,
+        "generation_config.json": {},
+        "special_tokens_map.json": {},
+        "tokenizer_config.json": {},
         "tokenizer.json": {"model": {}, "added_tokens": ids},
-    }.items():  # fmt: skip
+    }.items():
         (base / name).write_text(json.dumps(data))
     native, group = family.native(settings), family.native(settings).groups["llm"]
     tensors = {}
@@ -79,7 +136,9 @@ def make(folder: Path, size: str) -> None:
         module = entry.name.removesuffix(".weight")
         if entry.source.startswith("mlp1."):
             tensors[f"base_model.model.{entry.name}"] = ("F32", shape)
-        elif (module.startswith(group.prefix) and module.rsplit(".", 1)[-1] in group.linears) or module == "lm_head":
+        elif (
+            module.startswith(group.prefix) and module.rsplit(".", 1)[-1] in group.linears
+        ) or module == "lm_head":
             tensors[f"base_model.model.{module}.lora_A.weight"] = ("F32", (RANK, shape[1]))
             tensors[f"base_model.model.{module}.lora_B.weight"] = ("F32", (rows, RANK))
     _write_file(adapter / "adapter_model.safetensors", tensors)
@@ -97,15 +156,25 @@ def _write_model(base: Path, layout: Tensors) -> None:
 
     shards: list[Tensors] = [{}]
     for name, (dtype, shape) in layout.items():
-        if build_header([(n, *t) for n, t in {**shards[-1], name: (dtype, shape)}.items()], "", {}).tensors[-1].end > SHARD:
+        if (
+            build_header([(n, *t) for n, t in {**shards[-1], name: (dtype, shape)}.items()], "", {})
+            .tensors[-1]
+            .end
+            > SHARD
+        ):
             shards.append({})
         shards[-1][name] = (dtype, shape)
     names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
     if len(shards) == 1:
         names = ["model.safetensors"]
     else:
-        total = sum(_write_file(base / name, shard) for name, shard in zip(names, shards, strict=True))
-        index = {"metadata": {"total_size": total}, "weight_map": {t: n for n, s in zip(names, shards, strict=True) for t in s}}
+        total = sum(
+            _write_file(base / name, shard) for name, shard in zip(names, shards, strict=True)
+        )
+        index = {
+            "metadata": {"total_size": total},
+            "weight_map": {t: n for n, s in zip(names, shards, strict=True) for t in s},
+        }
         (base / "model.safetensors.index.json").write_text(json.dumps(index))
         return
     _write_file(base / names[0], shards[0])
@@ -117,9 +186,17 @@ def _write_file(path: Path, tensors: Tensors) -> int:
 
     from hubkit.weights.header import build_header
 
-    header = build_header([(name, dtype, shape) for name, (dtype, shape) in tensors.items()], path.name, {"format": "pt"})
-    dtype = torch.bfloat16 if {dtype for dtype, _ in tensors.values()} == {"BF16"} else torch.float32
-    noise = (torch.randn(2**25 // dtype.itemsize, generator=torch.Generator().manual_seed(0)) * 0.02).to(dtype)
+    header = build_header(
+        [(name, dtype, shape) for name, (dtype, shape) in tensors.items()],
+        path.name,
+        {"format": "pt"},
+    )
+    dtype = (
+        torch.bfloat16 if {dtype for dtype, _ in tensors.values()} == {"BF16"} else torch.float32
+    )
+    noise = (
+        torch.randn(2**25 // dtype.itemsize, generator=torch.Generator().manual_seed(0)) * 0.02
+    ).to(dtype)
     tile = memoryview(noise.view(torch.uint8).numpy())
     left = header.tensors[-1].end - len(header.raw)
     with path.open("wb") as file:
@@ -135,12 +212,20 @@ def run_merge(folder: Path, parity: Any, jobs: int) -> dict[str, Any]:
 
     out = folder / "out"
     start = time.perf_counter()
-    merge(folder / "base", folder / "adapter", out, plugins().get("family", "internvl"), parity=parity, jobs=jobs)
+    merge(
+        folder / "base",
+        folder / "adapter",
+        out,
+        plugins().get("family", "internvl"),
+        parity=parity,
+        jobs=jobs,
+    )
     return {"wall": time.perf_counter() - start}
 
 
 def run_peer(folder: Path) -> dict[str, Any]:
-    """The same result in the native layout, by transformers and peft; hubkit's conversion before it is not counted."""
+    """The same result in the native layout, by transformers and peft; hubkit's conversion before it
+    is not counted."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
@@ -189,14 +274,28 @@ def child(folder: Path, job: str, jobs: int) -> dict[str, Any]:
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
     used = {}
     for kind in ("user", "system"):
-        used[kind] = sum(getattr(after, of + kind) - getattr(before, of + kind) for of in ("", "children_"))
+        used[kind] = sum(
+            getattr(after, of + kind) - getattr(before, of + kind) for of in ("", "children_")
+        )
     return {**result, **used, "peak": peak * 1024}
 
 
 def measure(folder: Path, job: str, jobs: int) -> dict[str, float]:
-    for path in [*(folder / "base").glob("*.safetensors"), folder / "adapter/adapter_model.safetensors"]:
+    for path in [
+        *(folder / "base").glob("*.safetensors"),
+        folder / "adapter/adapter_model.safetensors",
+    ]:
         subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
-    command = [sys.executable, __file__, "--folder", str(folder), "--child", job, "--jobs", str(jobs)]
+    command = [
+        sys.executable,
+        __file__,
+        "--folder",
+        str(folder),
+        "--child",
+        job,
+        "--jobs",
+        str(jobs),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     shutil.rmtree(folder / "out", ignore_errors=True)
     os.sync()
@@ -205,9 +304,15 @@ def measure(folder: Path, job: str, jobs: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=LLM, default="2B")
-    parser.add_argument("--folder", type=Path, help="where to work; taken again when it holds a base already, and then kept")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where to work; taken again when it holds a base already, and then kept",
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--peer", action="store_true")
@@ -238,16 +343,22 @@ def report(folder: Path, given: argparse.Namespace) -> None:
         jobs.append("transformers + peft")
     jobs = given.only or jobs
     size = sum(path.stat().st_size for path in (folder / "base").glob("*.safetensors"))
-    print(f"InternVL2-{given.size} shapes, {size / 1e9:.2f} GB, rank {RANK}, {os.cpu_count()} processors; best of {given.repeat}")
+    print(
+        f"InternVL2-{given.size} shapes, {size / 1e9:.2f} GB, rank {RANK}, {os.cpu_count()} "
+        f"processors; best of {given.repeat}"
+    )
     print(f"{'':24}{'wall s':>8}{'x cp':>7}{'user s':>8}{'system s':>10}{'peak MiB':>10}")
     floor = None
     for job in jobs:
-        best = min((measure(folder, job, given.jobs) for _ in range(given.repeat)), key=lambda found: found["wall"])
+        best = min(
+            (measure(folder, job, given.jobs) for _ in range(given.repeat)),
+            key=lambda found: found["wall"],
+        )
         floor = best["wall"] if job == "cp" else floor
         ratio = f"{best['wall'] / floor:7.2f}" if floor else " " * 7
         note = f"  ({best['copied']:.2f} s before the sync)" if "copied" in best else ""
-        numbers = f"{best['wall']:8.2f}{ratio}{best['user']:8.2f}{best['system']:10.2f}{best['peak'] / 2**20:10.0f}"
-        print(f"{job:24}{numbers}{note}", flush=True)
+        times = f"{best['wall']:8.2f}{ratio}{best['user']:8.2f}{best['system']:10.2f}"
+        print(f"{job:24}{times}{best['peak'] / 2**20:10.0f}{note}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
     python benchmarks/prepare.py --records 20000      # to see that it works
     python benchmarks/prepare.py --repeat 3           # three of each in turn, the best of each
 
-The file is made first, with a fixed seed: one JSON array, two to twenty messages a record (1.4 KB of JSON on average), one record
-in sixteen without a picture, two records a picture, the pictures in five folders. Their files are there and empty: they are
-looked for (`--look exist`), not opened. Each measurement is a fresh process, and the two take turns. The peak is VmHWM; it and
-the processor's time have the imports. The validation does all that `hubkit prepare --dry-run --look exist` does: schema, roles,
-marks, ids, images, repeated records, the report.
+The file is made first, with a fixed seed: one JSON array, two to twenty messages a record (1.4 KB
+of JSON on average), one record in sixteen without a picture, two records a picture, the pictures in
+five folders. Their files are there and empty: they are looked for (`--look exist`), not opened.
+Each measurement is a fresh process, and the two take turns. The peak is VmHWM; it and the
+processor's time have the imports. The validation does all that `hubkit prepare --dry-run --look
+exist` does: schema, roles, marks, ids, images, repeated records, the report.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_TEXT = "the picture shows a bowl of noodles with green onions and chopsticks beside it on wooden table that looks old"
+_TEXT = (
+    "the picture shows a bowl of noodles with green onions and chopsticks beside it on wooden "
+    "table that looks old"
+)
 _WORDS = _TEXT.split()
 _FOLDERS = ("coco/train2017", "gqa/images", "ocr_vqa/images", "textvqa/train_images", "vg/VG_100K")
 
@@ -38,7 +42,9 @@ def talk(draw: random.Random, picture: bool) -> list[dict[str, str]]:
     for number in range(draw.choice((1, 1, 3, 5, 8, 10))):
         mark = "<image>\n" if picture and number == 0 else ""
         turns.append({"from": "human", "value": mark + " ".join(draw.choices(_WORDS, k=12))})
-        turns.append({"from": "gpt", "value": " ".join(draw.choices(_WORDS, k=draw.choice((3, 20, 60))))})
+        turns.append(
+            {"from": "gpt", "value": " ".join(draw.choices(_WORDS, k=draw.choice((3, 20, 60))))}
+        )
     return turns
 
 
@@ -80,7 +86,9 @@ def validate(source: Path) -> int:
 
 def measure(work: str, source: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--worker", work, str(source)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return found
 
 
@@ -90,11 +98,17 @@ def worker(work: str, source: Path) -> None:
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    print(json.dumps({"seconds": seconds, "processor": time.process_time(), "peak": peak, "records": records}))
+    print(
+        json.dumps(
+            {"seconds": seconds, "processor": time.process_time(), "peak": peak, "records": records}
+        )
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--records", type=int, default=665_000)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -104,15 +118,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hubkit-bench-") as temporary:
         source = make(Path(temporary), given.records)
         print(f"{given.records:,} records, {source.stat().st_size / 1e6:,.0f} MB\n")
-        pairs = [(measure("load", source), measure("validate", source)) for _ in range(given.repeat)]
-        print("| | Wall s | x json.load | Processor s | x json.load | Peak MiB | Records |\n|---|---:|---:|---:|---:|---:|---:|")
+        pairs = [
+            (measure("load", source), measure("validate", source)) for _ in range(given.repeat)
+        ]
+        print(
+            "| | Wall s | x json.load | Processor s | x json.load | Peak MiB | Records "
+            "|\n|---|---:|---:|---:|---:|---:|---:|"
+        )
         for title, number in (("json.load", 0), ("hubkit prepare --dry-run --look exist", 1)):
             cells = []
             for what in ("seconds", "processor"):
                 best = [min(pair[side][what] for pair in pairs) for side in (0, 1)]
                 cells += [f"{best[number]:.1f}", f"{best[number] / best[0]:.2f}"]
             peak = max(pair[number]["peak"] for pair in pairs)
-            print("|", " | ".join([title, *cells, f"{peak:,.0f}", f"{pairs[0][number]['records']:,}"]), "|")
+            print(
+                "|",
+                " | ".join([title, *cells, f"{peak:,.0f}", f"{pairs[0][number]['records']:,}"]),
+                "|",
+            )
 
 
 if __name__ == "__main__":

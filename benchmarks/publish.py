@@ -3,9 +3,10 @@
     python benchmarks/publish.py                 # 4.4 GB in two files
     python benchmarks/publish.py --size 1 --repeat 3
 
-The hub runs in a process of its own, as `hubkit hub serve` starts it. The bytes are random, with the files' pages in the
-cache; a digest is given to the clients that take one. What is stored is removed after each job. Peak memory is the
-server's VmHWM. Everything is on one disk and one machine: the clients and the server share its processors.
+The hub runs in a process of its own, as `hubkit hub serve` starts it. The bytes are random, with
+the files' pages in the cache; a digest is given to the clients that take one. What is stored is
+removed after each job. Peak memory is the server's VmHWM. Everything is on one disk and one
+machine: the clients and the server share its processors.
 """
 
 from __future__ import annotations
@@ -52,14 +53,26 @@ class Server:
 
 @contextlib.contextmanager
 def server(data: Path) -> Iterator[Server]:
-    command = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(data), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "hub",
+        "serve",
+        "--port",
+        "0",
+        "--data",
+        str(data),
+        "--json",
+    ]
     environment = {**os.environ, "HUBKIT_HUB_TOKEN": TOKEN}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout
             yield Server(process, json.loads(process.stdout.readline())["url"], data)
         finally:
-            process.terminate()  # not SIGINT, which is ignored below a shell that started this in the background
+            # not SIGINT, which is ignored below a shell that started this in the background
+            process.terminate()
             process.communicate()
 
 
@@ -68,7 +81,11 @@ def make(folder: Path, size: int, count: int) -> dict[Path, str]:
     folder.mkdir()
     digests = {}
     for number in range(count):
-        path, digest, left = folder / f"model-{number + 1:05d}-of-{count:05d}.safetensors", hashlib.sha256(), size // count
+        path, digest, left = (
+            folder / f"model-{number + 1:05d}-of-{count:05d}.safetensors",
+            hashlib.sha256(),
+            size // count,
+        )
         with path.open("wb") as file:
             while left:
                 block = os.urandom(min(left, 1 << 24))
@@ -83,11 +100,16 @@ def plain_put(hub: Server, files: dict[Path, str]) -> None:
     """To links that the Git LFS batch API gives, one file after another, as `curl -T` would."""
     address = urlsplit(hub.url)
     assert address.hostname and address.port
-    connection = http.client.HTTPConnection(address.hostname, address.port, blocksize=1 << 20, timeout=600)
+    connection = http.client.HTTPConnection(
+        address.hostname, address.port, blocksize=1 << 20, timeout=600
+    )
     objects = [{"oid": digest, "size": path.stat().st_size} for path, digest in files.items()]
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
     connection.request(
-        "POST", f"/{NAME}.git/info/lfs/objects/batch", json.dumps({"operation": "upload", "objects": objects}), headers
+        "POST",
+        f"/{NAME}.git/info/lfs/objects/batch",
+        json.dumps({"operation": "upload", "objects": objects}),
+        headers,
     )
     answer = json.load(connection.getresponse())
     for item, path in zip(answer["objects"], files, strict=True):
@@ -117,7 +139,9 @@ def modelscope(hub: Server, files: dict[Path, str]) -> None:
     api = HubApi(endpoint=hub.url, token=TOKEN)
     folder = next(iter(files)).parent
     with contextlib.redirect_stdout(io.StringIO()):
-        api.upload_folder(NAME, "model", folder_path=folder, commit_message="benchmark", use_cache=False)
+        api.upload_folder(
+            NAME, "model", folder_path=folder, commit_message="benchmark", use_cache=False
+        )
 
 
 JOBS: dict[str, Callable[[Server, dict[Path, str]], None]] = {
@@ -128,7 +152,9 @@ JOBS: dict[str, Callable[[Server, dict[Path, str]], None]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=float, default=4.4, help="GB in all")
     parser.add_argument("--files", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=2, help="the best counts")
@@ -157,10 +183,15 @@ def report(hub: Server, files: dict[Path, str], size: float, repeat: int) -> Non
     for name, job in JOBS.items():
         seconds = min(timed(hub, job, files) for _ in range(repeat))
         floor = floor or seconds
-        print(f"{name:34}{seconds:9.2f}{size / seconds:8.2f}{floor / seconds:9.2f}{hub.peak():12.0f}", flush=True)
+        print(
+            f"{name:34}{seconds:9.2f}{size / seconds:8.2f}{floor / seconds:9.2f}{hub.peak():12.0f}",
+            flush=True,
+        )
 
 
-def timed(hub: Server, job: Callable[[Server, dict[Path, str]], None], files: dict[Path, str]) -> float:
+def timed(
+    hub: Server, job: Callable[[Server, dict[Path, str]], None], files: dict[Path, str]
+) -> float:
     os.sync()
     start = time.perf_counter()
     job(hub, files)

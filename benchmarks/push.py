@@ -1,12 +1,15 @@
-"""Publishing with hubkit's own hubs to the rehearsal hub, beside a plain http PUT of the same bytes to the same server.
+"""Publishing with hubkit's own hubs to the rehearsal hub, beside a plain http PUT of the same bytes
+to the same server.
 
     python benchmarks/push.py                 # 4.4 GB in two files
     python benchmarks/push.py --size 1 --repeat 3
 
-The hub runs in a process of its own (see benchmarks/publish.py), and so does each push: its peak memory is VmHWM. The re-release
-changes one small file; its bytes are all that its sockets sent, and whether it read a weight is told by the kernel's count of
-bytes read through read(2) (`rchar`). Everything is on one disk and one machine: clients and server share its processors, which
-one upload of two files uses up already on two of them. Hence the last pair: each hub behind a line of its own that is slower.
+The hub runs in a process of its own (see benchmarks/publish.py), and so does each push: its peak
+memory is VmHWM. The re-release changes one small file; its bytes are all that its sockets sent, and
+whether it read a weight is told by the kernel's count of bytes read through read(2) (`rchar`).
+Everything is on one disk and one machine: clients and server share its processors, which one upload
+of two files uses up already on two of them. Hence the last pair: each hub behind a line of its own
+that is slower.
 """
 
 from __future__ import annotations
@@ -61,9 +64,19 @@ def release(folder: Path, tag: str, digests: dict[str, str]) -> None:
     (folder / "README.md").write_text(f"---\nlicense: mit\n---\n# {tag}\n")
     write_configuration(folder, "image-text-to-text")
     manifest.write_gitattributes(folder)
-    listed = manifest.build(folder, name="InternVL2-Benchmark", tag=tag, created="2026-01-01", digests=digests)
+    listed = manifest.build(
+        folder, name="InternVL2-Benchmark", tag=tag, created="2026-01-01", digests=digests
+    )
     listed.write(folder)
-    lfs.stage(folder, listed, message=tag, author_name="B", author_email="b@localhost", date="2026-01-01", tag=tag)
+    lfs.stage(
+        folder,
+        listed,
+        message=tag,
+        author_name="B",
+        author_email="b@localhost",
+        date="2026-01-01",
+        tag=tag,
+    )
 
 
 def push(hub: Server, folder: Path, *targets: str, limit: float = 0) -> dict[str, float]:
@@ -86,7 +99,9 @@ def model(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=float, default=4.4, help="GB in all")
     parser.add_argument("--repeat", type=int, default=2, help="the best counts")
     parser.add_argument("--folder", type=Path, help="where there is room for three times the size")
@@ -101,7 +116,14 @@ def main() -> None:
             report(hub, folder, files, digests, given.size, given.repeat)
 
 
-def report(hub: Server, folder: Path, files: dict[Path, str], digests: dict[str, str], size: float, repeat: int) -> None:
+def report(
+    hub: Server,
+    folder: Path,
+    files: dict[Path, str],
+    digests: dict[str, str],
+    size: float,
+    repeat: int,
+) -> None:
     from huggingface_hub import HfApi
 
     print(f"{size} GB in {len(files)} files, {os.cpu_count()} processors, best of {repeat}")
@@ -115,7 +137,10 @@ def report(hub: Server, folder: Path, files: dict[Path, str], digests: dict[str,
         times.append(time.perf_counter() - start)
         hub.forget()
     floor = min(times)
-    print(f"{'plain PUT':38}{floor:9.2f}{size / floor:8.2f}{1:9.2f}{'':12}{hub.peak():12.0f}", flush=True)
+    print(
+        f"{'plain PUT':38}{floor:9.2f}{size / floor:8.2f}{1:9.2f}{'':12}{hub.peak():12.0f}",
+        flush=True,
+    )
     jobs = {"huggingface": [HF], "modelscope": [MS], "both at once": [HF, MS]}
     for name, targets in jobs.items():
         best: dict[str, float] = {}
@@ -127,16 +152,33 @@ def report(hub: Server, folder: Path, files: dict[Path, str], digests: dict[str,
             best = got if not best or got["seconds"] < best["seconds"] else best
         total = size * len(targets)
         seconds, peak = best["seconds"], best["peak"]
-        print(f"{name:38}{seconds:9.2f}{total / seconds:8.2f}{floor / seconds:9.2f}{peak:12.0f}{hub.peak():12.0f}", flush=True)
-    for name, targets in {"one, as if over a 100 MB/s line": [HF], "both, each over its own": [HF, MS]}.items():
-        got = push(hub, folder, *(f"{target}-held-{len(targets)}" for target in targets), limit=100 * len(targets))
+        print(
+            f"{name:38}{seconds:9.2f}{total / seconds:8.2f}{floor / seconds:9.2f}"
+            f"{peak:12.0f}{hub.peak():12.0f}",
+            flush=True,
+        )
+    for name, targets in {
+        "one, as if over a 100 MB/s line": [HF],
+        "both, each over its own": [HF, MS],
+    }.items():
+        got = push(
+            hub,
+            folder,
+            *(f"{target}-held-{len(targets)}" for target in targets),
+            limit=100 * len(targets),
+        )
         hub.forget()
-        print(f"{name:38}{got['seconds']:9.2f}{size * len(targets) / got['seconds']:8.2f}", flush=True)
+        print(
+            f"{name:38}{got['seconds']:9.2f}{size * len(targets) / got['seconds']:8.2f}", flush=True
+        )
     push(hub, folder, HF, MS)
     release(folder, "v2", digests)
     for name, target in {"re-release, huggingface": HF, "re-release, modelscope": MS}.items():
         got = push(hub, folder, target)
-        told = f"{got['sent'] / 1024:.0f} KiB sent, {got['read'] / 1e6:.1f} MB read by the client, {got['peak']:.0f} MiB"
+        told = (
+            f"{got['sent'] / 1024:.0f} KiB sent, {got['read'] / 1e6:.1f} MB read by the client, "
+            f"{got['peak']:.0f} MiB"
+        )
         print(f"{name:38}{got['seconds']:9.2f}   {told}", flush=True)
 
 

@@ -1,13 +1,15 @@
-"""Making a model folder a commit with Git LFS: hubkit beside `git lfs track && git add && git commit`, and `cp` for scale.
+"""Making a model folder a commit with Git LFS: hubkit beside `git lfs track && git add && git
+commit`, and `cp` for scale.
 
     python benchmarks/staging.py                 # 4.41 GB, the weights of InternVL2-2B
     python benchmarks/staging.py --size tiny     # 64 MB, to see that it works
     python benchmarks/staging.py --repeat 3
 
-Both make a repository with one commit of the same files. hubkit is given the weights' sha256, which the merge computed while it
-wrote them; everything else that `hubkit track` writes (attributes, manifest, tag) is in its time. The weights' pages are in the
-cache; the clock stops when the file system is synced. Further bytes are blocks on the disk, each file counted once however many
-names it has. Nothing is left behind.
+Both make a repository with one commit of the same files. hubkit is given the weights' sha256, which
+the merge computed while it wrote them; everything else that `hubkit track` writes (attributes,
+manifest, tag) is in its time. The weights' pages are in the cache; the clock stops when the file
+system is synced. Further bytes are blocks on the disk, each file counted once however many names it
+has. Nothing is left behind.
 """
 
 from __future__ import annotations
@@ -51,9 +53,19 @@ def make(folder: Path, size: int) -> str:
 
 def by_hubkit(folder: Path, sha256: str) -> None:
     manifest.write_gitattributes(folder)
-    listed = manifest.build(folder, name=folder.name, tag="v1", created="2026-01-01", digests={WEIGHTS: sha256})
+    listed = manifest.build(
+        folder, name=folder.name, tag="v1", created="2026-01-01", digests={WEIGHTS: sha256}
+    )
     listed.write(folder)
-    lfs.stage(folder, listed, message="v1", author_name="A", author_email="a@example.org", date="2026-01-01", tag="v1")
+    lfs.stage(
+        folder,
+        listed,
+        message="v1",
+        author_name="A",
+        author_email="a@example.org",
+        date="2026-01-01",
+        tag="v1",
+    )
 
 
 def by_git(folder: Path, sha256: str) -> None:
@@ -68,7 +80,9 @@ def by_git(folder: Path, sha256: str) -> None:
 
 
 def by_cp(folder: Path, sha256: str) -> None:
-    shutil.copytree(folder, folder / ".git" / "copy", copy_function=_cp, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(
+        folder, folder / ".git" / "copy", copy_function=_cp, ignore=shutil.ignore_patterns(".git")
+    )
 
 
 def _cp(source: str, target: str) -> None:
@@ -84,15 +98,27 @@ JOBS: dict[str, Callable[[Path, str], None]] = {
 
 def git(folder: Path, *arguments: str) -> str:
     """git without the user's and the system's configuration."""
-    settings = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "HOME": str(folder.parent)}
-    person = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    settings = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "HOME": str(folder.parent),
+    }
+    person = {
+        f"GIT_{role}_{key}": "a@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
     command, environment = ["git", *arguments], {**os.environ, **settings, **person}
-    return subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def used(folder: Path) -> int:
     """Bytes of all blocks, each file once."""
-    found = {(s.st_dev, s.st_ino): s.st_blocks * 512 for path in folder.rglob("*") if (s := path.lstat())}
+    found = {
+        (s.st_dev, s.st_ino): s.st_blocks * 512 for path in folder.rglob("*") if (s := path.lstat())
+    }
     return sum(found.values())
 
 
@@ -125,16 +151,25 @@ def clean(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=BYTES, default="2B")
-    parser.add_argument("--folder", type=Path, help="a folder to work in; default: one below the system's temporary folder")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="a folder to work in; default: one below the system's temporary folder",
+    )
     parser.add_argument("--repeat", type=int, default=1)
     given = parser.parse_args()
     size, versions = BYTES[given.size], require_git_lfs()
     with tempfile.TemporaryDirectory(prefix="hubkit-bench-", dir=given.folder) as work:
         folder = Path(work) / "InternVL2-Benchmark"
         sha256 = make(folder, size)
-        print(f"{size / 1e9:.2f} GB of weights, git {versions.git}, git-lfs {versions.lfs}; best of {given.repeat}")
+        print(
+            f"{size / 1e9:.2f} GB of weights, git {versions.git}, git-lfs {versions.lfs}; best of "
+            f"{given.repeat}"
+        )
         print(f"{'':36}{'wall s':>9}{'x hubkit':>10}{'further bytes':>16}")
         best = {job: min(measure(folder, job, sha256) for _ in range(given.repeat)) for job in JOBS}
         for job, (seconds, more) in best.items():

@@ -1,15 +1,19 @@
-"""Training a LoRA on a model of InternVL2-2B's true dimensions, on one GPU or several, beside transformers and PEFT as shipped.
+"""Training a LoRA on a model of InternVL2-2B's true dimensions, on one GPU or several, beside
+transformers and PEFT as shipped.
 
     python benchmarks/train_gpu.py                       # the whole table
     python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
     python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
-    python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that interpreter (train_xtuner.py)
+    python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that
+                                                         interpreter (train_xtuner.py)
 
-Weights are random, pictures are 1344 x 896 JPEG files (six tiles and a thumbnail: 1,792 positions), texts have 71 to 128 tokens,
-about 48 of them answers; rank 128, alpha 256, dropout 0.05 on every linear layer of the LLM, `mlp1` whole. Pictures are read,
-tiled and normalised while it trains. The peak is that of a bfloat16 product of 8192 x 8192 matrices, measured first: for a
-moment, and over two seconds, when the card holds its power limit. Every row is the trainer itself over the same records in the
-same order; steps before `WARM` (compiling) are not counted. Memory is torch's peak of allocated memory.
+Weights are random, pictures are 1344 x 896 JPEG files (six tiles and a thumbnail: 1,792 positions),
+texts have 71 to 128 tokens, about 48 of them answers; rank 128, alpha 256, dropout 0.05 on every
+linear layer of the LLM, `mlp1` whole. Pictures are read, tiled and normalised while it trains. The
+peak is that of a bfloat16 product of 8192 x 8192 matrices, measured first: for a moment, and over
+two seconds, when the card holds its power limit. Every row is the trainer itself over the same
+records in the same order; steps before `WARM` (compiling) are not counted. Memory is torch's peak
+of allocated memory.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [
-    str(Path(__file__).resolve().parents[1] / part) for part in ("", "plugins/peft", "plugins/internvl", "benchmarks")
+    str(Path(__file__).resolve().parents[1] / part)
+    for part in ("", "plugins/peft", "plugins/internvl", "benchmarks")
 ]
 
 from merge import config  # noqa: E402
@@ -43,11 +48,27 @@ TINY = {
         "num_key_value_heads": 2,
         "num_hidden_layers": 2,
     },
-    "vision_config": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2},
+    "vision_config": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+    },
 }
-COMMON = {"rank": 128, "alpha": 256.0, "dropout": 0.05, "learning_rate": 3e-5, "weight_decay": 0.05, "steps": STEPS}
+COMMON = {
+    "rank": 128,
+    "alpha": 256.0,
+    "dropout": 0.05,
+    "learning_rate": 3e-5,
+    "weight_decay": 0.05,
+    "steps": STEPS,
+}
 ROWS: dict[str, dict[str, Any]] = {
-    "transformers + PEFT as shipped, batch 4": {"batch_size": 4, "implementation": "shipped", "steps": 18},
+    "transformers + PEFT as shipped, batch 4": {
+        "batch_size": 4,
+        "implementation": "shipped",
+        "steps": 18,
+    },
     "hubkit plain, batch 8": {"batch_size": 8, "implementation": "plain", "steps": 18},
     "hubkit, batch 8": {"batch_size": 8},
     "hubkit, batch 16": {"batch_size": 16},
@@ -56,7 +77,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "hubkit, batch 8, dropout 0": {"batch_size": 8, "dropout": 0.0},
     "hubkit, batch 8, checkpointing": {"batch_size": 8, "gradient_checkpointing": True},
     "hubkit, batch 8, sharded": {"batch_size": 8, "shard": "always"},
-    "hubkit, batch 8, ViT cached": {"batch_size": 8, "cache_vision": 32.0, "steps": RECORDS // 8 + 16},
+    "hubkit, batch 8, ViT cached": {
+        "batch_size": 8,
+        "cache_vision": 32.0,
+        "steps": RECORDS // 8 + 16,
+    },
 }
 
 
@@ -82,7 +107,9 @@ def make(folder: Path, tiny: bool) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     with torch.device(device):
-        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder / "native"), dtype=torch.bfloat16)
+        model = AutoModelForImageTextToText.from_config(
+            AutoConfig.from_pretrained(folder / "native"), dtype=torch.bfloat16
+        )
     model.save_pretrained(folder / "native")
     del model
     job = {"groups": encode(native.groups), "vision": encode(family.vision(settings, None))}
@@ -105,13 +132,21 @@ def _write_tokenizer(folder: Path) -> None:
     vocabulary = {special.get(number, f"w{number}"): number for number in range(92547)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special.values()])
+    tokenizer.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text in special.values()]
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     template = (
-        "<s>{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "<s>{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] "
+        "}}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template, "pad_token": "</s>", "eos_token": "</s>"}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "chat_template": template,
+        "pad_token": "</s>",
+        "eos_token": "</s>",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
@@ -176,7 +211,9 @@ def job_of(folder: Path, out: Path, options: dict[str, Any]) -> Any:
     from hubkit.sdk.codec import decode
 
     parts = json.loads((folder / "job.json").read_text())
-    places = {name: str(folder / name) for name in ("base", "native", "images")} | {"records": str(folder / "records.jsonl")}
+    places = {name: str(folder / name) for name in ("base", "native", "images")} | {
+        "records": str(folder / "records.jsonl")
+    }
     for name in ("output", "scratch"):
         (out / name).mkdir(parents=True)
         places[name] = str(out / name)
@@ -201,16 +238,29 @@ def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any
     seen = RECORDS // options["batch_size"] if "cache_vision" in options else 0
     first, last = max(WARM + 4 * profiled, seen + 2), options["steps"]
     speed = (last - first) * options["batch_size"] * gpus / (watch.times[last] - watch.times[first])
-    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() and gpus == 1 else 0.0
-    warm = watch.times[WARM] - begun - WARM * (watch.times[last] - watch.times[first]) / (last - first)
-    result = {"speed": speed, "memory": peak, "losses": watch.losses[:3] + watch.losses[-1:], "warm": warm, "total": total}
+    peak = (
+        torch.cuda.max_memory_allocated() / 2**30
+        if torch.cuda.is_available() and gpus == 1
+        else 0.0
+    )
+    warm = (
+        watch.times[WARM] - begun - WARM * (watch.times[last] - watch.times[first]) / (last - first)
+    )
+    result = {
+        "speed": speed,
+        "memory": peak,
+        "losses": watch.losses[:3] + watch.losses[-1:],
+        "warm": warm,
+        "total": total,
+    }
     if profiled:
         result["profile"] = profile_of(watch)
     return result
 
 
 def _as_shipped() -> None:
-    """transformers and PEFT by their defaults: a bfloat16 model, float32 adapters that PEFT casts its inputs to, no autocast."""
+    """transformers and PEFT by their defaults: a bfloat16 model, float32 adapters that PEFT casts
+    its inputs to, no autocast."""
     from contextlib import nullcontext
 
     import torch
@@ -219,11 +269,16 @@ def _as_shipped() -> None:
     def with_adapter(model: Any, groups: Any, options: Any) -> Any:
         from peft import LoraConfig, get_peft_model
 
-        targets = sorted(name for key in options.lora for name in models._linears(model, groups[key]))
+        targets = sorted(
+            name for key in options.lora for name in models._linears(model, groups[key])
+        )
         settings = LoraConfig(
-            r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules=targets,
+            r=options.rank,
+            lora_alpha=options.alpha,
+            lora_dropout=options.dropout,
+            target_modules=targets,
             modules_to_save=[groups["mlp1"].prefix],
-        )  # fmt: skip
+        )
         return get_peft_model(model, settings)
 
     models.with_adapter = with_adapter
@@ -244,13 +299,18 @@ def profile_of(watch: Watch) -> dict[str, Any]:
     kinds: dict[str, float] = defaultdict(float)
     events = [event for event in watch.profile.key_averages() if event.self_device_time_total]
     for event in events:
-        kind = next((kind for kind, marks in KINDS if any(mark in event.key for mark in marks)), "other")
+        kind = next(
+            (kind for kind, marks in KINDS if any(mark in event.key for mark in marks)), "other"
+        )
         kinds[kind] += event.self_device_time_total / 3e3
     kinds["idle"] = watch.window * 1e3 / 3 - sum(kinds.values())
     top = sorted(events, key=lambda event: -event.self_device_time_total)[:14]
     return {
         "milliseconds": dict(kinds),
-        "top": [(round(event.self_device_time_total / 3e3, 2), event.count // 3, event.key[:80]) for event in top],
+        "top": [
+            (round(event.self_device_time_total / 3e3, 2), event.count // 3, event.key[:80])
+            for event in top
+        ],
     }
 
 
@@ -288,11 +348,15 @@ def peaks() -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="*", choices=ROWS)
     parser.add_argument("--gpus", type=int, nargs="*", default=[1])
     parser.add_argument("--profile", action="store_true", help="of three steps of each row")
-    parser.add_argument("--tiny", action="store_true", help="two layers of 128, to see in a minute that it works")
+    parser.add_argument(
+        "--tiny", action="store_true", help="two layers of 128, to see in a minute that it works"
+    )
     parser.add_argument("--xtuner", type=Path, help="interpreter of an environment with XTuner")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--row", help=argparse.SUPPRESS)
@@ -313,8 +377,15 @@ def main() -> None:
 def report(folder: Path, given: argparse.Namespace) -> None:
     work = operations(folder)
     burst, held = peaks()
-    print(f"{work / 1e12:.1f} TFLOP a sample; bf16 peak {burst / 1e12:.0f} TFLOP/s, held over 2 s {held / 1e12:.0f}", flush=True)
-    print(f"{'':42}{'samples/s':>10}{'TFLOP/s':>9}{'of peak':>9}{'of held':>9}{'GiB':>7}{'ratio':>7}", flush=True)
+    print(
+        f"{work / 1e12:.1f} TFLOP a sample; bf16 peak {burst / 1e12:.0f} TFLOP/s, held over 2 s "
+        f"{held / 1e12:.0f}",
+        flush=True,
+    )
+    print(
+        f"{'':42}{'samples/s':>10}{'TFLOP/s':>9}{'of peak':>9}{'of held':>9}{'GiB':>7}{'ratio':>7}",
+        flush=True,
+    )
     base = None
 
     def show(title: str, row: dict[str, Any], gpus: int = 1) -> None:
@@ -323,12 +394,19 @@ def report(folder: Path, given: argparse.Namespace) -> None:
         rate = row["speed"] * work
         shares = f"{rate / burst / gpus:9.1%}{rate / held / gpus:9.1%}"
         more = (
-            f"  first step after {row['warm']:.0f} s, losses {' '.join(f'{x:.4f}' for x in row['losses'])}"
+            (
+                f"  first step after {row['warm']:.0f} s, losses "
+                f"{' '.join(f'{x:.4f}' for x in row['losses'])}"
+            )
             if "losses" in row
             else ""
         )
         ratio = row["speed"] / base
-        print(f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}{row['memory']:7.1f}{ratio:7.2f}{more}", flush=True)
+        print(
+            f"{title:42}{row['speed']:10.2f}{rate / 1e12:9.0f}{shares}"
+            f"{row['memory']:7.1f}{ratio:7.2f}{more}",
+            flush=True,
+        )
 
     for gpus in given.gpus:
         for name in given.only or ROWS:
@@ -338,14 +416,24 @@ def report(folder: Path, given: argparse.Namespace) -> None:
             show(name if gpus == 1 else f"{name}, {gpus} GPUs", row, gpus)
             if "profile" in row:
                 show_profile(row["profile"])
-    for attention, name in (("eager", "eager attention"), ("auto", "torch's attention")) if given.xtuner else ():
+    for attention, name in (
+        (("eager", "eager attention"), ("auto", "torch's attention")) if given.xtuner else ()
+    ):
         if row := xtuner(given.xtuner, attention):
             show(f"XTuner, ZeRO-2, batch 4, {name}", row)
 
 
 def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
-    """XTuner at the same settings; without flash-attn the models' own code attends eagerly, hubkit's modules as torch does."""
-    command = [sys.executable, str(Path(__file__).with_name("train_xtuner.py")), "--python", str(python), "--iterations", "30"]
+    """XTuner at the same settings; without flash-attn the models' own code attends eagerly,
+    hubkit's modules as torch does."""
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("train_xtuner.py")),
+        "--python",
+        str(python),
+        "--iterations",
+        "30",
+    ]
     done = subprocess.run([*command, "--attention", attention], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         print(f"XTuner, {attention} attention: failed", flush=True)
@@ -356,9 +444,23 @@ def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
 
 def child(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any] | None:
     """The row, measured in a process of its own; None, and why on stderr, when it failed."""
-    command = [sys.executable, __file__, "--folder", str(folder), "--row", name, "--gpus", str(gpus)]
+    command = [
+        sys.executable,
+        __file__,
+        "--folder",
+        str(folder),
+        "--row",
+        name,
+        "--gpus",
+        str(gpus),
+    ]
     command += ["--profile"] * (profiled and gpus == 1)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"})
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    )
     if done.returncode:
         print(f"{name:42} failed", flush=True)
         return None

@@ -13,7 +13,12 @@ PLACE = Path(__file__).with_name("cli.md")
 
 def reference() -> str:
     """The page: each verb's usage, description and options, in the order of `hubkit --help`."""
-    parts = ["# Command line", "", "Written by `make docs`; do not edit. Exit codes: see [the design](design.md#errors).", ""]
+    parts = [
+        "# Command line",
+        "",
+        "Written by `make docs`; do not edit. Exit codes: see [the design](design.md#errors).",
+        "",
+    ]
     top = click.Context(cli, info_name="hubkit", max_content_width=100, terminal_width=100)
     for title, verbs in _SECTIONS.items():
         parts += [f"## {title}", ""]
@@ -26,7 +31,9 @@ def reference() -> str:
 
 def _section(command: click.Command, name: str, parent: click.Context) -> list[str]:
     """A command's part of the page, and those of the commands below it."""
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command, info_name=name, parent=parent, max_content_width=100, terminal_width=100
+    )
     parts = [f"### {context.command_path}", "", "```text", command.get_help(context), "```", ""]
     for below, inner in command.commands.items() if isinstance(command, click.Group) else ():
         parts += _section(inner, below, context)

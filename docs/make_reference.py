@@ -1,4 +1,5 @@
-"""Writes docs/sdk.md and docs/plugins/ from the docstrings; a test checks that they are up to date."""
+"""Writes docs/sdk.md and docs/plugins/ from the docstrings; a test checks that they are up to
+date."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ PLACE = Path(__file__).parent
 def pages() -> dict[Path, str]:
     """Every page with its text: the SDK, and each plugin that comes with hubkit."""
     names = sorted({row.name for row in plugins().rows() if row.distribution == "hubkit"})
-    return {PLACE / "sdk.md": sdk_page(), **{PLACE / "plugins" / f"{name}.md": plugin_page(name) for name in names}}
+    return {
+        PLACE / "sdk.md": sdk_page(),
+        **{PLACE / "plugins" / f"{name}.md": plugin_page(name) for name in names},
+    }
 
 
 if __name__ == "__main__":

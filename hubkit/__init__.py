@@ -5,12 +5,13 @@
     result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
     print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
 
-Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`, `evaluate`, `card`, `track`, `push`,
-`verify`; each has its twin on the command line. Errors are `hubkit.errors.HubkitError`s: a message, a remedy and an exit code.
-`hubkit.sdk` is for plugin authors.
+Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`,
+`evaluate`, `card`, `track`, `push`, `verify`; each has its twin on the command line. Errors are
+`hubkit.errors.HubkitError`s: a message, a remedy and an exit code. `hubkit.sdk` is for plugin
+authors.
 
 Importing hubkit is cheap: each function's module is imported when it is first used.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -19,7 +20,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import assemble, card, check, convert, evaluate, foresee, init, merge, plan, push, release, smoke, track, verify
+    from .api import (
+        assemble,
+        card,
+        check,
+        convert,
+        evaluate,
+        foresee,
+        init,
+        merge,
+        plan,
+        push,
+        release,
+        smoke,
+        track,
+        verify,
+    )
     from .authoring import check_plugin, new_plugin
     from .data.prepare import PrepareSettings, prepare
     from .diagnosis import doctor
@@ -32,7 +48,21 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "assemble": "api",
-    **dict.fromkeys(["card", "check", "convert", "evaluate", "foresee", "init", "merge", "plan", "push", "release"], "api"),
+    **dict.fromkeys(
+        [
+            "card",
+            "check",
+            "convert",
+            "evaluate",
+            "foresee",
+            "init",
+            "merge",
+            "plan",
+            "push",
+            "release",
+        ],
+        "api",
+    ),
     **dict.fromkeys(["smoke", "track", "verify"], "api"),
     **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
     "check_plugin": "authoring",
@@ -89,7 +119,9 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'hubkit' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_spec" else name)
+    value = getattr(
+        import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_spec" else name
+    )
     globals()[name] = value
     return value
 

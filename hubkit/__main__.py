@@ -1,4 +1,5 @@
-"""The entry point, and the only place that catches: error -> message, remedy, exit code, log file."""
+"""The entry point, and the only place that catches: error -> message, remedy, exit code, log
+file."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _tell_usage(error, as_json)
     except (KeyboardInterrupt, click.Abort):
-        return _tell(CancelledError("interrupted", "run the same command again to continue"), as_json)
+        return _tell(
+            CancelledError("interrupted", "run the same command again to continue"), as_json
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -66,7 +69,16 @@ def _tell(error: HubkitError, as_json: bool) -> int:
 
 def _tell_usage(error: click.ClickException, as_json: bool) -> int:
     if as_json:
-        _show({"error": "UsageError", "message": error.format_message(), "remedy": "see --help", "exit_code": 2}, "", True)
+        _show(
+            {
+                "error": "UsageError",
+                "message": error.format_message(),
+                "remedy": "see --help",
+                "exit_code": 2,
+            },
+            "",
+            True,
+        )
     else:
         error.show()
     return 2
@@ -80,8 +92,15 @@ def _tell_bug(error: Exception, as_json: bool) -> int:
         folder = Path(tempfile.gettempdir())
     log = folder / f"crash-{os.getpid()}.log"
     log.write_text("".join(traceback.format_exception(error)), "utf-8")
-    message, remedy = f"a bug in hubkit: {type(error).__name__}: {error}", f"please report it with {log}"
-    _show({"error": "Bug", "message": message, "remedy": remedy, "exit_code": 1}, f"error: {message}\nremedy: {remedy}", as_json)
+    message, remedy = (
+        f"a bug in hubkit: {type(error).__name__}: {error}",
+        f"please report it with {log}",
+    )
+    _show(
+        {"error": "Bug", "message": message, "remedy": remedy, "exit_code": 1},
+        f"error: {message}\nremedy: {remedy}",
+        as_json,
+    )
     return 1
 
 

@@ -1,4 +1,5 @@
-"""The Python API: a release from its file, and each step on folders. The CLI calls these and nothing else."""
+"""The Python API: a release from its file, and each step on folders. The CLI calls these and
+nothing else."""
 
 from __future__ import annotations
 
@@ -54,13 +55,16 @@ def release(
     """Runs a release from its file (or a Spec) and returns what it made.
 
     Args:
-        workdir: where `.hubkit/` goes; the release file's folder by default (the current one for a Spec).
-        overrides: `key=value` items that replace values of the file, such as `train.options.rank=8`.
+        workdir: where `.hubkit/` goes; the release file's folder by default (the current one for a
+            Spec).
+        overrides: `key=value` items that replace values of the file, such as
+            `train.options.rank=8`.
         from_: runs this stage and the later ones even if nothing changed.
         until: stops after this stage.
 
     Raises:
-        HubkitError: with a remedy and the designed exit code; sealed stages stay, and the next call continues.
+        HubkitError: with a remedy and the designed exit code; sealed stages stay, and the next call
+            continues.
     """
     loaded, place = _loaded(spec, workdir, overrides)
     return pipeline.release(loaded, place, from_=from_, until=until, reporter=reporter)
@@ -80,9 +84,14 @@ def plan(
 
 
 def foresee(
-    spec: Spec | Folder, *, workdir: Folder | None = None, overrides: Sequence[str] = (), reporter: Reporter | None = None
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
 ) -> Foreseen:
-    """Steps, memory and time that the training of a release takes, before anything is trained. The data are prepared.
+    """Steps, memory and time that the training of a release takes, before anything is trained. The
+    data are prepared.
 
     Raises:
         UsageError: nothing is to be trained, or the trainer cannot tell.
@@ -92,7 +101,9 @@ def foresee(
     return pipeline.foresee(loaded, place, reporter=reporter)
 
 
-def _loaded(spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str]) -> tuple[Spec, Path]:
+def _loaded(
+    spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str]
+) -> tuple[Spec, Path]:
     if isinstance(spec, Spec):
         return spec, Path(workdir or ".").resolve()
     path = Path(spec)
@@ -108,9 +119,11 @@ def merge(
     jobs: int = 0,
     reporter: Run | None = None,
 ) -> MergeReport:
-    """Merges `adapter` into `base` and writes a model folder in the base's official layout to `out`, which must not exist.
+    """Merges `adapter` into `base` and writes a model folder in the base's official layout to
+    `out`, which must not exist.
 
-    Several adapters, each with a weight, are applied in turn. `jobs` threads do the work; 0 means one for each processor."""
+    Several adapters, each with a weight, are applied in turn. `jobs` threads do the work; 0 means
+    one for each processor."""
     model = open_model(Path(base))
     adapters = [(adapter, 1.0)] if isinstance(adapter, (str, Path)) else adapter
     return merge_weights(
@@ -125,14 +138,23 @@ def merge(
 
 
 def assemble(
-    llm: Folder, vision: Folder, out: Folder, *, family: str, jobs: int = 0, reporter: Run | None = None
+    llm: Folder,
+    vision: Folder,
+    out: Folder,
+    *,
+    family: str,
+    jobs: int = 0,
+    reporter: Run | None = None,
 ) -> ConvertReport:
-    """Writes a base of `family` to `out`, which must not exist, from the folders of a language model and a vision tower that were
-    published apart. What connects them starts at random, the same each time: train it, or merge an adapter that holds it."""
+    """Writes a base of `family` to `out`, which must not exist, from the folders of a language
+    model and a vision tower that were published apart. What connects them starts at random, the
+    same each time: train it, or merge an adapter that holds it."""
     chosen = plugins().get("family", family)
     if not hasattr(chosen, "assemble"):
         raise UsageError(f"family {family} cannot be assembled from parts", "download a base of it")
-    return assemble_base(Path(llm), Path(vision), Path(out), chosen, reporter or SilentReporter(), jobs=jobs)
+    return assemble_base(
+        Path(llm), Path(vision), Path(out), chosen, reporter or SilentReporter(), jobs=jobs
+    )
 
 
 def convert(
@@ -144,23 +166,29 @@ def convert(
     jobs: int = 0,
     reporter: Run | None = None,
 ) -> ConvertReport:
-    """Writes a model folder in the other layout to `out`, which must not exist: `hf` is what transformers loads without remote
-    code, `official` the layout of the model's own code. No number is touched.
+    """Writes a model folder in the other layout to `out`, which must not exist: `hf` is what
+    transformers loads without remote code, `official` the layout of the model's own code. No number
+    is touched.
 
-    `official` takes code, configuration and shards from `like`, an official folder of the same model, whose weights may be
-    absent."""
+    `official` takes code, configuration and shards from `like`, an official folder of the same
+    model, whose weights may be absent."""
     run = reporter or SilentReporter()
     if to == "hf":
         model = open_model(Path(source))
         return to_native(model.folder, Path(out), model.family, run, jobs=jobs)
     if like is None:
-        raise UsageError("the official layout has code and files that SRC does not", "name an official folder with --like")
-    return to_official(Path(source), Path(out), open_model(Path(like)).family, Path(like), run, jobs=jobs)
+        raise UsageError(
+            "the official layout has code and files that SRC does not",
+            "name an official folder with --like",
+        )
+    return to_official(
+        Path(source), Path(out), open_model(Path(like)).family, Path(like), run, jobs=jobs
+    )
 
 
 def check(folder: Folder) -> tuple[Problem, ...]:
-    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, strays; or of an adapter folder.
-    Empty when sound."""
+    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files,
+    strays; or of an adapter folder. Empty when sound."""
     if is_adapter(Path(folder)):
         return check_adapter(Path(folder))
     model = open_model(Path(folder))
@@ -178,18 +206,26 @@ def smoke(
     max_new_tokens: int = 64,
     reporter: Run | None = None,
 ) -> smoking.Smoked:
-    """Asks the model in `folder` each prompt in turn about each image; without images, about a drawn one.
+    """Asks the model in `folder` each prompt in turn about each image; without images, about a
+    drawn one.
 
     Raises:
-        RefusedError: an answer is empty, endless, repeats itself or holds special tokens; the transcript is in the message.
+        RefusedError: an answer is empty, endless, repeats itself or holds special tokens; the
+            transcript is in the message.
     """
     model, run = open_model(Path(folder)), reporter or SilentReporter()
     with tempfile.TemporaryDirectory(prefix="hubkit-smoke-") as temporary:
         work = Path(temporary)
-        pictures = [Path(image).resolve() for image in images] or [_drawn_picture(work / "drawn.png")]
+        pictures = [Path(image).resolve() for image in images] or [
+            _drawn_picture(work / "drawn.png")
+        ]
         records = [_picture_record(picture, tuple(prompts)) for picture in pictures]
-        questioning = Questioning(engine, environment, options or {}, max_new_tokens, records, Path("/"))
-        return smoking.smoke(questioning, model, native_view(model, work / "native", run), work / "out", run)
+        questioning = Questioning(
+            engine, environment, options or {}, max_new_tokens, records, Path("/")
+        )
+        return smoking.smoke(
+            questioning, model, native_view(model, work / "native", run), work / "out", run
+        )
 
 
 def _picture_record(picture: Path, prompts: tuple[str, ...]) -> Record:
@@ -227,10 +263,11 @@ def evaluate(
     workdir: Folder | None = None,
     reporter: Run | None = None,
 ) -> Evaluated:
-    """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored by each of `metrics`.
+    """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored
+    by each of `metrics`.
 
-    `slices` are fields of the records' meta to score apart; `samples` a .jsonl or .parquet file for one row a record. With
-    `workdir` the answers so far survive a kill: the same call continues.
+    `slices` are fields of the records' meta to score apart; `samples` a .jsonl or .parquet file for
+    one row a record. With `workdir` the answers so far survive a kill: the same call continues.
     """
     run, source = reporter or SilentReporter(), _data_file(Path(data))
     pictures = Path(images) if images else source.parent
@@ -240,7 +277,9 @@ def evaluate(
     records, digests = prepare.read_checked(adapter, source, pictures, data_options or {}, run)
     records = records[:limit]
     check_references(metrics, records, slices)
-    questioning = Questioning(engine, environment, options or {}, max_new_tokens, records, pictures.resolve())
+    questioning = Questioning(
+        engine, environment, options or {}, max_new_tokens, records, pictures.resolve()
+    )
     models = {evaluation.BEFORE: open_model(Path(baseline))} if baseline else {}
     models[evaluation.AFTER] = open_model(Path(folder))
     with contextlib.ExitStack() as stack:
@@ -259,11 +298,23 @@ def evaluate(
         return evaluated(scores, answered, slices)
 
 
-def _answers_folder(workdir: Path, questioning: Questioning, models: Mapping[str, Model], images: Mapping[str, str]) -> Path:
+def _answers_folder(
+    workdir: Path, questioning: Questioning, models: Mapping[str, Model], images: Mapping[str, str]
+) -> Path:
     """Where the answers to these questions, by these models in this way, are kept."""
     cache = FileDigests(workdir / "digests.json")
-    how = (questioning.engine, questioning.options, questioning.environment, questioning.max_new_tokens)
-    asked = [str(how), encode(questioning.records), images, {name: cache.tree(model.folder) for name, model in models.items()}]
+    how = (
+        questioning.engine,
+        questioning.options,
+        questioning.environment,
+        questioning.max_new_tokens,
+    )
+    asked = [
+        str(how),
+        encode(questioning.records),
+        images,
+        {name: cache.tree(model.folder) for name, model in models.items()},
+    ]
     cache.save()
     return workdir / of_json(asked)[:16]
 
@@ -274,7 +325,10 @@ def _data_file(data: Path) -> Path:
         return data
     found = sorted(p for p in data.iterdir() if p.suffix in (".json", ".jsonl"))
     if len(found) != 1:
-        raise UsageError(f"{data} holds {len(found)} .json or .jsonl files; one is expected", "name the file with --data")
+        raise UsageError(
+            f"{data} holds {len(found)} .json or .jsonl files; one is expected",
+            "name the file with --data",
+        )
     return found[0]
 
 
@@ -289,12 +343,17 @@ def card(
     summary: str = "",
     languages: Sequence[str] = ("en",),
 ) -> tuple[str, ...]:
-    """Writes README.md and README.zh-CN.md for a model folder from what the folder itself says; the paths written.
+    """Writes README.md and README.zh-CN.md for a model folder from what the folder itself says; the
+    paths written.
 
     A release writes a fuller card: it knows the data, the training and the scores.
     """
     model = open_model(Path(folder))
-    stated = (cards.License(license), "the command line") if license else cards.read_license(model.folder)
+    stated = (
+        (cards.License(license), "the command line")
+        if license
+        else cards.read_license(model.folder)
+    )
     family = model.family.card(model.config)
     facts = cards.CardInput(
         repository=name or model.folder.resolve().name,
@@ -310,8 +369,11 @@ def card(
     return cards.write_card(model.folder, facts)
 
 
-def track(folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author | None = None) -> package.Packaged:
-    """Makes a model folder ready to push: .gitattributes, manifest.json, audit, and a commit with Git LFS pointers.
+def track(
+    folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author | None = None
+) -> package.Packaged:
+    """Makes a model folder ready to push: .gitattributes, manifest.json, audit, and a commit with
+    Git LFS pointers.
 
     Raises:
         RefusedError: the audit, the structure or the name says no; nothing is staged.
@@ -336,8 +398,9 @@ def push(
     upload: Upload | None = None,
     reporter: Run | None = None,
 ) -> publish.Published:
-    """Pushes a tracked folder to each `scheme:target`, several at once; safe to repeat. An option `hub.key` is for the targets of
-    that hub only. The steps are journaled in `folder/.git/hubkit-journal`."""
+    """Pushes a tracked folder to each `scheme:target`, several at once; safe to repeat. An option
+    `hub.key` is for the targets of that hub only. The steps are journaled in
+    `folder/.git/hubkit-journal`."""
     targets = [to] if isinstance(to, str) else list(to)
     source, listed = Path(folder), manifest.read(Path(folder))
     destinations = [(target, hub_options(target, options or {})) for target in targets]
@@ -352,11 +415,14 @@ def push(
 
 
 def hub_options(to: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options for the hub of one `scheme:target`: those without a dot, and those of the form `hub.key` with its name."""
+    """The options for the hub of one `scheme:target`: those without a dot, and those of the form
+    `hub.key` with its name."""
     name = plugins().hub_of(to)[0].name
     general = {key: value for key, value in options.items() if "." not in key}
     return general | {
-        key.partition(".")[2]: value for key, value in options.items() if key.partition(".")[0] == name and "." in key
+        key.partition(".")[2]: value
+        for key, value in options.items()
+        if key.partition(".")[0] == name and "." in key
     }
 
 
@@ -371,8 +437,8 @@ def verify(
     environment: EnvironmentField = "current",
     reporter: Run | None = None,
 ) -> verification.VerifiedTarget:
-    """Compares what a hub has (at the release's tag, or `revision`) with the folder's manifest; `deep` downloads it afresh,
-    hashes every byte, checks the structure and asks the model.
+    """Compares what a hub has (at the release's tag, or `revision`) with the folder's manifest;
+    `deep` downloads it afresh, hashes every byte, checks the structure and asks the model.
 
     Raises:
         RemoteError: names every file that is missing, extra or different.
@@ -391,7 +457,8 @@ def verify(
 
 
 def init(path: Folder = "release.yaml", *, force: bool = False) -> Path:
-    """Writes a commented release.yaml to start from. Raises UsageError when the file is there already."""
+    """Writes a commented release.yaml to start from. Raises UsageError when the file is there
+    already."""
     target = Path(path)
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "give another path, or --force to replace it")

@@ -31,16 +31,28 @@ class Finding:
 
 
 def doctor(workdir: Path) -> tuple[Finding, ...]:
-    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages and locked environments, broken plugins, and who
-    is logged in at each hub. Changes nothing."""
+    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages and locked
+    environments, broken plugins, and who is logged in at each hub. Changes nothing."""
     checks: tuple[Callable[[], list[Finding]], ...] = (
-        _python, _git, lambda: _disk(workdir), _workers, _environments, _broken, _logins,
-    )  # fmt: skip
+        _python,
+        _git,
+        lambda: _disk(workdir),
+        _workers,
+        _environments,
+        _broken,
+        _logins,
+    )
     return tuple(finding for check in checks for finding in check())
 
 
 def _python() -> list[Finding]:
-    return [Finding("python", "ok", f"{platform.python_version()}, hubkit {importlib.metadata.version('hubkit')}")]
+    return [
+        Finding(
+            "python",
+            "ok",
+            f"{platform.python_version()}, hubkit {importlib.metadata.version('hubkit')}",
+        )
+    ]
 
 
 def _git() -> list[Finding]:
@@ -55,7 +67,11 @@ def _disk(workdir: Path) -> list[Finding]:
     place = next(p for p in (workdir.resolve(), *workdir.resolve().parents) if p.exists())
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
-        return [Finding("disk", "failed", f"{place} is not writable", "give another folder with --workdir")]
+        return [
+            Finding(
+                "disk", "failed", f"{place} is not writable", "give another folder with --workdir"
+            )
+        ]
     if free < _LOW_DISK:
         return [
             Finding(
@@ -75,9 +91,17 @@ def _workers() -> list[Finding]:
             with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
                 try:
                     versions = health(plugin, CURRENT, Path(folder)).versions
-                    found.append(Finding(f"{kind} {plugin.name}", "ok", ", ".join(f"{k} {v}" for k, v in versions.items())))
+                    found.append(
+                        Finding(
+                            f"{kind} {plugin.name}",
+                            "ok",
+                            ", ".join(f"{k} {v}" for k, v in versions.items()),
+                        )
+                    )
                 except HubkitError as error:
-                    found.append(Finding(f"{kind} {plugin.name}", "warning", error.message, error.remedy))
+                    found.append(
+                        Finding(f"{kind} {plugin.name}", "warning", error.message, error.remedy)
+                    )
     return found
 
 
@@ -99,9 +123,13 @@ def _environment(what: str, rows: list[manage.Row]) -> Finding:
         return Finding(what, "ok", f"{which}: not built yet", remedy)
     if row.state == "stale":
         remedy = "remove it: `hubkit env remove --stale`"
-        return Finding(what, "warning", f"{which}: {row.why} ({row.folder}, {row.size / 1e6:,.0f} MB)", remedy)
+        return Finding(
+            what, "warning", f"{which}: {row.why} ({row.folder}, {row.size / 1e6:,.0f} MB)", remedy
+        )
     remedy = "name an interpreter of your own where it is used: `environment: {python: PATH}`"
-    return Finding(what, "warning", "; ".join(f"{one.variant or one.state}: {one.why}" for one in rows), remedy)
+    return Finding(
+        what, "warning", "; ".join(f"{one.variant or one.state}: {one.why}" for one in rows), remedy
+    )
 
 
 def _broken() -> list[Finding]:
@@ -120,6 +148,12 @@ def _logins() -> list[Finding]:
         except HubkitError as error:
             found.append(Finding(f"login {name}", "warning", error.message, error.remedy))
             continue
-        who = f"{login.user or 'somebody'}, from {login.source}" if login.state == "ok" else f"{login.state} ({login.source})"
-        found.append(Finding(f"login {name}", "ok" if login.state == "ok" else "warning", who, login.remedy))
+        who = (
+            f"{login.user or 'somebody'}, from {login.source}"
+            if login.state == "ok"
+            else f"{login.state} ({login.source})"
+        )
+        found.append(
+            Finding(f"login {name}", "ok" if login.state == "ok" else "warning", who, login.remedy)
+        )
     return found

@@ -1,4 +1,5 @@
-"""sha256 of files, remembered by (size, mtime, inode) so that a file is hashed once and not on every plan."""
+"""sha256 of files, remembered by (size, mtime, inode) so that a file is hashed once and not on
+every plan."""
 
 from __future__ import annotations
 
@@ -22,17 +23,21 @@ def sha256(path: Path) -> str:
 
 def of_json(value: Any) -> str:
     """The digest of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def stamp(path: Path) -> str:
-    """What changes when a file's content does, as far as the file system tells: `size-mtime_ns-inode`."""
+    """What changes when a file's content does, as far as the file system tells:
+    `size-mtime_ns-inode`."""
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ino}"
 
 
 class FileDigests:
-    """A cache of digests in one JSON file. Call `save` when done; losing the cache costs only time."""
+    """A cache of digests in one JSON file. Call `save` when done; losing the cache costs only
+    time."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
@@ -56,7 +61,8 @@ class FileDigests:
             self._known[str(path.resolve())] = [stamp(path), digest]
 
     def tree(self, folder: Path, names: Iterable[str] | None = None) -> dict[str, str]:
-        """Path (POSIX, relative) to digest for `names`, or for every regular file below `folder` except in `.git`."""
+        """Path (POSIX, relative) to digest for `names`, or for every regular file below `folder`
+        except in `.git`."""
         if names is None:
             names = files_below(folder)
         return {name: self.sha256(folder / name) for name in sorted(names)}
@@ -64,13 +70,16 @@ class FileDigests:
     def save(self) -> None:
         self._cache.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._cache.with_suffix(".tmp")
-        lasting = {key: value for key, value in self._known.items() if ".partial" + os.sep not in key}
+        lasting = {
+            key: value for key, value in self._known.items() if ".partial" + os.sep not in key
+        }
         temporary.write_text(json.dumps(lasting), "utf-8")
         temporary.replace(self._cache)
 
 
 def files_below(folder: Path) -> list[str]:
-    """Every file below `folder` as a POSIX path, sorted; `.git`, `.hubkit` and `__pycache__` folders are left out."""
+    """Every file below `folder` as a POSIX path, sorted; `.git`, `.hubkit` and `__pycache__`
+    folders are left out."""
     found = []
     for root, folders, files in os.walk(folder):
         folders[:] = [f for f in folders if f not in (".git", ".hubkit", "__pycache__")]

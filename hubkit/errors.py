@@ -1,4 +1,5 @@
-"""hubkit's errors, for callers of the Python API. The tree is drawn in `hubkit.sdk.errors`, where plugins find it too."""
+"""hubkit's errors, for callers of the Python API. The tree is drawn in `hubkit.sdk.errors`, where
+plugins find it too."""
 
 from .sdk.errors import (
     CancelledError,

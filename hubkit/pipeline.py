@@ -34,7 +34,8 @@ NAMES = tuple(stage.name for stage in STAGES)
 
 @dataclass(frozen=True)
 class StagePlan:
-    """`cached`: nothing to do; `run`: must run; `depends`: decided once the stages before it have run. `reasons` say why."""
+    """`cached`: nothing to do; `run`: must run; `depends`: decided once the stages before it have
+    run. `reasons` say why."""
 
     stage: str
     purpose: str
@@ -52,8 +53,9 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """`folder` is the release folder (a git work tree at `commit`), `evaluation` the scores, `receipts` one a hub,
-    `verified` what was read back. Fields of stages that did not run yet (`until`) are None or empty."""
+    """`folder` is the release folder (a git work tree at `commit`), `evaluation` the scores,
+    `receipts` one a hub, `verified` what was read back. Fields of stages that did not run yet
+    (`until`) are None or empty."""
 
     name: str
     tag: str
@@ -65,8 +67,11 @@ class ReleaseResult:
     verified: tuple[verify.VerifiedTarget, ...]
 
 
-def plan(spec: Spec, workdir: Path, *, from_: str | None = None, until: str | None = None) -> tuple[StagePlan, ...]:
-    """What `release` would do now, stage by stage. Nothing is written but the file digests' cache."""
+def plan(
+    spec: Spec, workdir: Path, *, from_: str | None = None, until: str | None = None
+) -> tuple[StagePlan, ...]:
+    """What `release` would do now, stage by stage. Nothing is written but the file digests'
+    cache."""
     context = Context(spec, Workspace(workdir, spec.name), SilentReporter())
     plans: list[StagePlan] = []
     for stage, forced in _selected(from_, until):
@@ -75,19 +80,31 @@ def plan(spec: Spec, workdir: Path, *, from_: str | None = None, until: str | No
         if receipt is None:
             plans.append(StagePlan(stage.name, stage.purpose, "run", ("it has not run yet",)))
         elif forced:
-            plans.append(StagePlan(stage.name, stage.purpose, "run", (f"asked for by --from {from_}",)))
+            plans.append(
+                StagePlan(stage.name, stage.purpose, "run", (f"asked for by --from {from_}",))
+            )
         elif waiting:
-            plans.append(StagePlan(stage.name, stage.purpose, "depends", (f"on what {waiting} gives",)))
+            plans.append(
+                StagePlan(stage.name, stage.purpose, "depends", (f"on what {waiting} gives",))
+            )
         else:
             reasons = _stale(stage, receipt, context)
-            plans.append(StagePlan(stage.name, stage.purpose, "run" if reasons else "cached", reasons))
+            plans.append(
+                StagePlan(stage.name, stage.purpose, "run" if reasons else "cached", reasons)
+            )
     return tuple(plans)
 
 
 def release(
-    spec: Spec, workdir: Path, *, from_: str | None = None, until: str | None = None, reporter: Reporter | None = None
+    spec: Spec,
+    workdir: Path,
+    *,
+    from_: str | None = None,
+    until: str | None = None,
+    reporter: Reporter | None = None,
 ) -> ReleaseResult:
-    """Runs what must run, in order, and seals each stage. Killed at any instant, the next call continues.
+    """Runs what must run, in order, and seals each stage. Killed at any instant, the next call
+    continues.
 
     Raises:
         HubkitError: see `hubkit.sdk.errors`; the stages sealed before it stay.
@@ -96,14 +113,19 @@ def release(
     workspace = Workspace(workdir, spec.name)
     context = Context(spec, workspace, reporter)
     selected = list(_selected(from_, until))
-    preflight(context, [p.stage for p in plan(spec, workdir, from_=from_, until=until) if p.state != "cached"])
+    preflight(
+        context,
+        [p.stage for p in plan(spec, workdir, from_=from_, until=until) if p.state != "cached"],
+    )
     outcomes = []
     with workspace.lock():
         workspace.planned()
         for index, (stage, forced) in enumerate(selected, 1):
             reporter.check_cancelled()
             receipt = workspace.receipt(stage.name)
-            reasons = _reasons(stage, receipt, context, f"asked for by --from {from_}" if forced else None)
+            reasons = _reasons(
+                stage, receipt, context, f"asked for by --from {from_}" if forced else None
+            )
             if receipt is not None and not reasons:
                 summary = stage.summary(context.result(stage))
                 reporter.stage_cached(stage.name, summary)
@@ -118,8 +140,8 @@ def release(
 
 
 def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> Foreseen:
-    """What the training of this release takes, as its trainer says. The data are prepared first, which `release` then need not
-    do again; nothing else is run.
+    """What the training of this release takes, as its trainer says. The data are prepared first,
+    which `release` then need not do again; nothing else is run.
 
     Raises:
         UsageError: nothing is to be trained, or the trainer cannot tell.
@@ -145,7 +167,8 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
 
 
 def _keep_logs(workspace: Workspace, stage: str, partial: Path, error: BaseException) -> None:
-    """A failed stage leaves nothing but its worker's logs, where the error message can point to them."""
+    """A failed stage leaves nothing but its worker's logs, where the error message can point to
+    them."""
     logs = workspace.folder / "logs" / stage
     remove(logs)
     for found in sorted(partial.rglob("*.log")):
@@ -168,7 +191,9 @@ def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any]
         yield stage, index >= first
 
 
-def _reasons(stage: Stage[Any], receipt: Receipt | None, context: Context, forced: str | None) -> tuple[str, ...]:
+def _reasons(
+    stage: Stage[Any], receipt: Receipt | None, context: Context, forced: str | None
+) -> tuple[str, ...]:
     if receipt is None:
         return ("it has not run yet",)
     return (forced,) if forced else _stale(stage, receipt, context)

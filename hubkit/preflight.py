@@ -1,4 +1,5 @@
-"""What can be known to fail before any work is done: names, files, tools, licence, hubs, disk, environments."""
+"""What can be known to fail before any work is done: names, files, tools, licence, hubs, disk,
+environments."""
 
 from __future__ import annotations
 
@@ -29,9 +30,12 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     """Checks what the named stages will need.
 
     Raises:
-        RefusedError: a repository name is against the family's rule, or the dataset's terms against the release.
-        UsageError: the base or the dataset is not there, or nothing says under which licence the result may be published.
-        EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not up to it.
+        RefusedError: a repository name is against the family's rule, or the dataset's terms against
+            the release.
+        UsageError: the base or the dataset is not there, or nothing says under which licence the
+            result may be published.
+        EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not
+            up to it.
     """
     if not stages:
         return
@@ -42,7 +46,10 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
         ("data.holdout_file", spec.data.holdout_file),
     ):
         if path and not path.exists():
-            raise UsageError(f"{key}: {path} does not exist", "correct it; paths are relative to the release file")
+            raise UsageError(
+                f"{key}: {path} does not exist",
+                "correct it; paths are relative to the release file",
+            )
     if set(stages) - {"prepare"}:
         check_terms(context)
     check_names(context.base.family, spec.name, [target.to for target in spec.publish])
@@ -59,36 +66,58 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
 def _check_base(context: Context) -> None:
     if problems := check_base(context.spec.base.path, context.base.family):
         listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
-        raise UsageError(f"the base {context.spec.base.path} is not sound:{listed}", "mend it, or download it again")
+        raise UsageError(
+            f"the base {context.spec.base.path} is not sound:{listed}",
+            "mend it, or download it again",
+        )
 
 
 def _check_card(context: Context) -> None:
     spec = context.spec
     base = card.Base(spec.base.name, *license_of(context))
-    if problems := card.identity_problems(spec.name, base, [dataset_name(context)], spec.card.languages):
-        raise UsageError("the model card cannot be written: " + "; ".join(problems), "correct the named keys of the release file")
+    if problems := card.identity_problems(
+        spec.name, base, [dataset_name(context)], spec.card.languages
+    ):
+        raise UsageError(
+            "the model card cannot be written: " + "; ".join(problems),
+            "correct the named keys of the release file",
+        )
 
 
 def _check_hubs(context: Context) -> None:
     found = []
     for target in context.spec.publish:
         hub, place = plugins().hub_of(target.to)
-        found += [f"\n  {target.to}: {p.message} ({p.remedy})" for p in hub.check(place, target.options)]
+        found += [
+            f"\n  {target.to}: {p.message} ({p.remedy})" for p in hub.check(place, target.options)
+        ]
     if found:
-        raise EnvironmentFailure("not every hub can be published to:" + "".join(found), "mend it, or take it out of `publish`")
+        raise EnvironmentFailure(
+            "not every hub can be published to:" + "".join(found),
+            "mend it, or take it out of `publish`",
+        )
 
 
 def _check_disk(context: Context, stages: Sequence[str]) -> None:
-    """Each named stage writes so many copies of the weights: native views for training, smoke and evaluation, the merged
-    model, and with `verify: {deep: true}` a download (in LFS storage and work tree) and its native view."""
-    copies = {"train": 1, "merge": 1, "smoke": 1, "verify": 3 if context.spec.verify.deep and context.spec.publish else 0}
+    """Each named stage writes so many copies of the weights: native views for training, smoke and
+    evaluation, the merged model, and with `verify: {deep: true}` a download (in LFS storage and
+    work tree) and its native view."""
+    copies = {
+        "train": 1,
+        "merge": 1,
+        "smoke": 1,
+        "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
+    }
     weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
     needed = weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
-    place = next(p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists())
+    place = next(
+        p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists()
+    )
     free = shutil.disk_usage(place).free
     if free < needed:
         raise EnvironmentFailure(
-            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB are free",
+            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB "
+            "are free",
             "make room, or give a folder on a larger disk with --workdir",
         )
 
@@ -109,7 +138,9 @@ def _check_workers(context: Context, stages: Sequence[str]) -> None:
         except EnvironmentFailure as error:
             if stage != "smoke" or not spec.smoke.fallback:
                 raise
-            context.run.note(f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}")
+            context.run.note(
+                f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
+            )
             _check_worker(context, "engine", spec.smoke.fallback, "current")
     if spec.smoke.compare_with and "smoke" in stages:
         _check_worker(context, "engine", spec.smoke.compare_with, "current")
@@ -119,7 +150,9 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
     plugin = plugins().get(kind, name)
     where = resolve(environment(field), plugin, context.run)
     state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
-    passed = context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+    passed = (
+        context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+    )
     if passed.is_file() and passed.read_text("utf-8") == state:
         return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
@@ -129,6 +162,7 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
 
 
 def _packages(interpreter: Path) -> str:
-    """Changes when a package is installed or removed: a health check costs seconds, and one that passed holds until then."""
+    """Changes when a package is installed or removed: a health check costs seconds, and one that
+    passed holds until then."""
     folders = interpreter.parent.parent.glob("lib*/python*/site-packages")
     return " ".join(f"{folder}@{folder.stat().st_mtime_ns}" for folder in sorted(folders))

@@ -1,4 +1,5 @@
-"""Files that share their blocks on disk until one of them is written (Btrfs, XFS, and others on Linux)."""
+"""Files that share their blocks on disk until one of them is written (Btrfs, XFS, and others on
+Linux)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The plugins that are installed: entry points of the group `hubkit.plugins`, each checked against its contract.
+"""The plugins that are installed: entry points of the group `hubkit.plugins`, each checked against
+its contract.
 
-A plugin that does not load, breaks its contract or clashes with another is kept in `broken` with the reason and hinders
-nobody else.
+A plugin that does not load, breaks its contract or clashes with another is kept in `broken` with
+the reason and hinders nobody else.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ _LIST = "`hubkit plugins` lists what is installed"
 
 @dataclass(frozen=True)
 class Row:
-    """One plugin for a listing; `state` is `ok` or why it cannot be used. What is not known is empty.
+    """One plugin for a listing; `state` is `ok` or why it cannot be used. What is not known is
+    empty.
 
-    `entry` is its `module:Class`, `environment` where it can run (only trainers and engines have a choice), `location` the
-    folder that its distribution was installed to or, when it is editable, comes from."""
+    `entry` is its `module:Class`, `environment` where it can run (only trainers and engines have a
+    choice), `location` the folder that its distribution was installed to or, when it is editable,
+    comes from."""
 
     kind: str
     name: str
@@ -44,7 +47,8 @@ class Row:
 
 @dataclass(frozen=True)
 class _Found:
-    """An entry point: `plugin` is its class when it could be loaded, `reason` why it cannot be used."""
+    """An entry point: `plugin` is its class when it could be loaded, `reason` why it cannot be
+    used."""
 
     entry: EntryPoint
     plugin: Any = None
@@ -69,9 +73,16 @@ class Plugins:
     """Plugins by kind and name."""
 
     def __init__(self, found: Sequence[_Found]) -> None:
-        self._rows = tuple(sorted((one.row() for one in found), key=lambda row: (row.kind, row.name, row.distribution)))
+        self._rows = tuple(
+            sorted(
+                (one.row() for one in found), key=lambda row: (row.kind, row.name, row.distribution)
+            )
+        )
         usable = [one.plugin() for one in found if not one.reason]
-        self._plugins = {(plugin.kind, plugin.name): plugin for plugin in sorted(usable, key=lambda one: (one.kind, one.name))}
+        self._plugins = {
+            (plugin.kind, plugin.name): plugin
+            for plugin in sorted(usable, key=lambda one: (one.kind, one.name))
+        }
 
     def rows(self) -> tuple[Row, ...]:
         """Every plugin, broken ones too, by kind and name."""
@@ -83,7 +94,9 @@ class Plugins:
 
     def of(self, kind: str) -> Mapping[str, Any]:
         """The usable plugins of a kind, by name."""
-        return {name: plugin for (its_kind, name), plugin in self._plugins.items() if its_kind == kind}
+        return {
+            name: plugin for (its_kind, name), plugin in self._plugins.items() if its_kind == kind
+        }
 
     def get(self, kind: str, name: str) -> Any:
         """The plugin of that kind and name.
@@ -93,13 +106,21 @@ class Plugins:
             UsageError: there is none; names what there is.
         """
         if kind not in KINDS:
-            raise UsageError(f"there is no kind of plugin {kind!r}", f"kinds are {', '.join(KINDS)}")
+            raise UsageError(
+                f"there is no kind of plugin {kind!r}", f"kinds are {', '.join(KINDS)}"
+            )
         if (kind, name) in self._plugins:
             return self._plugins[kind, name]
         for row in self.broken:
             if row.name == name and row.kind in (kind, ""):
-                raise PluginError(f"the {kind} {name!r} of {row.distribution or 'an unknown distribution'} is {row.state}", _LIST)
-        raise UsageError(f"there is no {kind} {name!r}", _suggestion(kind, name, list(self.of(kind))))
+                raise PluginError(
+                    f"the {kind} {name!r} of {row.distribution or 'an unknown distribution'} is "
+                    f"{row.state}",
+                    _LIST,
+                )
+        raise UsageError(
+            f"there is no {kind} {name!r}", _suggestion(kind, name, list(self.of(kind)))
+        )
 
     def family_of(self, config: Mapping[str, Any]) -> Any:
         """The one family that recognises a config.json.
@@ -118,11 +139,19 @@ class Plugins:
             return families[0]
         if families:
             names = ", ".join(family.name for family in families)
-            raise UsageError(f"config.json is of several families: {names}", "uninstall the plugin that claims it wrongly")
+            raise UsageError(
+                f"config.json is of several families: {names}",
+                "uninstall the plugin that claims it wrongly",
+            )
         known = ", ".join(self.of("family")) or "none"
         said = "; ".join([f"families installed: {known}", *failed])
-        message = f"no family recognises this config.json (architectures {config.get('architectures')!r}; {said})"
-        raise UsageError(message, "name the official model's folder, or install the plugin of its family")
+        message = (
+            "no family recognises this config.json (architectures "
+            f"{config.get('architectures')!r}; {said})"
+        )
+        raise UsageError(
+            message, "name the official model's folder, or install the plugin of its family"
+        )
 
     def hub_of(self, destination: str) -> tuple[Any, str]:
         """The hub for `SCHEME:TARGET`, and the target.
@@ -150,7 +179,9 @@ def load(entries: Iterable[EntryPoint]) -> Plugins:
     """Loads and checks each entry point."""
     found = _unique([_load(entry) for entry in entries])
     clashes = _clashes(found)
-    return Plugins([_Found(one.entry, one.plugin, one.reason or clashes.get(id(one), "")) for one in found])
+    return Plugins(
+        [_Found(one.entry, one.plugin, one.reason or clashes.get(id(one), "")) for one in found]
+    )
 
 
 def _load(entry: EntryPoint) -> _Found:
@@ -188,7 +219,8 @@ def _bundled(entry: EntryPoint) -> bool:
 
 
 def _unique(found: Sequence[_Found]) -> list[_Found]:
-    """Without repeats: a bundled plugin that is also installed by itself is one and the same class."""
+    """Without repeats: a bundled plugin that is also installed by itself is one and the same
+    class."""
     seen: dict[object, _Found] = {}
     for one in found:
         seen.setdefault(one.plugin if isinstance(one.plugin, type) else one.entry, one)
@@ -204,7 +236,10 @@ def _clashes(found: Sequence[_Found]) -> dict[int, str]:
             for scheme in getattr(one.plugin, "schemes", ()) if one.plugin.kind == "hub" else ():
                 claims["scheme", scheme].append(one)
     return {
-        id(one): f"{' and '.join(rival.entry.value for rival in rivals)} both claim the {what} {claimed!r}: uninstall one"
+        id(one): (
+            f"{' and '.join(rival.entry.value for rival in rivals)} both claim the {what} "
+            f"{claimed!r}: uninstall one"
+        )
         for (what, claimed), rivals in claims.items()
         if len(rivals) > 1
         for one in rivals

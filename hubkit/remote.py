@@ -1,4 +1,5 @@
-"""What is done with a release once it is, or is to be, on hubs: compare, undo, who is logged in, rehearse.
+"""What is done with a release once it is, or is to be, on hubs: compare, undo, who is logged in,
+rehearse.
 
 Functions of the Python API beside `push` and `verify`; the command line calls these.
 """
@@ -29,9 +30,12 @@ Folder = str | Path
 _ORGANISATION = "rehearsal"
 
 
-def diff(a: Folder, b: Folder, *, options: Mapping[str, Any] | None = None, reporter: Run | None = None) -> Comparison:
-    """Names, sizes and digests of `a` against `b`, each a release folder or `scheme:target[@revision]`; the default revision is
-    the hub's default branch. `missing` is only in `a`, `extra` only in `b`."""
+def diff(
+    a: Folder, b: Folder, *, options: Mapping[str, Any] | None = None, reporter: Run | None = None
+) -> Comparison:
+    """Names, sizes and digests of `a` against `b`, each a release folder or
+    `scheme:target[@revision]`; the default revision is the hub's default branch. `missing` is only
+    in `a`, `extra` only in `b`."""
     run, given = reporter or SilentReporter(), options or {}
     theirs = [RemoteFile(file.path, file.size, file.sha256) for file in _files(b, given, run)]
     return compare(_files(a, given, run), theirs)
@@ -40,26 +44,39 @@ def diff(a: Folder, b: Folder, *, options: Mapping[str, Any] | None = None, repo
 def _files(where: Folder, options: Mapping[str, Any], run: Run) -> tuple[ReleaseFile, ...]:
     if Path(where).is_dir():
         return manifest.published_files(Path(where))
-    to, _, revision = str(where).rpartition("@") if "@" in str(where).rpartition("/")[2] else (str(where), "", "")
+    to, _, revision = (
+        str(where).rpartition("@") if "@" in str(where).rpartition("/")[2] else (str(where), "", "")
+    )
     hub, target = plugins().hub_of(to)
     found = hub.files(target, revision, hub_options(to, options), run)
     return tuple(ReleaseFile(file.path, file.size, file.sha256, False) for file in found)
 
 
-def withdraw(folder: Folder, to: str, *, options: Mapping[str, Any] | None = None, reporter: Run | None = None) -> Withdrawal:
-    """Undoes the push of a folder to `scheme:target` as far as the hub goes; what stays public is in `remains`.
+def withdraw(
+    folder: Folder,
+    to: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    reporter: Run | None = None,
+) -> Withdrawal:
+    """Undoes the push of a folder to `scheme:target` as far as the hub goes; what stays public is
+    in `remains`.
 
     Raises:
-        UsageError: the folder has no receipt of that push; pushing again, which changes nothing, writes one.
+        UsageError: the folder has no receipt of that push; pushing again, which changes nothing,
+            writes one.
     """
     hub, target = plugins().hub_of(to)
     receipt = read_receipt(journals(Path(folder)), hub.name, to)
-    done: Withdrawal = hub.withdraw(target, receipt, hub_options(to, options or {}), reporter or SilentReporter())
+    done: Withdrawal = hub.withdraw(
+        target, receipt, hub_options(to, options or {}), reporter or SilentReporter()
+    )
     return done
 
 
 def journals(folder: Path) -> Path:
-    """Where the pushes of a folder are journaled: with a release's own run, or in the folder's git repository."""
+    """Where the pushes of a folder are journaled: with a release's own run, or in the folder's git
+    repository."""
     of_release = folder.resolve().parent.parent / "journal"
     return of_release if of_release.is_dir() else folder / ".git" / "hubkit-journal"
 
@@ -68,7 +85,11 @@ def login_status(options: Mapping[str, Any] | None = None) -> dict[str, Login]:
     """Who one is at each hub, and where the credentials come from; never what they are."""
     found = {}
     for name, hub in plugins().of("hub").items():
-        own = {key.partition(".")[2]: value for key, value in (options or {}).items() if key.partition(".")[0] == name}
+        own = {
+            key.partition(".")[2]: value
+            for key, value in (options or {}).items()
+            if key.partition(".")[0] == name
+        }
         found[name] = hub.login(own)
     return found
 
@@ -92,8 +113,9 @@ def rehearse(
     schemes: Sequence[str] = ("huggingface", "modelscope", "git"),
     reporter: Run | None = None,
 ) -> Iterator[tuple[Rehearsed, ...]]:
-    """Publishes a tracked folder to a local hub over each protocol, with the very same plugins and clients, reads it back,
-    downloads it afresh and compares every digest. The hub runs until the block ends.
+    """Publishes a tracked folder to a local hub over each protocol, with the very same plugins and
+    clients, reads it back, downloads it afresh and compares every digest. The hub runs until the
+    block ends.
 
     Raises:
         RemoteError: what came back is not what was published.
@@ -133,11 +155,16 @@ def _token() -> Iterator[str]:
 
 def _place(scheme: str, name: str, hub: Any) -> str:
     """A repository of its own for each protocol, so that each is published in full."""
-    hubs = {"huggingface": f"huggingface:{_ORGANISATION}/{name}", "modelscope": f"modelscope:{_ORGANISATION}/{name}-ModelScope"}
+    hubs = {
+        "huggingface": f"huggingface:{_ORGANISATION}/{name}",
+        "modelscope": f"modelscope:{_ORGANISATION}/{name}-ModelScope",
+    }
     if scheme in hubs:
         return hubs[scheme]
     if scheme != "git":
-        raise UsageError(f"there is no rehearsal of {scheme!r}", "choose of huggingface, modelscope, git")
+        raise UsageError(
+            f"there is no rehearsal of {scheme!r}", "choose of huggingface, modelscope, git"
+        )
     repository = f"{_ORGANISATION}/{name}-git"
     _make(hub, repository)
     return f"git:{hub.git_url(repository)}"

@@ -1,4 +1,5 @@
-"""What the library tells its caller while it works. The CLI shows it; automation may pass its own Reporter."""
+"""What the library tells its caller while it works. The CLI shows it; automation may pass its own
+Reporter."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from .sdk.run import Run, SilentRun
 class Reporter(Run, Protocol):
     """A Run that also hears of stages."""
 
-    def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None: ...
+    def stage_started(
+        self, stage: str, index: int, count: int, reasons: tuple[str, ...]
+    ) -> None: ...
 
     def stage_sealed(self, stage: str, seconds: float, summary: str) -> None: ...
 

@@ -1,4 +1,5 @@
-"""Finds the data files that come with hubkit: inside the installed package, or beside it in a checkout."""
+"""Finds the data files that come with hubkit: inside the installed package, or beside it in a
+checkout."""
 
 from __future__ import annotations
 
@@ -19,4 +20,7 @@ def templates(name: str) -> Path:
     for place in _PLACES:
         if (place / name).is_dir():
             return place / name
-    raise EnvironmentFailure(f"the templates {name!r} are missing from this installation of hubkit", "install hubkit again")
+    raise EnvironmentFailure(
+        f"the templates {name!r} are missing from this installation of hubkit",
+        "install hubkit again",
+    )

@@ -1,4 +1,5 @@
-"""A model folder served over OpenAI's API by an engine in its worker: started, waited for, watched, and stopped cleanly."""
+"""A model folder served over OpenAI's API by an engine in its worker: started, waited for, watched,
+and stopped cleanly."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ SECONDS_TO_ANSWER = 5.0
 
 @dataclass(frozen=True)
 class Serving:
-    """A server that answers: `url` without `/v1`, the model's `name` in the API, the key to bear ("" for none)."""
+    """A server that answers: `url` without `/v1`, the model's `name` in the API, the key to bear
+    ("" for none)."""
 
     url: str
     name: str
@@ -45,7 +47,8 @@ class Serving:
         self._worker.check()
 
     def wait(self) -> None:
-        """Returns never: raises the error that ended the server, or what interrupts the waiting (Ctrl-C, SIGTERM)."""
+        """Returns never: raises the error that ended the server, or what interrupts the waiting
+        (Ctrl-C, SIGTERM)."""
         while True:
             self.check()
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -74,21 +77,31 @@ def serve(
         deadline: in seconds, from the worker's start to its first answer.
 
     Raises:
-        UsageError: no model, an engine that cannot serve, or a host beyond this machine without a key.
+        UsageError: no model, an engine that cannot serve, or a host beyond this machine without a
+            key.
         EnvironmentFailure: the server did not start, with the last lines of its log.
     """
     if host not in LOOPBACK and not api_key:
-        raise UsageError(f"{host} is reached from elsewhere, and there is no API key", "give one (--api-key-file)")
+        raise UsageError(
+            f"{host} is reached from elsewhere, and there is no API key",
+            "give one (--api-key-file)",
+        )
     run, model = reporter or SilentReporter(), open_model(Path(folder).absolute())
     plugin = _serving_engine(engine)
     with tempfile.TemporaryDirectory(prefix="hubkit-serve-") as temporary:
         work = Path(temporary)
         (work / "output").mkdir()
         job = ServeInput(
-            model=model.folder, native=native_view(model, work / "native", run), vision=model.vision,
-            name=name or model.folder.resolve().name, host=host, port=port or _free_port(host), output=work / "output",
-            options=options or {}, api_key_file=_key_file(work / "key", api_key),
-        )  # fmt: skip
+            model=model.folder,
+            native=native_view(model, work / "native", run),
+            vision=model.vision,
+            name=name or model.folder.resolve().name,
+            host=host,
+            port=port or _free_port(host),
+            output=work / "output",
+            options=options or {},
+            api_key_file=_key_file(work / "key", api_key),
+        )
         with _Worker(plugin, job, environment, run, work / "worker") as worker:
             _await(worker, job, api_key or "", deadline, run)
             yield Serving(f"http://{_address(host)}:{job.port}", job.name, api_key or "", worker)
@@ -99,10 +112,13 @@ def read_key(file: Path) -> str:
     try:
         key = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "name a file that holds the key and nothing else") from None
+        raise UsageError(
+            f"{file} cannot be read: {error}", "name a file that holds the key and nothing else"
+        ) from None
     if len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
-            f"{file} does not hold an API key", "write 8 or more letters, digits, '-' or '_' into it, without spaces"
+            f"{file} does not hold an API key",
+            "write 8 or more letters, digits, '-' or '_' into it, without spaces",
         )
     return key
 
@@ -110,23 +126,42 @@ def read_key(file: Path) -> str:
 class _Worker:
     """The engine's call in a thread; the block's end asks it to stop and waits."""
 
-    def __init__(self, plugin: ServingEngine, job: ServeInput, environment: EnvironmentField, run: Run, folder: Path) -> None:
+    def __init__(
+        self,
+        plugin: ServingEngine,
+        job: ServeInput,
+        environment: EnvironmentField,
+        run: Run,
+        folder: Path,
+    ) -> None:
         self.folder, self._run, self._name = folder, run, job.name
         self._who, self._stopping = f"engine {plugin.name}", threading.Event()
         self._error: HubkitError | None = None
         arguments = (plugin, job, environment, _Stoppable(run, self._stopping))
-        self._thread = threading.Thread(target=self._work, args=arguments, name="serving", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, args=arguments, name="serving", daemon=True
+        )
 
-    def _work(self, plugin: ServingEngine, job: ServeInput, environment: EnvironmentField, run: Run) -> None:
+    def _work(
+        self, plugin: ServingEngine, job: ServeInput, environment: EnvironmentField, run: Run
+    ) -> None:
         try:
-            call(plugin, "serve", job, environment=worker_environment(environment), run=run, folder=self.folder)
+            call(
+                plugin,
+                "serve",
+                job,
+                environment=worker_environment(environment),
+                run=run,
+                folder=self.folder,
+            )
         except HubkitError as error:
             self._error = error
 
     def check(self) -> None:
         if not self._thread.is_alive():
             raise self._error or PluginError(
-                f"{self._who}: the server ended by itself\n{self.log()}".rstrip(), "start it again; its log is above"
+                f"{self._who}: the server ended by itself\n{self.log()}".rstrip(),
+                "start it again; its log is above",
             )
 
     def log(self) -> str:
@@ -161,7 +196,9 @@ class _Stoppable:
 def _serving_engine(name: str) -> ServingEngine:
     plugin: ServingEngine = plugins().get("engine", name)
     if not callable(getattr(plugin, "serve", None)):
-        raise UsageError(f"engine {name} cannot serve", "choose one that can: transformers, or lmdeploy on a GPU")
+        raise UsageError(
+            f"engine {name} cannot serve", "choose one that can: transformers, or lmdeploy on a GPU"
+        )
     return plugin
 
 
@@ -179,7 +216,9 @@ def _free_port(host: str) -> int:
         with socket.create_server((host, 0), family=family) as taken:
             return int(taken.getsockname()[1])
     except OSError as error:
-        raise EnvironmentFailure(f"cannot listen on {host}: {error.strerror}", "choose another --host") from None
+        raise EnvironmentFailure(
+            f"cannot listen on {host}: {error.strerror}", "choose another --host"
+        ) from None
 
 
 def _address(host: str) -> str:

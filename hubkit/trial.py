@@ -1,4 +1,5 @@
-"""A plugin's first import, in a process of its own: one that crashes, hangs or floods must not take hubkit along."""
+"""A plugin's first import, in a process of its own: one that crashes, hangs or floods must not take
+hubkit along."""
 
 from __future__ import annotations
 
@@ -37,14 +38,18 @@ sys.stderr.flush()
 
 _SIGNALS = {
     signal.SIGXFSZ: f"floods its output: more than {OUTPUT:,} bytes while it is imported",
-    signal.SIGSEGV: "dies of a segmentation fault while it is imported: native code that does not fit this machine or Python",
+    signal.SIGSEGV: (
+        "dies of a segmentation fault while it is imported: native code that does not fit this "
+        "machine or Python"
+    ),
     signal.SIGABRT: "aborts in native code while it is imported",
     signal.SIGILL: "needs a processor instruction that this machine lacks",
 }
 
 
 def problem(entry: EntryPoint) -> str:
-    """Why the plugin must not be imported here; empty when it may. What a trial found holds until its files change."""
+    """Why the plugin must not be imported here; empty when it may. What a trial found holds until
+    its files change."""
     stamp = _stamp(entry.module)
     cache = home() / "plugins" / f"{of_json([entry.value, sys.version, stamp])[:24]}.json"
     if stamp:
@@ -64,7 +69,11 @@ def _try(module: str) -> str:
     code = _CODE.format(limit=OUTPUT, path=sys.path, module=module)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             ended = process.wait(SECONDS)
@@ -77,20 +86,29 @@ def _try(module: str) -> str:
     if ended == 0:
         return ""
     if ended < 0:
-        return _SIGNALS.get(signal.Signals(-ended), f"dies of {signal.Signals(-ended).name} while it is imported")
+        return _SIGNALS.get(
+            signal.Signals(-ended), f"dies of {signal.Signals(-ended).name} while it is imported"
+        )
     return f"ends the process while it is imported (exit code {ended})"
 
 
 def _stamp(module: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files of the module's distribution package; empty where they cannot be told."""
+    """Name, size and time of the files of the module's distribution package; empty where they
+    cannot be told."""
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
         return []
     if spec is None or not (spec.origin or spec.submodule_search_locations):
         return []
-    places = [Path(place) for place in spec.submodule_search_locations or ()] or [Path(str(spec.origin))]
-    return [(str(file), found.st_size, found.st_mtime_ns) for file in _files(places) for found in (file.stat(),)]
+    places = [Path(place) for place in spec.submodule_search_locations or ()] or [
+        Path(str(spec.origin))
+    ]
+    return [
+        (str(file), found.st_size, found.st_mtime_ns)
+        for file in _files(places)
+        for found in (file.stat(),)
+    ]
 
 
 def _files(places: list[Path]) -> Iterator[Path]:
@@ -98,4 +116,6 @@ def _files(places: list[Path]) -> Iterator[Path]:
         if place.is_file():
             yield place
         elif place.is_dir():
-            yield from sorted(file for file in place.rglob("*") if file.suffix in (".py", ".so", ".pyd"))
+            yield from sorted(
+                file for file in place.rglob("*") if file.suffix in (".py", ".so", ".pyd")
+            )

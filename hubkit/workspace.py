@@ -5,7 +5,8 @@ lock                held while a release runs
 digests.json        digests of files by size, mtime and inode
 <stage>/            a sealed stage; receipt.json says from which inputs, and what it gave
 scratch/<stage>/    survives a kill: a trainer's checkpoints
-native/<model>/     models as transformers loads them; made when needed, removed when the release is done
+native/<model>/     models as transformers loads them; made when needed, removed when the release is
+                    done
 .<stage>.*.partial  a stage at work, or left by a kill; removed at the next start
 """
 
@@ -31,8 +32,9 @@ RECEIPT = "receipt.json"
 
 @dataclass(frozen=True)
 class Receipt:
-    """`inputs` are what the stage depended on, by name; `outputs` maps each file to its sha256, `stamps` to its size, mtime
-    and inode when sealed; `result` is the stage's typed result as JSON; `seconds` is how long it took."""
+    """`inputs` are what the stage depended on, by name; `outputs` maps each file to its sha256,
+    `stamps` to its size, mtime and inode when sealed; `result` is the stage's typed result as JSON;
+    `seconds` is how long it took."""
 
     stage: str
     inputs: Mapping[str, str]
@@ -63,7 +65,8 @@ class Workspace:
         return self.folder / "native" / f"{name}-{digest[:16]}"
 
     def planned(self) -> str:
-        """The release's date, `2026-01-31T12:00:00Z`: fixed at the first call; SOURCE_DATE_EPOCH decides when it is set."""
+        """The release's date, `2026-01-31T12:00:00Z`: fixed at the first call; SOURCE_DATE_EPOCH
+        decides when it is set."""
         plan = self.folder / "plan.json"
         if not plan.exists():
             _write_atomically(plan, {"planned": release_date()})
@@ -84,7 +87,9 @@ class Workspace:
                 "wait for the other run, or use another --workdir",
             ) from None
         except OSError as error:
-            raise EnvironmentFailure(f"{self.folder}: {error.strerror}", "give a writable folder with --workdir") from None
+            raise EnvironmentFailure(
+                f"{self.folder}: {error.strerror}", "give a writable folder with --workdir"
+            ) from None
         try:
             self._clean()
             yield
@@ -119,8 +124,16 @@ class Workspace:
         folder.chmod(0o755)
         return folder
 
-    def seal(self, stage: str, partial: Path, inputs: Mapping[str, str], result: Mapping[str, Any], seconds: float) -> Receipt:
-        """Writes the receipt and puts the folder in its place; before the last step, the stage does not exist.
+    def seal(
+        self,
+        stage: str,
+        partial: Path,
+        inputs: Mapping[str, str],
+        result: Mapping[str, Any],
+        seconds: float,
+    ) -> Receipt:
+        """Writes the receipt and puts the folder in its place; before the last step, the stage does
+        not exist.
 
         Outputs whose digest `self.digests` knows are not read again.
         """
@@ -141,14 +154,17 @@ class Workspace:
 
 
 def release_date() -> str:
-    """Now, or the moment that SOURCE_DATE_EPOCH names (reproducible-builds.org), as `2026-01-31T12:00:00Z`."""
+    """Now, or the moment that SOURCE_DATE_EPOCH names (reproducible-builds.org), as
+    `2026-01-31T12:00:00Z`."""
     epoch = int(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()))
     return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write_atomically(path: Path, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as out:
         json.dump(data, out, indent=1, ensure_ascii=False, sort_keys=True)
         out.write("\n")
         out.flush()
@@ -165,7 +181,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Deletes a file or folder, also one with read-only files in it; nothing when it is not there."""
+    """Deletes a file or folder, also one with read-only files in it; nothing when it is not
+    there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

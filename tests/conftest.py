@@ -10,12 +10,14 @@ import hypothesis
 import pytest
 from projects import make_project
 
-# In CI the same examples every time: a run says something of the change, not of luck. Elsewhere new ones are sought.
+# In CI the same examples every time: a run says something of the change, not of luck. Elsewhere new
+# ones are sought.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
-# Started in the background by a script, tests inherit SIGINT as ignored; programs that they interrupt would never end.
+# Started in the background by a script, tests inherit SIGINT as ignored; programs that they
+# interrupt would never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -38,5 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The fault matrix, whose rows may come from several processes."""
     from hubs.matrix import tables
 
-    for table in tables([report for reports in terminalreporter.stats.values() for report in reports]):
+    for table in tables(
+        [report for reports in terminalreporter.stats.values() for report in reports]
+    ):
         terminalreporter.write_line(f"\n{table}")

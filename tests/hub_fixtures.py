@@ -1,4 +1,5 @@
-"""What tests of hubs import into their conftest: a rehearsal hub with faults on order, and clients without accounts."""
+"""What tests of hubs import into their conftest: a rehearsal hub with faults on order, and clients
+without accounts."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from hubkit.rehearsal import Faults, Running, serve
 
 
 def forget_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    """No login of the user's is seen, and none of the clients' files is written outside `tmp_path`; `token` is in MY_TOKEN."""
+    """No login of the user's is seen, and none of the clients' files is written outside `tmp_path`;
+    `token` is in MY_TOKEN."""
     from huggingface_hub import constants
     from modelscope_hub import config
 

@@ -1,4 +1,5 @@
-"""A tiny plugin with a lock, installed for child processes, and the wheels of its environment: real pip in seconds."""
+"""A tiny plugin with a lock, installed for child processes, and the wheels of its environment: real
+pip in seconds."""
 
 from __future__ import annotations
 
@@ -41,10 +42,12 @@ class TinyLock:
         (job.output / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 0.5, "learning_rate": 0.1}))
         settings = {"answer": tinyone.answer(), "python": sys.executable, "variables": " ".join(sorted(os.environ))}
         return TrainOutput("adapter", "peft", "metrics.jsonl", 1, 1, 1, settings)
-"""
+"""  # noqa: E501
 
 
-def wheel(folder: Path, name: str, version: str, body: str, requires: Iterable[str] = (), size: int = 0) -> Path:
+def wheel(
+    folder: Path, name: str, version: str, body: str, requires: Iterable[str] = (), size: int = 0
+) -> Path:
     """A pure wheel of one module with `body`, and `size` bytes of ballast."""
     folder.mkdir(parents=True, exist_ok=True)
     path, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
@@ -52,14 +55,17 @@ def wheel(folder: Path, name: str, version: str, body: str, requires: Iterable[s
     files = {
         f"{name}.py": body,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\n"
+        "Root-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if size:
         files[f"{name}.bin"] = "x" * size
     with zipfile.ZipFile(path, "w") as archive:
         for place, text in files.items():
             archive.writestr(zipfile.ZipInfo(place, (2020, 1, 1, 0, 0, 0)), text)
-        archive.writestr(f"{info}/RECORD", "".join(f"{place},,\n" for place in [*files, f"{info}/RECORD"]))
+        archive.writestr(
+            f"{info}/RECORD", "".join(f"{place},,\n" for place in [*files, f"{info}/RECORD"])
+        )
     return path
 
 
@@ -79,17 +85,29 @@ def step(*packages: str, **more: Any) -> dict[str, Any]:
     return {"packages": list(packages), **more}
 
 
-def lock(*steps: Mapping[str, Any], variant: str = "cpu", python: str = PYTHON, platform: str = PLATFORM) -> dict[str, Any]:
+def lock(
+    *steps: Mapping[str, Any], variant: str = "cpu", python: str = PYTHON, platform: str = PLATFORM
+) -> dict[str, Any]:
     steps = steps or (step("tinyone==1.0"), step("tinytwo==2.0"))
-    return {"format": 1, "plugin": "tinylock", "variant": variant, "python": python, "platform": platform, "steps": [*steps]}
+    return {
+        "format": 1,
+        "plugin": "tinylock",
+        "variant": variant,
+        "python": python,
+        "platform": platform,
+        "steps": [*steps],
+    }
 
 
 def lock_file(data: Mapping[str, Any]) -> str:
     return f"{data['variant']}-py{data['python'].replace('.', '')}-{data['platform']}.json"
 
 
-def install(folder: Path, *locks: Mapping[str, Any], sources: Mapping[str, Any] | None = None) -> Path:
-    """Puts the plugin, its locks and its entry point into `folder`, which is then for PYTHONPATH; the locks' folder."""
+def install(
+    folder: Path, *locks: Mapping[str, Any], sources: Mapping[str, Any] | None = None
+) -> Path:
+    """Puts the plugin, its locks and its entry point into `folder`, which is then for PYTHONPATH;
+    the locks' folder."""
     package, info = folder / "hubkit_tinylock", folder / "hubkit_tinylock-0.1.dist-info"
     place = package / "locks"
     place.mkdir(parents=True, exist_ok=True)
@@ -100,10 +118,18 @@ def install(folder: Path, *locks: Mapping[str, Any], sources: Mapping[str, Any] 
         (place / f"{variant}.in.json").write_text(json.dumps(source))
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hubkit-tinylock\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[hubkit.plugins]\ntinylock = hubkit_tinylock:TinyLock\n")
+    (info / "entry_points.txt").write_text(
+        "[hubkit.plugins]\ntinylock = hubkit_tinylock:TinyLock\n"
+    )
     return place
 
 
 def variables(folder: Path, home: Path) -> dict[str, str]:
-    """Those of a child process that has the plugin in `folder` and keeps its environments in `home`."""
-    return {**os.environ, "PYTHONPATH": str(folder), "HUBKIT_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Those of a child process that has the plugin in `folder` and keeps its environments in
+    `home`."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "HUBKIT_HOME": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

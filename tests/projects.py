@@ -30,7 +30,7 @@ evaluate:
   limit: 4
 publish:
   - to: git:./hub/{NAME}.git
-"""
+"""  # noqa: E501
 
 
 def make_project(folder: Path, digits: Path, records: int = 24) -> Path:
@@ -40,7 +40,9 @@ def make_project(folder: Path, digits: Path, records: int = 24) -> Path:
     (folder / "data" / "images").mkdir(parents=True)
     chosen = json.loads((digits / "digits.json").read_text("utf-8"))[:records]
     for record in chosen:
-        shutil.copy2(digits / "images" / record["image"], folder / "data" / "images" / record["image"])
+        shutil.copy2(
+            digits / "images" / record["image"], folder / "data" / "images" / record["image"]
+        )
     (folder / "data" / "digits.json").write_text(json.dumps(chosen), "utf-8")
     spec = folder / "release.yaml"
     spec.write_text(RELEASE, "utf-8")

@@ -37,7 +37,8 @@ def make_release(
     files: dict[str, bytes] | None = None,
     journal: Path | None = None,
 ) -> PublishInput:
-    """`folder` staged as a release whose safetensors files hold `weights` random bytes each; what is there is kept."""
+    """`folder` staged as a release whose safetensors files hold `weights` random bytes each; what
+    is there is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in (1, 2):
         path = folder / f"model-0000{number}-of-00002.safetensors"
@@ -45,7 +46,9 @@ def make_release(
             path.write_bytes(random.Random(10 * seed + number).randbytes(weights))
     (folder / "README.md").write_text(CARD.format(tag=tag), "utf-8")
     (folder / "config.json").write_text('{"model_type": "internvl_chat"}\n')
-    (folder / "configuration.json").write_text('{"framework": "pytorch", "task": "image-text-to-text"}\n')
+    (folder / "configuration.json").write_text(
+        '{"framework": "pytorch", "task": "image-text-to-text"}\n'
+    )
     (folder / "sub").mkdir(exist_ok=True)
     (folder / "sub" / "a name.txt").write_bytes(b"text\r\n")
     (folder / "tokenizer.model").write_bytes(bytes(range(256)) * 10)
@@ -53,8 +56,20 @@ def make_release(
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
     manifest.write_gitattributes(folder)
-    listed = manifest.build(folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={})
+    listed = manifest.build(
+        folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={}
+    )
     listed.write(folder)
     message, date = f"InternVL2-Tiny {tag}", "2026-01-02"
-    staged = lfs.stage(folder, listed, message=message, author_name="Ada", author_email="a@example.org", date=date, tag=tag)
-    return PublishInput(folder, listed.released(), staged.commit, tag, message, target, options, journal)
+    staged = lfs.stage(
+        folder,
+        listed,
+        message=message,
+        author_name="Ada",
+        author_email="a@example.org",
+        date=date,
+        tag=tag,
+    )
+    return PublishInput(
+        folder, listed.released(), staged.commit, tag, message, target, options, journal
+    )

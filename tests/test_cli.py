@@ -13,11 +13,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "hubkit", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "hubkit", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+    )
 
 
 def test_help_lists_every_verb_without_importing_any() -> None:
-    code = "import sys; from hubkit.__main__ import run; run(['--help']); print(sorted(sys.modules))"
+    code = (
+        "import sys; from hubkit.__main__ import run; run(['--help']); print(sorted(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1]
     for heavy in ("pydantic", "torch", "numpy", "rich", "hubkit.pipeline", "hubkit.spec"):
@@ -41,7 +49,13 @@ def test_help_lists_every_verb_without_importing_any() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("relaese",), ("release", "--no-such-option"), ("merge", "a"), ("release", "nothing.yaml"), ("check", "/nonexistent")],
+    [
+        ("relaese",),
+        ("release", "--no-such-option"),
+        ("merge", "a"),
+        ("release", "nothing.yaml"),
+        ("check", "/nonexistent"),
+    ],
 )
 def test_wrong_usage_exits_2_with_a_remedy(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*arguments, cwd=tmp_path)
@@ -62,7 +76,9 @@ def test_errors_are_json_when_asked(tmp_path: Path) -> None:
     assert error["remedy"]
 
 
-def test_a_bug_is_told_with_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_told_with_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from hubkit import __main__ as entry
     from hubkit import api
 
@@ -107,26 +123,58 @@ def test_schema_is_json() -> None:
 
 
 def test_the_reference_in_docs_is_up_to_date() -> None:
-    code = "import sys; sys.path.insert(0, 'docs'); import make_cli; sys.stdout.write(make_cli.reference())"
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    code = (
+        "import sys; sys.path.insert(0, 'docs'); import make_cli; "
+        "sys.stdout.write(make_cli.reference())"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
     assert (ROOT / "docs" / "cli.md").read_text("utf-8") == made, "run `make docs`"
 
 
 def test_the_public_names_are_these() -> None:
     assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
     assert [name for name in hubkit.__all__ if name[0].islower()] == [
-        "assemble", "card", "check", "check_plugin", "convert", "diff", "doctor", "evaluate", "foresee", "init", "json_schema",
+        "assemble",
+        "card",
+        "check",
+        "check_plugin",
+        "convert",
+        "diff",
+        "doctor",
+        "evaluate",
+        "foresee",
+        "init",
+        "json_schema",
         "load_spec",
-        "login_status", "merge", "new_plugin", "plan", "prepare", "push", "rehearse", "release", "serve", "smoke", "track",
-        "verify", "withdraw",
-    ]  # fmt: skip
+        "login_status",
+        "merge",
+        "new_plugin",
+        "plan",
+        "prepare",
+        "push",
+        "rehearse",
+        "release",
+        "serve",
+        "smoke",
+        "track",
+        "verify",
+        "withdraw",
+    ]
     for name in hubkit.__all__:
         assert getattr(hubkit, name).__doc__, name
 
 
 def test_doctor_says_what_it_found(tmp_path: Path) -> None:
     done = run("doctor", "--json", "--workdir", str(tmp_path))
-    findings = {row["what"]: row for row in map(json.loads, done.stdout.splitlines()) if row["event"] == "finding"}
+    findings = {
+        row["what"]: row
+        for row in map(json.loads, done.stdout.splitlines())
+        if row["event"] == "finding"
+    }
     assert findings["git and git-lfs"]["state"] == "ok"
-    assert findings["trainer peft"]["state"] == "ok" and "torch" in findings["trainer peft"]["found"]
+    assert (
+        findings["trainer peft"]["state"] == "ok" and "torch" in findings["trainer peft"]["found"]
+    )
     assert all(row["remedy"] for row in findings.values() if row["state"] != "ok")

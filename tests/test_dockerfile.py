@@ -1,4 +1,5 @@
-"""The Dockerfile, read as data: it cannot be built without a container engine, but what it says can be checked."""
+"""The Dockerfile, read as data: it cannot be built without a container engine, but what it says can
+be checked."""
 
 from __future__ import annotations
 
@@ -36,12 +37,23 @@ class Stage:
         """What its `pip install` commands name, options left out."""
         commands = [part for run in self.all("RUN") for part in re.split(r"&&|;", run)]
         installs = [shlex.split(part) for part in commands if "pip install" in part]
-        return [word for words in installs for word in words[words.index("install") + 1 :] if not word.startswith("-")]
+        return [
+            word
+            for words in installs
+            for word in words[words.index("install") + 1 :]
+            if not word.startswith("-")
+        ]
 
 
 def _stages() -> tuple[dict[str, str], dict[str, Stage]]:
     """The arguments before the first stage, and the stages by name."""
-    text = re.sub(r"\\\n\s*", " ", "\n".join(x for x in (ROOT / "Dockerfile").read_text().splitlines() if not x.startswith("#")))
+    text = re.sub(
+        r"\\\n\s*",
+        " ",
+        "\n".join(
+            x for x in (ROOT / "Dockerfile").read_text().splitlines() if not x.startswith("#")
+        ),
+    )
     arguments: dict[str, str] = {}
     stages: dict[str, Stage] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -64,7 +76,9 @@ ARGUMENTS, STAGES = _stages()
 def _copied(stage: Stage) -> list[str]:
     """The paths that a stage copies from the checkout."""
     copies = [shlex.split(copy) for copy in stage.all("COPY")]
-    return [source for words in copies if not words[0].startswith("--from") for source in words[:-1]]
+    return [
+        source for words in copies if not words[0].startswith("--from") for source in words[:-1]
+    ]
 
 
 def _project() -> dict[str, Any]:
@@ -76,7 +90,9 @@ def test_targets_and_their_images() -> None:
     assert list(STAGES) == ["wheel", "publish", "train"]
     assert STAGES["wheel"].image == STAGES["publish"].image == "${PYTHON_IMAGE}"
     assert ARGUMENTS["PYTHON_IMAGE"] == "python:3.12-slim"
-    assert STAGES["train"].image == "${CUDA_IMAGE}" and ARGUMENTS["CUDA_IMAGE"].startswith("nvidia/cuda:")
+    assert STAGES["train"].image == "${CUDA_IMAGE}" and ARGUMENTS["CUDA_IMAGE"].startswith(
+        "nvidia/cuda:"
+    )
 
 
 def test_publish_installs_no_torch() -> None:
@@ -100,13 +116,23 @@ def test_final_images_are_alike(name: str) -> None:
     system = next(run for run in stage.all("RUN") if "apt-get install" in run)
     assert {"git", "git-lfs"} <= set(system.split())
     assert "rm -rf /var/lib/apt/lists/*" in system and "git lfs install --system" in system
-    assert all("--constraint /tmp/hubkit/constraints.txt" in run for run in stage.all("RUN") if "pip install" in run)
-    assert not re.search(r"(?i)token|password|secret", " ".join(stage.all("ENV") + stage.all("ARG")))
+    assert all(
+        "--constraint /tmp/hubkit/constraints.txt" in run
+        for run in stage.all("RUN")
+        if "pip install" in run
+    )
+    assert not re.search(
+        r"(?i)token|password|secret", " ".join(stage.all("ENV") + stage.all("ARG"))
+    )
 
 
 @pytest.mark.parametrize("name", list(STAGES))
 def test_copied_paths_exist_and_reach_the_builder(name: str) -> None:
-    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     allowed = {line[1:] for line in lines if line.startswith("!")}
     assert lines[0] == "*"
     for path in _copied(STAGES[name]):
@@ -120,7 +146,12 @@ def test_copied_paths_exist_and_reach_the_builder(name: str) -> None:
 def test_the_wheel_is_built_from_all_that_it_needs() -> None:
     project, copied = _project(), _copied(STAGES["wheel"])
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = [project["project"]["readme"], *project["project"]["license-files"], *wheel["packages"], *wheel["force-include"]]
+    needed = [
+        project["project"]["readme"],
+        *project["project"]["license-files"],
+        *wheel["packages"],
+        *wheel["force-include"],
+    ]
     for path in needed:
         assert any(path == root or path.startswith(f"{root}/") for root in copied), path
 
@@ -155,4 +186,6 @@ def test_hooks_run_from_the_virtual_environment() -> None:
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
     assert {repository["repo"] for repository in config["repos"]} == {"local"}
     assert [hook["id"] for hook in hooks] == ["ruff", "ruff-format", "mypy", "import-contracts"]
-    assert all(hook["entry"].startswith(".venv/bin/") and hook["language"] == "system" for hook in hooks)
+    assert all(
+        hook["entry"].startswith(".venv/bin/") and hook["language"] == "system" for hook in hooks
+    )

@@ -1,4 +1,5 @@
-"""What the repository's documents say is so: commands, release file, exit codes, examples, links."""
+"""What the repository's documents say is so: commands, release file, exit codes, examples,
+links."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def _blocks(name: str, language: str) -> list[str]:
 def test_links_lead_somewhere(name: str) -> None:
     page = _text(name)
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page):
-        assert target.startswith("https://") or (ROOT / name).parent.joinpath(target).exists(), target
+        assert target.startswith("https://") or (ROOT / name).parent.joinpath(target).exists(), (
+            target
+        )
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -85,17 +88,24 @@ def test_both_readmes_show_the_same() -> None:
     def code(page: str) -> list[str]:
         blocks = re.findall(r"^```(?:bash|yaml|python)\n(.*?)^```$", page, re.M | re.S)
         return [
-            re.sub(r"\s*#.*", "", line) for block in blocks for line in block.splitlines() if re.sub(r"\s*#.*", "", line).strip()
+            re.sub(r"\s*#.*", "", line)
+            for block in blocks
+            for line in block.splitlines()
+            if re.sub(r"\s*#.*", "", line).strip()
         ]
 
-    assert [line for line in code(english) if "summary" not in line] == [line for line in code(chinese) if "summary" not in line]
+    assert [line for line in code(english) if "summary" not in line] == [
+        line for line in code(chinese) if "summary" not in line
+    ]
 
 
 @pytest.mark.parametrize("name", READMES)
 def test_exit_codes_are_those_of_the_errors(name: str) -> None:
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", _text(name), re.M)}
     assert table == {0} | {
-        kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HubkitError)
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.HubkitError)
     }
 
 
@@ -143,6 +153,8 @@ def test_the_plugin_of_the_guide_conforms(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_no_machine_of_ours_is_named() -> None:
-    listed = subprocess.run(["git", "ls-files", "*.md", "*.j2"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "*.md", "*.j2"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for name in listed.stdout.split():
         assert not re.search(r"/work/|/tmp/v\b|localhost:|pypi\.", _text(name)), name

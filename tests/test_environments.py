@@ -95,14 +95,27 @@ def job(tmp_path: Path, **options: Any) -> TrainInput:
     groups = {"llm": ModuleGroup("model", ("q_proj",))}
     (tmp_path / "out").mkdir(exist_ok=True)
     return TrainInput(
-        tmp_path, tmp_path, groups, vision, tmp_path / "r.jsonl", tmp_path, tmp_path / "out", tmp_path / "scratch", 7, options
+        tmp_path,
+        tmp_path,
+        groups,
+        vision,
+        tmp_path / "r.jsonl",
+        tmp_path,
+        tmp_path / "out",
+        tmp_path / "scratch",
+        7,
+        options,
     )
 
 
-def train(plugin: Any, tmp_path: Path, run: Any = None, environment: Environment = CURRENT, **rest: Any) -> Any:
+def train(
+    plugin: Any, tmp_path: Path, run: Any = None, environment: Environment = CURRENT, **rest: Any
+) -> Any:
     folder = tmp_path / "worker"
     work = rest.pop("job", None) or job(tmp_path)
-    return call(plugin, "train", work, environment=environment, run=run or Watcher(), folder=folder, **rest)
+    return call(
+        plugin, "train", work, environment=environment, run=run or Watcher(), folder=folder, **rest
+    )
 
 
 def wait_for(path: Path, seconds: float = 20) -> str:
@@ -129,7 +142,8 @@ def until_gone(*pids: int, seconds: float = 2) -> bool:
     return True
 
 
-# --- the way through --------------------------------------------------------------------------------------------------
+# --- the way through
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_call_brings_back_result_progress_and_notes(make: Make, tmp_path: Path) -> None:
@@ -138,10 +152,14 @@ def test_a_call_brings_back_result_progress_and_notes(make: Make, tmp_path: Path
         run.note("书生 ü \\n second line")
         run.progress(2, 2, "steps", loss=0.25)
         return done(options=json.dumps(dict(job.options), sort_keys=True), text="浦语 \\ud83c", seed=job.seed)
-    """)
+    """)  # noqa: E501
     watcher = Watcher()
     output = train(plugin, tmp_path, watcher, job=job(tmp_path, name="x"))
-    assert output.settings == {"options": '{"name": "x", "rank": 16}', "text": "浦语 \ud83c", "seed": 7}
+    assert output.settings == {
+        "options": '{"name": "x", "rank": 16}',
+        "text": "浦语 \ud83c",
+        "seed": 7,
+    }
     assert watcher.reports == [(1, 2, "steps", {"loss": 0.5}), (2, 2, "steps", {"loss": 0.25})]
     assert watcher.notes == ["书生 ü \n second line"]
 
@@ -164,8 +182,17 @@ def test_relative_paths_are_of_the_host_and_the_worker_has_a_folder_of_its_own(
     assert output.settings["stdin"] == ""
 
 
-def test_no_secret_reaches_the_worker(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["HF_TOKEN", "MODELSCOPE_API_TOKEN", "MODELSCOPE_SESSION", "OPENAI_API_KEY", "NVIDIA_API_KEY", "CUDA_SECRET"]
+def test_no_secret_reaches_the_worker(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        "HF_TOKEN",
+        "MODELSCOPE_API_TOKEN",
+        "MODELSCOPE_SESSION",
+        "OPENAI_API_KEY",
+        "NVIDIA_API_KEY",
+        "CUDA_SECRET",
+    ]
     for name in [*names, "HTTPS_PROXY", "PYTHONSTARTUP", "GIT_ASKPASS", "WHATEVER"]:
         monkeypatch.setenv(name, "canary-7f3a")
     monkeypatch.setenv("PYTHONPATH", "/canary-7f3a")
@@ -174,9 +201,21 @@ def test_no_secret_reaches_the_worker(make: Make, tmp_path: Path, monkeypatch: p
     plugin = make("return done(**os.environ)")
     got = train(plugin, tmp_path).settings
     assert "canary-7f3a" not in json.dumps(dict(got))
-    assert (got["HF_HUB_OFFLINE"], got["HF_HUB_DISABLE_IMPLICIT_TOKEN"], got["TOKENIZERS_PARALLELISM"]) == ("1", "1", "false")
-    assert (got["PYTHONDONTWRITEBYTECODE"], got["PYTHONHASHSEED"], got["PYTHONSAFEPATH"]) == ("1", "0", "1")
-    assert (got["CUDA_VISIBLE_DEVICES"], got["LC_TIME"], got["HOME"]) == ("1", "C", os.environ["HOME"])
+    assert (
+        got["HF_HUB_OFFLINE"],
+        got["HF_HUB_DISABLE_IMPLICIT_TOKEN"],
+        got["TOKENIZERS_PARALLELISM"],
+    ) == ("1", "1", "false")
+    assert (got["PYTHONDONTWRITEBYTECODE"], got["PYTHONHASHSEED"], got["PYTHONSAFEPATH"]) == (
+        "1",
+        "0",
+        "1",
+    )
+    assert (got["CUDA_VISIBLE_DEVICES"], got["LC_TIME"], got["HOME"]) == (
+        "1",
+        "C",
+        os.environ["HOME"],
+    )
     assert got["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert "HUBKIT_PROGRESS_FD" not in got
     for written in (tmp_path / "worker").rglob("*"):
@@ -195,7 +234,9 @@ def test_the_worker_has_the_sdk_and_nothing_else_of_hubkit(make: Make, tmp_path:
         return done(**found)
     """)
     got = dict(train(plugin, tmp_path).settings)
-    assert got.pop("hubkit_sdk") == str(tmp_path / "worker" / "path" / "hubkit" / "sdk" / "__init__.py")
+    assert got.pop("hubkit_sdk") == str(
+        tmp_path / "worker" / "path" / "hubkit" / "sdk" / "__init__.py"
+    )
     assert got == {"hubkit_registry": "", "hubkit_environments": "", "hubkit_weights": ""}
 
 
@@ -224,7 +265,8 @@ def test_no_descriptor_is_left_open(make: Make, tmp_path: Path) -> None:
     assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
-# --- a plugin that fails ----------------------------------------------------------------------------------------------
+# --- a plugin that fails
+# ----------------------------------------------------------------------------------------------
 
 
 def test_an_exception_names_the_place_and_the_log(make: Make, tmp_path: Path) -> None:
@@ -240,20 +282,34 @@ def test_an_exception_names_the_place_and_the_log(make: Make, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
-        ('raise DataError("r.jsonl, record 3: no image", "add it")', DataError, "r.jsonl, record 3: no image"),
+        (
+            'raise DataError("r.jsonl, record 3: no image", "add it")',
+            DataError,
+            "r.jsonl, record 3: no image",
+        ),
         ('class Mine(DataError): pass\nraise Mine("mine", "add it")', DataError, "mine"),
         ('raise EnvironmentFailure("no GPU", "get one")', EnvironmentFailure, "no GPU"),
         ("raise MemoryError", EnvironmentFailure, "trainer odd: out of memory"),
         ("sys.exit(3)", PluginError, "called sys.exit(3)"),
         ("raise KeyboardInterrupt", PluginError, "KeyboardInterrupt"),
-        ("return {'adapter': 'a'}", PluginError, "`train` returned dict, its contract says TrainOutput"),
+        (
+            "return {'adapter': 'a'}",
+            PluginError,
+            "`train` returned dict, its contract says TrainOutput",
+        ),
         ("return None", PluginError, "`train` returned NoneType"),
-        ("return done(tensor=object())", PluginError, "object cannot travel between hubkit and a worker"),
+        (
+            "return done(tensor=object())",
+            PluginError,
+            "object cannot travel between hubkit and a worker",
+        ),
         ("return done(nested=[1])", PluginError, "settings.nested must be str, not [1]"),
         ("import no_such_module_at_all", PluginError, "No module named 'no_such_module_at_all'"),
     ],
 )
-def test_each_way_to_fail_is_a_hubkit_error(make: Make, tmp_path: Path, body: str, kind: type[HubkitError], message: str) -> None:
+def test_each_way_to_fail_is_a_hubkit_error(
+    make: Make, tmp_path: Path, body: str, kind: type[HubkitError], message: str
+) -> None:
     with pytest.raises(HubkitError) as caught:
         train(make(body), tmp_path)
     assert type(caught.value) is kind
@@ -261,9 +317,16 @@ def test_each_way_to_fail_is_a_hubkit_error(make: Make, tmp_path: Path, body: st
     assert caught.value.remedy
 
 
-def test_options_that_do_not_fit_are_named_before_anything_is_done(make: Make, tmp_path: Path) -> None:
-    plugin = make('(job.output / "ran").touch()\nreturn done()', modules='(("no_such_module", ""),)')
-    with pytest.raises(UsageError, match=r"options of trainer odd: unknown key 'rnak' .*; rank must be int, not 'x'"):
+def test_options_that_do_not_fit_are_named_before_anything_is_done(
+    make: Make, tmp_path: Path
+) -> None:
+    plugin = make(
+        '(job.output / "ran").touch()\nreturn done()', modules='(("no_such_module", ""),)'
+    )
+    with pytest.raises(
+        UsageError,
+        match=r"options of trainer odd: unknown key 'rnak' .*; rank must be int, not 'x'",
+    ):
         train(plugin, tmp_path, job=job(tmp_path, rnak=1, rank="x"))
     with pytest.raises(UsageError, match="object cannot travel"):
         train(plugin, tmp_path, job=job(tmp_path, rank=object()))
@@ -278,13 +341,19 @@ def test_a_plugin_that_cannot_be_imported_elsewhere_is_refused(tmp_path: Path) -
         train(Local(), tmp_path)
 
 
-# --- a plugin that crashes, hangs or floods ---------------------------------------------------------------------------
+# --- a plugin that crashes, hangs or floods
+# ---------------------------------------------------------------------------
 
 
-def test_a_segmentation_fault_is_named_with_the_line_that_caused_it(make: Make, tmp_path: Path) -> None:
+def test_a_segmentation_fault_is_named_with_the_line_that_caused_it(
+    make: Make, tmp_path: Path
+) -> None:
     with pytest.raises(PluginError) as caught:
         train(make("ctypes.string_at(0)"), tmp_path)
-    assert "trainer odd died of SIGSEGV in `train`: a segmentation fault in native code" in caught.value.message
+    assert (
+        "trainer odd died of SIGSEGV in `train`: a segmentation fault in native code"
+        in caught.value.message
+    )
     assert re.search(r"odd_\w+\.py\", line \d+ in train", caught.value.message)
     assert str(tmp_path / "worker" / "stderr.log") in caught.value.remedy
 
@@ -297,7 +366,10 @@ def test_a_kill_is_taken_for_want_of_memory(make: Make, tmp_path: Path) -> None:
 
 
 def test_an_exit_without_a_result_is_told_with_its_code(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"ended with exit code 7 in `train` and left no result \(its logs are empty\)"):
+    with pytest.raises(
+        PluginError,
+        match=r"ended with exit code 7 in `train` and left no result \(its logs are empty\)",
+    ):
         train(make("os._exit(7)"), tmp_path)
     with pytest.raises(PluginError, match="ended with exit code 0 in `train` and left no result"):
         train(make("os._exit(0)"), tmp_path)
@@ -306,7 +378,9 @@ def test_an_exit_without_a_result_is_told_with_its_code(make: Make, tmp_path: Pa
 def test_a_hang_is_ended_at_the_deadline_and_shows_where(make: Make, tmp_path: Path) -> None:
     plugin = make('(job.output / "pid").write_text(str(os.getpid()))\ntime.sleep(600)')
     started = time.monotonic()
-    with pytest.raises(PluginError, match=r"did not finish `train` within 3 s and was ended") as caught:
+    with pytest.raises(
+        PluginError, match=r"did not finish `train` within 3 s and was ended"
+    ) as caught:
         train(plugin, tmp_path, deadline=3.0)
     assert time.monotonic() - started < 20
     assert re.search(r"odd_\w+\.py\", line \d+ in train", caught.value.message)
@@ -361,17 +435,24 @@ def test_a_flood_of_notes_can_be_cancelled(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_result_counts_although_the_worker_crashes_at_exit(make: Make, tmp_path: Path) -> None:
-    plugin = make("import atexit\natexit.register(os.kill, os.getpid(), signal.SIGSEGV)\nreturn done(fine=True)")
+    plugin = make(
+        "import atexit\natexit.register(os.kill, os.getpid(), signal.SIGSEGV)\nreturn "
+        "done(fine=True)"
+    )
     watcher = Watcher()
     assert train(plugin, tmp_path, watcher).settings == {"fine": True}
-    assert watcher.notes == ["trainer odd: the worker ended with code -11 after it had finished its work"]
+    assert watcher.notes == [
+        "trainer odd: the worker ended with code -11 after it had finished its work"
+    ]
 
 
 def test_a_worker_that_does_not_exit_is_ended_and_its_result_counts(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_process, "SECONDS_TO_EXIT", 0.5)
-    plugin = make("threading.Thread(target=time.sleep, args=(600,)).start()\nreturn done(fine=True)")
+    plugin = make(
+        "threading.Thread(target=time.sleep, args=(600,)).start()\nreturn done(fine=True)"
+    )
     assert train(plugin, tmp_path).settings == {"fine": True}
 
 
@@ -382,7 +463,17 @@ def test_nothing_is_left_of_the_process_group(make: Make, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"ok": true}', '{"ok": false}', '{"ok": false, "error": 1}', '{"ok": 1, "health": []}', "[" * 10000],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"ok": true}',
+        '{"ok": false}',
+        '{"ok": false, "error": 1}',
+        '{"ok": 1, "health": []}',
+        "[" * 10000,
+    ],
 )
 def test_an_answer_that_is_none(tmp_path: Path, text: str) -> None:
     output = tmp_path / "output.json"
@@ -392,7 +483,9 @@ def test_an_answer_that_is_none(tmp_path: Path, text: str) -> None:
     assert str(output) in caught.value.message
 
 
-def test_a_malformed_and_an_oversized_answer(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_and_an_oversized_answer(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plugin = make("""
         path = job.output.parent / "worker" / "output.json"
         path.write_bytes(b'{"ok": true, "result": \\xff}')
@@ -401,11 +494,14 @@ def test_a_malformed_and_an_oversized_answer(make: Make, tmp_path: Path, monkeyp
     with pytest.raises(PluginError, match="is not a worker's answer"):
         train(plugin, tmp_path)
     monkeypatch.setattr(_verdict, "LARGEST_ANSWER", 1 << 20)
-    with pytest.raises(PluginError, match=r"its result has [\d,]+ bytes, more than the 1,048,576 allowed"):
+    with pytest.raises(
+        PluginError, match=r"its result has [\d,]+ bytes, more than the 1,048,576 allowed"
+    ):
         train(make('return done(much="x" * (1 << 21))'), tmp_path)
 
 
-# --- interruptions ----------------------------------------------------------------------------------------------------
+# --- interruptions
+# --------------------------------------------------------------------------------------------------
 
 PATIENT = """
     (job.output / "pid").write_text(str(os.getpid()))
@@ -440,7 +536,9 @@ def test_cancelling_lets_the_plugin_save_its_work(make: Make, tmp_path: Path, ru
     assert gone(int((tmp_path / "out" / "pid").read_text()))
 
 
-def test_who_does_not_listen_is_killed_with_all_children(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_listen_is_killed_with_all_children(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_process, "SECONDS_TO_STOP", 0.5)
     plugin = make("""
         deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -449,7 +547,7 @@ def test_who_does_not_listen_is_killed_with_all_children(make: Make, tmp_path: P
         (job.output / "pids").write_text(f"{os.getpid()} {child.pid}")
         run.progress(1, 2, "steps")
         time.sleep(600)
-    """)
+    """)  # noqa: E501
     with pytest.raises(CancelledError):
         train(plugin, tmp_path, CancelledAtOnce())
     assert until_gone(*map(int, (tmp_path / "out" / "pids").read_text().split()))
@@ -478,7 +576,9 @@ def test_a_killed_host_takes_its_worker_along(make: Make, tmp_path: Path, number
             pass
     """)
     (tmp_path / "out").mkdir()
-    text = HOST.format(path=[str(tmp_path / "plugin")], module=type(plugin).__module__, here=str(tmp_path))
+    text = HOST.format(
+        path=[str(tmp_path / "plugin")], module=type(plugin).__module__, here=str(tmp_path)
+    )
     host = subprocess.Popen([sys.executable, "-c", text])
     try:
         pids = [int(pid) for pid in wait_for(tmp_path / "out" / "pids").split()]
@@ -490,19 +590,27 @@ def test_a_killed_host_takes_its_worker_along(make: Make, tmp_path: Path, number
     assert until_gone(*pids, seconds=2)
 
 
-# --- environments -----------------------------------------------------------------------------------------------------
+# --- environments
+# --------------------------------------------------------------------------------------------------
 
 
 def test_health_of_this_interpreter(make: Make, tmp_path: Path) -> None:
-    found = health(make("pass", modules='(("numpy", "1.0"), ("json", ""))'), CURRENT, tmp_path / "health")
+    found = health(
+        make("pass", modules='(("numpy", "1.0"), ("json", ""))'), CURRENT, tmp_path / "health"
+    )
     assert found.missing == ()
     assert found.versions["numpy"] == importlib.import_module("numpy").__version__
     assert found.python == ".".join(map(str, sys.version_info[:3]))
 
 
-def test_what_is_missing_is_named_with_the_command_that_installs_it(make: Make, tmp_path: Path) -> None:
+def test_what_is_missing_is_named_with_the_command_that_installs_it(
+    make: Make, tmp_path: Path
+) -> None:
     plugin = make("return done()", modules='(("numpy", "999"), ("no_such_module", "1.2"))')
-    for ask in (lambda: health(plugin, CURRENT, tmp_path / "health"), lambda: train(plugin, tmp_path)):
+    for ask in (
+        lambda: health(plugin, CURRENT, tmp_path / "health"),
+        lambda: train(plugin, tmp_path),
+    ):
         with pytest.raises(EnvironmentFailure) as caught:
             ask()
         assert type(caught.value) is EnvironmentFailure
@@ -533,7 +641,9 @@ def test_an_interpreter_that_is_none(make: Make, tmp_path: Path) -> None:
 
 def test_environments_as_release_yaml_writes_them() -> None:
     assert Environment.parse("current") == CURRENT
-    assert Environment.parse({"python": "~/env/bin/python"}) == Environment(Path("~/env/bin/python"))
+    assert Environment.parse({"python": "~/env/bin/python"}) == Environment(
+        Path("~/env/bin/python")
+    )
     assert Environment.parse("locked") == Environment(locked="")
     assert Environment.parse({"locked": "cu12"}) == Environment(locked="cu12")
     for wrong in ("conda", {}, {"python": ""}, {"locked": ""}, {"python": "x", "more": 1}):
@@ -548,10 +658,14 @@ def interpreters() -> list[Path]:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: path.parts[-3])
 def test_a_worker_in_another_interpreter(make: Make, tmp_path: Path, python: Path) -> None:
-    plugin = make("run.progress(1, 1, 'steps')\nreturn done(python=sys.executable, rank=job.options['rank'])")
+    plugin = make(
+        "run.progress(1, 1, 'steps')\nreturn done(python=sys.executable, rank=job.options['rank'])"
+    )
     if "/3.9." in str(python):
         with pytest.raises(
-            PluginError, match=r"Python 3\.9 is too old for a worker: name an interpreter of Python 3\.10 or newer"
+            PluginError,
+            match=r"Python 3\.9 is too old for a worker: "
+            r"name an interpreter of Python 3\.10 or newer",
         ):
             train(plugin, tmp_path, environment=Environment(python))
         return

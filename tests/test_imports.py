@@ -15,7 +15,9 @@ def test_the_import_contracts_hold() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     paths = os.pathsep.join(str(path) for path in (ROOT / "plugins").iterdir())
     environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
 
@@ -24,7 +26,9 @@ def imports(path: Path) -> set[str]:
     """Absolute names of the modules that a file imports, inside functions too."""
     nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    return plain | {
+        node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0
+    }
 
 
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("*/hubkit_*"))

@@ -50,13 +50,20 @@ def test_paths_are_relative_to_the_file_and_defaults_are_filled_in(tmp_path: Pat
 
 def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
     text = (
-        GOOD.replace("name:", "nmae:").replace("holdout: 0.25", "holdout: 1.5").replace("rank: 8", "rnak: 8")
+        GOOD.replace("name:", "nmae:")
+        .replace("holdout: 0.25", "holdout: 1.5")
+        .replace("rank: 8", "rnak: 8")
         + "smoke:\n  images: none\n"
     )
     found = problems(tmp_path, text)
     assert found[0] == "FILE: 'name' is missing" or "FILE: 'name' is missing" in found
     assert "FILE, line 1: unknown key 'nmae' (did you mean 'name'?)" in found
-    assert any(p.startswith("FILE, line 6: data.holdout: a count of at least 1, or a share between 0 and 1") for p in found)
+    assert any(
+        p.startswith(
+            "FILE, line 6: data.holdout: a count of at least 1, or a share between 0 and 1"
+        )
+        for p in found
+    )
     assert any(p.startswith("FILE, line 9: ") and "rnak" in p for p in found)
     assert any(p.startswith("FILE, line 13: smoke.images: ") and "'none'" in p for p in found)
     assert len(found) == 5
@@ -69,11 +76,15 @@ def test_a_nested_unknown_key_names_its_nearest_sibling(tmp_path: Path) -> None:
 
 
 def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
-    assert problems(tmp_path, GOOD + "name: InternVL2-Other\n") == ["FILE, line 12: 'name' is given twice (first on line 1)"]
+    assert problems(tmp_path, GOOD + "name: InternVL2-Other\n") == [
+        "FILE, line 12: 'name' is given twice (first on line 1)"
+    ]
 
 
 def test_an_unknown_plugin_or_scheme_is_named(tmp_path: Path) -> None:
-    found = problems(tmp_path, GOOD.replace("train:", "train:\n  trainer: xtunr").replace("git:./", "gti:./"))
+    found = problems(
+        tmp_path, GOOD.replace("train:", "train:\n  trainer: xtunr").replace("git:./", "gti:./")
+    )
     assert any("line 8" in p and "no trainer 'xtunr'" in p for p in found)
     assert any("line 12" in p and "gti" in p for p in found)
 
@@ -102,7 +113,15 @@ def test_a_missing_or_binary_file_is_said_so(tmp_path: Path) -> None:
 
 def test_overrides_replace_values_of_any_depth(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    spec = load(path, ["train.options.rank=4", "publish.0.to=git:/srv/InternVL2-X.git", "smoke.prompts=[a, b]", "tag=v2"])
+    spec = load(
+        path,
+        [
+            "train.options.rank=4",
+            "publish.0.to=git:/srv/InternVL2-X.git",
+            "smoke.prompts=[a, b]",
+            "tag=v2",
+        ],
+    )
     assert spec.train.options["rank"] == 4
     assert spec.publish[0].to == "git:/srv/InternVL2-X.git"
     assert spec.smoke.prompts == ("a", "b")
@@ -110,7 +129,16 @@ def test_overrides_replace_values_of_any_depth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["rank", "=3", "name.x=1", "publish.7.to=git:x", "publish.to=git:x", "tag=[", "publish.0.to.x=1"]
+    "override",
+    [
+        "rank",
+        "=3",
+        "name.x=1",
+        "publish.7.to=git:x",
+        "publish.to=git:x",
+        "tag=[",
+        "publish.0.to.x=1",
+    ],
 )
 def test_a_bad_override_is_a_usage_error(tmp_path: Path, override: str) -> None:
     with pytest.raises(UsageError, match="--set"):
@@ -137,7 +165,10 @@ def test_the_schema_knows_every_key() -> None:
     [
         ("lockd", "train.environment: Input should be 'current' or 'locked', not 'lockd'"),
         ("3", "train.environment: Input should be 'current' or 'locked', not 3"),
-        ('{locked: "CU 12"}', "train.environment.locked: String should match pattern '^[a-z][a-z0-9]*$', not 'CU 12'"),
+        (
+            '{locked: "CU 12"}',
+            "train.environment.locked: String should match pattern '^[a-z][a-z0-9]*$', not 'CU 12'",
+        ),
         ("{pyton: x, python: y}", "unknown key 'train.environment.pyton' (did you mean 'python'?)"),
     ],
 )
@@ -148,11 +179,16 @@ def test_a_wrong_environment_is_one_problem(tmp_path: Path, written: str, proble
 
 def test_environments_and_deadlines_are_read(tmp_path: Path) -> None:
     text = GOOD.replace(
-        "  options:\n    rank: 8\n", "  environment: {locked: cu12}\n  deadline: 12\nsmoke:\n  environment: locked\n"
+        "  options:\n    rank: 8\n",
+        "  environment: {locked: cu12}\n  deadline: 12\nsmoke:\n  environment: locked\n",
     )
     spec = load(write(tmp_path, text))
     assert spec.train.environment == LockedEnvironment(locked="cu12")
-    assert (spec.train.deadline, spec.smoke.deadline, spec.smoke.environment) == (12.0, None, "locked")
+    assert (spec.train.deadline, spec.smoke.deadline, spec.smoke.environment) == (
+        12.0,
+        None,
+        "locked",
+    )
     assert problems(tmp_path, text.replace("12\n", "0\n")) == [
         "FILE, line 9: train.deadline: Input should be greater than 0, not 0"
     ]

@@ -58,14 +58,22 @@ DATASET = """
         def records(self, source{extra}): yield
         def terms(self, source, options): return Terms()
 """
-GOOD = {"kind": "dataset", "plugin": "data", "sdk": "1.0", "Options": "Options", "options": "pass", "extra": ", options"}
+GOOD = {
+    "kind": "dataset",
+    "plugin": "data",
+    "sdk": "1.0",
+    "Options": "Options",
+    "options": "pass",
+    "extra": ", options",
+}
 
 Install = Callable[..., Plugins]
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of them."""
+    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of
+    them."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(**modules: tuple[str, str]) -> Plugins:
@@ -74,9 +82,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
             info = tmp_path / f"{name}_dist-{number}.5.dist-info"
             info.mkdir()
-            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n")
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n"
+            )
             (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:{attribute}\n")
-        found: list[Distribution] = sorted(distributions(path=[str(tmp_path)]), key=lambda one: one.name)
+        found: list[Distribution] = sorted(
+            distributions(path=[str(tmp_path)]), key=lambda one: one.name
+        )
         return load(entry for one in found for entry in one.entry_points if entry.group == GROUP)
 
     return write
@@ -114,22 +126,35 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (("import no_such_module_at_all", "Data"), "does not load: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        (
+            ("import no_such_module_at_all", "Data"),
+            "does not load: ModuleNotFoundError: No module named 'no_such_module_at_all'",
+        ),
         (("x = 1", "Data"), "does not load: AttributeError"),
         (("raise RuntimeError('on import')", "Data"), "does not load: RuntimeError: on import"),
         (("def f(:", "Data"), "does not load: SyntaxError"),
         (("Data = {}", "Data"), "{} is not a class"),
-        (dataset(kind="datasets"), "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub"),
+        (
+            dataset(kind="datasets"),
+            "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub",
+        ),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
         (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.2: upgrade hubkit"),
         (dataset(sdk="1.3"), "it was written for SDK 1.3, this hubkit has 1.2: upgrade hubkit"),
-        (dataset(sdk="0.9"), "it was written for SDK 0.9, this hubkit has 1.2: install a newer version of the plugin"),
+        (
+            dataset(sdk="0.9"),
+            "it was written for SDK 0.9, this hubkit has 1.2: install a newer version of "
+            "the plugin",
+        ),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
         (dataset(Options="dict"), "`Options` must be a dataclass"),
         (dataset(Options="Options()"), "`Options` must be a dataclass"),
         (dataset(options="rank: int"), "`Options` must have a default for rank"),
         (dataset(extra=""), "method `records` must take (self, source: 'Path', options"),
-        (dataset(kind="engine"), "`requirements` must be a Requirements; method `generate` is missing"),
+        (
+            dataset(kind="engine"),
+            "`requirements` must be a Requirements; method `generate` is missing",
+        ),
         (hub("h", "()"), "`schemes` is ()"),
         (hub("h", "'git'"), "`schemes` is 'git'"),
     ],
@@ -148,7 +173,9 @@ def test_a_broken_plugin_is_told_with_its_reason_and_hinders_no_other(
 
 def test_a_broken_plugin_that_is_asked_for_says_why(install: Install) -> None:
     found = install(bad=("import no_such_module_at_all", "Data"))
-    with pytest.raises(PluginError, match=r"the dataset 'bad' of bad-dist is broken: .*no_such_module_at_all"):
+    with pytest.raises(
+        PluginError, match=r"the dataset 'bad' of bad-dist is broken: .*no_such_module_at_all"
+    ):
         found.get("dataset", "bad")
 
 
@@ -156,7 +183,9 @@ def test_a_plugin_that_is_not_there_gets_a_suggestion(install: Install) -> None:
     found = install(one=dataset(plugin="llava_json"), two=dataset(plugin="foodieqa"))
     with pytest.raises(UsageError, match="there is no dataset 'lava_json'") as caught:
         found.get("dataset", "lava_json")
-    assert caught.value.remedy.startswith("did you mean 'llava_json'? installed: foodieqa, llava_json")
+    assert caught.value.remedy.startswith(
+        "did you mean 'llava_json'? installed: foodieqa, llava_json"
+    )
     with pytest.raises(UsageError) as caught:
         found.get("trainer", "zzz")
     assert caught.value.remedy.startswith("installed: no trainer at all")
@@ -174,14 +203,18 @@ def test_two_plugins_of_one_name_are_both_unusable(install: Install) -> None:
 
 
 def test_two_hubs_of_one_scheme_are_both_unusable(install: Install) -> None:
-    found = install(one=hub("a", '("git", "a")'), two=hub("b", '("b", "git")'), three=hub("c", '("c",)'))
+    found = install(
+        one=hub("a", '("git", "a")'), two=hub("b", '("b", "git")'), three=hub("c", '("c",)')
+    )
     assert list(found.of("hub")) == ["c"]
     assert all("both claim the scheme 'git'" in row.state for row in found.broken)
 
 
 def test_one_class_that_two_distributions_offer_is_one_plugin(install: Install) -> None:
     install(good=dataset())
-    (entry,) = [entry for one in distributions() for entry in one.entry_points if entry.name == "good"]
+    (entry,) = [
+        entry for one in distributions() for entry in one.entry_points if entry.name == "good"
+    ]
     found = load([entry, EntryPoint("good", entry.value, GROUP)])
     assert len(found.rows()) == 1
     assert found.broken == ()
@@ -199,20 +232,27 @@ def test_a_destination_names_its_hub(install: Install) -> None:
 
 def test_the_family_of_a_config_is_the_only_one_that_recognises_it(install: Install) -> None:
     found = install(
-        a=family("a", 'config.get("x") in (1, 3)'), b=family("b", 'config.get("x") in (2, 3)'), c=family("c", 'config["c"]')
+        a=family("a", 'config.get("x") in (1, 3)'),
+        b=family("b", 'config.get("x") in (2, 3)'),
+        c=family("c", 'config["c"]'),
     )
     assert found.family_of({"x": 1}).name == "a"
     assert found.family_of({"x": 2}).name == "b"
     with pytest.raises(UsageError, match="several families: a, b"):
         found.family_of({"x": 3})
-    with pytest.raises(UsageError, match=r"architectures \['Q'\]; families installed: a, b, c; c failed on it \(KeyError"):
+    with pytest.raises(
+        UsageError,
+        match=r"architectures \['Q'\]; families installed: a, b, c; c failed on it \(KeyError",
+    ):
         found.family_of({"architectures": ["Q"]})
 
 
 def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     assert plugins() is plugins()
     assert plugins().get("dataset", "llava_json").sdk == "1.1"
-    bundled = {(row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"}
+    bundled = {
+        (row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"
+    }
     assert bundled == {
         ("dataset", "foodieqa", "ok"),
         ("dataset", "hf_datasets", "ok"),
@@ -240,8 +280,19 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
 
 def test_listing_plugins_loads_no_heavy_package() -> None:
     code = "import sys, hubkit.registry as r; r.plugins().rows(); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert {"torch", "transformers", "peft", "git", "huggingface_hub", "matplotlib", "numpy", "pydantic"} & set(loaded) == set()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert {
+        "torch",
+        "transformers",
+        "peft",
+        "git",
+        "huggingface_hub",
+        "matplotlib",
+        "numpy",
+        "pydantic",
+    } & set(loaded) == set()
 
 
 @pytest.mark.parametrize(
@@ -267,13 +318,18 @@ def test_an_import_that_kills_or_hangs_hinders_nobody(
 
 
 def test_a_trial_is_made_once_until_the_files_change(
-    install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
     tried = []
     once = trial._try
     monkeypatch.setattr(trial, "_try", lambda module: tried.append(module) or once(module))
-    (row,) = install(good=("print('said while it was imported')" + textwrap.dedent(dataset()[0]), "Data")).rows()
+    (row,) = install(
+        good=("print('said while it was imported')" + textwrap.dedent(dataset()[0]), "Data")
+    ).rows()
     assert row.state == "ok" and capsys.readouterr().out == ""
     (module,) = tried
     entry = EntryPoint("good", f"{module}:Data", GROUP)

@@ -15,10 +15,14 @@ def test_the_checkout_has_the_templates() -> None:
     assert {"en.md.j2", "zh.md.j2"} <= {path.name for path in folder.iterdir()}
 
 
-def test_an_installation_is_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_is_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for place in ("hubkit/templates/x", "templates/x"):
         (tmp_path / place).mkdir(parents=True)
-    monkeypatch.setattr(resources, "_PLACES", (tmp_path / "hubkit/templates", tmp_path / "templates"))
+    monkeypatch.setattr(
+        resources, "_PLACES", (tmp_path / "hubkit/templates", tmp_path / "templates")
+    )
     assert resources.templates("x") == tmp_path / "hubkit/templates/x"
     (tmp_path / "hubkit/templates/x").rmdir()
     assert resources.templates("x") == tmp_path / "templates/x"

@@ -34,7 +34,9 @@ def test_a_sealed_stage_is_read_back_as_written(workspace: Workspace) -> None:
     assert not list(workspace.folder.glob(".*.partial"))
 
 
-def test_equal_outputs_have_equal_digests_whatever_the_inputs_and_time(workspace: Workspace, tmp_path: Path) -> None:
+def test_equal_outputs_have_equal_digests_whatever_the_inputs_and_time(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     first = seal(workspace)
     assert seal(workspace).digest == first.digest
     assert seal(workspace, "other").digest != first.digest
@@ -62,10 +64,13 @@ def test_an_unfinished_stage_does_not_exist_and_is_cleaned_up(workspace: Workspa
 def test_a_second_run_is_refused_while_the_first_holds_the_lock(workspace: Workspace) -> None:
     code = (
         "import sys; from pathlib import Path; from hubkit.workspace import Workspace\n"
-        "with Workspace(Path(sys.argv[1]), 'InternVL2-X').lock():\n print('held', flush=True); sys.stdin.read()"
+        "with Workspace(Path(sys.argv[1]), 'InternVL2-X').lock():\n print('held', "
+        "flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(workspace.folder.parent.parent)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(workspace.folder.parent.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
     with pytest.raises(UsageError, match="run already"), workspace.lock():
@@ -82,14 +87,18 @@ def test_a_workdir_that_cannot_be_written_is_an_environment_failure(tmp_path: Pa
         pass
 
 
-def test_the_date_is_fixed_when_first_planned(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_date_is_fixed_when_first_planned(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert workspace.planned() == "2023-11-14T22:13:20Z"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
     assert workspace.planned() == "2023-11-14T22:13:20Z"
 
 
-def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hashed_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "weights"
     file.write_bytes(b"a" * 1000)
     digests = FileDigests(tmp_path / "cache.json")
@@ -103,7 +112,9 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     assert again.sha256(file) == sha256(file) != first
 
 
-def test_digests_known_from_writing_are_not_computed_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_known_from_writing_are_not_computed_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     partial = workspace.open("merge")
     (partial / "model.safetensors").write_bytes(b"x")
     workspace.digests.remember(partial, {"model.safetensors": "f" * 64})

@@ -1,4 +1,5 @@
-"""For authors of plugins: a new distribution that works as it stands, the check of a plugin's whole life, its reference.
+"""For authors of plugins: a new distribution that works as it stands, the check of a plugin's whole
+life, its reference.
 
 scaffold.py    a distribution of the chosen kind from templates/plugin
 check.py       runs the check in a process of its own and tells what it found

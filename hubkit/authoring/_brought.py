@@ -1,4 +1,5 @@
-"""What a plugin's package brings and imports: the case of its module `conformance`, and its imports of hubkit."""
+"""What a plugin's package brings and imports: the case of its module `conformance`, and its imports
+of hubkit."""
 
 from __future__ import annotations
 
@@ -22,14 +23,23 @@ def case_of(plugin: Any, module: str, folder: Path, *, needed: bool = True) -> A
     """
     folder.mkdir(parents=True)
     name, brought = _brought(module, folder)
-    case, wanted = brought.get(plugin.name) if isinstance(brought, Mapping) else brought, CASES[plugin.kind]
+    case, wanted = (
+        brought.get(plugin.name) if isinstance(brought, Mapping) else brought,
+        CASES[plugin.kind],
+    )
     if case is None and needed:
-        nothing = f"its `case` has nothing for {plugin.name!r}" if name else "no module `conformance` with `case(folder)`"
+        nothing = (
+            f"its `case` has nothing for {plugin.name!r}"
+            if name
+            else "no module `conformance` with `case(folder)`"
+        )
         raise Undrivable(f"{module.partition('.')[0]}: {nothing}")
     if isinstance(case, Undriven):
         raise Undrivable(case.reason)
     if case is not None and not isinstance(case, wanted):
-        raise ConformanceError(f"{name}.case returned {type(case).__name__}, a {plugin.kind} brings {wanted.__name__}")
+        raise ConformanceError(
+            f"{name}.case returned {type(case).__name__}, a {plugin.kind} brings {wanted.__name__}"
+        )
     return case
 
 
@@ -55,7 +65,11 @@ def strays(module: str) -> Iterator[str]:
             if isinstance(node, ast.Import):
                 names = [a.name for a in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                names = [str(node.module)] if node.module != "hubkit" else [f"hubkit.{a.name}" for a in node.names]
+                names = (
+                    [str(node.module)]
+                    if node.module != "hubkit"
+                    else [f"hubkit.{a.name}" for a in node.names]
+                )
             else:
                 continue
             for name in names:

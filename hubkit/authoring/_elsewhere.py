@@ -39,7 +39,9 @@ def _how_to_go_on(plugin: Any) -> str:
         return f"needs its environment: `hubkit env build {plugin.name}`, then {again} locked`"
     extra = plugin.requirements.extra
     here = f"`pip install 'hubkit[{extra}]'`, or " if extra else ""
-    return f"needs packages that are not here: {here}{again} PATH` with an interpreter that has them"
+    return (
+        f"needs packages that are not here: {here}{again} PATH` with an interpreter that has them"
+    )
 
 
 def there(plugin: Any, environment: Environment, folder: Path) -> Any:
@@ -47,7 +49,9 @@ def there(plugin: Any, environment: Environment, folder: Path) -> Any:
 
     def method(name: str) -> Any:
         def made(self: Any, job: Any, run: Run) -> Any:
-            return call(plugin, name, job, environment=environment, run=run, folder=folder / job.output.name)  # type: ignore
+            return call(
+                plugin, name, job, environment=environment, run=run, folder=folder / job.output.name
+            )  # type: ignore
 
         return made
 

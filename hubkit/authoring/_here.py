@@ -1,4 +1,5 @@
-"""The lives of the kinds that hubkit calls in its own process: datasets, families, metrics, hubs."""
+"""The lives of the kinds that hubkit calls in its own process: datasets, families, metrics,
+hubs."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from ._elsewhere import Undrivable
 def life(plugin: Any, module: str, folder: Path) -> str:
     case = case_of(plugin, module, folder / "case")
     if plugin.kind == "dataset":
-        read = drivers.check_dataset(plugin, case.source, case.count, options=case.options, bad=case.bad)
+        read = drivers.check_dataset(
+            plugin, case.source, case.count, options=case.options, bad=case.bad
+        )
         scanned = "; scanned likewise" if hasattr(plugin, "scan") else ""
         return f"{len(read)} records, {len(case.bad)} bad files refused{scanned}"
     if plugin.kind == "metric":
@@ -27,8 +30,13 @@ def life(plugin: Any, module: str, folder: Path) -> str:
     with _tiny.placed(case, folder / "hub") as case:
         job = _tiny.release(folder, case.target, case.options)
         other = _tiny.release(folder, case.target, case.options, extra="other")
-        drivers.check_hub(plugin, job, folder / "downloads", other=other, bad_target=case.bad_target, whole=True)
-    return f"{len(job.files)} files published, listed, downloaded; interrupted; repeated; another release refused; withdrawn"
+        drivers.check_hub(
+            plugin, job, folder / "downloads", other=other, bad_target=case.bad_target, whole=True
+        )
+    return (
+        f"{len(job.files)} files published, listed, downloaded; interrupted; repeated; another "
+        "release refused; withdrawn"
+    )
 
 
 def _family(plugin: Any, case: Any) -> None:
@@ -36,13 +44,17 @@ def _family(plugin: Any, case: Any) -> None:
     drivers.check_family(plugin, case.config, accepted=case.accepted, refused=case.refused, **more)
     own = json.loads((_tiny.BASE / "config.json").read_text("utf-8"))
     if plugin.recognises(own):
-        drivers.check_family(plugin, own, accepted=case.accepted, refused=case.refused, folder=_tiny.BASE)
+        drivers.check_family(
+            plugin, own, accepted=case.accepted, refused=case.refused, folder=_tiny.BASE
+        )
 
 
 def assembly(plugin: Any, module: str, folder: Path) -> str:
     case = case_of(plugin, module, folder)
     if case.parts is None:
         raise Undrivable("the case brings no `parts` to assemble")
-    drivers.check_family(plugin, case.config, accepted=case.accepted, refused=case.refused, parts=case.parts)
+    drivers.check_family(
+        plugin, case.config, accepted=case.accepted, refused=case.refused, parts=case.parts
+    )
     made = plugin.assemble(case.parts.llm, case.parts.vision, case.parts.image_token)
     return f"{len(made.tensors)} tensors from the parts, {len(made.fresh)} fresh"

@@ -1,8 +1,10 @@
-"""One plugin's whole life, in a process of its own: `python -m hubkit.authoring._life REQUEST REPORT SCRATCH`.
+"""One plugin's whole life, in a process of its own: `python -m hubkit.authoring._life REQUEST
+REPORT SCRATCH`.
 
-REQUEST is JSON: `plugin` (`module:Class`), `path` (what it needs on sys.path), and `environment`, where a trainer or an engine is
-to run as release.yaml writes it, null when nobody said. Each step appends a JSON line to REPORT when it begins and one when it
-ends, so that whoever waits knows what a plugin that took the process along was doing.
+REQUEST is JSON: `plugin` (`module:Class`), `path` (what it needs on sys.path), and `environment`,
+where a trainer or an engine is to run as release.yaml writes it, null when nobody said. Each step
+appends a JSON line to REPORT when it begins and one when it ends, so that whoever waits knows what
+a plugin that took the process along was doing.
 """
 
 from __future__ import annotations
@@ -27,13 +29,26 @@ from ._elsewhere import Undrivable
 from ._here import assembly, life
 from ._workers import in_workers
 
-HEAVY = ("torch", "transformers", "peft", "tensorflow", "jax", "lmdeploy", "xtuner", "datasets", "matplotlib", "pandas")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "tensorflow",
+    "jax",
+    "lmdeploy",
+    "xtuner",
+    "datasets",
+    "matplotlib",
+    "pandas",
+)
 SECONDS_TO_IMPORT = 3.0
 NEEDED = ("import", "contract")
 """Steps without which there is nothing to go on with."""
 
 
-def steps(reference: str, scratch: Path, asked: Environment | None) -> Iterator[tuple[str, Callable[[], str]]]:
+def steps(
+    reference: str, scratch: Path, asked: Environment | None
+) -> Iterator[tuple[str, Callable[[], str]]]:
     """(name, what to do; its return value says what was seen) for the plugin `module:Class`."""
     module, _, name = reference.partition(":")
     found: dict[str, Any] = {}
@@ -44,22 +59,30 @@ def steps(reference: str, scratch: Path, asked: Environment | None) -> Iterator[
         seconds = time.perf_counter() - started
         heavy = sorted(set(HEAVY) & (set(sys.modules) - before))
         if heavy:
-            raise drivers.ConformanceError(f"importing {module} imports {', '.join(heavy)}: import them inside the methods")
+            raise drivers.ConformanceError(
+                f"importing {module} imports {', '.join(heavy)}: import them inside the methods"
+            )
         if seconds > SECONDS_TO_IMPORT:
-            raise drivers.ConformanceError(f"importing {module} takes {seconds:.1f} s; every hubkit command pays for it")
+            raise drivers.ConformanceError(
+                f"importing {module} takes {seconds:.1f} s; every hubkit command pays for it"
+            )
         return f"{module} in {seconds:.2f} s"
 
     def contract() -> str:
         if wrong := problems(found["class"]):
             raise drivers.ConformanceError("; ".join(wrong))
         found["plugin"] = found["class"]()
-        return f"{found['plugin'].kind} {found['plugin'].name}, written for SDK {found['plugin'].sdk}"
+        return (
+            f"{found['plugin'].kind} {found['plugin'].name}, written for SDK {found['plugin'].sdk}"
+        )
 
     def imports() -> str:
         if module.partition(".")[0] == "hubkit":
             raise Undrivable("it is a part of hubkit itself")
         if found_strays := sorted(set(strays(module))):
-            raise drivers.ConformanceError(f"imports of hubkit beyond hubkit.sdk: {'; '.join(found_strays)}")
+            raise drivers.ConformanceError(
+                f"imports of hubkit beyond hubkit.sdk: {'; '.join(found_strays)}"
+            )
         return "of hubkit only hubkit.sdk"
 
     def options() -> str:
@@ -124,7 +147,9 @@ def _place(error: BaseException, package: str) -> str:
     """Where in the plugin's package it was raised, or passed on."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if package in Path(frame.filename).with_suffix("").parts]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})" if own else ""
+    return (
+        f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})" if own else ""
+    )
 
 
 if __name__ == "__main__":

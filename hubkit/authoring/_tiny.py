@@ -15,7 +15,17 @@ from typing import Any
 
 from .. import api
 from ..models import Model, open_model
-from ..sdk import IMAGE, GenerateInput, PublishInput, Record, ServeInput, SilentRun, TrainInput, Turn, write_jsonl
+from ..sdk import (
+    IMAGE,
+    GenerateInput,
+    PublishInput,
+    Record,
+    ServeInput,
+    SilentRun,
+    TrainInput,
+    Turn,
+    write_jsonl,
+)
 from ..sdk.testing.cases import REHEARSAL_TOKEN, HubCase
 from ..weights.convert import to_native
 
@@ -33,7 +43,8 @@ def model(folder: Path) -> tuple[Model, Path]:
 
 
 def records(folder: Path) -> tuple[Path, Path]:
-    """A records file with pictures of one and of two images, and without; and the images' folder."""
+    """A records file with pictures of one and of two images, and without; and the images'
+    folder."""
     from ..quickstart.glyphs import draw
 
     images, file, dice = folder / "images", folder / "records.jsonl", random.Random(7)
@@ -41,7 +52,11 @@ def records(folder: Path) -> tuple[Path, Path]:
     for digit in range(RECORDS + 1):
         draw(digit, 56 + 28 * (digit % 2), 56, dice).save(images / f"{digit}.png")
     made = [
-        Record(str(n), (f"{n}.png",), (Turn(f"{IMAGE}\nWhich digit is this?", str(n)), Turn("Even or odd? 奇偶？", "odd")))
+        Record(
+            str(n),
+            (f"{n}.png",),
+            (Turn(f"{IMAGE}\nWhich digit is this?", str(n)), Turn("Even or odd? 奇偶？", "odd")),
+        )
         for n in range(RECORDS - 1)
     ]
     two = (f"{RECORDS - 1}.png", f"{RECORDS}.png")
@@ -54,18 +69,32 @@ def training(folder: Path, options: Mapping[str, Any]) -> TrainInput:
     opened, native = model(folder)
     file, images = records(folder)
     return TrainInput(
-        base=opened.folder, native=native, groups=opened.family.native(opened.config).groups, vision=opened.vision,
-        records=file, images=images, output=folder / "train", scratch=folder / "scratch", seed=0, options=options,
-    )  # fmt: skip
+        base=opened.folder,
+        native=native,
+        groups=opened.family.native(opened.config).groups,
+        vision=opened.vision,
+        records=file,
+        images=images,
+        output=folder / "train",
+        scratch=folder / "scratch",
+        seed=0,
+        options=options,
+    )
 
 
 def questions(folder: Path, options: Mapping[str, Any]) -> GenerateInput:
     opened, native = model(folder)
     file, images = records(folder)
     return GenerateInput(
-        model=opened.folder, native=native, vision=opened.vision, records=file, images=images,
-        output=folder / "answers", max_new_tokens=8, options=options,
-    )  # fmt: skip
+        model=opened.folder,
+        native=native,
+        vision=opened.vision,
+        records=file,
+        images=images,
+        output=folder / "answers",
+        max_new_tokens=8,
+        options=options,
+    )
 
 
 def serving(folder: Path, options: Mapping[str, Any]) -> ServeInput:
@@ -76,14 +105,22 @@ def serving(folder: Path, options: Mapping[str, Any]) -> ServeInput:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return ServeInput(
-        model=opened.folder, native=native, vision=opened.vision, name="InternVL2-Check", host="127.0.0.1", port=port,
-        output=output, options=options, api_key_file=key,
-    )  # fmt: skip
+        model=opened.folder,
+        native=native,
+        vision=opened.vision,
+        name="InternVL2-Check",
+        host="127.0.0.1",
+        port=port,
+        output=output,
+        options=options,
+        api_key_file=key,
+    )
 
 
 @contextmanager
 def placed(case: HubCase, folder: Path) -> Iterator[HubCase]:
-    """`case` with the address of a local hub in it, when it asks for one; the hub runs until the block ends."""
+    """`case` with the address of a local hub in it, when it asks for one; the hub runs until the
+    block ends."""
     if not case.rehearsal:
         yield case
         return
@@ -92,19 +129,29 @@ def placed(case: HubCase, folder: Path) -> Iterator[HubCase]:
     os.environ[REHEARSAL_TOKEN] = token = secrets.token_urlsafe(24)
     with serve(folder, token=token) as hub:
         options = {
-            key: value.replace("{url}", hub.url) if isinstance(value, str) else value for key, value in case.options.items()
+            key: value.replace("{url}", hub.url) if isinstance(value, str) else value
+            for key, value in case.options.items()
         }
         yield replace(case, target=case.target.replace("{url}", hub.url), options=options)
 
 
 def release(folder: Path, target: str, options: Mapping[str, Any], extra: str = "") -> PublishInput:
-    """A tracked release of the tiny model; with `extra` text in it, another one under the same tag."""
+    """A tracked release of the tiny model; with `extra` text in it, another one under the same
+    tag."""
     from ..packaging import manifest
 
     place = folder / f"release{'-other' if extra else ''}" / "InternVL2-Check"
     shutil.copytree(BASE, place, ignore=shutil.ignore_patterns("__pycache__"))
-    (place / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n\n# InternVL2-Check\n{extra}\n", encoding="utf-8")
+    (place / "README.md").write_text(
+        f"---\nlicense: apache-2.0\n---\n\n# InternVL2-Check\n{extra}\n", encoding="utf-8"
+    )
     tracked = api.track(place, name="InternVL2-Check", tag="v1.0.0")
     return PublishInput(
-        place, manifest.published_files(place), tracked.commit, "v1.0.0", "InternVL2-Check v1.0.0", target, dict(options)
+        place,
+        manifest.published_files(place),
+        tracked.commit,
+        "v1.0.0",
+        "InternVL2-Check v1.0.0",
+        target,
+        dict(options),
     )

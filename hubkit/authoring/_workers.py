@@ -18,7 +18,9 @@ SECONDS_TO_CANCEL = 60.0
 DEADLINE = 1800.0
 
 
-def in_workers(plugin: Any, module: str, scratch: Path, asked: Environment | None) -> Iterator[tuple[str, Callable[[], str]]]:
+def in_workers(
+    plugin: Any, module: str, scratch: Path, asked: Environment | None
+) -> Iterator[tuple[str, Callable[[], str]]]:
     """(name, what to do), as `_life.steps` has them."""
     place: dict[str, Environment] = {}
 
@@ -76,7 +78,15 @@ def _name(plugin: Any) -> Any:
 def _worker(plugin: Any, module: str, folder: Path, where: Environment) -> str:
     """The real way: another process that has the SDK and the plugin and nothing else of hubkit."""
     job, run = _job(plugin, module, folder), _Watching()
-    call(plugin, _name(plugin), job, environment=where, run=run, folder=folder / "log", deadline=DEADLINE)
+    call(
+        plugin,
+        _name(plugin),
+        job,
+        environment=where,
+        run=run,
+        folder=folder / "log",
+        deadline=DEADLINE,
+    )
     if not run.reports:
         raise drivers.ConformanceError("no progress reached hubkit from the worker")
     return f"{run.reports} reports of progress"
@@ -85,11 +95,21 @@ def _worker(plugin: Any, module: str, folder: Path, where: Environment) -> str:
 def _cancellation(plugin: Any, module: str, folder: Path, where: Environment) -> str:
     job, run = _job(plugin, module, folder), _Watching(cancel=True)
     try:
-        call(plugin, _name(plugin), job, environment=where, run=run, folder=folder / "log", deadline=DEADLINE)
+        call(
+            plugin,
+            _name(plugin),
+            job,
+            environment=where,
+            run=run,
+            folder=folder / "log",
+            deadline=DEADLINE,
+        )
     except CancelledError:
         seconds = time.monotonic() - run.cancelled_at
         if seconds > SECONDS_TO_CANCEL:
-            raise drivers.ConformanceError(f"the worker took {seconds:.0f} s to stop: call run.check_cancelled() often") from None
+            raise drivers.ConformanceError(
+                f"the worker took {seconds:.0f} s to stop: call run.check_cancelled() often"
+            ) from None
         return f"stopped after {seconds:.1f} s"
     raise Undrivable("the call ended before it could be cancelled")
 

@@ -1,4 +1,5 @@
-"""`hubkit plugins check`: a plugin's whole life in a process of its own, and what departs from the contract."""
+"""`hubkit plugins check`: a plugin's whole life in a process of its own, and what departs from the
+contract."""
 
 from __future__ import annotations
 
@@ -50,17 +51,21 @@ def check_plugin(
     run: Run | None = None,
     seconds: float = SECONDS,
 ) -> Report:
-    """Takes an installed plugin, by name, or the one in a folder with pyproject.toml, through its whole life.
+    """Takes an installed plugin, by name, or the one in a folder with pyproject.toml, through its
+    whole life.
 
-    `environment` is where a trainer or an engine is driven, as release.yaml has it; a locked one is built unless it is there.
-    Without it, one that this interpreter has not the packages for is not driven, and the report says what it needs. Whatever the
-    plugin does (crash, hang, exit, flood) ends in a report, after `seconds` at the latest.
+    `environment` is where a trainer or an engine is driven, as release.yaml has it; a locked one is
+    built unless it is there. Without it, one that this interpreter has not the packages for is not
+    driven, and the report says what it needs. Whatever the plugin does (crash, hang, exit, flood)
+    ends in a report, after `seconds` at the latest.
 
     Raises:
         UsageError: there is no such plugin, or several have the name and `kind` does not choose.
     """
     reference, path = _found(plugin, kind)
-    where = environment if environment is None or isinstance(environment, str) else dict(environment)
+    where = (
+        environment if environment is None or isinstance(environment, str) else dict(environment)
+    )
     request = {"plugin": reference, "path": path, "environment": where}
     with tempfile.TemporaryDirectory(prefix="hubkit-check-") as folder:
         return Report(reference, tuple(_run(request, Path(folder), run or SilentRun(), seconds)))
@@ -72,9 +77,19 @@ def _run(asked: Mapping[str, Any], folder: Path, run: Run, seconds: float) -> li
     report.touch()
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hubkit.authoring._life", str(request), str(report), str(scratch)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "hubkit.authoring._life",
+                str(request),
+                str(report),
+                str(scratch),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
         try:
             ended = _wait(process, report, run, seconds)
         finally:
@@ -82,10 +97,18 @@ def _run(asked: Mapping[str, Any], folder: Path, run: Run, seconds: float) -> li
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     rows = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
-    found = [Step(row["step"], row["state"], row["message"]) for row in rows if row["state"] != "begun"]
+    found = [
+        Step(row["step"], row["state"], row["message"]) for row in rows if row["state"] != "begun"
+    ]
     begun = [row["step"] for row in rows if row["state"] == "begun"]
     if ended != 0 or len(begun) > len(found):
-        found.append(Step(begun[-1] if begun else "start", "failed", _why(ended, seconds, folder / "output.log")))
+        found.append(
+            Step(
+                begun[-1] if begun else "start",
+                "failed",
+                _why(ended, seconds, folder / "output.log"),
+            )
+        )
     return found
 
 
@@ -120,10 +143,13 @@ def _found(plugin: str | Path, kind: str) -> tuple[str, list[str]]:
     if not chosen:
         installed = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
         raise UsageError(
-            f"there is no plugin {str(plugin)!r}", f"installed: {installed}; or name a folder that has a pyproject.toml"
+            f"there is no plugin {str(plugin)!r}",
+            f"installed: {installed}; or name a folder that has a pyproject.toml",
         )
     if len({entry.value for entry in chosen}) > 1:
-        raise UsageError(f"several plugins are called {str(plugin)!r}", "choose with --kind, or uninstall one")
+        raise UsageError(
+            f"several plugins are called {str(plugin)!r}", "choose with --kind, or uninstall one"
+        )
     return chosen[0].value, []
 
 
@@ -139,10 +165,13 @@ def _local(folder: Path, kind: str) -> tuple[str, list[str]]:
     if len(values) != 1 or not all(isinstance(value, str) for value in values.values()):
         raise UsageError(
             f"{folder / 'pyproject.toml'}: {len(values)} entry points in the group {GROUP!r}",
-            f'write one: [project.entry-points."{GROUP}"] and below it NAME = "package:Class"; if there are several, install '
+            f'write one: [project.entry-points."{GROUP}"] and below it NAME = '
+            '"package:Class"; if there are several, install '
             "the distribution and check each by its name",
         )
-    return str(next(iter(values.values()))), [str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()]
+    return str(next(iter(values.values()))), [
+        str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()
+    ]
 
 
 def _toml(path: Path) -> dict[str, Any]:

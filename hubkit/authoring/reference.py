@@ -13,7 +13,17 @@ from typing import Any
 from ..registry import plugins
 from ..sdk import HubkitError, PluginError, UsageError
 
-_MODULES = ("codec", "checkpoints", "child", "chat", "vision", "assembly", "families", "testing", "testing.cases")
+_MODULES = (
+    "codec",
+    "checkpoints",
+    "child",
+    "chat",
+    "vision",
+    "assembly",
+    "families",
+    "testing",
+    "testing.cases",
+)
 
 
 def sdk_page() -> str:
@@ -42,7 +52,10 @@ def plugin_page(name: str) -> str:
     rows = [row for row in plugins().rows() if row.name == name]
     found = [_get(row) for row in rows if row.state == "ok"]
     if rows and not found:
-        raise PluginError(f"the plugin {name!r} of {rows[0].distribution} is {rows[0].state}", "mend or uninstall it")
+        raise PluginError(
+            f"the plugin {name!r} of {rows[0].distribution} is {rows[0].state}",
+            "mend or uninstall it",
+        )
     if not found:
         raise UsageError(f"there is no plugin {name!r}", "`hubkit plugins` lists what is installed")
     lines = []
@@ -54,7 +67,10 @@ def plugin_page(name: str) -> str:
         if schemes := getattr(plugin, "schemes", ()):
             lines += ["Destinations: " + ", ".join(f"`{scheme}:TARGET`" for scheme in schemes), ""]
         if requirements := getattr(plugin, "requirements", None):
-            needs = [f"{module} >= {least}" if least else module for module, least in requirements.modules]
+            needs = [
+                f"{module} >= {least}" if least else module
+                for module, least in requirements.modules
+            ]
             lines += [f"Needs {', '.join(needs) or 'nothing beside Python'} where it runs.", ""]
         if options := getattr(plugin, "Options", None):
             lines += ["## Options", "", *_fields(options), ""]
@@ -83,7 +99,10 @@ def _entry(name: str, value: Any) -> Iterator[str]:
     elif inspect.isclass(value) and getattr(value, "_is_protocol", False):
         for method, function in vars(value).items():
             if inspect.isfunction(function) and not method.startswith("_"):
-                yield from (f"- `{method}{inspect.signature(function)}`: {_doc(function) or 'see above.'}", "")
+                yield from (
+                    f"- `{method}{inspect.signature(function)}`: {_doc(function) or 'see above.'}",
+                    "",
+                )
 
 
 def _fields(kind: Any) -> Iterator[str]:
@@ -99,7 +118,9 @@ def _fields(kind: Any) -> Iterator[str]:
 
 
 def _doc(value: Any) -> str:
-    text = inspect.getdoc(value) if not inspect.isclass(value) or value.__dict__.get("__doc__") else ""
+    text = (
+        inspect.getdoc(value) if not inspect.isclass(value) or value.__dict__.get("__doc__") else ""
+    )
     text = text or ""
     return "" if re.match(r"^\w+\(.*\)$", text.partition("\n")[0]) else text
 

@@ -16,7 +16,10 @@ _USAGE = {
     "metric": "`evaluate: {metrics: [NAME]}`.",
     "engine": "`smoke: {engine: NAME}` and `evaluate: {engine: NAME}`.",
     "trainer": "`train: {trainer: NAME}`.",
-    "hub": "`publish: [{to: 'NAME:TARGET'}]`; on the command line `hubkit push FOLDER --to NAME:TARGET`.",
+    "hub": (
+        "`publish: [{to: 'NAME:TARGET'}]`; on the command line `hubkit push FOLDER --to "
+        "NAME:TARGET`."
+    ),
     "family": "nothing; hubkit asks every family whether it recognises the base's config.json.",
 }
 _SLACK = 1 << 20
@@ -30,8 +33,15 @@ def new_plugin(kind: str, name: str, parent: Path) -> Path:
     """
     if kind not in KINDS:
         raise UsageError(f"there is no kind of plugin {kind!r}", f"kinds are {', '.join(KINDS)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or name in sys.stdlib_module_names:
-        raise UsageError(f"not a name for a plugin: {name!r}", "use lower-case letters, digits and `_`, such as my_bucket")
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        or keyword.iskeyword(name)
+        or name in sys.stdlib_module_names
+    ):
+        raise UsageError(
+            f"not a name for a plugin: {name!r}",
+            "use lower-case letters, digits and `_`, such as my_bucket",
+        )
     names = {
         "kind": kind,
         "name": name,
@@ -60,8 +70,12 @@ def new_plugin(kind: str, name: str, parent: Path) -> Path:
 def _render(template: str, names: dict[str, str]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    # Python source, not a page: nothing is to be escaped, and every value was checked to be a plain name
+    # Python source, not a page: nothing is to be escaped, and every value was checked to be a plain
+    # name
     environment = Environment(
-        loader=FileSystemLoader(templates("plugin")), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=FileSystemLoader(templates("plugin")),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     return environment.get_template(template).render(names)

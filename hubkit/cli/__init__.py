@@ -1,6 +1,8 @@
-"""The command line: one file per verb. Each parses, calls one public function and shows what came back.
+"""The command line: one file per verb. Each parses, calls one public function and shows what came
+back.
 
-A verb's module is imported when it is called, so that `hubkit --help` costs little more than Python itself.
+A verb's module is imported when it is called, so that `hubkit --help` costs little more than Python
+itself.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ class _Verbs(click.Group):
         command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _SUMMARIES and not args[0].startswith("-"):
             import difflib
 
@@ -72,7 +76,9 @@ class _Verbs(click.Group):
                 formatter.write_dl(list(verbs.items()))
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="hubkit")
 def cli() -> None:
     """From a fine-tuned vision-language model to a verified public release.

@@ -18,7 +18,12 @@ FOLDER = click.Path(path_type=Path)
 
 
 def as_json(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, and nothing else, on stdout.")(function)
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="One JSON object a line, and nothing else, on stdout.",
+    )(function)
 
 
 def release_file(function: F) -> F:
@@ -26,10 +31,22 @@ def release_file(function: F) -> F:
     for decorate in reversed(
         (
             click.argument("spec", type=click.Path(path_type=Path), default="release.yaml"),
-            click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value: train.options.rank=8."),
-            click.option("--from", "from_", metavar="STAGE", help="Run this stage and the later ones again."),
+            click.option(
+                "--set",
+                "overrides",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Replace a value: train.options.rank=8.",
+            ),
+            click.option(
+                "--from", "from_", metavar="STAGE", help="Run this stage and the later ones again."
+            ),
             click.option("--until", metavar="STAGE", help="Stop after this stage."),
-            click.option("--workdir", type=FOLDER, help="Where .hubkit/ goes. [default: the release file's folder]"),
+            click.option(
+                "--workdir",
+                type=FOLDER,
+                help="Where .hubkit/ goes. [default: the release file's folder]",
+            ),
         )
     ):
         function = decorate(function)
@@ -37,17 +54,31 @@ def release_file(function: F) -> F:
 
 
 def where(function: F) -> F:
-    text = "Where the engine runs: `current`, `locked`, `locked:VARIANT`, or the path of an interpreter."
-    return click.option("--environment", default="current", show_default=True, metavar="WHERE", help=text)(function)
+    text = (
+        "Where the engine runs: `current`, `locked`, `locked:VARIANT`, or the path of an "
+        "interpreter."
+    )
+    return click.option(
+        "--environment", default="current", show_default=True, metavar="WHERE", help=text
+    )(function)
 
 
 def engine(function: F) -> F:
     for decorate in reversed(
         (
-            click.option("--engine", default="transformers", show_default=True, help="The plugin that generates."),
+            click.option(
+                "--engine",
+                default="transformers",
+                show_default=True,
+                help="The plugin that generates.",
+            ),
             where,
             click.option(
-                "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine: batch_size=8."
+                "--option",
+                "options",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="An option of the engine: batch_size=8.",
             ),
             click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1)),
         )
@@ -59,10 +90,19 @@ def engine(function: F) -> F:
 def serving_engine(function: F) -> F:
     for decorate in reversed(
         (
-            click.option("--engine", default="transformers", show_default=True, help="The plugin that answers."),
+            click.option(
+                "--engine",
+                default="transformers",
+                show_default=True,
+                help="The plugin that answers.",
+            ),
             where,
             click.option(
-                "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine: dtype=float32."
+                "--option",
+                "options",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="An option of the engine: dtype=float32.",
             ),
         )
     ):
@@ -91,6 +131,8 @@ def environment_field(value: str) -> EnvironmentField:
     word, colon, variant = value.partition(":")
     if word == "locked" and colon:
         if not variant.isalnum() or not variant.islower():
-            raise click.BadParameter(f"{value!r}: write the variant as `hubkit env list` shows it, such as locked:cpu")
+            raise click.BadParameter(
+                f"{value!r}: write the variant as `hubkit env list` shows it, such as locked:cpu"
+            )
         return LockedEnvironment(locked=variant)
     return value if value in ("current", "locked") else PythonEnvironment(python=Path(value))  # type: ignore[return-value]

@@ -63,10 +63,22 @@ class JsonReporter(SilentReporter):
         emit("note", {"message": message})
 
     def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
-        emit("stage", {"stage": stage, "state": "started", "index": index, "count": count, "reasons": list(reasons)})
+        emit(
+            "stage",
+            {
+                "stage": stage,
+                "state": "started",
+                "index": index,
+                "count": count,
+                "reasons": list(reasons),
+            },
+        )
 
     def stage_sealed(self, stage: str, seconds: float, summary: str) -> None:
-        emit("stage", {"stage": stage, "state": "sealed", "seconds": round(seconds, 3), "summary": summary})
+        emit(
+            "stage",
+            {"stage": stage, "state": "sealed", "seconds": round(seconds, 3), "summary": summary},
+        )
 
     def stage_cached(self, stage: str, summary: str) -> None:
         emit("stage", {"stage": stage, "state": "cached", "summary": summary})
@@ -131,8 +143,12 @@ class BarReporter(LineReporter):
         if self._task is None or unit != self._unit:
             self._clear()
             self._unit = unit
-            self._task = self._bars.add_task(self._stage, total=total or None, unit=unit, numbers="")
-        self._bars.update(self._task, completed=done, total=total or None, numbers=_numbers(numbers))
+            self._task = self._bars.add_task(
+                self._stage, total=total or None, unit=unit, numbers=""
+            )
+        self._bars.update(
+            self._task, completed=done, total=total or None, numbers=_numbers(numbers)
+        )
 
     def _clear(self) -> None:
         if self._task is not None:

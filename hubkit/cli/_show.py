@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ..sdk import Foreseen, Problem
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()
+) -> None:
     shown = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         shown.add_column(column, overflow="fold")
@@ -31,11 +33,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sty
 
 def foreseen(training: Foreseen) -> None:
     count, size = training.samples // max(1, training.steps), training.batch_size
-    click.echo(f"the training: {training.steps:,} steps of {count:,} records, {size:,} at once on a device")
+    click.echo(
+        f"the training: {training.steps:,} steps of {count:,} records, {size:,} at once on a device"
+    )
     if training.memory:
         click.echo(f"memory:       {training.memory / 2**30:.3g} GiB on a device")
     if training.seconds:
-        click.echo(f"time:         about {duration(training.seconds)}, without starting and compiling")
+        click.echo(
+            f"time:         about {duration(training.seconds)}, without starting and compiling"
+        )
     for note in training.notes:
         click.echo(f"              {note}")
 
@@ -52,31 +58,71 @@ def evaluated(result: Evaluated) -> None:
     rows = []
     for measure in result.measures:
         rows.append(
-            (measure.metric, str(measure.count), _interval(measure.base), _interval(measure.score), _change(measure.change))
+            (
+                measure.metric,
+                str(measure.count),
+                _interval(measure.base),
+                _interval(measure.score),
+                _change(measure.change),
+            )
         )
         for one in measure.slices:
             name = f"  {one.field}: {one.value}"
-            rows.append((name, str(one.count), _interval(one.base), _interval(one.score), _change(one.change)))
-    table("Held-out records, with 95 % intervals", ("metric", "n", "base", "this model", "change in points"), rows)
+            rows.append(
+                (
+                    name,
+                    str(one.count),
+                    _interval(one.base),
+                    _interval(one.score),
+                    _change(one.change),
+                )
+            )
+    table(
+        "Held-out records, with 95 % intervals",
+        ("metric", "n", "base", "this model", "change in points"),
+        rows,
+    )
     for measure in result.measures:
         if measure.p_value is not None:
-            click.echo(f"{measure.metric}: {measure.test} p = {measure.p_value:.3g}; {_claim(measure)}")
+            click.echo(
+                f"{measure.metric}: {measure.test} p = {measure.p_value:.3g}; {_claim(measure)}"
+            )
 
 
 def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    return (
+        ""
+        if interval is None
+        else f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    )
 
 
 def _change(interval: Interval | None) -> str:
-    return "" if interval is None else f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+    return (
+        ""
+        if interval is None
+        else (
+            f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+        )
+    )
 
 
 def _claim(measure: Measure) -> str:
-    return "it improved" if measure.improved else "it got worse" if measure.worsened else "no improvement was shown"
+    return (
+        "it improved"
+        if measure.improved
+        else "it got worse"
+        if measure.worsened
+        else "no improvement was shown"
+    )
 
 
 def problems(found: Sequence[Problem]) -> None:
-    table(f"{len(found)} problem(s)", ("where", "what is wrong", "what to do"), [(p.where, p.message, p.remedy) for p in found])
+    table(
+        f"{len(found)} problem(s)",
+        ("where", "what is wrong", "what to do"),
+        [(p.where, p.message, p.remedy) for p in found],
+    )
 
 
 def release_result(result: ReleaseResult) -> None:
@@ -89,7 +135,8 @@ def release_result(result: ReleaseResult) -> None:
         click.echo(f"published:      {receipt.url} at {receipt.revision[:12]}")
     for target in result.verified:
         click.echo(
-            f"verified:       {target.to}: {target.files} files{', fresh download asked and answered' if target.deep else ''}"
+            f"verified:       {target.to}: {target.files} "
+            f"files{', fresh download asked and answered' if target.deep else ''}"
         )
 
 
@@ -100,20 +147,38 @@ def prepared(result: PreparedData) -> None:
         rows = [(p.title, f"{p.count:,}", p.examples[0], p.remedy) for p in report.problems]
         table("left out", ("what", "records", "for example", "what to do"), rows)
     if report.fixes:
-        table("repaired", ("what was done", "records"), [(what, f"{count:,}") for what, count in report.fixes.items()])
+        table(
+            "repaired",
+            ("what was done", "records"),
+            [(what, f"{count:,}") for what, count in report.fixes.items()],
+        )
     found = [
         ("records", f"{report.records:,} sound of {report.rows:,}"),
-        ("pictures", f"{report.pictures:,}" + (f", {report.same:,} of them the same under two names" if report.same else "")),
+        (
+            "pictures",
+            f"{report.pictures:,}"
+            + (f", {report.same:,} of them the same under two names" if report.same else ""),
+        ),
         ("repeated records", f"{report.repeated:,}"),
     ]
     if report.shared:
-        found.append(("held out, sharing a picture or text with training", f"{report.shared.records:,}"))
+        found.append(
+            ("held out, sharing a picture or text with training", f"{report.shared.records:,}")
+        )
     if report.lengths:
         lengths = report.lengths
-        found.append(("tokens of a record", f"{lengths.least:,} to {lengths.most:,}, median {lengths.median:,}"))
+        found.append(
+            (
+                "tokens of a record",
+                f"{lengths.least:,} to {lengths.most:,}, median {lengths.median:,}",
+            )
+        )
         if lengths.limit:
             found.append(
-                (f"longer than {lengths.limit:,} tokens", f"{lengths.over:,}, {lengths.unanswered:,} would lose an answer")
+                (
+                    f"longer than {lengths.limit:,} tokens",
+                    f"{lengths.over:,}, {lengths.unanswered:,} would lose an answer",
+                )
             )
     if result.terms.restrictions:
         found.append(("terms", ", ".join(result.terms.restrictions)))
@@ -121,5 +186,7 @@ def prepared(result: PreparedData) -> None:
     for note in report.notes:
         click.echo(note)
     if result.folder:
-        click.echo(f"{result.train:,} records to train on, {result.holdout:,} held out: {result.folder}")
+        click.echo(
+            f"{result.train:,} records to train on, {result.holdout:,} held out: {result.folder}"
+        )
         click.echo(f"images: {result.images}; report: {result.folder / 'report.html'}")

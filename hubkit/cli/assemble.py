@@ -13,8 +13,12 @@ from ._options import FOLDER, as_json
 @click.argument("llm", type=FOLDER)
 @click.argument("vision", type=FOLDER)
 @click.argument("out", type=FOLDER)
-@click.option("--family", required=True, metavar="NAME", help="The family of the base, such as llava.")
-@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
+@click.option(
+    "--family", required=True, metavar="NAME", help="The family of the base, such as llava."
+)
+@click.option(
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+)
 @as_json
 def command(llm: Path, vision: Path, out: Path, family: str, jobs: int, as_json: bool) -> None:
     """Make the base OUT of the language model in LLM and the vision tower in VISION.

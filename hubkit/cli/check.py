@@ -13,9 +13,11 @@ from ._options import FOLDER, as_json
 @click.argument("folder", type=FOLDER)
 @as_json
 def command(folder: Path, as_json: bool) -> None:
-    """Check a model or adapter folder, also one that hubkit did not make. Exits 3 when something is wrong.
+    """Check a model or adapter folder, also one that hubkit did not make. Exits 3 when something is
+    wrong.
 
-    Of weights only the headers are read: NaN, or a tensor that was never trained, shows in `hubkit merge` and `hubkit smoke`.
+    Of weights only the headers are read: NaN, or a tensor that was never trained, shows in `hubkit
+    merge` and `hubkit smoke`.
     """
     from .. import api
     from ..errors import RefusedError

@@ -14,12 +14,28 @@ from ._options import FOLDER, as_json
 @click.argument("source", type=FOLDER, metavar="SRC")
 @click.argument("out", type=FOLDER)
 @click.option(
-    "--to", required=True, type=click.Choice(["hf", "official"]), help="hf: as transformers loads it without remote code."
+    "--to",
+    required=True,
+    type=click.Choice(["hf", "official"]),
+    help="hf: as transformers loads it without remote code.",
 )
-@click.option("--like", type=FOLDER, help="An official folder of the same model, weights or not; for --to official.")
-@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
+@click.option(
+    "--like",
+    type=FOLDER,
+    help="An official folder of the same model, weights or not; for --to official.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+)
 @as_json
-def command(source: Path, out: Path, to: Literal["hf", "official"], like: Path | None, jobs: int, as_json: bool) -> None:
+def command(
+    source: Path,
+    out: Path,
+    to: Literal["hf", "official"],
+    like: Path | None,
+    jobs: int,
+    as_json: bool,
+) -> None:
     """Convert SRC to the other layout, with tokenizer and processor, and write it to OUT.
 
     No number is touched: there and back gives the same weights files, byte for byte.

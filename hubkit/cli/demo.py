@@ -12,12 +12,23 @@ from ._options import FOLDER, as_json, environment_field, mapping, serving_engin
 
 @click.command("demo")
 @click.argument("folder", type=FOLDER)
-@click.option("--compare", type=FOLDER, metavar="BASE", help="Another model's folder: it answers beside, as the one before.")
+@click.option(
+    "--compare",
+    type=FOLDER,
+    metavar="BASE",
+    help="Another model's folder: it answers beside, as the one before.",
+)
 @serving_engine
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
-@click.option("--examples", type=FOLDER, help="A records file (JSON Lines) to start from. [default: drawn pictures]")
+@click.option(
+    "--examples",
+    type=FOLDER,
+    help="A records file (JSON Lines) to start from. [default: drawn pictures]",
+)
 @click.option("--images", type=FOLDER, help="Where its pictures are. [default: the file's folder]")
-@click.option("--lang", "language", default="auto", show_default=True, type=click.Choice(["auto", "en", "zh"]))
+@click.option(
+    "--lang", "language", default="auto", show_default=True, type=click.Choice(["auto", "en", "zh"])
+)
 @as_json
 def command(
     folder: Path,
@@ -31,7 +42,8 @@ def command(
     language: Literal["auto", "en", "zh"],
     as_json: bool,
 ) -> None:
-    """Chat with the model in FOLDER about pictures, on a page of this machine, until Ctrl-C. Nothing leaves it."""
+    """Chat with the model in FOLDER about pictures, on a page of this machine, until Ctrl-C.
+    Nothing leaves it."""
     from ..demo import launch
     from ..errors import CancelledError
     from ._reporters import emit, reporter
@@ -39,10 +51,18 @@ def command(
     with (
         reporter(as_json) as report,
         launch(
-            folder, compare=compare, engine=engine, environment=environment_field(environment), options=mapping(options),
-            examples=examples, images=images, language=language, port=port, reporter=report,
+            folder,
+            compare=compare,
+            engine=engine,
+            environment=environment_field(environment),
+            options=mapping(options),
+            examples=examples,
+            images=images,
+            language=language,
+            port=port,
+            reporter=report,
         ) as demo,
-    ):  # fmt: skip
+    ):
         if as_json:
             emit("demo", {"url": demo.url, "models": [server.name for server in demo.servers]})
         else:

@@ -10,10 +10,17 @@ from ._options import as_json, mapping
 @click.command("diff")
 @click.argument("a")
 @click.argument("b")
-@click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hubs, or of one.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="[HUB.]KEY=VALUE",
+    help="An option of the hubs, or of one.",
+)
 @as_json
 def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
-    """Compare names, sizes and sha256 of A and B, each a release folder or SCHEME:TARGET[@REVISION].
+    """Compare names, sizes and sha256 of A and B, each a release folder or
+    SCHEME:TARGET[@REVISION].
 
     Ends with 1 when they differ.
     """
@@ -27,8 +34,12 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
 
         emit("result", {**encode(found), "same": found.ok})
     else:
-        lines = [f"only in A: {path}" for path in found.missing] + [f"only in B: {path}" for path in found.extra]
-        lines += [f"differs:   {one.path}: A {one.expected}, B {one.found}" for one in found.different]
+        lines = [f"only in A: {path}" for path in found.missing] + [
+            f"only in B: {path}" for path in found.extra
+        ]
+        lines += [
+            f"differs:   {one.path}: A {one.expected}, B {one.found}" for one in found.different
+        ]
         lines += [f"unknown:   {path}: B does not tell its sha256" for path in found.unknown]
         click.echo("\n".join(lines) or "the same files, byte for byte")
     if not found.ok:

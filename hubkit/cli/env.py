@@ -15,8 +15,17 @@ if TYPE_CHECKING:
 
 
 def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
-    links = click.option("--find-links", multiple=True, metavar="FOLDER", help="A folder or page of wheels; may be repeated.")
-    return links(click.option("--no-index", is_flag=True, help="Ask no package index: only --find-links.")(function))
+    links = click.option(
+        "--find-links",
+        multiple=True,
+        metavar="FOLDER",
+        help="A folder or page of wheels; may be repeated.",
+    )
+    return links(
+        click.option("--no-index", is_flag=True, help="Ask no package index: only --find-links.")(
+            function
+        )
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -28,8 +37,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 @click.group("env")
 def command() -> None:
-    """Locked environments of trainers and engines: built once from the plugin's lock, kept under HUBKIT_HOME (by default
-    ~/.cache/hubkit), used by `environment: locked`."""
+    """Locked environments of trainers and engines: built once from the plugin's lock, kept under
+    HUBKIT_HOME (by default ~/.cache/hubkit), used by `environment: locked`."""
 
 
 @command.command("list")
@@ -53,14 +62,18 @@ def list_command(as_json: bool) -> None:
 
 @command.command("build")
 @click.argument("plugin")
-@click.option("--variant", default="", help="Such as cpu or cu12. [default: the one that fits this machine]")
+@click.option(
+    "--variant", default="", help="Such as cpu or cu12. [default: the one that fits this machine]"
+)
 @_sources
 @as_json
-def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_index: bool, as_json: bool) -> None:
+def build_command(
+    plugin: str, variant: str, find_links: tuple[str, ...], no_index: bool, as_json: bool
+) -> None:
     """Build PLUGIN's locked environment, unless it is there, and check that it works.
 
-    A variant for GPUs can be named on a machine without one, such as where images are built: its check is then left to the
-    first use.
+    A variant for GPUs can be named on a machine without one, such as where images are built: its
+    check is then left to the first use.
     """
     from ..environments import manage
     from ..sdk.codec import encode
@@ -71,8 +84,17 @@ def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_ind
     if as_json:
         emit("result", {**encode(built), "new": built.new, "python": str(built.python)})
         return
-    state = "there already" if not built.new else "built, to be checked on a GPU" if built.unchecked else "built and checked"
-    click.echo(f"{state}: {built.state.variant}, Python {built.state.python}, {built.state.packages} packages")
+    state = (
+        "there already"
+        if not built.new
+        else "built, to be checked on a GPU"
+        if built.unchecked
+        else "built and checked"
+    )
+    click.echo(
+        f"{state}: {built.state.variant}, Python {built.state.python}, {built.state.packages} "
+        "packages"
+    )
     click.echo(f"interpreter: {built.python}")
 
 
@@ -87,7 +109,8 @@ def build_command(plugin: str, variant: str, find_links: tuple[str, ...], no_ind
 )
 @as_json
 def check_command(plugin: str, environment: str, as_json: bool) -> None:
-    """Check that PLUGIN works in an environment: imports, versions, a tiny operation, packages that contradict one another."""
+    """Check that PLUGIN works in an environment: imports, versions, a tiny operation, packages that
+    contradict one another."""
     from ..environments import manage
     from ..sdk.codec import encode
     from ..stages._workers import environment as environment_of
@@ -97,7 +120,10 @@ def check_command(plugin: str, environment: str, as_json: bool) -> None:
     if as_json:
         emit("result", encode(checked))
         return
-    click.echo(f"{checked.kind} {checked.plugin} works in {checked.interpreter} (Python {checked.health.python})")
+    click.echo(
+        f"{checked.kind} {checked.plugin} works in {checked.interpreter} (Python "
+        f"{checked.health.python})"
+    )
     for module, version in checked.health.versions.items():
         click.echo(f"  {module} {version}")
     for line in checked.health.conflicts:
@@ -130,9 +156,24 @@ def remove_command(names: tuple[str, ...], stale: bool, everything: bool, as_jso
 
 @command.command("lock")
 @click.argument("plugin")
-@click.option("--variant", "variants", multiple=True, help="Such as cpu; may be repeated. [default: every one]")
-@click.option("--python", "version", default="", metavar="X.Y", help="The Python to lock for. [default: hubkit's own]")
-@click.option("--out", type=FOLDER, help="Where to write the locks. [default: beside their sources, in the plugin]")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    help="Such as cpu; may be repeated. [default: every one]",
+)
+@click.option(
+    "--python",
+    "version",
+    default="",
+    metavar="X.Y",
+    help="The Python to lock for. [default: hubkit's own]",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Where to write the locks. [default: beside their sources, in the plugin]",
+)
 @_sources
 @as_json
 def lock_command(
@@ -150,7 +191,13 @@ def lock_command(
 
     with reporter(as_json) as report:
         written = manage.lock(
-            plugin, variants=variants, python=version, out=out, find_links=find_links, no_index=no_index, run=report
+            plugin,
+            variants=variants,
+            python=version,
+            out=out,
+            find_links=find_links,
+            no_index=no_index,
+            run=report,
         )
     for path in written:
         if as_json:

@@ -11,19 +11,36 @@ from ._options import FOLDER, as_json, engine, environment_field, mapping
 
 @click.command("evaluate")
 @click.argument("folder", type=FOLDER)
-@click.option("--data", required=True, type=FOLDER, help="The dataset's file, or the folder that holds it.")
+@click.option(
+    "--data", required=True, type=FOLDER, help="The dataset's file, or the folder that holds it."
+)
 @click.option("--images", type=FOLDER, help="Where its images are. [default: beside the file]")
 @click.option("--baseline", type=FOLDER, help="The base model, to compare with.")
-@click.option("--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset.")
 @click.option(
-    "--metric", "metrics", multiple=True, default=["exact_match"], show_default=True, help="A metric plugin; repeatable."
+    "--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset."
 )
 @click.option(
-    "--slice", "slices", multiple=True, metavar="FIELD", help="Score apart by a field of the records' meta; repeatable."
+    "--metric",
+    "metrics",
+    multiple=True,
+    default=["exact_match"],
+    show_default=True,
+    help="A metric plugin; repeatable.",
 )
-@click.option("--samples", type=FOLDER, help="Write one row a record to this .jsonl or .parquet file.")
+@click.option(
+    "--slice",
+    "slices",
+    multiple=True,
+    metavar="FIELD",
+    help="Score apart by a field of the records' meta; repeatable.",
+)
+@click.option(
+    "--samples", type=FOLDER, help="Write one row a record to this .jsonl or .parquet file."
+)
 @click.option("--limit", type=click.IntRange(1), help="At most so many records.")
-@click.option("--workdir", type=FOLDER, help="Keep the answers here, so that a killed run continues.")
+@click.option(
+    "--workdir", type=FOLDER, help="Keep the answers here, so that a killed run continues."
+)
 @engine
 @as_json
 def command(
@@ -43,16 +60,29 @@ def command(
     max_new_tokens: int,
     as_json: bool,
 ) -> None:
-    """Score the model in FOLDER by greedy answers, with 95 % intervals; with --baseline beside its base, and a paired test."""
+    """Score the model in FOLDER by greedy answers, with 95 % intervals; with --baseline beside its
+    base, and a paired test."""
     from .. import api
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
         result = api.evaluate(
-            folder, data, images=images, baseline=baseline, adapter=adapter, metrics=metrics, slices=slices, samples=samples,
-            limit=limit, workdir=workdir, engine=engine, environment=environment_field(environment), options=mapping(options),
-            max_new_tokens=max_new_tokens, reporter=report,
-        )  # fmt: skip
+            folder,
+            data,
+            images=images,
+            baseline=baseline,
+            adapter=adapter,
+            metrics=metrics,
+            slices=slices,
+            samples=samples,
+            limit=limit,
+            workdir=workdir,
+            engine=engine,
+            environment=environment_field(environment),
+            options=mapping(options),
+            max_new_tokens=max_new_tokens,
+            reporter=report,
+        )
     if as_json:
         from ..sdk.codec import encode
 

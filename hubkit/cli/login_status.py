@@ -9,7 +9,11 @@ from ._options import as_json, mapping
 
 @click.command("login-status")
 @click.option(
-    "--option", "options", multiple=True, metavar="HUB.KEY=VALUE", help="An option of one hub: huggingface.endpoint=URL."
+    "--option",
+    "options",
+    multiple=True,
+    metavar="HUB.KEY=VALUE",
+    help="An option of one hub: huggingface.endpoint=URL.",
 )
 @as_json
 def command(options: tuple[str, ...], as_json: bool) -> None:
@@ -25,5 +29,7 @@ def command(options: tuple[str, ...], as_json: bool) -> None:
         for name, login in found.items():
             emit("login", {"hub": name, **encode(login)})
         return
-    rows = [(name, login.state, login.user, login.source, login.remedy) for name, login in found.items()]
+    rows = [
+        (name, login.state, login.user, login.source, login.remedy) for name, login in found.items()
+    ]
     table("", ("hub", "login", "user", "from", "what to do"), rows)

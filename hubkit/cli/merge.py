@@ -16,7 +16,9 @@ def _weighted(text: str) -> tuple[Path, float]:
     try:
         return (Path(path), float(weight)) if equals else (Path(text), 1.0)
     except ValueError:
-        raise click.BadParameter(f"{text!r}: the weight {weight!r} is not a number", param_hint="--then") from None
+        raise click.BadParameter(
+            f"{text!r}: the weight {weight!r} is not a number", param_hint="--then"
+        ) from None
 
 
 @click.command("merge")
@@ -24,15 +26,31 @@ def _weighted(text: str) -> tuple[Path, float]:
 @click.argument("adapter", type=FOLDER)
 @click.argument("out", type=FOLDER)
 @click.option(
-    "--parity", type=click.Choice(["none", "xtuner"]), default="none", show_default=True, help="Round as XTuner's converter."
+    "--parity",
+    type=click.Choice(["none", "xtuner"]),
+    default="none",
+    show_default=True,
+    help="Round as XTuner's converter.",
 )
 @click.option(
-    "--then", "others", multiple=True, metavar="ADAPTER=WEIGHT", help="Merge another adapter after it, its change times WEIGHT."
+    "--then",
+    "others",
+    multiple=True,
+    metavar="ADAPTER=WEIGHT",
+    help="Merge another adapter after it, its change times WEIGHT.",
 )
-@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]")
+@click.option(
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+)
 @as_json
 def command(
-    base: Path, adapter: Path, out: Path, parity: Literal["none", "xtuner"], others: tuple[str, ...], jobs: int, as_json: bool
+    base: Path,
+    adapter: Path,
+    out: Path,
+    parity: Literal["none", "xtuner"],
+    others: tuple[str, ...],
+    jobs: int,
+    as_json: bool,
 ) -> None:
     """Merge ADAPTER into BASE and write the model folder OUT, in BASE's official layout.
 
@@ -42,7 +60,14 @@ def command(
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.merge(base, [(adapter, 1.0), *map(_weighted, others)], out, parity=parity, jobs=jobs, reporter=report)
+        result = api.merge(
+            base,
+            [(adapter, 1.0), *map(_weighted, others)],
+            out,
+            parity=parity,
+            jobs=jobs,
+            reporter=report,
+        )
     if as_json:
         from ..sdk.codec import encode
 

@@ -15,7 +15,12 @@ _STYLES = {"cached": "dim", "run": "yellow", "depends": "cyan"}
 @release_file
 @as_json
 def command(
-    spec: Path, overrides: tuple[str, ...], from_: str | None, until: str | None, workdir: Path | None, as_json: bool
+    spec: Path,
+    overrides: tuple[str, ...],
+    from_: str | None,
+    until: str | None,
+    workdir: Path | None,
+    as_json: bool,
 ) -> None:
     """Show which stages `hubkit release SPEC` would run, and why. Nothing is run."""
     from .. import api
@@ -31,4 +36,9 @@ def command(
     from ._show import table
 
     rows = [(p.stage, p.state, "; ".join(p.reasons) or "unchanged", p.purpose) for p in plans]
-    table("", ("stage", "state", "why", "what it does"), rows, styles=[_STYLES[p.state] for p in plans])
+    table(
+        "",
+        ("stage", "state", "why", "what it does"),
+        rows,
+        styles=[_STYLES[p.state] for p in plans],
+    )

@@ -16,7 +16,8 @@ _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Plugins: list them, write a new one, check one, read what they are made of. Without a command: list."""
+    """Plugins: list them, write a new one, check one, read what they are made of. Without a
+    command: list."""
     if context.invoked_subcommand is None:
         context.invoke(list_command, as_json=as_json)
 
@@ -41,16 +42,34 @@ def list_command(as_json: bool) -> None:
     table(
         "",
         columns,
-        [(r.kind, r.name, r.version, r.distribution, r.sdk, r.environment or "hubkit", r.location, r.state) for r in rows],
+        [
+            (
+                r.kind,
+                r.name,
+                r.version,
+                r.distribution,
+                r.sdk,
+                r.environment or "hubkit",
+                r.location,
+                r.state,
+            )
+            for r in rows
+        ],
     )
 
 
 @command.command("new")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="What the plugin is.")
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="The folder to write NAME in.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="The folder to write NAME in.",
+)
 def new_command(name: str, kind: str, into: Path) -> None:
-    """Write a small, complete distribution for the plugin NAME, which passes its check as it stands."""
+    """Write a small, complete distribution for the plugin NAME, which passes its check as it
+    stands."""
     from ..authoring import new_plugin
 
     folder = new_plugin(kind, name, into)
@@ -59,17 +78,29 @@ def new_command(name: str, kind: str, into: Path) -> None:
 
 @command.command("check")
 @click.argument("plugin")
-@click.option("--kind", type=click.Choice(KINDS), help="When several kinds have a plugin of that name.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="When several kinds have a plugin of that name."
+)
 @click.option(
     "--environment",
     metavar="WHERE",
-    help="Where a trainer or an engine is driven: `current`, `locked`, `locked:VARIANT`, or the path of an interpreter.",
+    help="Where a trainer or an engine is driven: `current`, `locked`, `locked:VARIANT`, or the "
+    "path of an interpreter.",
 )
-@click.option("--deadline", type=click.FloatRange(1), default=60, show_default=True, help="Minutes until it counts as hanging.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(1),
+    default=60,
+    show_default=True,
+    help="Minutes until it counts as hanging.",
+)
 @as_json
-def check_command(plugin: str, kind: str | None, environment: str | None, deadline: float, as_json: bool) -> None:
-    """Take PLUGIN (the name of an installed one, or a folder with its pyproject.toml) through its whole life in a process of its
-    own, and say what departs from the contract. Exits 4 when something does."""
+def check_command(
+    plugin: str, kind: str | None, environment: str | None, deadline: float, as_json: bool
+) -> None:
+    """Take PLUGIN (the name of an installed one, or a folder with its pyproject.toml) through its
+    whole life in a process of its own, and say what departs from the contract. Exits 4 when
+    something does."""
     from ..authoring import check_plugin
     from ..errors import PluginError
     from ..sdk.codec import encode
@@ -86,22 +117,37 @@ def check_command(plugin: str, kind: str | None, environment: str | None, deadli
         from ._show import table
 
         rows = [(step.name, step.state, step.message) for step in report.steps]
-        table(report.plugin, ("step", "state", "what was seen"), rows, [_STYLES[step.state] for step in report.steps])
+        table(
+            report.plugin,
+            ("step", "state", "what was seen"),
+            rows,
+            [_STYLES[step.state] for step in report.steps],
+        )
     if not report.ok:
         failed = ", ".join(step.name for step in report.steps if step.state == "failed")
-        raise PluginError(f"{report.plugin} does not do what its contract says: {failed}", "mend what is listed above")
+        raise PluginError(
+            f"{report.plugin} does not do what its contract says: {failed}",
+            "mend what is listed above",
+        )
 
 
 def _environment(value: str) -> str | dict[str, str]:
     field = environment_field(value)
-    return field if isinstance(field, str) else {key: str(path) for key, path in field.model_dump().items()}
+    return (
+        field
+        if isinstance(field, str)
+        else {key: str(path) for key, path in field.model_dump().items()}
+    )
 
 
 @command.command("docs")
 @click.argument("plugin", required=False)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write Markdown to this file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write Markdown to this file."
+)
 def docs_command(plugin: str | None, out: Path | None) -> None:
-    """The reference of the SDK or, with PLUGIN, of one plugin and its options, as Markdown from the docstrings."""
+    """The reference of the SDK or, with PLUGIN, of one plugin and its options, as Markdown from the
+    docstrings."""
     from ..authoring import reference
 
     text = reference.plugin_page(plugin) if plugin else reference.sdk_page()

@@ -28,60 +28,133 @@ class _Holdout(click.ParamType[Any]):
 @click.command("prepare")
 @click.argument("source", metavar="SOURCE")
 @click.argument("out", type=FOLDER, required=False)
-@click.option("--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset.")
-@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: choices=tutorial.")
-@click.option("--from", "from_", metavar="hf:ORG/NAME", help="Download SOURCE, a file of that dataset or `.`, from the hub.")
-@click.option("--endpoint", default="", metavar="URL", help="The hub's address. [default: the client's own]")
+@click.option(
+    "--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset."
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the adapter: choices=tutorial.",
+)
+@click.option(
+    "--from",
+    "from_",
+    metavar="hf:ORG/NAME",
+    help="Download SOURCE, a file of that dataset or `.`, from the hub.",
+)
+@click.option(
+    "--endpoint", default="", metavar="URL", help="The hub's address. [default: the client's own]"
+)
 @click.option("--images", type=FOLDER, help="Where the images are. [default: beside the file]")
 @click.option(
-    "--look", type=click.Choice(["open", "exist"]), default="open", show_default=True, help="Decode images, or look for them."
+    "--look",
+    type=click.Choice(["open", "exist"]),
+    default="open",
+    show_default=True,
+    help="Decode images, or look for them.",
 )
 @click.option("--fix", is_flag=True, help="Repair what is safe to repair, and say what was done.")
 @click.option("--skip", is_flag=True, help="Leave out records that have a problem.")
-@click.option("--holdout", type=_Holdout(), default="0", help="Records to keep for evaluation: a count, a share, or a file.")
+@click.option(
+    "--holdout",
+    type=_Holdout(),
+    default="0",
+    help="Records to keep for evaluation: a count, a share, or a file.",
+)
 @click.option("--by-image", is_flag=True, help="Keep records that share a picture on one side.")
 @click.option("--seed", default=0, show_default=True, help="Decides what is held out.")
 @click.option(
-    "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Write each record to train on so many times."
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Write each record to train on so many times.",
 )
-@click.option("--base", type=FOLDER, help="The model to train: measures lengths in its tokens, and tiles.")
-@click.option("--max-length", type=click.IntRange(1), help="Tokens; counts the records that are longer.")
+@click.option(
+    "--base", type=FOLDER, help="The model to train: measures lengths in its tokens, and tiles."
+)
+@click.option(
+    "--max-length", type=click.IntRange(1), help="Tokens; counts the records that are longer."
+)
 @click.option("--copy", is_flag=True, help="Copy the pictures into OUT/images.")
-@click.option("--license", "license_", default="", help="The data's licence, when they do not say it.")
-@click.option("--report", type=FOLDER, help="A further place for report.html, written even when the data are refused.")
+@click.option(
+    "--license", "license_", default="", help="The data's licence, when they do not say it."
+)
+@click.option(
+    "--report",
+    type=FOLDER,
+    help="A further place for report.html, written even when the data are refused.",
+)
 @click.option("--dry-run", is_flag=True, help="Validate only; OUT is not needed.")
 @click.option(
     "--generate",
     metavar="URL",
-    help="SOURCE is a folder of images: have questions and answers made by an OpenAI-compatible endpoint.",
+    help="SOURCE is a folder of images: have questions and answers made by an OpenAI-compatible "
+    "endpoint.",
 )
 @click.option("--model", default="", help="The endpoint's model. [default: the only one it lists]")
-@click.option("--template", type=FOLDER, help="The prompt for --generate, a Jinja file. [default: hubkit's own]")
-@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Questions for each image.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests at once.")
-@click.option("--max-requests", type=click.IntRange(1), help="End --generate after so many requests.")
-@click.option("--max-tokens", type=click.IntRange(1), help="End --generate after so many tokens, prompts and answers.")
-@click.option("--api-key-env", default="", metavar="NAME", help="The variable that holds the endpoint's key.")
+@click.option(
+    "--template",
+    type=FOLDER,
+    help="The prompt for --generate, a Jinja file. [default: hubkit's own]",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="Questions for each image.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Requests at once.",
+)
+@click.option(
+    "--max-requests", type=click.IntRange(1), help="End --generate after so many requests."
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    help="End --generate after so many tokens, prompts and answers.",
+)
+@click.option(
+    "--api-key-env", default="", metavar="NAME", help="The variable that holds the endpoint's key."
+)
 @as_json
 def command(source: str, out: Path | None, **given: Any) -> None:
-    """Check the records and images of SOURCE, split them, and write LLaVA JSON Lines with a report to the folder OUT.
+    """Check the records and images of SOURCE, split them, and write LLaVA JSON Lines with a report
+    to the folder OUT.
 
-    A release does the same checks by itself. Nothing is written when a record has a problem, unless --fix repairs it or --skip
-    leaves it out.
+    A release does the same checks by itself. Nothing is written when a record has a problem, unless
+    --fix repairs it or --skip leaves it out.
     """
     from ..errors import UsageError
     from ._reporters import emit, reporter
 
     if out is None and not given["dry_run"]:
-        raise UsageError("OUT is missing", "name the folder to write, or validate only with --dry-run")
+        raise UsageError(
+            "OUT is missing", "name the folder to write, or validate only with --dry-run"
+        )
     with reporter(given["as_json"]) as report:
-        result = _generated(source, out, given, report) if given["generate"] else _prepared(source, out, given, report)
+        result = (
+            _generated(source, out, given, report)
+            if given["generate"]
+            else _prepared(source, out, given, report)
+        )
     if given["as_json"]:
         from ..sdk.codec import encode
 
         emit("result", encode(result))
     elif given["generate"]:
-        click.echo(f"{out}: {result.records:,} records of {result.images:,} images, {result.requests:,} requests")
+        click.echo(
+            f"{out}: {result.records:,} records of {result.images:,} images, {result.requests:,} "
+            "requests"
+        )
         click.echo(f"look through {out}/review.html before you train on them")
     else:
         from ._show import prepared
@@ -92,14 +165,31 @@ def command(source: str, out: Path | None, **given: Any) -> None:
 def _prepared(source: str, out: Path | None, given: dict[str, Any], report: Any) -> Any:
     from ..data.prepare import PrepareSettings, prepare
 
-    place = f"{given['from_']}/{source}" if given["from_"] and source != "." else given["from_"] or source
+    place = (
+        f"{given['from_']}/{source}"
+        if given["from_"] and source != "."
+        else given["from_"] or source
+    )
     settings = PrepareSettings(
-        adapter=given["adapter"], options=mapping(given["options"]), images=given["images"], fix=given["fix"], skip=given["skip"],
-        repeat=given["repeat"], holdout=given["holdout"], by_picture=given["by_image"], seed=given["seed"], base=given["base"],
-        max_length=given["max_length"] or 0, look=given["look"], copy=given["copy"], license=given["license_"],
+        adapter=given["adapter"],
+        options=mapping(given["options"]),
+        images=given["images"],
+        fix=given["fix"],
+        skip=given["skip"],
+        repeat=given["repeat"],
+        holdout=given["holdout"],
+        by_picture=given["by_image"],
+        seed=given["seed"],
+        base=given["base"],
+        max_length=given["max_length"] or 0,
+        look=given["look"],
+        copy=given["copy"],
+        license=given["license_"],
         endpoint=given["endpoint"],
-    )  # fmt: skip
-    return prepare(place, None if given["dry_run"] else out, settings, report=given["report"], reporter=report)
+    )
+    return prepare(
+        place, None if given["dry_run"] else out, settings, report=given["report"], reporter=report
+    )
 
 
 def _generated(source: str, out: Path | None, given: dict[str, Any], report: Any) -> Any:
@@ -110,7 +200,10 @@ def _generated(source: str, out: Path | None, given: dict[str, Any], report: Any
         raise UsageError("OUT is missing", "name the folder to write")
     endpoint = Endpoint(given["generate"], given["model"], given["api_key_env"])
     making = Making(
-        rounds=given["rounds"], template=given["template"], concurrency=given["concurrency"],
-        max_requests=given["max_requests"], max_tokens=given["max_tokens"],
-    )  # fmt: skip
+        rounds=given["rounds"],
+        template=given["template"],
+        concurrency=given["concurrency"],
+        max_requests=given["max_requests"],
+        max_tokens=given["max_tokens"],
+    )
     return generate(source, out, endpoint, making, reporter=report)

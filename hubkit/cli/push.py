@@ -19,15 +19,42 @@ from ._options import FOLDER, as_json, mapping
     metavar="SCHEME:TARGET",
     help="git:URL, huggingface:ORG/NAME; may be repeated.",
 )
-@click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hubs, or of one.")
-@click.option("--parallel", default=2, show_default=True, type=click.IntRange(1, 16), help="Hubs at once.")
-@click.option("--connections", default=8, show_default=True, type=click.IntRange(1, 64), help="Of all hubs together.")
-@click.option("--limit", default=0.0, type=click.FloatRange(0), metavar="MB/S", help="Bandwidth of all hubs together.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="[HUB.]KEY=VALUE",
+    help="An option of the hubs, or of one.",
+)
+@click.option(
+    "--parallel", default=2, show_default=True, type=click.IntRange(1, 16), help="Hubs at once."
+)
+@click.option(
+    "--connections",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Of all hubs together.",
+)
+@click.option(
+    "--limit",
+    default=0.0,
+    type=click.FloatRange(0),
+    metavar="MB/S",
+    help="Bandwidth of all hubs together.",
+)
 @as_json
 def command(
-    folder: Path, targets: tuple[str, ...], options: tuple[str, ...], parallel: int, connections: int, limit: float, as_json: bool
+    folder: Path,
+    targets: tuple[str, ...],
+    options: tuple[str, ...],
+    parallel: int,
+    connections: int,
+    limit: float,
+    as_json: bool,
 ) -> None:
-    """Push a tracked FOLDER to hubs, several at once. Safe to repeat: what is there is not sent again."""
+    """Push a tracked FOLDER to hubs, several at once. Safe to repeat: what is there is not sent
+    again."""
     from .. import api
     from ..spec import Upload
     from ._reporters import emit, reporter
@@ -41,4 +68,7 @@ def command(
 
             emit("result", encode(receipt))
         else:
-            click.echo(f"published {receipt.repository} {receipt.tag} at {receipt.url} ({receipt.revision[:12]})")
+            click.echo(
+                f"published {receipt.repository} {receipt.tag} at {receipt.url} "
+                f"({receipt.revision[:12]})"
+            )

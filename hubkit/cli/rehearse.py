@@ -12,10 +12,22 @@ from ._options import FOLDER, as_json
 
 @click.command("rehearse")
 @click.argument("spec", type=click.Path(path_type=Path), default="release.yaml")
-@click.option("--folder", type=FOLDER, help="Rehearse with this tracked folder instead of a release file.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value: train.options.rank=8.")
-@click.option("--workdir", type=FOLDER, help="Where .hubkit/ goes. [default: the release file's folder]")
-@click.option("--data", type=FOLDER, help="Keep the hub's data here. [default: a folder that goes with it]")
+@click.option(
+    "--folder", type=FOLDER, help="Rehearse with this tracked folder instead of a release file."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value: train.options.rank=8.",
+)
+@click.option(
+    "--workdir", type=FOLDER, help="Where .hubkit/ goes. [default: the release file's folder]"
+)
+@click.option(
+    "--data", type=FOLDER, help="Keep the hub's data here. [default: a folder that goes with it]"
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
 @click.option("--keep", is_flag=True, help="Go on serving the pages until Ctrl-C.")
 @as_json
@@ -29,7 +41,8 @@ def command(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Publish to a local hub over every protocol, with the very same plugins and clients, and prove what comes back.
+    """Publish to a local hub over every protocol, with the very same plugins and clients, and prove
+    what comes back.
 
     Runs the release up to its package; nothing leaves the machine.
     """
@@ -39,7 +52,9 @@ def command(
 
     with reporter(as_json) as report:
         if folder is None:
-            folder = api.release(spec, workdir=workdir, overrides=overrides, until="package", reporter=report).folder
+            folder = api.release(
+                spec, workdir=workdir, overrides=overrides, until="package", reporter=report
+            ).folder
         if folder is None:
             raise UsageError("the release made no folder", "give a tracked folder with --folder")
         with remote.rehearse(folder, data=data, port=port, reporter=report) as done:
@@ -50,7 +65,10 @@ def command(
                     emit("rehearsed", encode(one))
                 else:
                     hub = one.receipt.hub
-                    click.echo(f"rehearsed {hub}: {one.files} files published, read back, downloaded: all as in the manifest")
+                    click.echo(
+                        f"rehearsed {hub}: {one.files} files published, read back, downloaded: all "
+                        "as in the manifest"
+                    )
                     click.echo(f"  {one.page}")
             if keep:
                 click.echo("Ctrl-C stops the hub.", err=True)

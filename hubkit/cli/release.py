@@ -11,7 +11,11 @@ from ._options import as_json, release_file
 
 @click.command("release")
 @release_file
-@click.option("--dry-run", is_flag=True, help="Check the data, say what the training takes, and train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check the data, say what the training takes, and train nothing.",
+)
 @as_json
 def command(
     spec: Path,
@@ -32,7 +36,9 @@ def command(
 
     if dry_run:
         if from_ or until:
-            raise click.UsageError("--dry-run looks at the training alone: leave out --from and --until.")
+            raise click.UsageError(
+                "--dry-run looks at the training alone: leave out --from and --until."
+            )
         with reporter(as_json) as report:
             training = api.foresee(spec, workdir=workdir, overrides=overrides, reporter=report)
         if as_json:
@@ -43,7 +49,9 @@ def command(
             foreseen(training)
         return
     with reporter(as_json) as report:
-        result = api.release(spec, workdir=workdir, overrides=overrides, from_=from_, until=until, reporter=report)
+        result = api.release(
+            spec, workdir=workdir, overrides=overrides, from_=from_, until=until, reporter=report
+        )
     if as_json:
         from ..sdk.codec import encode
 

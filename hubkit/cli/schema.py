@@ -11,7 +11,8 @@ import click
 def command() -> None:
     """Print the JSON schema of release.yaml.
 
-    For VS Code: hubkit schema > release.schema.json, and `# yaml-language-server: $schema=release.schema.json` as first line.
+    For VS Code: hubkit schema > release.schema.json, and `# yaml-language-server:
+    $schema=release.schema.json` as first line.
     """
     from ..spec import json_schema
 

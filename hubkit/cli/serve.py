@@ -13,7 +13,12 @@ from ._options import FOLDER, as_json, environment_field, mapping, serving_engin
 @click.argument("folder", type=FOLDER)
 @serving_engine
 @click.option("--name", default="", help="The model's name in the API. [default: the folder's]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another one than this machine's own needs a key.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Another one than this machine's own needs a key.",
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
 @click.option("--api-key-file", type=FOLDER, help="A file with the key that clients must bear.")
 @as_json
@@ -28,7 +33,8 @@ def command(
     api_key_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve the model in FOLDER over OpenAI's API until Ctrl-C: chat completions with pictures as data URLs, and streaming."""
+    """Serve the model in FOLDER over OpenAI's API until Ctrl-C: chat completions with pictures as
+    data URLs, and streaming."""
     from ..errors import CancelledError
     from ..serving import read_key, serve
     from ._reporters import emit, reporter
@@ -37,10 +43,17 @@ def command(
     with (
         reporter(as_json) as report,
         serve(
-            folder, engine=engine, environment=environment_field(environment), options=mapping(options), name=name,
-            host=host, port=port, api_key=key, reporter=report,
+            folder,
+            engine=engine,
+            environment=environment_field(environment),
+            options=mapping(options),
+            name=name,
+            host=host,
+            port=port,
+            api_key=key,
+            reporter=report,
         ) as server,
-    ):  # fmt: skip
+    ):
         if as_json:
             emit("serving", {"url": server.url, "model": server.name})
         else:

@@ -12,7 +12,11 @@ from ._options import FOLDER, as_json, engine, environment_field, mapping
 @click.command("smoke")
 @click.argument("folder", type=FOLDER)
 @click.option(
-    "--image", "images", multiple=True, type=FOLDER, help="A picture to ask about; may be repeated. [default: a drawn one]"
+    "--image",
+    "images",
+    multiple=True,
+    type=FOLDER,
+    help="A picture to ask about; may be repeated. [default: a drawn one]",
 )
 @click.option("--prompt", "prompts", multiple=True, help="One a turn, in order; may be repeated.")
 @engine
@@ -27,7 +31,8 @@ def command(
     max_new_tokens: int,
     as_json: bool,
 ) -> None:
-    """Ask the model in FOLDER about pictures, turn by turn. Exits 3 when an answer is empty, endless or repeats itself."""
+    """Ask the model in FOLDER about pictures, turn by turn. Exits 3 when an answer is empty,
+    endless or repeats itself."""
     from .. import api
     from ..stages.smoke import show
     from ._reporters import emit, reporter
@@ -35,17 +40,25 @@ def command(
     given = {"prompts": prompts} if prompts else {}
     with reporter(as_json) as report:
         result = api.smoke(
-            folder, images=images, engine=engine, environment=environment_field(environment), options=mapping(options),
-            max_new_tokens=max_new_tokens, reporter=report, **given,
-        )  # fmt: skip
+            folder,
+            images=images,
+            engine=engine,
+            environment=environment_field(environment),
+            options=mapping(options),
+            max_new_tokens=max_new_tokens,
+            reporter=report,
+            **given,
+        )
     if as_json:
         from ..sdk.codec import encode
 
         emit("result", encode(result))
     else:
         click.echo(show(result.transcript))
-        measured = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in result.numbers.items())
+        measured = "".join(
+            f", {name.replace('_', ' ')} {value:.4g}" for name, value in result.numbers.items()
+        )
         click.echo(
-            f"passed with {engine}; loaded in {result.load_seconds:.1f} s, "
-            f"first answer after {result.first_seconds:.2f} s{measured}"
+            f"passed with {engine}; loaded in {result.load_seconds:.1f} s, first answer after "
+            f"{result.first_seconds:.2f} s{measured}"
         )

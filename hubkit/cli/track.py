@@ -16,16 +16,24 @@ from ._options import FOLDER, as_json
 @click.option("--author-name", default="hubkit", show_default=True)
 @click.option("--author-email", default="hubkit@localhost", show_default=True)
 @as_json
-def command(folder: Path, name: str, tag: str, author_name: str, author_email: str, as_json: bool) -> None:
-    """Make FOLDER a release: manifest, audit, and a commit whose safetensors are in Git LFS, without copying them."""
+def command(
+    folder: Path, name: str, tag: str, author_name: str, author_email: str, as_json: bool
+) -> None:
+    """Make FOLDER a release: manifest, audit, and a commit whose safetensors are in Git LFS,
+    without copying them."""
     from .. import api
     from ..spec import Author
 
-    result = api.track(folder, name=name, tag=tag, author=Author(name=author_name, email=author_email))
+    result = api.track(
+        folder, name=name, tag=tag, author=Author(name=author_name, email=author_email)
+    )
     if as_json:
         from ..sdk.codec import encode
         from ._reporters import emit
 
         emit("result", encode(result))
     else:
-        click.echo(f"{folder}: {result.files} files, {result.in_lfs} in Git LFS, commit {result.commit} (tag {result.tag})")
+        click.echo(
+            f"{folder}: {result.files} files, {result.in_lfs} in Git LFS, commit {result.commit} "
+            f"(tag {result.tag})"
+        )

@@ -12,14 +12,29 @@ from ._options import FOLDER, as_json, environment_field, mapping, where
 @click.command("verify")
 @click.argument("folder", type=FOLDER)
 @click.option("--at", required=True, metavar="SCHEME:TARGET", help="git:URL, huggingface:ORG/NAME")
-@click.option("--revision", default="", help="A commit, tag or branch. [default: the release's tag]")
-@click.option("--deep", is_flag=True, help="Download afresh, hash every byte, check the structure, ask the model.")
+@click.option(
+    "--revision", default="", help="A commit, tag or branch. [default: the release's tag]"
+)
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Download afresh, hash every byte, check the structure, ask the model.",
+)
 @click.option("--engine", default="transformers", show_default=True)
 @where
-@click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hub.")
+@click.option(
+    "--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hub."
+)
 @as_json
 def command(
-    folder: Path, at: str, revision: str, deep: bool, engine: str, environment: str, options: tuple[str, ...], as_json: bool
+    folder: Path,
+    at: str,
+    revision: str,
+    deep: bool,
+    engine: str,
+    environment: str,
+    options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest."""
     from .. import api

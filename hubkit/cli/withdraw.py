@@ -11,13 +11,22 @@ from ._options import FOLDER, as_json, mapping
 
 @click.command("withdraw")
 @click.argument("folder", type=FOLDER)
-@click.option("--from", "to", required=True, metavar="SCHEME:TARGET", help="Where the folder was pushed to.")
-@click.option("--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hub: undo=delete.")
+@click.option(
+    "--from", "to", required=True, metavar="SCHEME:TARGET", help="Where the folder was pushed to."
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="[HUB.]KEY=VALUE",
+    help="An option of the hub: undo=delete.",
+)
 @as_json
 def command(folder: Path, to: str, options: tuple[str, ...], as_json: bool) -> None:
     """Undo the push of FOLDER to a hub, as far as the hub goes, and say what stays public.
 
-    The tag goes, then the commit is reverted. huggingface: undo=private hides the repository, undo=delete deletes it.
+    The tag goes, then the commit is reverted. huggingface: undo=private hides the repository,
+    undo=delete deletes it.
     """
     from .. import remote
     from ._reporters import emit, reporter

@@ -1,4 +1,5 @@
-"""Data before they are trained on: checked, repaired, split, described and, where there are none, made.
+"""Data before they are trained on: checked, repaired, split, described and, where there are none,
+made.
 
 scan.py        rows of any adapter, sound or not
 pictures.py    images: there, decodable, of a sane size, the same twice

@@ -23,8 +23,9 @@ _LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`url` is the address of the API (`http://127.0.0.1:23333/v1`); `model` may be empty when it serves one; `key_env` names the
-    environment variable that holds its key. `timeout` is seconds for one reply."""
+    """`url` is the address of the API (`http://127.0.0.1:23333/v1`); `model` may be empty when it
+    serves one; `key_env` names the environment variable that holds its key. `timeout` is seconds
+    for one reply."""
 
     url: str
     model: str = ""
@@ -33,12 +34,20 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+        ):
             raise UsageError(
-                "the endpoint is not an http(s) URL without credentials", "write for example http://127.0.0.1:23333/v1"
+                "the endpoint is not an http(s) URL without credentials",
+                "write for example http://127.0.0.1:23333/v1",
             )
         if self.key_env and not os.environ.get(self.key_env):
-            raise EnvironmentFailure(f"the variable {self.key_env} is not set", "set it to the endpoint's key")
+            raise EnvironmentFailure(
+                f"the variable {self.key_env} is not set", "set it to the endpoint's key"
+            )
 
     @property
     def host(self) -> str:
@@ -68,9 +77,16 @@ class Client:
         if self.endpoint.model:
             return self.endpoint.model
         listed = self._ask("GET", "models", None).get("data")
-        names = [str(one.get("id")) for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+        names = (
+            [str(one.get("id")) for one in listed if isinstance(one, Mapping)]
+            if isinstance(listed, list)
+            else []
+        )
         if len(names) != 1:
-            raise UsageError(f"the endpoint lists {len(names)} models: {', '.join(names[:20])}", "name one with --model")
+            raise UsageError(
+                f"the endpoint lists {len(names)} models: {', '.join(names[:20])}",
+                "name one with --model",
+            )
         return names[0]
 
     def chat(self, model: str, prompt: str, picture: bytes, kind: str, limit: int) -> Reply:
@@ -83,18 +99,29 @@ class Client:
         DataError: this request is refused.
         """
         image = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-        content = [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": image}}]
-        body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": limit, "temperature": 0}
+        content = [
+            {"type": "text", "text": prompt},
+            {"type": "image_url", "image_url": {"url": image}},
+        ]
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": limit,
+            "temperature": 0,
+        }
         data = self._ask("POST", "chat/completions", body)
         try:
             text = data["choices"][0]["message"]["content"]
             tokens = (data.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise RemoteError(
-                f"{self.endpoint.host}: the reply is not a chat completion", "is it an OpenAI-compatible API?"
+                f"{self.endpoint.host}: the reply is not a chat completion",
+                "is it an OpenAI-compatible API?",
             ) from None
         if not isinstance(text, str):
-            raise RemoteError(f"{self.endpoint.host}: the reply holds no text", "is it a model that chats?")
+            raise RemoteError(
+                f"{self.endpoint.host}: the reply holds no text", "is it a model that chats?"
+            )
         return Reply(text, tokens if isinstance(tokens, int) else (len(prompt) + len(text)) // 3)
 
     def _ask(self, method: str, path: str, body: Any) -> dict[str, Any]:
@@ -103,7 +130,9 @@ class Client:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         url = f"{self.endpoint.url.rstrip('/')}/{path}"
-        request = Request(url, json.dumps(body).encode() if body is not None else None, headers, method=method)
+        request = Request(
+            url, json.dumps(body).encode() if body is not None else None, headers, method=method
+        )
         try:
             with self._opener.open(request, timeout=self.endpoint.timeout) as response:
                 data = json.loads(response.read(_LARGEST))
@@ -112,12 +141,17 @@ class Client:
         except (URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             raise RemoteError(
-                f"{url}: {type(error).__name__}: {reason}", "is the server running, and the address right?"
+                f"{url}: {type(error).__name__}: {reason}",
+                "is the server running, and the address right?",
             ) from None
         except ValueError:
-            raise RemoteError(f"{url}: the reply is not JSON", "is it an OpenAI-compatible API?") from None
+            raise RemoteError(
+                f"{url}: the reply is not JSON", "is it an OpenAI-compatible API?"
+            ) from None
         if not isinstance(data, dict):
-            raise RemoteError(f"{url}: the reply is not a JSON object", "is it an OpenAI-compatible API?")
+            raise RemoteError(
+                f"{url}: the reply is not a JSON object", "is it an OpenAI-compatible API?"
+            )
         return data
 
     def _refused(self, error: HTTPError, key: str) -> Exception:
@@ -125,7 +159,9 @@ class Client:
         said = said.replace(key, "***") if key else said
         told = f"{self.endpoint.host} answered {error.code}: {said[:300]}"
         if error.code in (401, 403):
-            return EnvironmentFailure(told, "name the variable that holds its key with --api-key-env")
+            return EnvironmentFailure(
+                told, "name the variable that holds its key with --api-key-env"
+            )
         if error.code == 429 or error.code >= 500:
             if (wait := _seconds(error.headers.get("Retry-After"))) is not None:
                 self._sleep(wait)

@@ -39,8 +39,9 @@ class Problems:
 
 @dataclass(frozen=True)
 class Shared:
-    """Records held out that have a picture, or their text, in common with one that is trained on. A text counts when the
-    record has no picture, or when it is long: short answers repeat without anything having leaked."""
+    """Records held out that have a picture, or their text, in common with one that is trained on. A
+    text counts when the record has no picture, or when it is long: short answers repeat without
+    anything having leaked."""
 
     records: int
     by_picture: int
@@ -50,8 +51,9 @@ class Shared:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of `measured` records, image positions included. `bins` are (from, to, records), `to` not included.
-    `over` are longer than `limit` (0: no limit was given), and `unanswered` of them would lose a whole answer."""
+    """Tokens of `measured` records, image positions included. `bins` are (from, to, records), `to`
+    not included. `over` are longer than `limit` (0: no limit was given), and `unanswered` of them
+    would lose a whole answer."""
 
     measured: int
     least: int
@@ -75,8 +77,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Report:
-    """`rows` were read, `records` of them are sound. `pictures` counts distinct paths; `same` are pairs of paths with equal
-    content. `turns`, `images` and `tiles` map a number to how many records (of `tiles`: pictures) have it."""
+    """`rows` were read, `records` of them are sound. `pictures` counts distinct paths; `same` are
+    pairs of paths with equal content. `turns`, `images` and `tiles` map a number to how many
+    records (of `tiles`: pictures) have it."""
 
     name: str
     adapter: str
@@ -118,12 +121,19 @@ class Tally:
 
     def problems(self) -> tuple[Problems, ...]:
         return tuple(
-            Problems(code, TITLES.get(code, code), count, tuple(p.message for p in self.first[code]), self.first[code][0].remedy)
+            Problems(
+                code,
+                TITLES.get(code, code),
+                count,
+                tuple(p.message for p in self.first[code]),
+                self.first[code][0].remedy,
+            )
             for code, count in sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0]))
         )
 
     def refuse(self, name: str) -> None:
-        """Raises the only problem as it is, or one DataError that lists the first ones; nothing when there is none."""
+        """Raises the only problem as it is, or one DataError that lists the first ones; nothing
+        when there is none."""
         total = sum(self.counts.values())
         if not total:
             return
@@ -131,7 +141,8 @@ class Tally:
         if total == 1:
             raise kept[0]
         raise DataError(
-            f"{name}: {total:,} records cannot be used:" + listed([problem.message for problem in kept], total),
+            f"{name}: {total:,} records cannot be used:"
+            + listed([problem.message for problem in kept], total),
             "; ".join(dict.fromkeys(problem.remedy for problem in kept[:EXAMPLES])),
         )
 

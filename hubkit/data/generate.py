@@ -1,4 +1,5 @@
-"""`hubkit prepare --generate`: questions and answers about a folder of pictures, asked of a vision endpoint, to be reviewed."""
+"""`hubkit prepare --generate`: questions and answers about a folder of pictures, asked of a vision
+endpoint, to be reviewed."""
 
 from __future__ import annotations
 
@@ -36,9 +37,10 @@ _PAUSE = 1.0
 
 @dataclass(frozen=True)
 class Making:
-    """`rounds` questions a picture; `template` is a Jinja file that gets `rounds` and the picture's `name`. An unsound reply is
-    asked for again, `attempts` times in all. `max_requests` and `max_tokens` (prompts and replies together) end the work early;
-    `reply_tokens` limits one reply."""
+    """`rounds` questions a picture; `template` is a Jinja file that gets `rounds` and the picture's
+    `name`. An unsound reply is asked for again, `attempts` times in all. `max_requests` and
+    `max_tokens` (prompts and replies together) end the work early; `reply_tokens` limits one reply.
+    """
 
     rounds: int = 3
     template: Path | None = None
@@ -51,8 +53,8 @@ class Making:
 
 @dataclass(frozen=True)
 class Generated:
-    """`requests` and `tokens` of this run; `failed` says why there is no record of a picture; `ended` is the limit that ended the
-    work early, empty when it is complete."""
+    """`requests` and `tokens` of this run; `failed` says why there is no record of a picture;
+    `ended` is the limit that ended the work early, empty when it is complete."""
 
     folder: Path
     images: int
@@ -64,17 +66,25 @@ class Generated:
 
 
 def generate(
-    images: str | Path, out: str | Path, endpoint: Endpoint, making: Making | None = None, *, reporter: Run | None = None
+    images: str | Path,
+    out: str | Path,
+    endpoint: Endpoint,
+    making: Making | None = None,
+    *,
+    reporter: Run | None = None,
 ) -> Generated:
-    """Writes train.jsonl, a review sheet, the journal and dataset.json to `out`. Interrupted or ended by a limit, the same call
-    continues: what was asked already is not asked again.
+    """Writes train.jsonl, a review sheet, the journal and dataset.json to `out`. Interrupted or
+    ended by a limit, the same call continues: what was asked already is not asked again.
 
     Raises:
         DataError: there is no picture.
-        UsageError: `out` holds something else; the endpoint refuses the request, or serves several models.
+        UsageError: `out` holds something else; the endpoint refuses the request, or serves several
+            models.
         RemoteError: the endpoint is not reachable.
     """
-    work = _Work(Path(images), Path(out), endpoint, making or Making(), reporter or SilentReporter())
+    work = _Work(
+        Path(images), Path(out), endpoint, making or Making(), reporter or SilentReporter()
+    )
     work.ask_all()
     return work.finish()
 
@@ -84,7 +94,9 @@ class _Limit(Exception):
 
 
 class _Work:
-    def __init__(self, images: Path, out: Path, endpoint: Endpoint, making: Making, run: Run) -> None:
+    def __init__(
+        self, images: Path, out: Path, endpoint: Endpoint, making: Making, run: Run
+    ) -> None:
         self.images, self.out, self.making, self.run = images, out, making, run
         self.names = _pictures(images)
         self.template = _template(making.template)
@@ -100,7 +112,8 @@ class _Work:
         self._lock = threading.Lock()
 
     def ask_all(self) -> None:
-        """Asks about every picture that has no sound answer yet, several at once, until a limit or a failure of the endpoint."""
+        """Asks about every picture that has no sound answer yet, several at once, until a limit or
+        a failure of the endpoint."""
         waiting = [name for name in self.names if name not in self.done]
         running: dict[Future[None], str] = {}
         with ThreadPoolExecutor(self.making.concurrency) as pool:
@@ -138,7 +151,13 @@ class _Work:
                 threading.Event().wait(_PAUSE * attempt)
             self._reserve()
             try:
-                reply = self.client.chat(self.model, asked, path.read_bytes(), picture.format.lower(), self.making.reply_tokens)
+                reply = self.client.chat(
+                    self.model,
+                    asked,
+                    path.read_bytes(),
+                    picture.format.lower(),
+                    self.making.reply_tokens,
+                )
             except RemoteError as error:
                 if attempt + 1 == self.making.attempts:
                     raise
@@ -149,8 +168,14 @@ class _Work:
             rounds, problem = parse(reply.text, self.making.rounds)
             if not problem:
                 return self._keep(name, picture, rounds)
-            asked = f"{prompt}\n\nYour last reply could not be used: {problem}. Reply with the JSON alone."
-        raise DataError(f"no sound reply in {self.making.attempts} attempts: {problem}", "try another model or template")
+            asked = (
+                f"{prompt}\n\nYour last reply could not be used: {problem}. Reply with the "
+                "JSON alone."
+            )
+        raise DataError(
+            f"no sound reply in {self.making.attempts} attempts: {problem}",
+            "try another model or template",
+        )
 
     def template_for(self, name: str) -> str:
         return _rendered(self.template, self.making.rounds, name)
@@ -168,24 +193,37 @@ class _Work:
             self.requests += 1
 
     def _keep(self, name: str, picture: Picture, rounds: list[tuple[str, str]]) -> None:
-        entry = {"image": name, "sha256": picture.sha256, "settings": self.settings, "rounds": rounds}
+        entry = {
+            "image": name,
+            "sha256": picture.sha256,
+            "settings": self.settings,
+            "rounds": rounds,
+        }
         with self._lock:
             self.done[name] = rounds
             with self.journal.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     def _read_journal(self) -> dict[str, list[tuple[str, str]]]:
-        """Answers of an earlier run with the same model, template and number of rounds. A line that a kill cut is dropped."""
+        """Answers of an earlier run with the same model, template and number of rounds. A line that
+        a kill cut is dropped."""
         done: dict[str, list[tuple[str, str]]] = {}
         wanted, whole = set(self.names), []
         for line in self.journal.read_text("utf-8").splitlines() if self.journal.is_file() else ():
             try:
                 entry = json.loads(line)
-                name, rounds = entry["image"], [(question, answer) for question, answer in entry["rounds"]]
+                name, rounds = (
+                    entry["image"],
+                    [(question, answer) for question, answer in entry["rounds"]],
+                )
             except (ValueError, KeyError, TypeError):
                 continue
             whole.append(line)
-            found = examine(self.images / name) if entry["settings"] == self.settings and name in wanted else ""
+            found = (
+                examine(self.images / name)
+                if entry["settings"] == self.settings and name in wanted
+                else ""
+            )
             if isinstance(found, Picture) and found.sha256 == entry["sha256"]:
                 done[name] = rounds
         if whole:
@@ -193,11 +231,15 @@ class _Work:
         return done
 
     def finish(self) -> Generated:
-        """The records so far, in the order of the pictures' names, with all that belongs to them."""
+        """The records so far, in the order of the pictures' names, with all that belongs to
+        them."""
         records = [_record(name, self.done[name]) for name in self.names if name in self.done]
         if not records:
             why = next(iter(self.failed.values()), f"the limit {self.ended} was reached")
-            raise DataError(f"{self.images}: no record was made: {why}", "see the message; the same command continues")
+            raise DataError(
+                f"{self.images}: no record was made: {why}",
+                "see the message; the same command continues",
+            )
         backup = self.out.with_name(f"{self.out.name}.before")
         if self.out.exists():
             self.out.replace(backup)
@@ -210,21 +252,27 @@ class _Work:
         shutil.rmtree(backup, ignore_errors=True)
         self.journal.unlink()
         failed = dict(sorted(self.failed.items()))
-        return Generated(self.out, len(self.names), len(records), self.requests, self.tokens, failed, self.ended)
+        return Generated(
+            self.out, len(self.names), len(records), self.requests, self.tokens, failed, self.ended
+        )
 
     def _write(self, records: list[Record]) -> None:
         with fresh_folder(self.out) as folder:
             (folder / TRAIN).write_text("".join(map(llava_line, records)), "utf-8")
             self._review(folder / REVIEW, records)
             notes = (
-                f"questions and answers were generated by {self.model}; whether people reviewed them is for the publisher to say",
+                f"questions and answers were generated by {self.model}; whether people reviewed "
+                "them is for the publisher to say",
             )
             content = {
                 "note": NOTE,
                 "source": {"name": self.images.name, "adapter": "generate"},
                 "terms": encode(Terms(notes=notes)),
             }
-            replace_text(folder / NAME, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+            replace_text(
+                folder / NAME,
+                json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n",
+            )
             shutil.copyfile(self.journal, folder / JOURNAL)
 
     def _review(self, path: Path, records: list[Record]) -> None:
@@ -232,8 +280,14 @@ class _Work:
 
         source = (templates("data_report") / "review.html.j2").read_text("utf-8")
         page = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-        shown = [(record, thumbnail(self.images / record.images[0]) if n < _SHOWN else "") for n, record in enumerate(records)]
-        replace_text(path, page.render(records=shown, model=self.model, failed=dict(sorted(self.failed.items()))))
+        shown = [
+            (record, thumbnail(self.images / record.images[0]) if n < _SHOWN else "")
+            for n, record in enumerate(records)
+        ]
+        replace_text(
+            path,
+            page.render(records=shown, model=self.model, failed=dict(sorted(self.failed.items()))),
+        )
 
 
 def parse(reply: str, rounds: int) -> tuple[list[tuple[str, str]], str]:
@@ -251,7 +305,10 @@ def parse(reply: str, rounds: int) -> tuple[list[tuple[str, str]], str]:
         if not isinstance(item, dict) or set(item) != {"question", "answer"}:
             return [], f"item {number} does not have exactly the keys question and answer"
         pair = (item["question"], item["answer"])
-        if not all(isinstance(one, str) and one.strip() and len(one) <= _LONGEST and IMAGE not in one for one in pair):
+        if not all(
+            isinstance(one, str) and one.strip() and len(one) <= _LONGEST and IMAGE not in one
+            for one in pair
+        ):
             return [], f"item {number} holds an empty, endless or unfit text"
         found.append((pair[0].strip(), pair[1].strip()))
     if len({question.casefold() for question, _ in found}) < rounds:
@@ -260,17 +317,24 @@ def parse(reply: str, rounds: int) -> tuple[list[tuple[str, str]], str]:
 
 
 def _record(name: str, rounds: list[tuple[str, str]]) -> Record:
-    turns = [Turn(f"{IMAGE}\n{question}" if not number else question, answer) for number, (question, answer) in enumerate(rounds)]
+    turns = [
+        Turn(f"{IMAGE}\n{question}" if not number else question, answer)
+        for number, (question, answer) in enumerate(rounds)
+    ]
     return Record(name, (name,), tuple(turns))
 
 
 def _pictures(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", "name the folder that holds the pictures")
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    files = (
+        path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
     names = sorted(path.relative_to(folder).as_posix() for path in files)
     if not names:
-        raise DataError(f"{folder} holds no picture", f"pictures end in {', '.join(sorted(_SUFFIXES))}")
+        raise DataError(
+            f"{folder} holds no picture", f"pictures end in {', '.join(sorted(_SUFFIXES))}"
+        )
     return names
 
 
@@ -280,7 +344,9 @@ def _template(path: Path | None) -> str:
     try:
         text = source.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{source}: the template cannot be read ({error})", "correct --template") from None
+        raise UsageError(
+            f"{source}: the template cannot be read ({error})", "correct --template"
+        ) from None
     _rendered(text, 1, "x.png")
     return text
 
@@ -290,16 +356,24 @@ def _rendered(template: str, rounds: int, name: str) -> str:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     try:
-        return ImmutableSandboxedEnvironment(undefined=StrictUndefined).from_string(template).render(rounds=rounds, name=name)
+        return (
+            ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+            .from_string(template)
+            .render(rounds=rounds, name=name)
+        )
     except TemplateError as error:
         raise UsageError(f"the template fails: {error}", "it may use `rounds` and `name`") from None
 
 
 def _take_up(out: Path, journal: Path) -> None:
-    """The journal of an earlier, finished run, to add to it. Raises UsageError when `out` is something else."""
+    """The journal of an earlier, finished run, to add to it. Raises UsageError when `out` is
+    something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         journal.parent.mkdir(parents=True, exist_ok=True)
     elif not (out / JOURNAL).is_file():
-        raise UsageError(f"{out} holds something else", "name a folder that does not exist yet, or one that --generate made")
+        raise UsageError(
+            f"{out} holds something else",
+            "name a folder that does not exist yet, or one that --generate made",
+        )
     elif not journal.exists():
         shutil.copyfile(out / JOURNAL, journal)

@@ -1,4 +1,5 @@
-"""A set of hashes in 16 bytes each, where Python's own takes a hundred: data of many millions of records fit into memory."""
+"""A set of hashes in 16 bytes each, where Python's own takes a hundred: data of many millions of
+records fit into memory."""
 
 from __future__ import annotations
 

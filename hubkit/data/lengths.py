@@ -1,4 +1,5 @@
-"""How long records are for a model: tokens of the conversation as it is trained on, image positions included."""
+"""How long records are for a model: tokens of the conversation as it is trained on, image positions
+included."""
 
 from __future__ import annotations
 
@@ -39,21 +40,35 @@ class TokenCounter:
             native = base.family.native(base.config, token_ids(base.folder))
             write_native_files(base.folder, out, native, base.family, base.config)
             if not (out / TOKENIZER).is_file():
-                raise UsageError(f"{base.folder} has no tokenizer that can be read", "is it a whole download of the model?")
+                raise UsageError(
+                    f"{base.folder} has no tokenizer that can be read",
+                    "is it a whole download of the model?",
+                )
             self._tokenizer = Tokenizer.from_file(str(out / TOKENIZER))
             settings = read_json(out, SETTINGS) if (out / SETTINGS).is_file() else {}
-            template = (out / TEMPLATE).read_text("utf-8") if (out / TEMPLATE).is_file() else settings.get("chat_template")
+            template = (
+                (out / TEMPLATE).read_text("utf-8")
+                if (out / TEMPLATE).is_file()
+                else settings.get("chat_template")
+            )
         if not isinstance(template, str):
-            raise UsageError(f"{base.folder} has no chat template", "take chat_template from the model's own repository")
+            raise UsageError(
+                f"{base.folder} has no chat template",
+                "take chat_template from the model's own repository",
+            )
         self._template = _environment().from_string(template)
-        self._tokens = {key: _text(value) for key, value in settings.items() if key.endswith("_token")}
+        self._tokens = {
+            key: _text(value) for key, value in settings.items() if key.endswith("_token")
+        }
 
     def tiles(self, width: int, height: int) -> int:
         return tile_count(width, height, self.vision)
 
-    def count(self, record: Record, tiles: Sequence[int]) -> tuple[int, tuple[tuple[int, int], ...]]:
-        """(tokens, for each answer its first and last position), with `tiles` for each picture. Image positions are not
-        tokenized but added: thousands of equal tokens take long."""
+    def count(
+        self, record: Record, tiles: Sequence[int]
+    ) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """(tokens, for each answer its first and last position), with `tiles` for each picture.
+        Image positions are not tokenized but added: thousands of equal tokens take long."""
         pictures = [self.vision.tokens_per_tile * number for number in tiles]
         total, answers, turn, asked = 0, [], 0, prompts(record, [0] * len(tiles), self.vision)
         marks = [turn.prompt.count(IMAGE) for turn in record.turns]
@@ -69,7 +84,9 @@ class TokenCounter:
         return total, tuple(answers)
 
     def _render(self, messages: list[dict[str, str]], speak: bool) -> str:
-        return str(self._template.render(messages=messages, add_generation_prompt=speak, **self._tokens))
+        return str(
+            self._template.render(messages=messages, add_generation_prompt=speak, **self._tokens)
+        )
 
 
 @lru_cache(maxsize=1 << 14)
@@ -83,9 +100,13 @@ def _environment() -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> None:
-        raise UsageError(f"the chat template refuses a record: {message}", "correct the record or the template")
+        raise UsageError(
+            f"the chat template refuses a record: {message}", "correct the record or the template"
+        )
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
     environment.globals["raise_exception"] = refuse
     return environment
 
@@ -94,7 +115,9 @@ def _text(token: Any) -> str:
     return str(token["content"] if isinstance(token, Mapping) else token or "")
 
 
-def summary(counted: Sequence[tuple[int, tuple[tuple[int, int], ...]]], limit: int) -> Lengths | None:
+def summary(
+    counted: Sequence[tuple[int, tuple[tuple[int, int], ...]]], limit: int
+) -> Lengths | None:
     """The distribution of what TokenCounter.count gave; None of nothing."""
     if not counted:
         return None

@@ -1,4 +1,5 @@
-"""Prepared records as files: hubkit's own form for its stages, LLaVA's for people and for other trainers."""
+"""Prepared records as files: hubkit's own form for its stages, LLaVA's for people and for other
+trainers."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def llava_line(record: Record) -> str:
     if record.images:
         item["image"] = record.images[0] if len(record.images) == 1 else list(record.images)
     item["conversations"] = [
-        part for turn in record.turns for part in ({"from": "human", "value": turn.prompt}, {"from": "gpt", "value": turn.answer})
+        part
+        for turn in record.turns
+        for part in ({"from": "human", "value": turn.prompt}, {"from": "gpt", "value": turn.answer})
     ]
     return json.dumps(item, ensure_ascii=False) + "\n"
 
@@ -37,7 +40,8 @@ def spool(records: Iterable[Record], path: Path, line: Callable[[Record], str]) 
 
 
 def deal(spooled: Path, held: set[int], train: Path, holdout: Path, *, repeat: int = 1) -> None:
-    """The lines of `spooled` into the two files; those to train on `repeat` times over, each round with ids of its own."""
+    """The lines of `spooled` into the two files; those to train on `repeat` times over, each round
+    with ids of its own."""
     with train.open("wb") as training, holdout.open("wb") as kept:
         for number, line in enumerate(_lines(spooled)):
             (kept if number in held else training).write(line)
@@ -87,7 +91,8 @@ def image_names(lines: Path) -> Iterator[str]:
 
 
 def copy_pictures(names: Iterable[str], folder: Path, target: Path) -> None:
-    """The named images of `folder` below `target`, as shared blocks where the file system has them."""
+    """The named images of `folder` below `target`, as shared blocks where the file system has
+    them."""
     for name in names:
         place = target / name
         if place.exists():

@@ -33,9 +33,11 @@ class Picture:
 
 
 class Pictures:
-    """The images below `folder`. Looking `open` decodes and hashes each once; `exist` only lists folders, once each.
+    """The images below `folder`. Looking `open` decodes and hashes each once; `exist` only lists
+    folders, once each.
 
-    `known` maps a path to the picture or to what is wrong with it. `extracted` takes images that are in no file yet.
+    `known` maps a path to the picture or to what is wrong with it. `extracted` takes images that
+    are in no file yet.
     """
 
     def __init__(self, folder: Path, look: Look, extracted: Path | None = None) -> None:
@@ -58,7 +60,11 @@ class Pictures:
         for name, content in pictures.items():
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not path.name:
-                raise DataError(f"a picture within the data is named {name!r}", "report it to the adapter's author", code="path")
+                raise DataError(
+                    f"a picture within the data is named {name!r}",
+                    "report it to the adapter's author",
+                    code="path",
+                )
             if name not in self._own:
                 self._own.add(name)
                 target = self.extracted / name
@@ -72,13 +78,21 @@ class Pictures:
             self.known.update((name, examine(self.path(name))) for name in new)
         else:
             with ThreadPoolExecutor(_THREADS) as pool:
-                self.known.update(zip(new, pool.map(lambda name: examine(self.path(name)), new), strict=True))
+                self.known.update(
+                    zip(new, pool.map(lambda name: examine(self.path(name)), new), strict=True)
+                )
 
     def problem(self, name: str) -> str | None:
         """What is wrong with the image, as far as was looked."""
         if self.look == "open":
             found = self.known[name]
-            return self._absent(name) if found == _ABSENT else found if isinstance(found, str) else None
+            return (
+                self._absent(name)
+                if found == _ABSENT
+                else found
+                if isinstance(found, str)
+                else None
+            )
         folder, _, file = name.rpartition("/")
         listing = self._listings.get(folder)
         if listing is None:
@@ -105,7 +119,11 @@ class Pictures:
             return _ABSENT
         self._guesses += 1
         stem = file.rpartition(".")[0]
-        same = [one for one in self._files(folder) if one.casefold() == file.casefold() or stem == one.rpartition(".")[0] != ""]
+        same = [
+            one
+            for one in self._files(folder)
+            if one.casefold() == file.casefold() or stem == one.rpartition(".")[0] != ""
+        ]
         return f"{_ABSENT} (but there is {min(same)!r})" if same else _ABSENT
 
 
@@ -113,7 +131,8 @@ _ABSENT = "no such file"
 
 
 def examine(path: Path) -> Picture | str:
-    """The decoded file, or what is wrong with it. A file whose header asks for more pixels than Pillow's limit is not decoded."""
+    """The decoded file, or what is wrong with it. A file whose header asks for more pixels than
+    Pillow's limit is not decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -124,7 +143,9 @@ def examine(path: Path) -> Picture | str:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return f"{image.width} x {image.height} pixels is more than a picture should have"
             image.load()
-            return Picture(hashlib.sha256(content).hexdigest(), image.format or "", image.width, image.height)
+            return Picture(
+                hashlib.sha256(content).hexdigest(), image.format or "", image.width, image.height
+            )
     except FileNotFoundError:
         return _ABSENT
     except UnidentifiedImageError:
@@ -133,5 +154,7 @@ def examine(path: Path) -> Picture | str:
         return f"more pixels than a picture should have ({error})"
     except OSError as error:
         return error.strerror or str(error)
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
         return f"it cannot be decoded ({type(error).__name__}: {error})"

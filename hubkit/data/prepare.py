@@ -1,4 +1,5 @@
-"""`hubkit prepare`: a dataset read, checked, repaired, split, and written as LLaVA JSON Lines with a report."""
+"""`hubkit prepare`: a dataset read, checked, repaired, split, and written as LLaVA JSON Lines with
+a report."""
 
 from __future__ import annotations
 
@@ -31,10 +32,11 @@ TRAIN, HOLDOUT, REPORT = "train.jsonl", "holdout.jsonl", "report"
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """How data are prepared. `holdout` is a count, a share below 1 or a file of the same format; 0 holds nothing out. `skip`
-    leaves out what has a problem instead of refusing. `look` says whether images are decoded or only looked for. `copy` puts the
-    pictures into the folder that is written; those that are in no file of their own are written there in any case. `license`
-    is for data that do not say it, `endpoint` the hub of `hf:` when it is not the usual one."""
+    """How data are prepared. `holdout` is a count, a share below 1 or a file of the same format; 0
+    holds nothing out. `skip` leaves out what has a problem instead of refusing. `look` says whether
+    images are decoded or only looked for. `copy` puts the pictures into the folder that is written;
+    those that are in no file of their own are written there in any case. `license` is for data that
+    do not say it, `endpoint` the hub of `hf:` when it is not the usual one."""
 
     adapter: str = "llava_json"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +57,8 @@ class PrepareSettings:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """`folder` is None when nothing was written; `images` is what the image paths are relative to."""
+    """`folder` is None when nothing was written; `images` is what the image paths are relative
+    to."""
 
     folder: Path | None
     images: Path
@@ -74,10 +77,12 @@ def prepare(
     report: str | Path | None = None,
     reporter: Run | None = None,
 ) -> PreparedData:
-    """Reads `source` and writes train.jsonl, holdout.jsonl, report.html, report.json and dataset.json to the new folder `out`;
-    with `out` None it only validates. `report` is a further place for the page, written also when the data are refused.
+    """Reads `source` and writes train.jsonl, holdout.jsonl, report.html, report.json and
+    dataset.json to the new folder `out`; with `out` None it only validates. `report` is a further
+    place for the page, written also when the data are refused.
 
-    `source` is a file or a folder, or `hf:organisation/name`, a dataset of the Hugging Face Hub, which is downloaded first.
+    `source` is a file or a folder, or `hf:organisation/name`, a dataset of the Hugging Face Hub,
+    which is downloaded first.
 
     Raises:
         DataError: records have problems and are not to be skipped; nothing is written but `report`.
@@ -95,7 +100,9 @@ def prepare(
         return work.finish(Path(out) if out is not None else None)
 
 
-def _resolved(source: str, folder: Path, settings: PrepareSettings, run: Run) -> tuple[Path, Path, PrepareSettings]:
+def _resolved(
+    source: str, folder: Path, settings: PrepareSettings, run: Run
+) -> tuple[Path, Path, PrepareSettings]:
     """Source, working folder and settings, after the download of a dataset that is not here."""
     if not source.startswith("hf:"):
         return Path(source), folder, settings
@@ -103,7 +110,11 @@ def _resolved(source: str, folder: Path, settings: PrepareSettings, run: Run) ->
 
     found = download(Reference.parse(source), settings.endpoint, run)
     adapter = settings.adapter if settings.adapter != PrepareSettings.adapter else found.adapter
-    return found.source, folder, replace(settings, adapter=adapter, copy=True, license=settings.license or found.license)
+    return (
+        found.source,
+        folder,
+        replace(settings, adapter=adapter, copy=True, license=settings.license or found.license),
+    )
 
 
 @contextmanager
@@ -118,21 +129,31 @@ def _folder(out: Path | None) -> Any:
 
 
 class _Work:
-    def __init__(self, source: Path, folder: Path, settings: PrepareSettings, *, write: bool) -> None:
+    def __init__(
+        self, source: Path, folder: Path, settings: PrepareSettings, *, write: bool
+    ) -> None:
         self.source, self.folder, self.settings, self.write = source, folder, settings, write
         self.terms = terms_of(settings.adapter, source, settings.options, settings.license)
         self.data = self._validation(source, folder / "images")
-        # pictures within the data have names by their number: those of two datasets would be the same
-        self.apart = self._validation(settings.holdout, None) if isinstance(settings.holdout, Path) else None
+        # pictures within the data have names by their number: those of two datasets would be the
+        # same
+        self.apart = (
+            self._validation(settings.holdout, None) if isinstance(settings.holdout, Path) else None
+        )
         self.held: set[int] = set()
         self.shared: Shared | None = None
 
     def _validation(self, source: Path, extracted: Path | None) -> Validation:
         s = self.settings
         return Validation(
-            source, s.images or (source if source.is_dir() else source.parent), look=s.look,
-            base=open_model(s.base) if s.base else None, max_length=s.max_length, fix=s.fix, extracted=extracted,
-        )  # fmt: skip
+            source,
+            s.images or (source if source.is_dir() else source.parent),
+            look=s.look,
+            base=open_model(s.base) if s.base else None,
+            max_length=s.max_length,
+            fix=s.fix,
+            extracted=extracted,
+        )
 
     def read(self, run: Run) -> None:
         self._one(self.data, self.folder / ".all", run)
@@ -145,7 +166,9 @@ class _Work:
             self.shared = shared(self.data, self.held)
 
     def _one(self, data: Validation, place: Path, run: Run) -> None:
-        found = rows(self.settings.adapter, data.source, self.settings.options, fix=self.settings.fix)
+        found = rows(
+            self.settings.adapter, data.source, self.settings.options, fix=self.settings.fix
+        )
         try:
             records = data.sound(found, run)
             if self.write:
@@ -158,8 +181,13 @@ class _Work:
         if not self.settings.skip:
             data.tally.refuse(data.source.name)
         if not data.count:
-            left = f"none of {data.rows:,} records is sound" if data.rows else "the dataset is empty"
-            raise DataError(f"{data.source}: {left}", "give a dataset with records; --report shows what is wrong with these")
+            left = (
+                f"none of {data.rows:,} records is sound" if data.rows else "the dataset is empty"
+            )
+            raise DataError(
+                f"{data.source}: {left}",
+                "give a dataset with records; --report shows what is wrong with these",
+            )
 
     @property
     def holdout(self) -> int:
@@ -181,7 +209,13 @@ class _Work:
         if out is None:
             return PreparedData(None, images, self.train, self.holdout, self.terms, report)
         kept = self.folder / HOLDOUT
-        deal(self.folder / ".all", self.held, self.folder / TRAIN, self.folder / ".held", repeat=self.settings.repeat)
+        deal(
+            self.folder / ".all",
+            self.held,
+            self.folder / TRAIN,
+            self.folder / ".held",
+            repeat=self.settings.repeat,
+        )
         (self.folder / ".all").unlink()
         if self.held:
             (self.folder / ".held").replace(kept)
@@ -193,19 +227,38 @@ class _Work:
         self._describe()
         files = tuple(sorted(path.name for path in self.folder.iterdir()))
         own = (self.folder / "images").is_dir()
-        return PreparedData(out, out / "images" if own else images, self.train, self.holdout, self.terms, report, files)
+        return PreparedData(
+            out,
+            out / "images" if own else images,
+            self.train,
+            self.holdout,
+            self.terms,
+            report,
+            files,
+        )
 
     def _pictures(self) -> None:
         if not self.settings.copy:
             return
         for data, name in ((self.data, TRAIN), (self.apart or self.data, HOLDOUT)):
             if (self.folder / name).is_file():
-                copy_pictures(image_names(self.folder / name), data.pictures.folder, self.folder / "images")
+                copy_pictures(
+                    image_names(self.folder / name), data.pictures.folder, self.folder / "images"
+                )
 
     def _describe(self) -> None:
         """dataset.json: where the data come from, by digest, and their terms."""
         source = {"name": self.source.name, "adapter": self.settings.adapter}
         if self.source.is_file():
             source["sha256"] = sha256(self.source)
-        content = {"note": NOTE, "source": source, "terms": encode(self.terms), "train": self.train, "holdout": self.holdout}
-        replace_text(self.folder / NAME, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+        content = {
+            "note": NOTE,
+            "source": source,
+            "terms": encode(self.terms),
+            "train": self.train,
+            "holdout": self.holdout,
+        }
+        replace_text(
+            self.folder / NAME,
+            json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n",
+        )

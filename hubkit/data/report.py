@@ -17,13 +17,16 @@ from .findings import Report
 _THUMBNAIL = 192
 
 
-def write_html(path: Path, report: Report, pictures: Mapping[str, Path], terms: Terms | None = None) -> None:
-    """`pictures` says where the files of `report.samples` are. Everything from the data is escaped; no script, no address."""
+def write_html(
+    path: Path, report: Report, pictures: Mapping[str, Path], terms: Terms | None = None
+) -> None:
+    """`pictures` says where the files of `report.samples` are. Everything from the data is escaped;
+    no script, no address."""
     from jinja2 import Environment, StrictUndefined
 
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        (templates("data_report") / "report.html.j2").read_text("utf-8")
-    )
+    page = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string((templates("data_report") / "report.html.j2").read_text("utf-8"))
     charts = {
         "Turns of a record": _bars(report.turns),
         "Pictures of a record": _bars(report.images),
@@ -32,14 +35,19 @@ def write_html(path: Path, report: Report, pictures: Mapping[str, Path], terms: 
     }
     samples = [(sample, thumbnail(pictures.get(sample.image))) for sample in report.samples]
     text = page.render(
-        report=report, charts={title: bars for title, bars in charts.items() if bars}, samples=samples, terms=terms,
+        report=report,
+        charts={title: bars for title, bars in charts.items() if bars},
+        samples=samples,
+        terms=terms,
         restrictions=RESTRICTIONS,
-    )  # fmt: skip
+    )
     replace_text(path, text)
 
 
 def write_json(path: Path, report: Report) -> None:
-    replace_text(path, json.dumps(encode(report), ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    replace_text(
+        path, json.dumps(encode(report), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    )
 
 
 def replace_text(path: Path, text: str) -> None:

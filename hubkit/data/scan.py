@@ -11,8 +11,11 @@ from ..registry import plugins
 from ..sdk import Row
 
 
-def rows(adapter: str, source: Path, options: Mapping[str, Any], *, fix: bool = False) -> Iterator[Row]:
-    """Every item of `source`. An adapter without `scan` ends at its first problem, and repairs nothing.
+def rows(
+    adapter: str, source: Path, options: Mapping[str, Any], *, fix: bool = False
+) -> Iterator[Row]:
+    """Every item of `source`. An adapter without `scan` ends at its first problem, and repairs
+    nothing.
 
     Raises:
         DataError: there is no such dataset, or it cannot be read (any further).

@@ -11,9 +11,11 @@ from .findings import EXAMPLES, Shared
 from .validate import Validation
 
 
-def held_out(data: Validation, holdout: int | float, seed: int, *, by_picture: bool = False) -> set[int]:
-    """The numbers of the sound records to hold out: a count, or a share below 1. With `by_picture`, records that share a
-    picture stay on one side, and there may be fewer.
+def held_out(
+    data: Validation, holdout: int | float, seed: int, *, by_picture: bool = False
+) -> set[int]:
+    """The numbers of the sound records to hold out: a count, or a share below 1. With `by_picture`,
+    records that share a picture stay on one side, and there may be fewer.
 
     Raises:
         DataError: none would be left to train on.
@@ -22,7 +24,8 @@ def held_out(data: Validation, holdout: int | float, seed: int, *, by_picture: b
     count = holdout if isinstance(holdout, int) else max(1, round(holdout * records))
     if count >= records:
         raise DataError(
-            f"{name} has {records} records, and data.holdout keeps {count} of them: none is left to train on",
+            f"{name} has {records} records, and data.holdout keeps {count} of them: none is left "
+            "to train on",
             "lower data.holdout",
         )
     if not by_picture:
@@ -34,7 +37,8 @@ def held_out(data: Validation, holdout: int | float, seed: int, *, by_picture: b
             chosen.update(group)
     if not chosen:
         raise DataError(
-            f"{name}: every group of records that share a picture is larger than the {count} records to hold out",
+            f"{name}: every group of records that share a picture is larger than the {count} "
+            "records to hold out",
             "raise data.holdout, or set data.group to `record`",
         )
     return chosen
@@ -84,7 +88,10 @@ def _shared(train: Validation, holdout: Validation, held: set[int], *, apart: bo
     pictures, text = by_picture & mask, by_text & mask
     both = numpy.flatnonzero(pictures | text)
     examples = tuple(
-        f"{holdout.source.name}, sound record {number}: {'a picture' if pictures[number] else 'its text'}"
+        (
+            f"{holdout.source.name}, sound record {number}: "
+            f"{'a picture' if pictures[number] else 'its text'}"
+        )
         for number in both[:EXAMPLES].tolist()
     )
     return Shared(len(both), int(pictures.sum()), int(text.sum()), examples)

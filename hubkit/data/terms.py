@@ -19,8 +19,9 @@ NOTE = "prepared by hubkit; the terms below travel with the data"
 
 
 def terms_of(adapter: str, source: Path, options: Mapping[str, Any], stated: str = "") -> Terms:
-    """The terms that the adapter knows and those in a `dataset.json` beside the data, together; the licence `stated` by the user
-    comes first. A licence of Creative Commons without derivatives is a restriction.
+    """The terms that the adapter knows and those in a `dataset.json` beside the data, together; the
+    licence `stated` by the user comes first. A licence of Creative Commons without derivatives is a
+    restriction.
 
     Raises:
         DataError: the dataset.json is damaged.
@@ -48,7 +49,10 @@ def _travelled(path: Path) -> Terms:
             return Terms()
         return codec.decode(Terms, data.get("terms"), f"{path}: terms")
     except (OSError, ValueError, UsageError) as error:
-        raise DataError(f"{path}: it does not say under which terms the data come ({error})", "prepare the data again") from None
+        raise DataError(
+            f"{path}: it does not say under which terms the data come ({error})",
+            "prepare the data again",
+        ) from None
 
 
 def _joined(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
@@ -56,7 +60,8 @@ def _joined(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_accepted(name: str, terms: Terms, accepted: Sequence[str]) -> None:
-    """Raises RefusedError when the data forbid to train and publish, and the release file does not accept that with a reason."""
+    """Raises RefusedError when the data forbid to train and publish, and the release file does not
+    accept that with a reason."""
     open_ = [one for one in terms.restrictions if one not in accepted]
     if not open_:
         return
@@ -65,6 +70,6 @@ def check_accepted(name: str, terms: Terms, accepted: Sequence[str]) -> None:
     items = ", ".join(f"{{term: {one}, reason: ...}}" for one in open_)
     raise RefusedError(
         f"the terms of {name} do not allow training on it and publishing the result:{said}",
-        f"train on other data; or, with the permission of the data's owners{where}, state in the release file: "
-        f"data.accept_terms: [{items}]",
+        f"train on other data; or, with the permission of the data's owners{where}, state in the "
+        f"release file: data.accept_terms: [{items}]",
     )

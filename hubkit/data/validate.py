@@ -1,4 +1,5 @@
-"""One pass over a dataset: sound records come out as they are found, and what is to be said of the rest is kept."""
+"""One pass over a dataset: sound records come out as they are found, and what is to be said of the
+rest is kept."""
 
 from __future__ import annotations
 
@@ -23,12 +24,14 @@ _MEASURED = 10_000
 """Records whose tokens are counted: a sample with a fixed seed of larger datasets."""
 _SAMPLES = 24
 _SMALL = 28
-"""Pixels: pictures with a shorter side than a vision transformer's patch, doubled, are counted as small."""
+"""Pixels: pictures with a shorter side than a vision transformer's patch, doubled, are counted as
+small."""
 
 
 class Validation:
-    """`folder` is what image paths are relative to. With `base`, lengths are measured; over `max_length` tokens (0: no limit)
-    is too long. With `fix`, ids that repeat get a number. `extracted` is where images go that lie in no file of their own.
+    """`folder` is what image paths are relative to. With `base`, lengths are measured; over
+    `max_length` tokens (0: no limit) is too long. With `fix`, ids that repeat get a number.
+    `extracted` is where images go that lie in no file of their own.
 
     A record takes a few bytes here, whatever its size: hashes of its id, its text and its pictures.
     """
@@ -82,7 +85,8 @@ class Validation:
             if row.pictures and self.pictures.extracted is None:
                 raise DataError(
                     f"{self.source}: the pictures lie within the dataset's own files",
-                    "write them out with `hubkit prepare SOURCE OUT`, and name OUT's file and images",
+                    "write them out with `hubkit prepare SOURCE OUT`, and name OUT's file and "
+                    "images",
                 )
             if row.pictures:
                 self.pictures.keep(row.pictures)
@@ -92,11 +96,19 @@ class Validation:
     def _problem(self, row: Row, record: Record) -> DataError | None:
         for image in record.images:
             if found := self.pictures.problem(image):
-                remedy = f"images are looked for in {self.pictures.folder}; see data.images, or --images"
-                return DataError(f"{self._place(row, record)}: image {image}: {found}", remedy, code="image")
+                remedy = (
+                    f"images are looked for in {self.pictures.folder}; see data.images, or --images"
+                )
+                return DataError(
+                    f"{self._place(row, record)}: image {image}: {found}", remedy, code="image"
+                )
         if hash(record.id) in self._ids and not self.fix:
             remedy = "give each record an id of its own, or set the dataset option `ids: index`"
-            return DataError(f"{self._place(row, record)}, id: an earlier record has the same id", remedy, code="id")
+            return DataError(
+                f"{self._place(row, record)}, id: an earlier record has the same id",
+                remedy,
+                code="id",
+            )
         return None
 
     def _place(self, row: Row, record: Record) -> str:
@@ -152,16 +164,30 @@ class Validation:
 
     def digests(self) -> dict[str, str]:
         """sha256 of each picture that was opened, by path."""
-        return {name: found.sha256 for name, found in self.pictures.known.items() if isinstance(found, Picture)}
+        return {
+            name: found.sha256
+            for name, found in self.pictures.known.items()
+            if isinstance(found, Picture)
+        }
 
     def report(self, adapter: str) -> Report:
         """Everything found in the rows that `sound` went through."""
-        known = {name: found for name, found in self.pictures.known.items() if isinstance(found, Picture)}
+        known = {
+            name: found for name, found in self.pictures.known.items() if isinstance(found, Picture)
+        }
         first: dict[str, str] = {}
-        same = [(first[p.sha256], name) for name, p in known.items() if first.setdefault(p.sha256, name) != name]
+        same = [
+            (first[p.sha256], name)
+            for name, p in known.items()
+            if first.setdefault(p.sha256, name) != name
+        ]
         vision = self._base.vision if self._base else None
         counted, notes = self._lengths()
-        tiles = Counter(tile_count(p.width, p.height, vision) for p in known.values()) if vision else Counter[int]()
+        tiles = (
+            Counter(tile_count(p.width, p.height, vision) for p in known.values())
+            if vision
+            else Counter[int]()
+        )
         return Report(
             name=self.source.name,
             adapter=adapter,
@@ -212,7 +238,9 @@ class Validation:
     def _notes(self) -> tuple[str, ...]:
         notes = []
         if self.pictures.look == "exist":
-            notes.append("images were looked for, not opened: sizes, tiles and equal content are not known")
+            notes.append(
+                "images were looked for, not opened: sizes, tiles and equal content are not known"
+            )
         if self._base and self.count > _MEASURED:
             notes.append(f"tokens were counted of {_MEASURED:,} records, drawn with a fixed seed")
         return tuple(notes)
@@ -230,4 +258,6 @@ def _counted(numbers: Counter[int]) -> dict[str, int]:
 
 def _sample(record: Record) -> Sample:
     turn = record.turns[0]
-    return Sample(record.id, record.images[0] if record.images else "", turn.prompt[:400], turn.answer[:400])
+    return Sample(
+        record.id, record.images[0] if record.images else "", turn.prompt[:400], turn.answer[:400]
+    )

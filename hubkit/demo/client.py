@@ -18,15 +18,22 @@ LONGEST_LINE = 1 << 20
 
 
 class Answer(threading.Thread):
-    """Grows in `text` until `done`; `error` says what the server said, or how it failed. `close` ends it early, and the
-    server notices that its client has gone."""
+    """Grows in `text` until `done`; `error` says what the server said, or how it failed. `close`
+    ends it early, and the server notices that its client has gone."""
 
-    def __init__(self, server: Serving, messages: Sequence[Any], tokens: int, temperature: float) -> None:
+    def __init__(
+        self, server: Serving, messages: Sequence[Any], tokens: int, temperature: float
+    ) -> None:
         super().__init__(name=f"answer of {server.name}", daemon=True)
         self.text, self.error, self.done = "", "", False
         place = urlsplit(server.url)
-        self._connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=SECONDS_WITHOUT_A_WORD)
-        self._headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
+        self._connection = http.client.HTTPConnection(
+            str(place.hostname), place.port, timeout=SECONDS_WITHOUT_A_WORD
+        )
+        self._headers = {
+            "Authorization": f"Bearer {server.api_key}",
+            "Content-Type": "application/json",
+        }
         self._body = {
             "model": server.name,
             "messages": list(messages),
@@ -40,7 +47,14 @@ class Answer(threading.Thread):
         try:
             for piece in self._pieces():
                 self.text += piece
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ) as error:
             self.error = "" if self._closed else self.error or f"{type(error).__name__}: {error}"
         finally:
             self._connection.close()
@@ -53,10 +67,14 @@ class Answer(threading.Thread):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _pieces(self) -> Iterator[str]:
-        self._connection.request("POST", "/v1/chat/completions", json.dumps(self._body), self._headers)
+        self._connection.request(
+            "POST", "/v1/chat/completions", json.dumps(self._body), self._headers
+        )
         answer = self._connection.getresponse()
         if answer.status != 200:
-            self.error = _message(answer.read(LONGEST_LINE)) or f"HTTP {answer.status} {answer.reason}"
+            self.error = (
+                _message(answer.read(LONGEST_LINE)) or f"HTTP {answer.status} {answer.reason}"
+            )
             return
         while line := answer.readline(LONGEST_LINE):
             if not line.startswith(b"data:"):
@@ -75,7 +93,8 @@ class Answer(threading.Thread):
 
 
 def _message(body: bytes) -> str:
-    """What an error of the API says: `{"error": {"message"}}`, or `{"message"}` as LMDeploy writes it."""
+    """What an error of the API says: `{"error": {"message"}}`, or `{"message"}` as LMDeploy writes
+    it."""
     try:
         data = json.loads(body)
         inner = data.get("error", data)

@@ -1,4 +1,5 @@
-"""One visitor's conversation: values that are replaced, never changed, so that no two visitors can share any."""
+"""One visitor's conversation: values that are replaced, never changed, so that no two visitors can
+share any."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class PictureError(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """`shown` is the file as it was uploaded, `sent` the one that models get, upright, and `kind` its media type."""
+    """`shown` is the file as it was uploaded, `sent` the one that models get, upright, and `kind`
+    its media type."""
 
     shown: Path
     sent: Path
@@ -51,7 +53,8 @@ class Turn:
 
 
 def messages(turns: Sequence[Turn], place: int) -> list[dict[str, Any]]:
-    """What the model at `place` is asked: its own answers are the history, and the last turn waits for its answer."""
+    """What the model at `place` is asked: its own answers are the history, and the last turn waits
+    for its answer."""
     found: list[dict[str, Any]] = []
     for turn in turns[:-1]:
         said = turn.said[place]
@@ -63,7 +66,9 @@ def messages(turns: Sequence[Turn], place: int) -> list[dict[str, Any]]:
 def _question(turn: Turn) -> dict[str, Any]:
     if not turn.pictures:
         return {"role": "user", "content": turn.text}
-    pictures = [{"type": "image_url", "image_url": {"url": _url(picture)}} for picture in turn.pictures]
+    pictures = [
+        {"type": "image_url", "image_url": {"url": _url(picture)}} for picture in turn.pictures
+    ]
     return {"role": "user", "content": [*pictures, {"type": "text", "text": turn.text}]}
 
 
@@ -72,7 +77,8 @@ def _url(picture: Picture) -> str:
 
 
 def take_picture(path: Path, folder: Path) -> Picture:
-    """The file itself where a model can take it as the visitor sees it; else an upright PNG of bounded size in `folder`.
+    """The file itself where a model can take it as the visitor sees it; else an upright PNG of
+    bounded size in `folder`.
 
     Raises:
         PictureError: it is no picture of FORMATS, or has more than MOST_PIXELS.

@@ -30,9 +30,13 @@ def from_records(file: Path, images: Path) -> tuple[Example, ...]:
     try:
         records = list(islice(read_records(file), MOST))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "name a records file (JSON Lines, UTF-8)") from None
+        raise UsageError(
+            f"{file} cannot be read: {error}", "name a records file (JSON Lines, UTF-8)"
+        ) from None
     if not records:
-        raise DataError(f"{file} holds no records", "name a file with at least one, or leave --examples out")
+        raise DataError(
+            f"{file} holds no records", "name a file with at least one, or leave --examples out"
+        )
     return tuple(_example(record, images.resolve(), file) for record in records)
 
 
@@ -41,7 +45,10 @@ def _example(record: Record, images: Path, file: Path) -> Example:
     pictures = [(images / name).resolve() for name in record.images[: prompt.count(IMAGE)]]
     for picture, name in zip(pictures, record.images, strict=False):
         if not picture.is_file() or not picture.is_relative_to(images):
-            raise DataError(f"{file.name}, record {record.id}: no picture {name} in {images}", "correct --images")
+            raise DataError(
+                f"{file.name}, record {record.id}: no picture {name} in {images}",
+                "correct --images",
+            )
     return Example(prompt.replace(IMAGE, "").strip(), tuple(pictures))
 
 
@@ -59,7 +66,10 @@ def drawn(folder: Path) -> tuple[Example, ...]:
     pen.line((64, 32, 64, 400, 608, 400), fill="#334155", width=6)
     for place, height in enumerate((120, 200, 160, 320)):
         left = 104 + 128 * place
-        pen.rectangle((left, 400 - height, left + 80, 397), fill=("#6366f1", "#0ea5e9", "#14b8a6", "#f59e0b")[place])
+        pen.rectangle(
+            (left, 400 - height, left + 80, 397),
+            fill=("#6366f1", "#0ea5e9", "#14b8a6", "#f59e0b")[place],
+        )
     paths = folder / "shapes.png", folder / "bars.png"
     shapes.save(paths[0])
     bars.save(paths[1])

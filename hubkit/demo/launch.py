@@ -19,7 +19,11 @@ from ..spec import EnvironmentField
 from .examples import drawn, from_records
 
 Language = Literal["auto", "en", "zh"]
-SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_SSR_MODE": "False"}
+SETTINGS = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_SSR_MODE": "False",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Launched:
     servers: tuple[Serving, ...]
 
     def wait(self) -> None:
-        """Returns never: raises the error that ended a server, or what interrupts the waiting (Ctrl-C, SIGTERM)."""
+        """Returns never: raises the error that ended a server, or what interrupts the waiting
+        (Ctrl-C, SIGTERM)."""
         import time
 
         while True:
@@ -53,10 +58,12 @@ def launch(
     port: int = 0,
     reporter: Run | None = None,
 ) -> Iterator[Launched]:
-    """Shows the model in `folder`, beside the one in `compare` when that is given, until the block ends.
+    """Shows the model in `folder`, beside the one in `compare` when that is given, until the block
+    ends.
 
     Args:
-        examples: a records file (JSON Lines) with pictures below `images`, the file's folder by default.
+        examples: a records file (JSON Lines) with pictures below `images`, the file's folder by
+            default.
         language: of the page; `auto` is the browser's.
 
     Raises:
@@ -68,11 +75,24 @@ def launch(
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubkit-demo-")))
         stack.enter_context(_settings({**SETTINGS, "GRADIO_TEMP_DIR": str(temporary / "uploads")}))
         page, web = _room()
-        shown = from_records(Path(examples), _images(examples, images)) if examples else drawn(temporary)
+        shown = (
+            from_records(Path(examples), _images(examples, images))
+            if examples
+            else drawn(temporary)
+        )
         key = secrets.token_urlsafe(24)
         folders = [Path(one) for one in (compare, folder) if one is not None]
         servers = tuple(
-            stack.enter_context(serve(one, engine=engine, environment=environment, options=options, api_key=key, reporter=run))
+            stack.enter_context(
+                serve(
+                    one,
+                    engine=engine,
+                    environment=environment,
+                    options=options,
+                    api_key=key,
+                    reporter=run,
+                )
+            )
             for one in folders
         )
         blocks = page.build(servers, shown, language, temporary / "pictures")
@@ -85,7 +105,8 @@ def _room() -> tuple[Any, Any]:
         from . import page, web
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the demo needs the package {error.name}", "install the demo's packages: pip install 'hubkit[demo]'"
+            f"the demo needs the package {error.name}",
+            "install the demo's packages: pip install 'hubkit[demo]'",
         ) from None
     return page, web
 
@@ -93,7 +114,9 @@ def _room() -> tuple[Any, Any]:
 def _images(examples: str | Path, images: str | Path | None) -> Path:
     place = Path(images) if images else Path(examples).parent
     if not place.is_dir():
-        raise UsageError(f"{place} is not a folder", "name the folder of the examples' pictures with --images")
+        raise UsageError(
+            f"{place} is not a folder", "name the folder of the examples' pictures with --images"
+        )
     return place
 
 

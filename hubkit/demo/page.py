@@ -19,21 +19,36 @@ from .texts import TEXTS, Texts, preferred
 
 SECONDS_BETWEEN_LOOKS = 0.05
 MOST_VISITORS = 64
-FONTS = ["ui-sans-serif", "system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+FONTS = [
+    "ui-sans-serif",
+    "system-ui",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+]
 
 Turns = tuple[Turn, ...]
 
 
 def appearance() -> dict[str, Any]:
-    """How the page looks: a theme without fonts from elsewhere, and the style sheet beside this file."""
+    """How the page looks: a theme without fonts from elsewhere, and the style sheet beside this
+    file."""
     theme = gr.themes.Soft(
-        primary_hue="indigo", neutral_hue="slate", radius_size="lg", font=FONTS, font_mono=["ui-monospace", "monospace"]
+        primary_hue="indigo",
+        neutral_hue="slate",
+        radius_size="lg",
+        font=FONTS,
+        font_mono=["ui-monospace", "monospace"],
     )
     return {"theme": theme, "css": (Path(__file__).parent / "style.css").read_text("utf-8")}
 
 
-def build(servers: tuple[Serving, ...], examples: Sequence[Example], language: str, folder: Path) -> gr.Blocks:
-    """The page for one server, or for two: the base's and the model's. `folder` takes pictures on their way to them."""
+def build(
+    servers: tuple[Serving, ...], examples: Sequence[Example], language: str, folder: Path
+) -> gr.Blocks:
+    """The page for one server, or for two: the base's and the model's. `folder` takes pictures on
+    their way to them."""
     first = "en" if language == "auto" else language
     page = Page(servers, folder, TEXTS[first])
     with gr.Blocks(title=servers[-1].name, analytics_enabled=False, fill_height=True) as made:
@@ -56,37 +71,64 @@ class Page:
         with gr.Row(elem_id="top"):
             self.header = gr.HTML(self._header(self.texts), elem_id="header", padding=False)
             self.language = gr.Radio(
-                [("English", "en"), ("中文", "zh")], value=first, show_label=False, container=False, elem_id="language",
-                scale=0, min_width=190,
-            )  # fmt: skip
+                [("English", "en"), ("中文", "zh")],
+                value=first,
+                show_label=False,
+                container=False,
+                elem_id="language",
+                scale=0,
+                min_width=190,
+            )
         with gr.Row(equal_height=True, elem_id="talks"):
             self.talks = [
                 gr.Chatbot(
-                    label=self._label(place, self.texts), placeholder=self.texts.placeholder, height="50vh", min_height=320,
-                    buttons=["copy"], elem_id=f"talk-{place}", elem_classes=["talk"], layout="bubble", allow_tags=False,
+                    label=self._label(place, self.texts),
+                    placeholder=self.texts.placeholder,
+                    height="50vh",
+                    min_height=320,
+                    buttons=["copy"],
+                    elem_id=f"talk-{place}",
+                    elem_classes=["talk"],
+                    layout="bubble",
+                    allow_tags=False,
                     show_label=len(self.servers) > 1,
                 )
                 for place in range(len(self.servers))
-            ]  # fmt: skip
+            ]
         self.box = gr.MultimodalTextbox(
-            placeholder=self.texts.ask, file_count="multiple", file_types=["image"], show_label=False, elem_id="box",
-            autofocus=True, max_lines=6,
-        )  # fmt: skip
+            placeholder=self.texts.ask,
+            file_count="multiple",
+            file_types=["image"],
+            show_label=False,
+            elem_id="box",
+            autofocus=True,
+            max_lines=6,
+        )
         with gr.Row(elem_id="buttons"):
             self.clear = gr.Button(self.texts.clear, elem_id="clear", size="sm")
             self.retry = gr.Button(self.texts.retry, elem_id="retry", size="sm", interactive=False)
         self.examples = gr.Examples(
-            [[{"text": one.text, "files": [str(picture) for picture in one.pictures]}] for one in examples],
-            self.box, label=self.texts.examples, examples_per_page=6, elem_id="examples", api_visibility="private",
-        )  # fmt: skip
+            [
+                [{"text": one.text, "files": [str(picture) for picture in one.pictures]}]
+                for one in examples
+            ],
+            self.box,
+            label=self.texts.examples,
+            examples_per_page=6,
+            elem_id="examples",
+            api_visibility="private",
+        )
         with gr.Accordion(self.texts.settings, open=False) as self.settings, gr.Row():
             self.tokens = gr.Slider(1, 2048, 512, step=1, label=self.texts.tokens)
-            self.temperature = gr.Slider(0, 1.5, 0, step=0.05, label=self.texts.temperature, info=self.texts.temperature_info)
+            self.temperature = gr.Slider(
+                0, 1.5, 0, step=0.05, label=self.texts.temperature, info=self.texts.temperature_info
+            )
         self.local = gr.HTML(self._local(self.texts), elem_id="local")
         self.turns = gr.State(())
 
     def connect(self, blocks: gr.Blocks, language: str) -> None:
-        """While something is answered, only that writes: to stop is to ask it to end, to forget is to wait for that."""
+        """While something is answered, only that writes: to stop is to ask it to end, to forget is
+        to wait for that."""
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         queued = {**hidden, "concurrency_limit": MOST_VISITORS}
         given = [self.box, self.turns, self.tokens, self.temperature, self.language]
@@ -105,7 +147,13 @@ class Page:
             blocks.load(browser_language, None, [self.language], queue=False, **hidden)
 
     def ask(
-        self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str, request: gr.Request
+        self,
+        question: dict[str, Any],
+        turns: Turns,
+        tokens: int,
+        temperature: float,
+        language: str,
+        request: gr.Request,
     ) -> Iterator[Any]:
         texts = TEXTS[language]
         text, files = (question.get("text") or "").strip(), question.get("files") or []
@@ -122,7 +170,13 @@ class Page:
         yield from self._answers((*turns, turn), int(tokens), temperature, texts, request)
 
     def ask_again(
-        self, question: dict[str, Any], turns: Turns, tokens: int, temperature: float, language: str, request: gr.Request
+        self,
+        question: dict[str, Any],
+        turns: Turns,
+        tokens: int,
+        temperature: float,
+        language: str,
+        request: gr.Request,
     ) -> Iterator[Any]:
         """The last question once more."""
         texts = TEXTS[language]
@@ -132,14 +186,21 @@ class Page:
         last = turns[-1].hear([Said() for _ in self.servers])
         yield from self._answers((*turns[:-1], last), int(tokens), temperature, texts, request)
 
-    def _answers(self, turns: Turns, tokens: int, temperature: float, texts: Texts, request: gr.Request) -> Iterator[Any]:
-        answers = [Answer(server, messages(turns, place), tokens, temperature) for place, server in enumerate(self.servers)]
+    def _answers(
+        self, turns: Turns, tokens: int, temperature: float, texts: Texts, request: gr.Request
+    ) -> Iterator[Any]:
+        answers = [
+            Answer(server, messages(turns, place), tokens, temperature)
+            for place, server in enumerate(self.servers)
+        ]
         with self.sessions.answering(str(request.session_hash)) as stopped:
             try:
                 for answer in answers:
                     answer.start()
                 yield self._shown(turns, texts, None, busy=True)
-                while not stopped.wait(SECONDS_BETWEEN_LOOKS) and not all(answer.done for answer in answers):
+                while not stopped.wait(SECONDS_BETWEEN_LOOKS) and not all(
+                    answer.done for answer in answers
+                ):
                     said = tuple(Said(answer.text, answer.error, answer.done) for answer in answers)
                     if said != turns[-1].said:
                         turns = (*turns[:-1], turns[-1].hear(said))
@@ -148,7 +209,11 @@ class Page:
                 for answer in answers:
                     answer.close()
             said = tuple(
-                Said(answer.text, answer.error or ("" if answer.text or answer.done else texts.stopped), True)
+                Said(
+                    answer.text,
+                    answer.error or ("" if answer.text or answer.done else texts.stopped),
+                    True,
+                )
                 for answer in answers
             )
             yield self._shown((*turns[:-1], turns[-1].hear(said)), texts, None)
@@ -165,7 +230,10 @@ class Page:
         texts = TEXTS[language]
         return [
             self._header(texts),
-            *(gr.Chatbot(label=self._label(place, texts), placeholder=texts.placeholder) for place in range(len(self.talks))),
+            *(
+                gr.Chatbot(label=self._label(place, texts), placeholder=texts.placeholder)
+                for place in range(len(self.talks))
+            ),
             gr.MultimodalTextbox(placeholder=texts.ask),
             gr.Button(texts.clear),
             gr.Button(texts.retry),
@@ -176,10 +244,18 @@ class Page:
             self._local(texts),
         ]
 
-    def _shown(self, turns: Turns, texts: Texts, question: dict[str, Any] | None, busy: bool = False) -> list[Any]:
-        """The talks, the turns, the box (emptied unless `question` is given back) and the button to ask again."""
+    def _shown(
+        self, turns: Turns, texts: Texts, question: dict[str, Any] | None, busy: bool = False
+    ) -> list[Any]:
+        """The talks, the turns, the box (emptied unless `question` is given back) and the button to
+        ask again."""
         talks = [bubbles(turns, place, texts) for place in range(len(self.servers))]
-        return [*talks, turns, _box(question, busy), gr.Button(interactive=bool(turns) and not busy)]
+        return [
+            *talks,
+            turns,
+            _box(question, busy),
+            gr.Button(interactive=bool(turns) and not busy),
+        ]
 
     def _label(self, place: int, texts: Texts) -> str:
         if len(self.servers) == 1:
@@ -198,14 +274,18 @@ def bubbles(turns: Turns, place: int, texts: Texts) -> list[dict[str, Any]]:
     """The conversation with the model at `place`, as Gradio's chat shows it."""
     found: list[dict[str, Any]] = []
     for turn in turns:
-        found += [{"role": "user", "content": {"path": str(picture.shown)}} for picture in turn.pictures]
+        found += [
+            {"role": "user", "content": {"path": str(picture.shown)}} for picture in turn.pictures
+        ]
         found.append({"role": "user", "content": turn.text})
         said = turn.said[place]
         text = said.text or ("" if said.done else "…")
         if text:
             found.append({"role": "assistant", "content": text})
         if said.error:
-            found.append({"role": "assistant", "content": f"⚠️ {texts.failed}: {html.escape(said.error)}"})
+            found.append(
+                {"role": "assistant", "content": f"⚠️ {texts.failed}: {html.escape(said.error)}"}
+            )
     return found
 
 

@@ -18,7 +18,8 @@ class Sessions:
 
     @contextlib.contextmanager
     def answering(self, session: str) -> Iterator[threading.Event]:
-        """While the block lasts, `stop` sets the event that it gets. An answer that is still under way is stopped first."""
+        """While the block lasts, `stop` sets the event that it gets. An answer that is still under
+        way is stopped first."""
         self.stop(session)
         stopped, ended = threading.Event(), threading.Event()
         with self._lock:

@@ -18,8 +18,17 @@ from ..errors import EnvironmentFailure
 NAMES = frozenset({b"127.0.0.1", b"localhost"})
 POLICY = "; ".join(
     (
-        *("default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:", "style-src 'self' 'unsafe-inline'"),
-        *("img-src 'self' data: blob:", "font-src 'self' data:", "media-src 'self' data: blob:", "worker-src 'self' blob:"),
+        *(
+            "default-src 'self'",
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+            "style-src 'self' 'unsafe-inline'",
+        ),
+        *(
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "media-src 'self' data: blob:",
+            "worker-src 'self' blob:",
+        ),
         *("object-src 'none'", "base-uri 'self'", "form-action 'self'", "frame-ancestors 'none'"),
     )
 )
@@ -27,7 +36,8 @@ POLICY = "; ".join(
 
 
 class Guard:
-    """Answers only to this machine's names, since a page elsewhere can point a name of its own here; adds POLICY."""
+    """Answers only to this machine's names, since a page elsewhere can point a name of its own
+    here; adds POLICY."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -36,15 +46,26 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        host = dict(scope["headers"]).get(b"host", b"").rpartition(b":")[0] or dict(scope["headers"]).get(b"host", b"")
+        host = dict(scope["headers"]).get(b"host", b"").rpartition(b":")[0] or dict(
+            scope["headers"]
+        ).get(b"host", b"")
         if host not in NAMES:
-            await send({"type": "http.response.start", "status": 421, "headers": [(b"content-type", b"text/plain")]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 421,
+                    "headers": [(b"content-type", b"text/plain")],
+                }
+            )
             await send({"type": "http.response.body", "body": b"this page is for this machine"})
             return
 
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
-                added = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
+                added = [
+                    (b"content-security-policy", POLICY.encode()),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
@@ -59,16 +80,32 @@ def running(blocks: Blocks, appearance: dict[str, Any], port: int) -> Iterator[s
         EnvironmentFailure: the port is taken, or the page does not start.
     """
     app = mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None), blocks, "", server_name="127.0.0.1", footer_links=[],
-        run_history=False, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, max_file_size="20mb",
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        blocks,
+        "",
+        server_name="127.0.0.1",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size="20mb",
         **appearance,
-    )  # fmt: skip
+    )
     listener = _listen(port)
     config = uvicorn.Config(
-        Guard(app), log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1, proxy_headers=False
+        Guard(app),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="demo-page", daemon=True)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="demo-page", daemon=True
+    )
     thread.start()
     try:
         while not server.started:
@@ -86,4 +123,6 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port), backlog=128)
     except OSError as error:
-        raise EnvironmentFailure(f"cannot listen on port {port}: {error.strerror}", "choose another --port") from None
+        raise EnvironmentFailure(
+            f"cannot listen on port {port}: {error.strerror}", "choose another --port"
+        ) from None

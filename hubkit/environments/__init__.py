@@ -1,8 +1,9 @@
-"""Where trainers and engines run: a worker process in hubkit's own interpreter, in one that the user names, or in a locked
-environment that hubkit builds from the plugin's lock.
+"""Where trainers and engines run: a worker process in hubkit's own interpreter, in one that the
+user names, or in a locked environment that hubkit builds from the plugin's lock.
 
-The worker finds `hubkit.sdk` and the plugin's package on its path and nothing else of hubkit, no secret in its environment,
-and its own process group; whatever it does (crash, hang, exit, flood its logs) ends in a result or in a HubkitError.
+The worker finds `hubkit.sdk` and the plugin's package on its path and nothing else of hubkit, no
+secret in its environment, and its own process group; whatever it does (crash, hang, exit, flood its
+logs) ends in a result or in a HubkitError.
 """
 
 from ._call import call, health, locked_name, resolve

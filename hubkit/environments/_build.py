@@ -1,7 +1,8 @@
 """Builds a locked environment once: lock file, partial folder, venv, pip, health check, state file.
 
-It is built in its place, since a virtual environment's programs name their folder and cannot be moved; it counts as absent
-until its state file is there, and the next command deletes what a killed build has left.
+It is built in its place, since a virtual environment's programs name their folder and cannot be
+moved; it counts as absent until its state file is there, and the next command deletes what a killed
+build has left.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ SUPERVISOR = Path(__file__).with_name("_supervisor.py")
 
 @dataclass(frozen=True)
 class Built:
-    """`health` is None when the environment was there already, or could not be checked on a machine without a GPU:
-    `unchecked` is then what it said."""
+    """`health` is None when the environment was there already, or could not be checked on a machine
+    without a GPU: `unchecked` is then what it said."""
 
     name: str
     folder: Path
@@ -59,7 +60,8 @@ def build(plugin: Any, choice: Choice, run: Run, sources: Sources = Sources()) -
     """The environment of `choice`, built unless it is there.
 
     Raises:
-        EnvironmentFailure: pip failed, or the environment cannot do what the plugin needs; nothing is left behind but the log.
+        EnvironmentFailure: pip failed, or the environment cannot do what the plugin needs; nothing
+            is left behind but the log.
         CancelledError: `run` was cancelled; nothing is left behind.
     """
     name = _store.name_of(choice.lock)
@@ -80,12 +82,20 @@ def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources)
     lock, log = choice.lock, folder.with_name(f"{folder.name}.log")
     log.unlink(missing_ok=True)
     run.note(
-        f"building the environment {lock.plugin} {lock.variant} (Python {lock.python}, {lock.packages} packages) in {folder}"
+        f"building the environment {lock.plugin} {lock.variant} (Python {lock.python}, "
+        f"{lock.packages} packages) in {folder}"
     )
     work = folder / ".build"
     (work / "tmp").mkdir(parents=True)
     steps = _Steps(run, lock.packages)
-    execute([str(choice.python), "-m", "venv", "--without-pip", str(folder)], "making the environment", work, log, steps, 0)
+    execute(
+        [str(choice.python), "-m", "venv", "--without-pip", str(folder)],
+        "making the environment",
+        work,
+        log,
+        steps,
+        0,
+    )
     for number, step in enumerate(lock.steps, 1):
         what = f"step {number} of {len(lock.steps)} of {lock.file_name}"
         _install(step, _store.python_of(folder), what, work, log, steps, sources)
@@ -93,10 +103,21 @@ def _fill(plugin: Any, choice: Choice, folder: Path, run: Run, sources: Sources)
     found, unchecked = _checked(plugin, lock, folder, work)
     if unchecked:
         command = f"hubkit env check {lock.plugin} --environment locked:{lock.variant}"
-        run.note(f"there is no GPU here to check it with, run `{command}` where there is one: {unchecked}")
+        run.note(
+            f"there is no GPU here to check it with, run `{command}` where there is one: "
+            f"{unchecked}"
+        )
     _store.remove(work)
     python, versions = (found.python, found.versions) if found else (_store.version_of(folder), {})
-    state = State(lock.plugin, lock.variant, python, lock.platform, lock.packages, versions, _store.size(folder))
+    state = State(
+        lock.plugin,
+        lock.variant,
+        python,
+        lock.platform,
+        lock.packages,
+        versions,
+        _store.size(folder),
+    )
     _store.seal(folder, state)
     return Built(folder.name, folder, state, found, unchecked)
 
@@ -112,7 +133,9 @@ class _Steps:
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
         self._done, self._latest = total, numbers.get("MB", 0.0)
         megabytes = round(self._megabytes + self._latest, 1)
-        self._run.progress(self._before + done, self._total, unit, **({"MB": megabytes} if megabytes else {}))
+        self._run.progress(
+            self._before + done, self._total, unit, **({"MB": megabytes} if megabytes else {})
+        )
 
     def note(self, message: str) -> None:
         self._run.note(message)
@@ -121,23 +144,47 @@ class _Steps:
         self._run.check_cancelled()
 
     def next(self, packages: int) -> None:
-        self._before, self._megabytes, self._latest = self._before + packages, self._megabytes + self._latest, 0.0
-        self._run.progress(self._before, self._total, "packages", **({"MB": self._megabytes} if self._megabytes else {}))
+        self._before, self._megabytes, self._latest = (
+            self._before + packages,
+            self._megabytes + self._latest,
+            0.0,
+        )
+        self._run.progress(
+            self._before,
+            self._total,
+            "packages",
+            **({"MB": self._megabytes} if self._megabytes else {}),
+        )
 
 
-def _install(step: Step, python: Path, what: str, work: Path, log: Path, steps: _Steps, sources: Sources) -> None:
+def _install(
+    step: Step, python: Path, what: str, work: Path, log: Path, steps: _Steps, sources: Sources
+) -> None:
     listed = work / "requirements.txt"
     listed.write_text(step.requirements, "utf-8")
-    command = _pip.install(python, listed, isolated=step.isolated, find_links=sources.find_links, no_index=sources.no_index)
+    command = _pip.install(
+        python,
+        listed,
+        isolated=step.isolated,
+        find_links=sources.find_links,
+        no_index=sources.no_index,
+    )
     search = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     execute(command, what, work, log, steps, len(step.packages), {"PATH": search, **step.variables})
     steps.next(len(step.packages))
 
 
 def execute(
-    command: Sequence[str], what: str, work: Path, log: Path, run: Run, count: int, variables: Mapping[str, str] | None = None
+    command: Sequence[str],
+    what: str,
+    work: Path,
+    log: Path,
+    run: Run,
+    count: int,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs `command` under the supervisor with its temporary files below `work`; a failure's log is kept in `log`.
+    """Runs `command` under the supervisor with its temporary files below `work`; a failure's log is
+    kept in `log`.
 
     Raises:
         EnvironmentFailure: it did not end with 0.
@@ -156,20 +203,25 @@ def execute(
 
 
 def _checked(plugin: Any, lock: Lock, folder: Path, work: Path) -> tuple[Health | None, str]:
-    """The environment's health. One for GPUs that does not work on a machine without any, such as where images are built, has
-    none, and what it said.
+    """The environment's health. One for GPUs that does not work on a machine without any, such as
+    where images are built, has none, and what it said.
 
     Raises:
         EnvironmentFailure: the environment is not what the lock says, or does not work.
     """
     if wrong := differences(folder, lock):
         message = "".join(f"\n  {one}" for one in wrong)
-        raise EnvironmentFailure(f"pip did not install what {lock.file_name} says:{message}", "correct the lock")
+        raise EnvironmentFailure(
+            f"pip did not install what {lock.file_name} says:{message}", "correct the lock"
+        )
     environment = Environment(_store.python_of(folder), locked=lock.variant)
     try:
         return ask_health(plugin, environment, work / "health"), ""
     except HubkitError as error:
         if lacks_gpu(lock.variant):
             return None, error.message
-        remedy = f"the lock {lock.file_name} does not work on this machine: name an interpreter of your own, or report it"
+        remedy = (
+            f"the lock {lock.file_name} does not work on this machine: name an interpreter of your "
+            "own, or report it"
+        )
         raise EnvironmentFailure(error.message, remedy) from None

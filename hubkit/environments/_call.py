@@ -74,28 +74,41 @@ def call(
     deadline: float | None = None,
 ) -> ServeOutput: ...
 def call(
-    plugin: Any, call: str, job: Any, *, environment: Environment, run: Run, folder: Path, deadline: float | None = None
+    plugin: Any,
+    call: str,
+    job: Any,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
 ) -> Any:
     """Runs `plugin.call(job)` in a worker of `environment` and returns its output.
 
-    A locked environment is built first, unless it is there. `folder` takes input.json, output.json, stdout.log and stderr.log;
-    `deadline` is in seconds. Relative paths in `job` are of the current directory.
+    A locked environment is built first, unless it is there. `folder` takes input.json, output.json,
+    stdout.log and stderr.log; `deadline` is in seconds. Relative paths in `job` are of the current
+    directory.
 
     Raises:
         UsageError: `job.options` do not fit the plugin's Options.
-        EnvironmentFailure: the interpreter is missing or lacks what the plugin requires, or the environment cannot be built.
-        PluginError: the plugin raised, crashed, hung or returned something else; says where the log is.
+        EnvironmentFailure: the interpreter is missing or lacks what the plugin requires, or the
+            environment cannot be built.
+        PluginError: the plugin raised, crashed, hung or returned something else; says where the log
+            is.
         CancelledError: `run` was cancelled.
         HubkitError: of whatever kind the plugin raised.
     """
     return ask(plugin, call, job, resolve(environment, plugin, run), run, folder, deadline)
 
 
-def health(plugin: Trainer | Engine, environment: Environment, folder: Path, run: Run | None = None) -> Health:
+def health(
+    plugin: Trainer | Engine, environment: Environment, folder: Path, run: Run | None = None
+) -> Health:
     """Imports in a worker of `environment` what `plugin` requires and runs its probe.
 
     Raises:
-        EnvironmentFailure: something is missing or too old; the remedy is the command that installs it.
+        EnvironmentFailure: something is missing or too old; the remedy is the command that installs
+            it.
     """
     return ask_health(plugin, resolve(environment, plugin, run or SilentRun()), folder)
 
@@ -113,7 +126,8 @@ def resolve(environment: Environment, plugin: Any, run: Run) -> Environment:
 
 
 def locked_name(plugin: Any, variant: str) -> str:
-    """The name of the environment that `{locked: VARIANT}` ("" for `locked`) means here: it changes with the lock.
+    """The name of the environment that `{locked: VARIANT}` ("" for `locked`) means here: it changes
+    with the lock.
 
     Raises:
         EnvironmentFailure: no lock fits this machine.

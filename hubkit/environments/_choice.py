@@ -15,7 +15,8 @@ from . import _machine
 from ._locks import Lock, read_locks
 
 AUTOMATIC = ""
-"""The variant of `environment: locked`: the one for the newest CUDA that the driver offers, `cpu` without one."""
+"""The variant of `environment: locked`: the one for the newest CUDA that the driver offers, `cpu`
+without one."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ def choose(plugin: Any, variant: str = AUTOMATIC) -> Choice:
     locks = read_locks(plugin)
     if not locks:
         message = f"{who} has no lock: it comes without an environment of its own"
-        raise UsageError(message, "write `environment: current`, or name an interpreter with `{python: PATH}`")
+        raise UsageError(
+            message, "write `environment: current`, or name an interpreter with `{python: PATH}`"
+        )
     wanted = [lock for lock in locks if variant in (AUTOMATIC, lock.variant)]
     if not wanted:
         known = ", ".join(sorted({lock.variant for lock in locks}))
@@ -48,7 +51,9 @@ def choose(plugin: Any, variant: str = AUTOMATIC) -> Choice:
             return Choice(lock, python)
         reasons[lock.file_name] = f"no python{lock.python} on PATH that runs"
     said = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
-    raise EnvironmentFailure(f"{who}: none of its locks fits this machine:{said}", _remedy(wanted, reasons))
+    raise EnvironmentFailure(
+        f"{who}: none of its locks fits this machine:{said}", _remedy(wanted, reasons)
+    )
 
 
 def unfit(lock: Lock, *, automatic: bool = True) -> str:
@@ -88,9 +93,14 @@ def lacks_gpu(variant: str) -> bool:
 
 
 def _remedy(wanted: Sequence[Lock], reasons: dict[str, str]) -> str:
-    missing = sorted({lock.python for lock in wanted if reasons[lock.file_name].startswith("no python")})
+    missing = sorted(
+        {lock.python for lock in wanted if reasons[lock.file_name].startswith("no python")}
+    )
     if missing:
-        return f"install Python {' or '.join(missing)}, or name an interpreter of your own with `environment: {{python: PATH}}`"
+        return (
+            f"install Python {' or '.join(missing)}, or name an interpreter of your own with "
+            f"`environment: {{python: PATH}}`"
+        )
     variants = sorted({lock.variant for lock in wanted})
     return (
         f"name one of them to have it all the same, `environment: {{locked: {variants[0]}}}`, "

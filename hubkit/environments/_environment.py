@@ -25,11 +25,24 @@ PASSED = {
     "CC",
     "CXX",
 }
-PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TRITON_", "HIP_", "ROCR_")
+PASSED_PREFIXES = (
+    "LC_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "PYTORCH_",
+    "TRITON_",
+    "HIP_",
+    "ROCR_",
+)
 SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL", "AUTH")
 DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Used where the host says nothing. libgomp's threads spin at barriers by default: one busy neighbour on a small machine then
-slows a tiny model's training ten times (torch 2.13 on 2 cores: 60 steps took over 120 s beside a load of 5, and 26 s so)."""
+"""Used where the host says nothing. libgomp's threads spin at barriers by default: one busy
+neighbour on a small machine then slows a tiny model's training ten times (torch 2.13 on 2 cores: 60
+steps took over 120 s beside a load of 5, and 26 s so)."""
 FIXED = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
@@ -46,10 +59,11 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Environment:
-    """`python` is the interpreter of the user's own environment; None is the interpreter that runs hubkit.
+    """`python` is the interpreter of the user's own environment; None is the interpreter that runs
+    hubkit.
 
-    `locked` is the variant of an environment that hubkit builds from the plugin's lock, "" for the one that fits the machine,
-    None when it is not of that kind; `resolve` gives it its `python`.
+    `locked` is the variant of an environment that hubkit builds from the plugin's lock, "" for the
+    one that fits the machine, None when it is not of that kind; `resolve` gives it its `python`.
     """
 
     python: Path | None = None
@@ -70,7 +84,10 @@ class Environment:
             return cls(Path(str(value["python"])))
         if isinstance(value, Mapping) and set(value) == {"locked"} and value["locked"]:
             return cls(locked=str(value["locked"]))
-        remedy = "write `current`, `locked`, `locked: VARIANT`, or `python: PATH` for an interpreter of your own"
+        remedy = (
+            "write `current`, `locked`, `locked: VARIANT`, or `python: PATH` for an interpreter of "
+            "your own"
+        )
         raise UsageError(f"not an environment: {value!r}", remedy)
 
     @property
@@ -81,16 +98,22 @@ class Environment:
             EnvironmentFailure: there is no such program.
         """
         if self.python is None and self.locked is not None:
-            raise EnvironmentFailure("a locked environment has no interpreter before it is built", "run `hubkit env build`")
+            raise EnvironmentFailure(
+                "a locked environment has no interpreter before it is built",
+                "run `hubkit env build`",
+            )
         if self.python is None:
             return Path(sys.executable)
         path = self.python.expanduser().absolute()
         if path.is_dir():
             raise EnvironmentFailure(
-                f"{path} is a folder, not an interpreter", f"name the program, such as {path / 'bin' / 'python'}"
+                f"{path} is a folder, not an interpreter",
+                f"name the program, such as {path / 'bin' / 'python'}",
             )
         if not path.is_file() or not os.access(path, os.X_OK):
-            raise EnvironmentFailure(f"there is no interpreter {path}", "correct the path, or create that environment")
+            raise EnvironmentFailure(
+                f"there is no interpreter {path}", "correct the path, or create that environment"
+            )
         return path
 
 
@@ -98,7 +121,8 @@ CURRENT = Environment()
 
 
 def variables(host: Mapping[str, str], interpreter: Path, path: Path) -> dict[str, str]:
-    """A worker's environment: what is allowed of the host's, nothing named like a secret, and `path` to import from.
+    """A worker's environment: what is allowed of the host's, nothing named like a secret, and
+    `path` to import from.
 
     The interpreter's own folder leads PATH, so that a tool that starts `python` gets the same one.
     """
@@ -113,4 +137,6 @@ def allowed(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def _passes(name: str) -> bool:
-    return (name in PASSED or name.startswith(PASSED_PREFIXES)) and not any(word in name.upper() for word in SECRET_WORDS)
+    return (name in PASSED or name.startswith(PASSED_PREFIXES)) and not any(
+        word in name.upper() for word in SECRET_WORDS
+    )

@@ -1,15 +1,18 @@
-"""A plugin's lock files: every package of its environment at an exact version, per variant, Python and platform.
+"""A plugin's lock files: every package of its environment at an exact version, per variant, Python
+and platform.
 
-`locks/<variant>-py311-linux_x86_64.json` in the plugin's package; a variant is `cpu`, or `cu12`, `cu13` and so on for the
-CUDA that the driver must offer:
+`locks/<variant>-py311-linux_x86_64.json` in the plugin's package; a variant is `cpu`, or `cu12`,
+`cu13` and so on for the CUDA that the driver must offer:
 
-    {"format": 1, "plugin": "xtuner", "variant": "cpu", "python": "3.11", "platform": "linux_x86_64",
-     "steps": [{"packages": ["torch==2.13.0"]},
-               {"packages": ["deepspeed==0.16.2"], "isolated": false, "variables": {"DS_BUILD_OPS": "0"}}]}
+    {"format": 1, "plugin": "xtuner", "variant": "cpu", "python": "3.11", "platform":
+     "linux_x86_64", "steps": [{"packages": ["torch==2.13.0"]},
+               {"packages": ["deepspeed==0.16.2"], "isolated": false, "variables": {"DS_BUILD_OPS":
+               "0"}}]}
 
-Every step is one `pip install --no-deps`: a lock lists everything, and packages whose metadata contradict one another can stand
-side by side. `isolated: false` builds with what earlier steps installed. `hashes`, `{"name": ["sha256:..."]}`, are for all
-packages of a step or none, as pip demands.
+Every step is one `pip install --no-deps`: a lock lists everything, and packages whose metadata
+contradict one another can stand side by side. `isolated: false` builds with what earlier steps
+installed. `hashes`, `{"name": ["sha256:..."]}`, are for all packages of a step or none, as pip
+demands.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ from hubkit.sdk.codec import decode, encode
 from hubkit.sdk.environment import normal
 
 FORMAT = 1
-PACKAGE = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)")
+PACKAGE = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _PLAIN = {
@@ -58,7 +63,9 @@ class Step:
         known = {normal(name) for name in self.hashes}
         if known and known != set(self.versions):
             raise ValueError("hashes must be there for every package of the step, or for none")
-        if wrong := [one for several in self.hashes.values() for one in several if not _HASH.fullmatch(one)]:
+        if wrong := [
+            one for several in self.hashes.values() for one in several if not _HASH.fullmatch(one)
+        ]:
             raise ValueError(f"not a sha256 hash: {', '.join(wrong)}")
 
     @property
@@ -72,7 +79,12 @@ class Step:
         """As pip's requirements file."""
         by_name = {normal(name): hashes for name, hashes in self.hashes.items()}
         lines = (
-            " ".join([package, *(f"--hash={one}" for one in by_name.get(normal(package.split("==")[0]), ()))])
+            " ".join(
+                [
+                    package,
+                    *(f"--hash={one}" for one in by_name.get(normal(package.split("==")[0]), ())),
+                ]
+            )
             for package in self.packages
         )
         return "\n".join(lines) + "\n"
@@ -113,7 +125,8 @@ class Lock:
 
 @dataclass(frozen=True)
 class Group:
-    """Requirements that are resolved together; with `dependencies: false` they are taken without what they require."""
+    """Requirements that are resolved together; with `dependencies: false` they are taken without
+    what they require."""
 
     packages: tuple[str, ...]
     dependencies: bool = True
@@ -123,8 +136,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Source:
-    """`locks/<variant>.in.json`: what the plugin's author asks for, from which a lock is resolved. A group is resolved under
-    the versions that the groups before it have fixed."""
+    """`locks/<variant>.in.json`: what the plugin's author asks for, from which a lock is resolved.
+    A group is resolved under the versions that the groups before it have fixed."""
 
     plugin: str
     variant: str
@@ -147,14 +160,20 @@ def read_locks(plugin: Any) -> list[Lock]:
         UsageError: a file is not a lock, or not this plugin's.
     """
     place = folder(plugin)
-    paths = sorted(path for path in place.glob("*.json") if not path.name.endswith(".in.json")) if place else []
+    paths = (
+        sorted(path for path in place.glob("*.json") if not path.name.endswith(".in.json"))
+        if place
+        else []
+    )
     return [read_lock(path, plugin.name) for path in paths]
 
 
 def read_lock(path: Path, plugin: str) -> Lock:
     lock: Lock = _read(Lock, path)
     if (lock.plugin, lock.file_name) != (plugin, path.name):
-        message = f"{path} is the lock {lock.file_name} of {lock.plugin}, not {path.name} of {plugin}"
+        message = (
+            f"{path} is the lock {lock.file_name} of {lock.plugin}, not {path.name} of {plugin}"
+        )
         raise UsageError(message, "rename the file, or correct its keys")
     return lock
 
@@ -177,7 +196,12 @@ def _read(kind: type, path: Path) -> Any:
 def text(lock: Lock) -> str:
     """The lock file, without what is as by default."""
     steps = [
-        {key: value for key, value in encode(step).items() if key == "packages" or value not in ({}, True)} for step in lock.steps
+        {
+            key: value
+            for key, value in encode(step).items()
+            if key == "packages" or value not in ({}, True)
+        }
+        for step in lock.steps
     ]
     head = {"format": lock.format, **{name: getattr(lock, name) for name in _PLAIN}}
     return json.dumps({**head, "steps": steps}, indent=1, ensure_ascii=False) + "\n"

@@ -21,7 +21,8 @@ def platform_name() -> str:
 
 @cache
 def cuda() -> int:
-    """The CUDA major version that the NVIDIA driver offers, such as 12; 0 without a driver or a GPU."""
+    """The CUDA major version that the NVIDIA driver offers, such as 12; 0 without a driver or a
+    GPU."""
     if not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()):
         return 0
     version = ctypes.c_int()
@@ -33,7 +34,8 @@ def cuda() -> int:
 
 
 def python(version: str) -> Path | None:
-    """An interpreter of `version` (`3.11`): hubkit's own, or the first `python3.11` on PATH that runs."""
+    """An interpreter of `version` (`3.11`): hubkit's own, or the first `python3.11` on PATH that
+    runs."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
     for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
@@ -45,7 +47,8 @@ def python(version: str) -> Path | None:
 
 @cache
 def _runs(program: str, version: str) -> bool:
-    """False for one that is broken, or a version manager's shim for a version that is switched off."""
+    """False for one that is broken, or a version manager's shim for a version that is switched
+    off."""
     code = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(

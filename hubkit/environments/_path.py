@@ -13,8 +13,9 @@ PACKAGE = """import sys
 
 if sys.version_info < (3, 10):
     sys.exit("Python %d.%d is too old for a worker: name an interpreter of Python 3.10 or newer" % sys.version_info[:2])
-"""
-"""The worker's `hubkit/__init__.py`: the interpreter is the user's choice and pip has not checked it."""
+"""  # noqa: E501
+"""The worker's `hubkit/__init__.py`: the interpreter is the user's choice and pip has not checked
+it."""
 
 
 def build(plugin: object, folder: Path) -> str:
@@ -33,13 +34,16 @@ def build(plugin: object, folder: Path) -> str:
     source = _source(top)
     if source is None or "<locals>" in kind.__qualname__:
         message = f"a worker cannot import {kind.__module__}:{kind.__qualname__}"
-        raise PluginError(message, "put the plugin's class at the top level of a module or package of its own")
+        raise PluginError(
+            message, "put the plugin's class at the top level of a module or package of its own"
+        )
     (folder / source.name).symlink_to(source)
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _source(top: str) -> Path | None:
-    """The package folder or module file of a top-level name; None when it has none that can be shared."""
+    """The package folder or module file of a top-level name; None when it has none that can be
+    shared."""
     file = getattr(sys.modules.get(top), "__file__", None)
     if top in ("hubkit", "__main__") or not file:
         return None

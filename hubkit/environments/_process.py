@@ -32,14 +32,23 @@ class Ending:
 
 
 def watch(
-    command: Sequence[str], *, variables: Mapping[str, str], folder: Path, result: Path, run: Run, deadline: float | None
+    command: Sequence[str],
+    *,
+    variables: Mapping[str, str],
+    folder: Path,
+    result: Path,
+    run: Run,
+    deadline: float | None,
 ) -> Ending:
-    """Runs `command` in a new process group in the folder `folder/cwd`, with logs in `folder`, until it ends.
+    """Runs `command` in a new process group in the folder `folder/cwd`, with logs in `folder`,
+    until it ends.
 
-    A worker that has written `result` but does not exit is killed after SECONDS_TO_EXIT; nothing of its group is left behind.
+    A worker that has written `result` but does not exit is killed after SECONDS_TO_EXIT; nothing of
+    its group is left behind.
 
     Raises:
-        CancelledError: `run` was cancelled, or Ctrl-C; the worker had SECONDS_TO_STOP to stop by itself.
+        CancelledError: `run` was cancelled, or Ctrl-C; the worker had SECONDS_TO_STOP to stop by
+            itself.
     """
     with _started(command, variables, folder) as worker:
         try:
@@ -71,7 +80,8 @@ class _Worker:
         return Ending(self._kill(), hung=False)
 
     def until_exit(self, run: Run, seconds: float) -> bool:
-        """Relays reports to `run` until the process has exited (True) or the time is over (False)."""
+        """Relays reports to `run` until the process has exited (True) or the time is over
+        (False)."""
         end = time.monotonic() + seconds
         while True:
             run.check_cancelled()
@@ -122,7 +132,11 @@ def report(line: bytes, run: Run) -> None:
         message = json.loads(line)
         note = message.get("note")
         if note is None:
-            done, total, unit = float(message["done"]), float(message["total"]), str(message["unit"])
+            done, total, unit = (
+                float(message["done"]),
+                float(message["total"]),
+                str(message["unit"]),
+            )
             numbers = {str(name): float(value) for name, value in message["numbers"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return
@@ -133,7 +147,9 @@ def report(line: bytes, run: Run) -> None:
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> Iterator[_Worker]:
+def _started(
+    command: Sequence[str], variables: Mapping[str, str], folder: Path
+) -> Iterator[_Worker]:
     reports, ours = os.pipe()
     (folder / "cwd").mkdir(exist_ok=True)
     with (folder / "stdout.log").open("wb") as out, (folder / "stderr.log").open("wb") as err:
@@ -151,7 +167,9 @@ def _started(command: Sequence[str], variables: Mapping[str, str], folder: Path)
         except OSError as error:
             os.close(reports)
             message = f"{command[0]} cannot be started ({error.strerror})"
-            raise EnvironmentFailure(message, "name the interpreter of a working environment") from None
+            raise EnvironmentFailure(
+                message, "name the interpreter of a working environment"
+            ) from None
         finally:
             os.close(ours)
     worker = _Worker(process, reports)

@@ -1,4 +1,5 @@
-"""Makes a lock from what the plugin's author asks for: pip resolves each group in turn, and nothing is installed."""
+"""Makes a lock from what the plugin's author asks for: pip resolves each group in turn, and nothing
+is installed."""
 
 from __future__ import annotations
 
@@ -28,8 +29,12 @@ def resolve(source: Source, python: Path, version: str, run: Run, sources: Sourc
     with tempfile.TemporaryDirectory(prefix="hubkit-lock-") as folder:
         Path(folder, "tmp").mkdir()
         for number, group in enumerate(source.groups, 1):
-            run.note(f"resolving group {number} of {len(source.groups)}: {' '.join(group.packages)}")
-            found = _exact(group) or _resolved(group, fixed, python, Path(folder), f"group {number}", run, sources)
+            run.note(
+                f"resolving group {number} of {len(source.groups)}: {' '.join(group.packages)}"
+            )
+            found = _exact(group) or _resolved(
+                group, fixed, python, Path(folder), f"group {number}", run, sources
+            )
             new = {name: one for name, one in found.items() if name not in fixed}
             fixed |= {name: package.split("==")[1] for name, (package, _) in new.items()}
             steps += _steps(group, new)
@@ -37,22 +42,49 @@ def resolve(source: Source, python: Path, version: str, run: Run, sources: Sourc
 
 
 def _exact(group: Group) -> dict[str, tuple[str, str]]:
-    """The packages of a group that leaves nothing to resolve: exact, without dependencies. Empty for another."""
+    """The packages of a group that leaves nothing to resolve: exact, without dependencies. Empty
+    for another."""
     if group.dependencies or not all(PACKAGE.fullmatch(package) for package in group.packages):
         return {}
     return {normal(package.split("==")[0]): (package, "") for package in group.packages}
 
 
 def _resolved(
-    group: Group, fixed: Mapping[str, str], python: Path, folder: Path, what: str, run: Run, sources: Sources
+    group: Group,
+    fixed: Mapping[str, str],
+    python: Path,
+    folder: Path,
+    what: str,
+    run: Run,
+    sources: Sources,
 ) -> dict[str, tuple[str, str]]:
-    """By normal name: `name==version` and the sha256 of the file, "" for one that is not of an index."""
-    listed, constraints, report = folder / "requirements.txt", folder / "constraints.txt", folder / "report.json"
+    """By normal name: `name==version` and the sha256 of the file, "" for one that is not of an
+    index."""
+    listed, constraints, report = (
+        folder / "requirements.txt",
+        folder / "constraints.txt",
+        folder / "report.json",
+    )
     listed.write_text("".join(f"{package}\n" for package in group.packages), "utf-8")
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in fixed.items()), "utf-8")
-    more = [*_pip.sources(sources.find_links, sources.no_index), *([] if group.isolated else ["--no-build-isolation"])]
-    command = _pip.resolve(python, listed, constraints, report, dependencies=group.dependencies, rest=more)
-    execute(command, what, folder, folder.with_name(f"{folder.name}.log"), run, len(group.packages), group.variables)
+    constraints.write_text(
+        "".join(f"{name}=={version}\n" for name, version in fixed.items()), "utf-8"
+    )
+    more = [
+        *_pip.sources(sources.find_links, sources.no_index),
+        *([] if group.isolated else ["--no-build-isolation"]),
+    ]
+    command = _pip.resolve(
+        python, listed, constraints, report, dependencies=group.dependencies, rest=more
+    )
+    execute(
+        command,
+        what,
+        folder,
+        folder.with_name(f"{folder.name}.log"),
+        run,
+        len(group.packages),
+        group.variables,
+    )
     found = {}
     for item in json.loads(report.read_text("utf-8"))["install"]:
         name, version = item["metadata"]["name"], item["metadata"]["version"]
@@ -61,7 +93,8 @@ def _resolved(
 
 
 def _hash(download: Mapping[str, Any]) -> str:
-    """A file of this machine may be another on the next one: only what came from elsewhere is held to its hash."""
+    """A file of this machine may be another on the next one: only what came from elsewhere is held
+    to its hash."""
     digest = download.get("archive_info", {}).get("hashes", {}).get("sha256", "")
     return f"sha256:{digest}" if digest and not str(download["url"]).startswith("file:") else ""
 
@@ -87,5 +120,8 @@ def interpreter(version: str) -> tuple[str, Path]:
     wanted = version or f"{sys.version_info.major}.{sys.version_info.minor}"
     found = _machine.python(wanted)
     if found is None:
-        raise UsageError(f"there is no python{wanted} on PATH that runs", f"install Python {wanted}, or lock for another")
+        raise UsageError(
+            f"there is no python{wanted} on PATH that runs",
+            f"install Python {wanted}, or lock for another",
+        )
     return wanted, found

@@ -1,6 +1,8 @@
-"""Where built environments are kept: `$HUBKIT_HOME/environments`, or `~/.cache/hubkit/environments`.
+"""Where built environments are kept: `$HUBKIT_HOME/environments`, or
+`~/.cache/hubkit/environments`.
 
-<plugin>-<digest12>/             an environment; absent, whatever it holds, until hubkit.json is in it
+<plugin>-<digest12>/             an environment; absent, whatever it holds, until hubkit.json is in
+                                 it
 <plugin>-<digest12>/hubkit.json  its state, written last
 <plugin>-<digest12>.log          what pip said, when the last build failed
 .locks/<plugin>-<digest12>       held while it is built or removed
@@ -35,8 +37,9 @@ SECONDS_BETWEEN_TRIES = 0.2
 
 @dataclass(frozen=True)
 class State:
-    """`python` is the full version of the interpreter that the environment was made from, `versions` those that the health
-    check found (none where it could not be made), `size` in bytes."""
+    """`python` is the full version of the interpreter that the environment was made from,
+    `versions` those that the health check found (none where it could not be made), `size` in bytes.
+    """
 
     plugin: str
     variant: str
@@ -53,7 +56,8 @@ def root() -> Path:
 
 
 def name_of(lock: Lock) -> str:
-    """`<plugin>-<digest12>`; the digest covers the packages, the Python version and the platform."""
+    """`<plugin>-<digest12>`; the digest covers the packages, the Python version and the
+    platform."""
     return f"{lock.plugin}-{of_json(encode(lock))[:12]}"
 
 
@@ -63,7 +67,9 @@ def python_of(folder: Path) -> Path:
 
 def version_of(folder: Path) -> str:
     """The full version of the Python that the environment was made from, as venv wrote it."""
-    lines = (line.partition("=") for line in (folder / "pyvenv.cfg").read_text("utf-8").splitlines())
+    lines = (
+        line.partition("=") for line in (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+    )
     return next(value.strip() for key, _, value in lines if key.strip() == "version")
 
 
@@ -94,7 +100,8 @@ def built() -> dict[str, State]:
 
 @contextlib.contextmanager
 def locked(name: str, run: Run) -> Iterator[Path]:
-    """The folder of environment `name`, with its lock held; waits for another process that holds it.
+    """The folder of environment `name`, with its lock held; waits for another process that holds
+    it.
 
     Raises:
         EnvironmentFailure: the store cannot be written.
@@ -112,7 +119,8 @@ def locked(name: str, run: Run) -> Iterator[Path]:
 
 
 def sweep() -> list[str]:
-    """Deletes what killed builds have left; the names of those. One that is being built is left alone."""
+    """Deletes what killed builds have left; the names of those. One that is being built is left
+    alone."""
     swept = []
     for path in sorted(root().glob("[!.]*")):
         if not path.is_dir() or state_of(path):
@@ -138,7 +146,11 @@ def remove(folder: Path) -> None:
 
 def size(folder: Path) -> int:
     """Bytes of the files below `folder`."""
-    return sum(os.lstat(os.path.join(root, name)).st_size for root, _, files in os.walk(folder) for name in files)  # noqa: PTH118
+    return sum(
+        os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
+        for root, _, files in os.walk(folder)
+        for name in files
+    )
 
 
 def _lock(name: str) -> FileLock:
@@ -148,7 +160,9 @@ def _lock(name: str) -> FileLock:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EnvironmentFailure(f"{place}: {error.strerror}", "name a writable folder in HUBKIT_HOME") from None
+        raise EnvironmentFailure(
+            f"{place}: {error.strerror}", "name a writable folder in HUBKIT_HOME"
+        ) from None
     return FileLock(place / name)
 
 
@@ -160,5 +174,7 @@ def _try(lock: FileLock) -> bool:
     except Timeout:
         return False
     except OSError as error:
-        raise EnvironmentFailure(f"{lock.lock_file}: {error.strerror}", "name a writable folder in HUBKIT_HOME") from None
+        raise EnvironmentFailure(
+            f"{lock.lock_file}: {error.strerror}", "name a writable folder in HUBKIT_HOME"
+        ) from None
     return True

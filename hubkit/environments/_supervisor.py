@@ -1,8 +1,9 @@
-"""Runs one command for hubkit: `python _supervisor.py COUNT COMMAND...`; by its path, so standard library only.
+"""Runs one command for hubkit: `python _supervisor.py COUNT COMMAND...`; by its path, so standard
+library only.
 
-Standard input is a lifeline: when hubkit is gone, however it died, the pipe closes and the whole process group is killed. What
-the command says goes to stdout; what pip says of its progress also becomes a worker's reports on HUBKIT_PROGRESS_FD, with
-COUNT as the number of packages to come.
+Standard input is a lifeline: when hubkit is gone, however it died, the pipe closes and the whole
+process group is killed. What the command says goes to stdout; what pip says of its progress also
+becomes a worker's reports on HUBKIT_PROGRESS_FD, with COUNT as the number of packages to come.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ WORTH_A_NOTE = re.compile(r"\((\d[\d.]*) (MB|GB)\)")
 
 
 class PipLines:
-    """Understands pip's lines: `Collecting NAME`, `Progress DONE of TOTAL` (bytes, `--progress-bar raw`), and so on."""
+    """Understands pip's lines: `Collecting NAME`, `Progress DONE of TOTAL` (bytes, `--progress-bar
+    raw`), and so on."""
 
     def __init__(self, descriptor: int, count: int) -> None:
         self._descriptor, self._count = descriptor, count
@@ -31,10 +33,17 @@ class PipLines:
     def take(self, line: str) -> bool:
         """True when `line` is for the log."""
         words = line.split()
-        if words[:1] == ["Progress"] and len(words) == 4 and words[1].isdigit() and words[3].isdigit():
+        if (
+            words[:1] == ["Progress"]
+            and len(words) == 4
+            and words[1].isdigit()
+            and words[3].isdigit()
+        ):
             self._downloaded(int(words[1]), int(words[3]))
             return False
-        if words[:1] == ["Collecting"] or (words[:1] == ["Processing"] and not line.startswith(" ")):
+        if words[:1] == ["Collecting"] or (
+            words[:1] == ["Processing"] and not line.startswith(" ")
+        ):
             self._collected = min(self._collected + 1, self._count)
             self._progress()
         elif words[:1] == ["Downloading"] and WORTH_A_NOTE.search(line):
@@ -42,7 +51,11 @@ class PipLines:
         elif line.lstrip().startswith("Building wheel for") and line.endswith("started"):
             self._note(f"building {words[3]}")
         elif words[:2] == ["Installing", "collected"]:
-            self._note(f"installing {self._count} packages" if self._count > 1 else f"installing {words[-1]}")
+            self._note(
+                f"installing {self._count} packages"
+                if self._count > 1
+                else f"installing {words[-1]}"
+            )
         return True
 
     def _downloaded(self, done: int, total: int) -> None:
@@ -56,7 +69,12 @@ class PipLines:
         self._sent_at = time.monotonic()
         megabytes = round((self._finished + self._current) / 1e6, 1)
         self._send(
-            {"done": self._collected, "total": self._count, "unit": "packages", "numbers": {"MB": megabytes} if megabytes else {}}
+            {
+                "done": self._collected,
+                "total": self._count,
+                "unit": "packages",
+                "numbers": {"MB": megabytes} if megabytes else {},
+            }
         )
 
     def _note(self, text: str) -> None:
@@ -78,7 +96,9 @@ def main(count: int, command: list[str]) -> int:
     lifeline = os.dup(0)
     threading.Thread(target=die_with, args=(lifeline,), daemon=True).start()
     lines = PipLines(descriptor, count)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     with child:
         for raw in child.stdout or ():
             line = raw.decode("utf-8", "replace").rstrip("\n")

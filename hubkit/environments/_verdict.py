@@ -22,10 +22,19 @@ LONGEST_SHOWN = 300
 REPORT_IT = "this is a bug of the plugin: report it to its author with the log"
 
 SIGNALS = {
-    "SIGSEGV": ("a segmentation fault in native code", "reinstall the plugin's packages in versions that fit one another"),
+    "SIGSEGV": (
+        "a segmentation fault in native code",
+        "reinstall the plugin's packages in versions that fit one another",
+    ),
     "SIGABRT": ("native code gave up", "read the log's last lines"),
-    "SIGBUS": ("a file that shrank while it was mapped, or a full disk", "check the disk and the model's files"),
-    "SIGILL": ("an instruction that this processor lacks", "install packages that are built for this processor"),
+    "SIGBUS": (
+        "a file that shrank while it was mapped, or a full disk",
+        "check the disk and the model's files",
+    ),
+    "SIGILL": (
+        "an instruction that this processor lacks",
+        "install packages that are built for this processor",
+    ),
     "SIGKILL": (
         "most likely by the system because memory ran out",
         "free memory, lower the batch size, or run where there is more memory",
@@ -51,8 +60,13 @@ def read_answer(who: str, output: Path, folder: Path) -> Answer:
     """
     size = output.stat().st_size
     if size > LARGEST_ANSWER:
-        message = f"{who}: its result has {size:,} bytes, more than the {LARGEST_ANSWER:,} allowed ({output})"
-        raise PluginError(message, "the plugin must leave large results in files: report it to its author")
+        message = (
+            f"{who}: its result has {size:,} bytes, more than the {LARGEST_ANSWER:,} allowed "
+            f"({output})"
+        )
+        raise PluginError(
+            message, "the plugin must leave large results in files: report it to its author"
+        )
     try:
         data = json.loads(output.read_text("utf-8"))
         if data["ok"] is True:
@@ -66,15 +80,20 @@ def read_answer(who: str, output: Path, folder: Path) -> Answer:
 
 
 def _error(who: str, data: dict[str, Any], folder: Path) -> HubkitError:
-    """The plugin's own HubkitError as it is; where the plugin itself is at fault, with its traceback's end and the log."""
+    """The plugin's own HubkitError as it is; where the plugin itself is at fault, with its
+    traceback's end and the log."""
     error = from_json(data)
     if "traceback" not in data and not isinstance(error, PluginError):
         return error
     lines = shown(str(data.get("traceback", "")))
-    return type(error)(f"{who}: {error.message}\n{lines}".rstrip(), f"{error.remedy} ({folder / 'stderr.log'})")
+    return type(error)(
+        f"{who}: {error.message}\n{lines}".rstrip(), f"{error.remedy} ({folder / 'stderr.log'})"
+    )
 
 
-def failure(who: str, call: str, ending: Ending, deadline: float | None, folder: Path) -> HubkitError:
+def failure(
+    who: str, call: str, ending: Ending, deadline: float | None, folder: Path
+) -> HubkitError:
     """Why a worker left no answer, with the last lines of its log."""
     log = folder / "stderr.log"
     lines = tail(log)
@@ -82,13 +101,19 @@ def failure(who: str, call: str, ending: Ending, deadline: float | None, folder:
         log = folder / "stdout.log"
         lines = tail(log)
     if ending.hung:
-        what, remedy = f"did not finish `{call}` within {deadline:g} s and was ended", "allow more time, or see where it hung"
+        what, remedy = (
+            f"did not finish `{call}` within {deadline:g} s and was ended",
+            "allow more time, or see where it hung",
+        )
     elif ending.code < 0:
         name = _signal(-ending.code)
         why, remedy = SIGNALS.get(name, ("a signal", "read the log's last lines"))
         what = f"died of {name} in `{call}`: {why}"
     else:
-        what, remedy = f"ended with exit code {ending.code} in `{call}` and left no result", "see the log"
+        what, remedy = (
+            f"ended with exit code {ending.code} in `{call}` and left no result",
+            "see the log",
+        )
     end = f"\n{lines}" if lines else " (its logs are empty)"
     return PluginError(f"{who} {what}{end}", f"{remedy} ({log})")
 
@@ -101,10 +126,15 @@ def tail(log: Path) -> str:
 
 
 def shown(text: str) -> str:
-    """The last lines of `text` that hold something, without control characters, one indented line each."""
+    """The last lines of `text` that hold something, without control characters, one indented line
+    each."""
     printable = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)
-    lines = [line.rsplit("\r", 1)[-1].rstrip() for line in printable.replace("\r\n", "\n").split("\n")]
-    return "\n".join(f"    {line[:LONGEST_SHOWN]}" for line in [line for line in lines if line][-TAIL_LINES:])
+    lines = [
+        line.rsplit("\r", 1)[-1].rstrip() for line in printable.replace("\r\n", "\n").split("\n")
+    ]
+    return "\n".join(
+        f"    {line[:LONGEST_SHOWN]}" for line in [line for line in lines if line][-TAIL_LINES:]
+    )
 
 
 def _signal(number: int) -> str:

@@ -1,4 +1,5 @@
-"""The environments of the installed trainers and engines: list, lock, build, check, remove. What `hubkit env` calls."""
+"""The environments of the installed trainers and engines: list, lock, build, check, remove. What
+`hubkit env` calls."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ KINDS = ("trainer", "engine")
 
 @dataclass(frozen=True)
 class Row:
-    """One environment; `size` is in bytes, and `environment: locked` takes it when it is `chosen`. `state` is one of
+    """One environment; `size` is in bytes, and `environment: locked` takes it when it is `chosen`.
+    `state` is one of
 
     built   it is there
     absent  it fits this machine and is not built
@@ -49,7 +51,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Checked:
-    """`environment` is `current`, `locked VARIANT` or `python`; `interpreter` the program that was asked."""
+    """`environment` is `current`, `locked VARIANT` or `python`; `interpreter` the program that was
+    asked."""
 
     plugin: str
     kind: str
@@ -59,8 +62,8 @@ class Checked:
 
 
 def rows(*, sweep: bool = True) -> tuple[Row, ...]:
-    """Every lock of the installed trainers and engines and every environment that was built, by plugin. Deletes what killed
-    builds have left, unless told not to `sweep`."""
+    """Every lock of the installed trainers and engines and every environment that was built, by
+    plugin. Deletes what killed builds have left, unless told not to `sweep`."""
     if sweep:
         _store.sweep()
     states = _store.built()
@@ -70,25 +73,39 @@ def rows(*, sweep: bool = True) -> tuple[Row, ...]:
 
 
 def build(
-    plugin: str, variant: str = "", *, find_links: Sequence[str] = (), no_index: bool = False, run: Run | None = None
+    plugin: str,
+    variant: str = "",
+    *,
+    find_links: Sequence[str] = (),
+    no_index: bool = False,
+    run: Run | None = None,
 ) -> Built:
-    """The locked environment of `plugin`, built unless it is there. `variant` is as in the lock's name, "" for the one that fits.
-    `find_links` are folders or pages of wheels; with `no_index`, nothing else is asked.
+    """The locked environment of `plugin`, built unless it is there. `variant` is as in the lock's
+    name, "" for the one that fits. `find_links` are folders or pages of wheels; with `no_index`,
+    nothing else is asked.
 
     Raises:
         UsageError: there is no such plugin, or it has no such lock.
-        EnvironmentFailure: no lock fits this machine, pip failed, or the environment does not work; nothing is left behind.
+        EnvironmentFailure: no lock fits this machine, pip failed, or the environment does not work;
+            nothing is left behind.
     """
     _store.sweep()
     found = find(plugin)
-    return build_locked(found, _choice.choose(found, variant), run or SilentRun(), Sources(tuple(find_links), no_index))
+    return build_locked(
+        found,
+        _choice.choose(found, variant),
+        run or SilentRun(),
+        Sources(tuple(find_links), no_index),
+    )
 
 
 def check(plugin: str, environment: Environment) -> Checked:
-    """Imports what `plugin` needs in `environment`, runs its probe, and looks for packages that contradict one another.
+    """Imports what `plugin` needs in `environment`, runs its probe, and looks for packages that
+    contradict one another.
 
     Raises:
-        EnvironmentFailure: it is not built, or something is missing: says what, with the command that installs it.
+        EnvironmentFailure: it is not built, or something is missing: says what, with the command
+            that installs it.
     """
     _store.sweep()
     found, label = find(plugin), "current" if environment.python is None else "python"
@@ -96,12 +113,18 @@ def check(plugin: str, environment: Environment) -> Checked:
         lock = _choice.choose(found, environment.locked).lock
         folder, label = _store.root() / _store.name_of(lock), f"locked {lock.variant}"
         if _store.state_of(folder) is None:
-            command = f"hubkit env build {plugin}" + (f" --variant {lock.variant}" if environment.locked else "")
-            raise EnvironmentFailure(f"the environment of {plugin} ({lock.file_name}) is not built", f"run `{command}`")
+            command = f"hubkit env build {plugin}" + (
+                f" --variant {lock.variant}" if environment.locked else ""
+            )
+            raise EnvironmentFailure(
+                f"the environment of {plugin} ({lock.file_name}) is not built", f"run `{command}`"
+            )
         if wrong := differences(folder, lock):
             listed = "".join(f"\n  {one}" for one in wrong)
             remedy = f"run `hubkit env remove {folder.name}`, then `hubkit env build {plugin}`"
-            raise EnvironmentFailure(f"the environment in {folder} was changed since it was built:{listed}", remedy)
+            raise EnvironmentFailure(
+                f"the environment in {folder} was changed since it was built:{listed}", remedy
+            )
         environment = Environment(_store.python_of(folder), lock.variant)
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as work:
         health = ask_health(found, environment, Path(work))
@@ -109,9 +132,14 @@ def check(plugin: str, environment: Environment) -> Checked:
 
 
 def remove(
-    names: Sequence[str] = (), *, stale: bool = False, everything: bool = False, run: Run | None = None
+    names: Sequence[str] = (),
+    *,
+    stale: bool = False,
+    everything: bool = False,
+    run: Run | None = None,
 ) -> tuple[Row, ...]:
-    """Deletes environments: those of the named plugins or of the names in `rows()`, the stale ones, or all.
+    """Deletes environments: those of the named plugins or of the names in `rows()`, the stale ones,
+    or all.
 
     Raises:
         UsageError: nothing of that name is built.
@@ -120,7 +148,11 @@ def remove(
     for name in names:
         if not any(name in _names(row) for row in there):
             raise UsageError(f"no environment of {name!r} is built", "see `hubkit env list`")
-    chosen = [row for row in there if everything or (stale and row.state == "stale") or set(names) & _names(row)]
+    chosen = [
+        row
+        for row in there
+        if everything or (stale and row.state == "stale") or set(names) & _names(row)
+    ]
     for row in {row.name: row for row in chosen}.values():
         with _store.locked(row.name, run or SilentRun()) as folder:
             _store.remove(folder)
@@ -138,8 +170,8 @@ def lock(
     no_index: bool = False,
     run: Run | None = None,
 ) -> tuple[Path, ...]:
-    """Resolves `locks/<variant>.in.json` of `plugin` for this platform and Python `python` (such as `3.11`; hubkit's own by
-    default), and writes the locks beside them, or to `out`.
+    """Resolves `locks/<variant>.in.json` of `plugin` for this platform and Python `python` (such as
+    `3.11`; hubkit's own by default), and writes the locks beside them, or to `out`.
 
     Raises:
         UsageError: the plugin has no such source file.
@@ -147,16 +179,29 @@ def lock(
     """
     found = find(plugin)
     place = _locks.folder(found)
-    paths = {path.name.removesuffix(".in.json"): path for path in sorted(place.glob("*.in.json"))} if place else {}
+    paths = (
+        {path.name.removesuffix(".in.json"): path for path in sorted(place.glob("*.in.json"))}
+        if place
+        else {}
+    )
     for variant in variants or [""]:
         if not paths or (variant and variant not in paths):
-            known = f"there are: {', '.join(paths)}" if paths else "give its Requirements a folder of `locks` with such a file"
-            raise UsageError(f"{found.kind} {found.name} has no {variant or '<variant>'}.in.json to lock from", known)
+            known = (
+                f"there are: {', '.join(paths)}"
+                if paths
+                else "give its Requirements a folder of `locks` with such a file"
+            )
+            raise UsageError(
+                f"{found.kind} {found.name} has no {variant or '<variant>'}.in.json to lock from",
+                known,
+            )
     version, interpreter = _resolve.interpreter(python)
     written = []
     for variant in variants or paths:
         source = _locks.read_source(paths[variant])
-        resolved = _resolve.resolve(source, interpreter, version, run or SilentRun(), Sources(tuple(find_links), no_index))
+        resolved = _resolve.resolve(
+            source, interpreter, version, run or SilentRun(), Sources(tuple(find_links), no_index)
+        )
         target = (out or paths[variant].parent) / resolved.file_name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(_locks.text(resolved), "utf-8")
@@ -177,9 +222,14 @@ def find(name: str) -> Any:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{name!r} is a trainer and an engine", f"write trainer:{name} or engine:{name}")
+        raise UsageError(
+            f"{name!r} is a trainer and an engine", f"write trainer:{name} or engine:{name}"
+        )
     known = ", ".join(f"{one.kind} {one.name}" for one in _all())
-    raise UsageError(f"there is no trainer or engine {name!r}", f"installed: {known}; `hubkit plugins` lists what is installed")
+    raise UsageError(
+        f"there is no trainer or engine {name!r}",
+        f"installed: {known}; `hubkit plugins` lists what is installed",
+    )
 
 
 def _all() -> Iterator[Any]:
@@ -199,17 +249,28 @@ def _rows_of(plugin: Any, states: dict[str, _store.State]) -> Iterator[Row]:
     try:
         locks = _locks.read_locks(plugin)
     except UsageError as error:
-        yield Row(plugin.name, plugin.kind, "", "", "", 0, "broken", error.message, False, "", "", 0)
+        yield Row(
+            plugin.name, plugin.kind, "", "", "", 0, "broken", error.message, False, "", "", 0
+        )
         return
     chosen = _chosen(plugin)
     for one in locks:
         name = _store.name_of(one)
         state, why = states.get(name), _why(one)
         yield Row(
-            plugin.name, plugin.kind, one.variant, one.python, one.platform, one.packages,
-            "built" if state else "unfit" if why else "absent", "" if state else why, one == chosen,
-            name, str(_store.root() / name), state.size if state else 0,
-        )  # fmt: skip
+            plugin.name,
+            plugin.kind,
+            one.variant,
+            one.python,
+            one.platform,
+            one.packages,
+            "built" if state else "unfit" if why else "absent",
+            "" if state else why,
+            one == chosen,
+            name,
+            str(_store.root() / name),
+            state.size if state else 0,
+        )
 
 
 def _chosen(plugin: Any) -> Lock | None:
@@ -226,6 +287,16 @@ def _why(lock: Lock) -> str:
 
 def _stale(name: str, state: _store.State) -> Row:
     return Row(
-        state.plugin, "", state.variant, state.python, state.platform, state.packages,
-        "stale", "no installed plugin has this lock", False, name, str(_store.root() / name), state.size,
-    )  # fmt: skip
+        state.plugin,
+        "",
+        state.variant,
+        state.python,
+        state.platform,
+        state.packages,
+        "stale",
+        "no installed plugin has this lock",
+        False,
+        name,
+        str(_store.root() / name),
+        state.size,
+    )

@@ -1,4 +1,5 @@
-"""Levenshtein's distance by bit vectors (Myers 1999, in Hyyrö's 2003 form for whole strings): one step a character."""
+"""Levenshtein's distance by bit vectors (Myers 1999, in Hyyrö's 2003 form for whole strings): one
+step a character."""
 
 from __future__ import annotations
 
@@ -12,7 +13,11 @@ def edit_distance(one: str, other: str) -> int:
         places[character] = places.get(character, 0) | 1 << at
     full = (1 << len(one)) - 1
     last = 1 << (len(one) - 1)
-    more, less, distance = full, 0, len(one)  # bits where the column's value grows or falls by one from the row above
+    more, less, distance = (
+        full,
+        0,
+        len(one),
+    )  # bits where the column's value grows or falls by one from the row above
     for character in other:
         equal = places.get(character, 0)
         vertical = equal | less

@@ -1,4 +1,5 @@
-"""The metrics that come with hubkit. They enter through the same door as anybody's: entry points of `hubkit.plugins`."""
+"""The metrics that come with hubkit. They enter through the same door as anybody's: entry points of
+`hubkit.plugins`."""
 
 from __future__ import annotations
 
@@ -33,11 +34,16 @@ class Contains:
     version: ClassVar[str] = "1"
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
-        return float(any(reference.strip().casefold() in answer.casefold() for reference in _some(references)))
+        return float(
+            any(
+                reference.strip().casefold() in answer.casefold() for reference in _some(references)
+            )
+        )
 
 
 class MultipleChoice:
-    """1 when the first of the letters A to D that stands as a choice in the answer is the reference's; none is wrong."""
+    """1 when the first of the letters A to D that stands as a choice in the answer is the
+    reference's; none is wrong."""
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "multiple_choice"
@@ -48,15 +54,16 @@ class MultipleChoice:
         right = {choice(reference) for reference in _some(references)}
         if None in right:
             raise DataError(
-                f"the answer {next(r for r in references if choice(r) is None)!r} names none of the choices A, B, C and D",
+                f"the answer {next(r for r in references if choice(r) is None)!r} names none of "
+                "the choices A, B, C and D",
                 "write the letter of the right choice as the answer, or use another metric",
             )
         return float(choice(answer) in right)
 
 
 class Anls:
-    """ANLS: one minus the edit distance over the longer text's length, to the nearest reference; below 0.5 it is 0. Case and
-    spaces around do not count."""
+    """ANLS: one minus the edit distance over the longer text's length, to the nearest reference;
+    below 0.5 it is 0. Case and spaces around do not count."""
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "anls"
@@ -64,7 +71,10 @@ class Anls:
     version: ClassVar[str] = "1"
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
-        best = max(_similarity(answer.strip().casefold(), reference.strip().casefold()) for reference in _some(references))
+        best = max(
+            _similarity(answer.strip().casefold(), reference.strip().casefold())
+            for reference in _some(references)
+        )
         return best if best >= _LEAST_SIMILAR else 0.0
 
 
@@ -75,5 +85,8 @@ def _similarity(one: str, other: str) -> float:
 def _some(references: Sequence[str]) -> Sequence[str]:
     """Raises DataError for an empty reference: every answer would contain it."""
     if not references or not all(reference.strip() for reference in references):
-        raise DataError("there is no answer to compare with", "give the record an answer, or leave it out of the evaluation")
+        raise DataError(
+            "there is no answer to compare with",
+            "give the record an answer, or leave it out of the evaluation",
+        )
     return references

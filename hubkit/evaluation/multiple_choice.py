@@ -17,9 +17,11 @@ _STANDING = re.compile(
 
 
 def choice(answer: str) -> str | None:
-    """`A`, `B`, `C` or `D`: the first of these letters that stands as a choice; None when there is none.
+    """`A`, `B`, `C` or `D`: the first of these letters that stands as a choice; None when there is
+    none.
 
-    Full-width and circled letters count as the letter. A small letter counts when it is all of the answer: `b`, `(b).`
+    Full-width and circled letters count as the letter. A small letter counts when it is all of the
+    answer: `b`, `(b).`
     """
     text = unicodedata.normalize("NFKC", answer)
     if alone := _ALONE.fullmatch(text):

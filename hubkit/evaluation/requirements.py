@@ -1,7 +1,9 @@
-"""The gates of `evaluate.require`: `{exact_match: ">= 0.9", improvement: "> 0", improvement_ci: "> 0"}`.
+"""The gates of `evaluate.require`: `{exact_match: ">= 0.9", improvement: "> 0", improvement_ci: ">
+0"}`.
 
-A key is the name of a measured metric, `improvement` (its score minus the base's) or `improvement_ci` (the lower end of the
-95 % interval of that). The last two are of the first metric, or of another as `contains.improvement`.
+A key is the name of a measured metric, `improvement` (its score minus the base's) or
+`improvement_ci` (the lower end of the 95 % interval of that). The last two are of the first metric,
+or of another as `contains.improvement`.
 """
 
 from __future__ import annotations
@@ -48,20 +50,29 @@ def key_problem(key: str, metrics: Sequence[str]) -> str | None:
         return None
     if dot and metric in metrics and what in (IMPROVEMENT, IMPROVEMENT_CI):
         return None
-    known = [*metrics, IMPROVEMENT, IMPROVEMENT_CI, *(f"{name}.{IMPROVEMENT}" for name in metrics[1:])]
+    known = [
+        *metrics,
+        IMPROVEMENT,
+        IMPROVEMENT_CI,
+        *(f"{name}.{IMPROVEMENT}" for name in metrics[1:]),
+    ]
     return f"{key!r} is not measured; what can be required: {', '.join(known)}"
 
 
 def refuse_below(result: Evaluated, require: Mapping[str, str]) -> None:
-    """Raises RefusedError with everything that `require` asks for and the measurement does not give."""
+    """Raises RefusedError with everything that `require` asks for and the measurement does not
+    give."""
     problems = []
     for key, text in require.items():
         value = _value(result, key)
         if not bound(text).holds(value):
-            problems.append(f"{key} is {_shown(key, value)}, and evaluate.require asks for {text.strip()}")
+            problems.append(
+                f"{key} is {_shown(key, value)}, and evaluate.require asks for {text.strip()}"
+            )
     if problems:
         raise RefusedError(
-            f"the model is not good enough to release ({result.count} held-out records): " + "; ".join(problems),
+            f"the model is not good enough to release ({result.count} held-out records): "
+            + "; ".join(problems),
             "train longer or on better data; nothing was published",
         )
 
@@ -78,4 +89,8 @@ def _value(result: Evaluated, key: str) -> float:
 
 
 def _shown(key: str, value: float) -> str:
-    return f"{value:.4g} ({percent(value)})" if IMPROVEMENT not in key else f"{value:.4g} ({100 * value:+.1f} points)"
+    return (
+        f"{value:.4g} ({percent(value)})"
+        if IMPROVEMENT not in key
+        else f"{value:.4g} ({100 * value:+.1f} points)"
+    )

@@ -32,9 +32,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric over `count` records, from 0 to 1. `right` and `base_right` count records where the metric knows only right and
-    wrong. `change` is score minus base over the same records, `p_value` that of the paired `test`. Without a base the last
-    five are None or empty."""
+    """One metric over `count` records, from 0 to 1. `right` and `base_right` count records where
+    the metric knows only right and wrong. `change` is score minus base over the same records,
+    `p_value` that of the paired `test`. Without a base the last five are None or empty."""
 
     metric: str
     version: str
@@ -50,17 +50,23 @@ class Measure:
 
     @property
     def improved(self) -> bool:
-        """Whether an improvement may be claimed: the interval of the change is above 0 and the paired test agrees."""
-        return self.change is not None and self.change.low > 0 and (self.p_value or 0.0) < SIGNIFICANT
+        """Whether an improvement may be claimed: the interval of the change is above 0 and the
+        paired test agrees."""
+        return (
+            self.change is not None and self.change.low > 0 and (self.p_value or 0.0) < SIGNIFICANT
+        )
 
     @property
     def worsened(self) -> bool:
-        return self.change is not None and self.change.high < 0 and (self.p_value or 0.0) < SIGNIFICANT
+        return (
+            self.change is not None and self.change.high < 0 and (self.p_value or 0.0) < SIGNIFICANT
+        )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One held-out record as the card shows it: the first image and turn, judged by the first metric (None: in part right)."""
+    """One held-out record as the card shows it: the first image and turn, judged by the first
+    metric (None: in part right)."""
 
     id: str
     image: str
@@ -74,8 +80,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`count` records, scored by each of `measures`, the first being the one that the release is judged by. A record's score
-    is that of its worst turn. `parity` compares the prompt with the one of the training."""
+    """`count` records, scored by each of `measures`, the first being the one that the release is
+    judged by. A record's score is that of its worst turn. `parity` compares the prompt with the one
+    of the training."""
 
     count: int
     measures: tuple[Measure, ...]
@@ -98,4 +105,7 @@ def percent(share: float) -> str:
 
 def change_in_words(change: Interval) -> str:
     """`+74.0 points, 95 % CI 69.5 to 78.3`."""
-    return f"{100 * change.value:+.1f} points, 95 % CI {100 * change.low:.1f} to {100 * change.high:.1f}"
+    return (
+        f"{100 * change.value:+.1f} points, 95 % CI {100 * change.low:.1f} to "
+        f"{100 * change.high:.1f}"
+    )

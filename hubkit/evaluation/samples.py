@@ -1,4 +1,5 @@
-"""One row a record: question, references, answers, scores and meta, for looking at what a score is made of."""
+"""One row a record: question, references, answers, scores and meta, for looking at what a score is
+made of."""
 
 from __future__ import annotations
 
@@ -14,9 +15,13 @@ SUFFIXES = (".jsonl", ".parquet")
 
 
 def check_suffix(path: Path) -> None:
-    """Raises UsageError or EnvironmentFailure when `write_samples` could not write `path`, before a model is asked."""
+    """Raises UsageError or EnvironmentFailure when `write_samples` could not write `path`, before a
+    model is asked."""
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: samples are written as {' or '.join(SUFFIXES)}", "give the file one of these suffixes")
+        raise UsageError(
+            f"{path}: samples are written as {' or '.join(SUFFIXES)}",
+            "give the file one of these suffixes",
+        )
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder", "make it first")
     if path.suffix == ".parquet":
@@ -24,8 +29,8 @@ def check_suffix(path: Path) -> None:
 
 
 def write_samples(path: Path, answered: Answered, scores: Sequence[Scores]) -> None:
-    """Columns: id, images, questions, references, answers, finish, one score a metric; with a base base_answers and
-    base_METRIC; the records' meta as meta.FIELD. Written whole or not at all."""
+    """Columns: id, images, questions, references, answers, finish, one score a metric; with a base
+    base_answers and base_METRIC; the records' meta as meta.FIELD. Written whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         if path.suffix == ".parquet":
@@ -33,10 +38,14 @@ def write_samples(path: Path, answered: Answered, scores: Sequence[Scores]) -> N
             import pyarrow
             import pyarrow.parquet
 
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_even(list(_rows(answered, scores)))), partial)
+            pyarrow.parquet.write_table(
+                pyarrow.Table.from_pylist(_even(list(_rows(answered, scores)))), partial
+            )
         else:
             with partial.open("w", encoding="utf-8", newline="\n") as out:
-                out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(answered, scores))
+                out.writelines(
+                    json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(answered, scores)
+                )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -55,7 +64,9 @@ def _rows(answered: Answered, scores: Sequence[Scores]) -> Iterator[dict[str, An
         row |= {one.metric.name: one.model[place] for one in scores}
         if answered.base is not None:
             row["base_answers"] = list(answered.base[place].texts)
-            row |= {f"base_{one.metric.name}": one.base[place] for one in scores if one.base is not None}
+            row |= {
+                f"base_{one.metric.name}": one.base[place] for one in scores if one.base is not None
+            }
         yield row | {f"meta.{field}": value for field, value in record.meta.items()}
 
 
@@ -70,5 +81,6 @@ def _pyarrow() -> None:
         import pyarrow  # noqa: F401
     except ImportError:
         raise EnvironmentFailure(
-            "Parquet files are written by pyarrow, which is not installed", "pip install 'hubkit[parquet]', or write .jsonl"
+            "Parquet files are written by pyarrow, which is not installed",
+            "pip install 'hubkit[parquet]', or write .jsonl",
         ) from None

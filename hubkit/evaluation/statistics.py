@@ -1,4 +1,5 @@
-"""How sure a measured score is: percentile bootstrap over the records, and paired tests of a difference. Seeded, by numpy."""
+"""How sure a measured score is: percentile bootstrap over the records, and paired tests of a
+difference. Seeded, by numpy."""
 
 from __future__ import annotations
 
@@ -14,22 +15,33 @@ _FEW = 64
 _Z = 1.959964  # 97.5 % of a normal distribution lies below
 
 
-def intervals(columns: Any, low: tuple[float, ...], high: tuple[float, ...]) -> tuple[Interval, ...]:
-    """The mean of each column (float array, records x columns) with its 95 % interval, all from the same resamples of the
-    records. `low` and `high` are the least and the greatest value that each column could have."""
+def intervals(
+    columns: Any, low: tuple[float, ...], high: tuple[float, ...]
+) -> tuple[Interval, ...]:
+    """The mean of each column (float array, records x columns) with its 95 % interval, all from the
+    same resamples of the records. `low` and `high` are the least and the greatest value that each
+    column could have."""
     import numpy
 
     means, spread = columns.mean(axis=0), numpy.ptp(columns, axis=0)
     bounds = numpy.percentile(_resampled(columns), [2.5, 97.5], axis=0)
     return tuple(
-        _interval(float(means[i]), float(bounds[0, i]), float(bounds[1, i]), len(columns), low[i], high[i], bool(spread[i]))
+        _interval(
+            float(means[i]),
+            float(bounds[0, i]),
+            float(bounds[1, i]),
+            len(columns),
+            low[i],
+            high[i],
+            bool(spread[i]),
+        )
         for i in range(columns.shape[1])
     )
 
 
 def _resampled(columns: Any) -> Any:
-    """The means of each column (RESAMPLES x columns) over as many records drawn with replacement. Where few rows differ, as with
-    right and wrong, how often each is drawn says it all."""
+    """The means of each column (RESAMPLES x columns) over as many records drawn with replacement.
+    Where few rows differ, as with right and wrong, how often each is drawn says it all."""
     import numpy
 
     generator, total = numpy.random.default_rng(_SEED), len(columns)
@@ -38,12 +50,17 @@ def _resampled(columns: Any) -> Any:
         return generator.multinomial(total, counts / total, size=RESAMPLES) @ rows / total
     at_once = max(1, _CELLS // columns.size)
     sizes = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
-    return numpy.concatenate([columns[generator.integers(0, total, size=(size, total))].mean(axis=1) for size in sizes])
+    return numpy.concatenate(
+        [columns[generator.integers(0, total, size=(size, total))].mean(axis=1) for size in sizes]
+    )
 
 
-def _interval(mean: float, lower: float, upper: float, count: int, least: float, most: float, varies: bool) -> Interval:
-    """Where all records have the same value a resample cannot tell anything: then the share of records that have it is known
-    to be at least Wilson's bound, and the others may have any value."""
+def _interval(
+    mean: float, lower: float, upper: float, count: int, least: float, most: float, varies: bool
+) -> Interval:
+    """Where all records have the same value a resample cannot tell anything: then the share of
+    records that have it is known to be at least Wilson's bound, and the others may have any value.
+    """
     if not varies:
         share = count / (count + _Z * _Z)
         lower, upper = share * mean + (1 - share) * least, share * mean + (1 - share) * most
@@ -51,19 +68,23 @@ def _interval(mean: float, lower: float, upper: float, count: int, least: float,
 
 
 def mcnemar(only_before: int, only_after: int) -> float:
-    """The exact two-sided p-value of McNemar's test: `only_before` records were right only before, `only_after` only after."""
+    """The exact two-sided p-value of McNemar's test: `only_before` records were right only before,
+    `only_after` only after."""
     import numpy
 
     count, least = only_before + only_after, min(only_before, only_after)
     if not count:
         return 1.0
     k = numpy.arange(1, least + 1)
-    logarithms = numpy.concatenate(([0.0], numpy.cumsum(numpy.log((count - k + 1) / k)))) - count * math.log(2)
+    logarithms = numpy.concatenate(
+        ([0.0], numpy.cumsum(numpy.log((count - k + 1) / k)))
+    ) - count * math.log(2)
     return min(1.0, 2 * float(numpy.exp(logarithms).sum()))
 
 
 def permutation(differences: Any) -> float:
-    """The two-sided p-value of a paired permutation test: how often random signs give as large a mean difference."""
+    """The two-sided p-value of a paired permutation test: how often random signs give as large a
+    mean difference."""
     import numpy
 
     moved = differences[differences != 0]

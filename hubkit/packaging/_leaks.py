@@ -22,9 +22,14 @@ _CREDENTIALS: tuple[tuple[str, str], ...] = (
     ("an API key", r"\bsk-(?:[a-z]+-)*[A-Za-z0-9_]{32,}"),
     ("a Slack token", r"\bxox[abprs]-[0-9A-Za-z-]{10,}"),
     ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-    ("a password in a URL", r"\b[a-z][a-z+]{2,9}://[^\s/:@\"'<>{}]+:[^\s/@\"'<>{}]{3,}@[A-Za-z0-9]"),
+    (
+        "a password in a URL",
+        r"\b[a-z][a-z+]{2,9}://[^\s/:@\"'<>{}]+:[^\s/@\"'<>{}]{3,}@[A-Za-z0-9]",
+    ),
 )
-_CREDENTIAL = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, (_, pattern) in enumerate(_CREDENTIALS)).encode())
+_CREDENTIAL = re.compile(
+    "|".join(f"(?P<k{i}>{pattern})" for i, (_, pattern) in enumerate(_CREDENTIALS)).encode()
+)
 
 _ROOTS = (
     r"(?:home|Users|mnt|media|data)/[\w.-]+",
@@ -34,7 +39,14 @@ _LOCAL_PATH = re.compile(
     rf"(?<![\w.~:/@$}}-])(?:file://)?/(?:{'|'.join(_ROOTS)})/[\w.-]|file:///\w|\b[A-Za-z]:\\\\?Users\\|(?<![\w~])~/[\w.-]+/".encode()
 )
 _JSON_PATH = re.compile(r"/[\w.@+-]+(/[\w.@+ -]+)+/?|[A-Za-z]:[\\/].+|~/.+|file://.+")
-_VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "special_tokens_map.json")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
 """Files whose strings are tokens: `/home/` may be one."""
 
 
@@ -45,7 +57,8 @@ def credentials(data: bytes) -> Iterator[tuple[int, str]]:
 
 
 def local_paths(name: str, data: bytes) -> Iterator[tuple[int, str]]:
-    """(line, what) of everything that looks like a path of one machine; in JSON, of every string that is an absolute path."""
+    """(line, what) of everything that looks like a path of one machine; in JSON, of every string
+    that is an absolute path."""
     if name in _VOCABULARIES:
         return
     lines = {_line(data, found.start()): "a local path" for found in _LOCAL_PATH.finditer(data)}
@@ -61,7 +74,11 @@ def _json_paths(data: bytes) -> Iterator[tuple[int, str]]:
         return
     for key, value in strings:
         if _JSON_PATH.fullmatch(value):
-            at = max(data.find(json.dumps(value).encode()), data.find(json.dumps(value, ensure_ascii=False).encode()), 0)
+            at = max(
+                data.find(json.dumps(value).encode()),
+                data.find(json.dumps(value, ensure_ascii=False).encode()),
+                0,
+            )
             yield _line(data, at), f"a local path under the key `{key}`"
 
 

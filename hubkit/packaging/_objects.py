@@ -17,10 +17,11 @@ def object_path(git_dir: Path, oid: str) -> Path:
 
 
 def place(source: Path, target: Path) -> bool:
-    """Puts the content of `source` at `target` in one step: as a reflink, else a hard link, else a copy.
+    """Puts the content of `source` at `target` in one step: as a reflink, else a hard link, else a
+    copy.
 
-    A hard link is made read-only, unless `source` had other names before (the file may then be somebody's base model).
-    Returns whether no bytes were written.
+    A hard link is made read-only, unless `source` had other names before (the file may then be
+    somebody's base model). Returns whether no bytes were written.
 
     Raises:
         EnvironmentFailure: a copy is needed and the disk has no room for it.
@@ -73,6 +74,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _no_space(source: Path, target: Path, free: int) -> EnvironmentFailure:
     return EnvironmentFailure(
-        f"not enough disk for {source.name} in the Git LFS store: {source.stat().st_size} bytes needed, {free} free",
-        f"free some space where {target.parent} is, or put the release folder on a file system with hard links",
+        f"not enough disk for {source.name} in the Git LFS store: {source.stat().st_size} bytes "
+        f"needed, {free} free",
+        f"free some space where {target.parent} is, or put the release folder on a file system "
+        "with hard links",
     )

@@ -1,4 +1,5 @@
-"""Git plumbing in a release folder: deterministic commits and tags, no `git add`, no user configuration."""
+"""Git plumbing in a release folder: deterministic commits and tags, no `git add`, no user
+configuration."""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ def identity(name: str, email: str, date: str) -> dict[str, str]:
         moment = f"{utc_seconds(date)} +0000"
     except ValueError:
         raise UsageError(
-            f"commit date {date!r} is not an ISO date", "write it as 2026-01-31 or 2026-01-31T12:00:00+00:00"
+            f"commit date {date!r} is not an ISO date",
+            "write it as 2026-01-31 or 2026-01-31T12:00:00+00:00",
         ) from None
     if not name.strip() or not email.strip() or any(c in name + email for c in "<>\n\0"):
         raise UsageError(
-            f"author {name!r} {email!r} cannot be a commit's author", "give a name and an e-mail address without < and >"
+            f"author {name!r} {email!r} cannot be a commit's author",
+            "give a name and an e-mail address without < and >",
         )
     return {
         f"GIT_{role}_{key}": value
@@ -44,21 +47,42 @@ class Repository:
         self.environment = clean_environment(isolated=True, **identity)
 
     def run(self, *arguments: str, stdin: bytes = b"") -> str:
-        located = {"GIT_DIR": str(self.dir.absolute()), "GIT_WORK_TREE": str(self.folder.absolute())}
+        located = {
+            "GIT_DIR": str(self.dir.absolute()),
+            "GIT_WORK_TREE": str(self.folder.absolute()),
+        }
         arguments = ("-c", f"core.hooksPath={os.devnull}", *arguments)
-        return run_git(arguments, cwd=self.folder, environment=self.environment | located, stdin=stdin).strip()
+        return run_git(
+            arguments, cwd=self.folder, environment=self.environment | located, stdin=stdin
+        ).strip()
 
     def open(self, branch: str, tag: str) -> None:
-        """An existing repository, or a new one; its configuration is set so that status and fsck agree with what is staged."""
+        """An existing repository, or a new one; its configuration is set so that status and fsck
+        agree with what is staged."""
         for kind, name in (("heads", branch), ("tags", tag)):
             try:
-                run_git(["check-ref-format", f"refs/{kind}/{name}"], cwd=self.folder, environment=self.environment)
+                run_git(
+                    ["check-ref-format", f"refs/{kind}/{name}"],
+                    cwd=self.folder,
+                    environment=self.environment,
+                )
             except GitFailed:
-                raise UsageError(f"{name!r} cannot be the name of a git {kind[:-1]}", "choose another name") from None
+                raise UsageError(
+                    f"{name!r} cannot be the name of a git {kind[:-1]}", "choose another name"
+                ) from None
         if self.dir.is_symlink() or (self.dir.exists() and not self.dir.is_dir()):
-            raise UsageError(f"{self.dir} is a link to a repository elsewhere", "use a folder that is a repository of its own")
+            raise UsageError(
+                f"{self.dir} is a link to a repository elsewhere",
+                "use a folder that is a repository of its own",
+            )
         if not (self.dir / "HEAD").is_file():
-            self.run("init", "--quiet", "--template=", "--object-format=sha1", f"--initial-branch={branch}")
+            self.run(
+                "init",
+                "--quiet",
+                "--template=",
+                "--object-format=sha1",
+                f"--initial-branch={branch}",
+            )
         present = set(self.run("config", "--local", "--list", "--null").split("\0"))
         for key, value in _CONFIG.items():
             if f"{key}\n{value}" not in present:
@@ -66,14 +90,18 @@ class Repository:
 
     def resolve(self, revision: str) -> str | None:
         try:
-            return self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+            return self.run(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+            )
         except GitFailed:
             return None
 
     def check_attributes(self, files: tuple[ReleaseFile, ...]) -> None:
         names = "".join(f"{file.path}\0" for file in files).encode()
         fields = self.run("check-attr", "-z", "--stdin", "filter", stdin=names).split("\0")
-        tracked = {path for path, value in zip(fields[0::3], fields[2::3], strict=False) if value == "lfs"}
+        tracked = {
+            path for path, value in zip(fields[0::3], fields[2::3], strict=False) if value == "lfs"
+        }
         wrong = sorted({file.path for file in files if file.lfs} ^ tracked)
         if wrong:
             raise RefusedError(
@@ -96,11 +124,18 @@ class Repository:
         if named not in (None, commit):
             raise RefusedError(
                 f"tag {tag} names commit {named} already, this release is {commit}",
-                f"choose another tag; or, if it was never pushed, `git tag -d {tag}` in {self.folder} and run again",
+                f"choose another tag; or, if it was never pushed, `git tag -d {tag}` in "
+                f"{self.folder} and run again",
             )
         if named is None:
-            header = f"object {commit}\ntype commit\ntag {tag}\ntagger {self.run('var', 'GIT_COMMITTER_IDENT')}\n\n"
-            updates.append(f"create refs/tags/{tag} {self.run('mktag', stdin=header.encode() + _text(message))}")
+            header = (
+                f"object {commit}\ntype commit\ntag {tag}\ntagger "
+                f"{self.run('var', 'GIT_COMMITTER_IDENT')}\n\n"
+            )
+            updates.append(
+                f"create refs/tags/{tag} "
+                f"{self.run('mktag', stdin=header.encode() + _text(message))}"
+            )
         self.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in updates).encode())
         self.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")
 

@@ -1,4 +1,5 @@
-"""What must never be published: pickles, credentials, local paths, links, strays, and what the hubs would reject."""
+"""What must never be published: pickles, credentials, local paths, links, strays, and what the hubs
+would reject."""
 
 from __future__ import annotations
 
@@ -21,7 +22,13 @@ HUB_LIMIT = 50 * 10**9
 
 _PICKLES = re.compile(r".*\.(pth|pt|bin|pkl|pickle|ckpt|joblib|dill)", re.IGNORECASE)
 _PROGRAMS = re.compile(r".*\.(exe|dll|so|so\.\d+|dylib|pyc|pyo|pyd)", re.IGNORECASE)
-_PROGRAM_MAGIC = (b"\x7fELF", b"MZ\x90\x00", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe")
+_PROGRAM_MAGIC = (
+    b"\x7fELF",
+    b"MZ\x90\x00",
+    b"\xca\xfe\xba\xbe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xce\xfa\xed\xfe",
+)
 _VISIBLE_DOTS = re.compile(rf"{re.escape(GITATTRIBUTES)}|\.eval_results/[^/]+\.yaml")
 _HEADER_LIMIT = 100_000_000
 
@@ -29,8 +36,8 @@ _HEADER_LIMIT = 100_000_000
 def audit(folder: Path, files: Sequence[ReleaseFile] | None = None) -> tuple[Problem, ...]:
     """Everything in `folder` that may not be published, all at once; empty when it may.
 
-    With `files` (a manifest's `released()`), what is in the folder and not in it, or the other way round, is a problem too.
-    A credential's value is never part of a Problem.
+    With `files` (a manifest's `released()`), what is in the folder and not in it, or the other way
+    round, is a problem too. A credential's value is never part of a Problem.
     """
     found = dict(walk(folder))
     problems = [problem for path, entry in found.items() for problem in _audit_entry(path, entry)]
@@ -57,14 +64,24 @@ def _audit_entry(path: str, entry: os.DirEntry[str]) -> Iterator[Problem]:
 def _audit_name(path: str, where: str) -> Iterator[Problem]:
     parts = path.split("/")
     if CREDENTIAL_NAMES.fullmatch(parts[-1]):
-        yield Problem(where, "a file that holds credentials", "remove it; if it was ever public, revoke what is in it")
+        yield Problem(
+            where,
+            "a file that holds credentials",
+            "remove it; if it was ever public, revoke what is in it",
+        )
     elif "__pycache__" in parts:
         yield Problem(where, "Python's cache", "remove the __pycache__ folder")
     elif any(part.startswith(".") for part in parts) and not _VISIBLE_DOTS.fullmatch(path):
-        yield Problem(where, "a hidden file", "remove it: a release has no hidden files but its .gitattributes")
+        yield Problem(
+            where,
+            "a hidden file",
+            "remove it: a release has no hidden files but its .gitattributes",
+        )
     if _PICKLES.fullmatch(path):
         yield Problem(
-            where, "a pickle by its suffix: loading it can run code", "publish the weights as safetensors and remove it"
+            where,
+            "a pickle by its suffix: loading it can run code",
+            "publish the weights as safetensors and remove it",
         )
     if _PROGRAMS.fullmatch(path):
         yield Problem(where, "a program by its suffix", "remove it")
@@ -72,7 +89,11 @@ def _audit_name(path: str, where: str) -> Iterator[Problem]:
 
 def _audit_content(path: Path, where: str, status: os.stat_result) -> Iterator[Problem]:
     if status.st_size > HUB_LIMIT:
-        yield Problem(where, f"{status.st_size} bytes: the hubs take at most 50 GB a file", "write the weights in smaller shards")
+        yield Problem(
+            where,
+            f"{status.st_size} bytes: the hubs take at most 50 GB a file",
+            "write the weights in smaller shards",
+        )
     if stat.S_IMODE(status.st_mode) & 0o111:
         yield Problem(where, "marked as executable", f"`chmod a-x {where}`")
     if path.name.endswith(".safetensors"):
@@ -84,14 +105,17 @@ def _audit_content(path: Path, where: str, status: os.stat_result) -> Iterator[P
         yield Problem(where, "a program by its first bytes", "remove it")
     if not _PICKLES.fullmatch(path.name) and _is_pickle(path, head):
         yield Problem(
-            where, "a pickle by its content: loading it can run code", "publish it as safetensors or JSON and remove it"
+            where,
+            "a pickle by its content: loading it can run code",
+            "publish it as safetensors or JSON and remove it",
         )
     elif status.st_size and is_text(path):
         yield from _audit_text(path.name, where, path.read_bytes())
 
 
 def _is_pickle(path: Path, head: bytes) -> bool:
-    """torch's zip (with a data.pkl), a bare pickle of protocol 2 to 5, or a NumPy file of Python objects."""
+    """torch's zip (with a data.pkl), a bare pickle of protocol 2 to 5, or a NumPy file of Python
+    objects."""
     if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return True
     if head.startswith(b"\x93NUMPY"):
@@ -101,39 +125,60 @@ def _is_pickle(path: Path, head: bytes) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.lower().endswith((".pkl", ".pickle", ".pth", ".pt")) for name in archive.namelist())
+            return any(
+                name.lower().endswith((".pkl", ".pickle", ".pth", ".pt"))
+                for name in archive.namelist()
+            )
     except (zipfile.BadZipFile, NotImplementedError, OSError):
         return False
 
 
 def _audit_text(name: str, where: str, data: bytes) -> Iterator[Problem]:
     for line, kind in credentials(data):
-        yield Problem(f"{where}:{line}", f"looks like {kind}", "remove it, and revoke it if it was ever public")
+        yield Problem(
+            f"{where}:{line}",
+            f"looks like {kind}",
+            "remove it, and revoke it if it was ever public",
+        )
     for line, what in local_paths(name, data):
-        yield Problem(f"{where}:{line}", f"holds {what}", "write a repository name or a relative path instead")
+        yield Problem(
+            f"{where}:{line}", f"holds {what}", "write a repository name or a relative path instead"
+        )
 
 
 def _audit_safetensors(path: Path, where: str, size: int) -> Iterator[Problem]:
-    """A file of this name must be one, with tensors, of the length that its header says; its metadata is text like any other."""
+    """A file of this name must be one, with tensors, of the length that its header says; its
+    metadata is text like any other."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = stream.read(length) if length <= _HEADER_LIMIT else b""
     try:
         tensors = json.loads(header)
         tensors.pop("__metadata__", None)
-        end = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors.values()), default=0)
+        end = (
+            8
+            + length
+            + max((int(tensor["data_offsets"][1]) for tensor in tensors.values()), default=0)
+        )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        yield Problem(where, "not a safetensors file" if size else "empty weights", "write the weights again")
+        yield Problem(
+            where, "not a safetensors file" if size else "empty weights", "write the weights again"
+        )
         return
     if not tensors:
         yield Problem(where, "empty weights: there is no tensor in it", "write the weights again")
     elif end != size:
-        yield Problem(where, f"truncated or overlong weights: {size} bytes, the header says {end}", "write the weights again")
+        yield Problem(
+            where,
+            f"truncated or overlong weights: {size} bytes, the header says {end}",
+            "write the weights again",
+        )
     yield from _audit_text(path.name, where, header)
 
 
 def _clashes(paths: Iterable[str]) -> Iterator[Problem]:
-    """Files and folders that are one and the same where names do not keep case or Unicode form (Windows, macOS)."""
+    """Files and folders that are one and the same where names do not keep case or Unicode form
+    (Windows, macOS)."""
     seen: dict[str, str] = {}
     for path in sorted(paths):
         parts = path.split("/")
@@ -141,12 +186,20 @@ def _clashes(paths: Iterable[str]) -> Iterator[Problem]:
             name = "/".join(parts[:depth])
             other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
-                yield Problem(ascii(name), f"differs from {other!a} only by case or Unicode form", "rename one of the two")
+                yield Problem(
+                    ascii(name),
+                    f"differs from {other!a} only by case or Unicode form",
+                    "rename one of the two",
+                )
                 break
 
 
 def _strays(found: Iterable[str], listed: set[str]) -> Iterator[Problem]:
     for path in sorted(set(found) - listed - {MANIFEST}):
-        yield Problem(path.encode(errors="backslashreplace").decode(), "not in the manifest", "remove it, or package again")
+        yield Problem(
+            path.encode(errors="backslashreplace").decode(),
+            "not in the manifest",
+            "remove it, or package again",
+        )
     for path in sorted(listed - set(found)):
         yield Problem(path, "in the manifest and not in the folder", "package again")

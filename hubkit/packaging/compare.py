@@ -18,7 +18,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paths, sorted. `unknown`: the size is right and the hub does not tell the sha256, so only a download can."""
+    """Paths, sorted. `unknown`: the size is right and the hub does not tell the sha256, so only a
+    download can."""
 
     missing: tuple[str, ...]
     extra: tuple[str, ...]
@@ -36,7 +37,10 @@ class Comparison:
         return (
             *(f"{path}: missing at the hub" for path in self.missing),
             *(f"{path}: at the hub, not in the manifest" for path in self.extra),
-            *(f"{item.path}: the manifest says {item.expected}, the hub has {item.found}" for item in self.different),
+            *(
+                f"{item.path}: the manifest says {item.expected}, the hub has {item.found}"
+                for item in self.different
+            ),
             *(f"{path}: the hub does not tell its sha256" for path in self.unknown),
         )
 

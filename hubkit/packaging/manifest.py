@@ -1,4 +1,5 @@
-"""The manifest: every file of a release with its size, sha256 and whether Git LFS keeps it; manifest.json in the release."""
+"""The manifest: every file of a release with its size, sha256 and whether Git LFS keeps it;
+manifest.json in the release."""
 
 from __future__ import annotations
 
@@ -23,15 +24,17 @@ GITATTRIBUTES = ".gitattributes"
 SCHEMA = 1
 LFS_SUFFIXES = (".safetensors", ".model")
 LFS_BYTES = 1_000_000
-"""Hugging Face rejects a push with more than 10 MiB outside LFS. Over its API it takes files of these suffixes, and binary ones
-from about 1 MB on, into LFS by itself and adds them to .gitattributes: done beforehand, a release is the same on every hub."""
+"""Hugging Face rejects a push with more than 10 MiB outside LFS. Over its API it takes files of
+these suffixes, and binary ones from about 1 MB on, into LFS by itself and adds them to
+.gitattributes: done beforehand, a release is the same on every hub."""
 _READ_LIMIT = 64 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`created` is an ISO 8601 date or time; `files` are sorted by path and leave out manifest.json itself."""
+    """`created` is an ISO 8601 date or time; `files` are sorted by path and leave out manifest.json
+    itself."""
 
     name: str
     tag: str
@@ -46,7 +49,9 @@ class Manifest:
     def released(self) -> tuple[ReleaseFile, ...]:
         """Every file that is published: `files` and manifest.json, sorted by path."""
         data = self.to_bytes()
-        own = ReleaseFile(MANIFEST, len(data), hashlib.sha256(data).hexdigest(), uses_lfs(MANIFEST, len(data)))
+        own = ReleaseFile(
+            MANIFEST, len(data), hashlib.sha256(data).hexdigest(), uses_lfs(MANIFEST, len(data))
+        )
         return tuple(sorted((*self.files, own), key=lambda file: file.path))
 
     def write(self, folder: Path) -> Path:
@@ -57,19 +62,23 @@ class Manifest:
 
 
 def uses_lfs(path: str, size: int) -> bool:
-    """Whether Git LFS keeps a file of `size` bytes: the one rule behind .gitattributes, manifest and staging."""
+    """Whether Git LFS keeps a file of `size` bytes: the one rule behind .gitattributes, manifest
+    and staging."""
     return path.endswith(LFS_SUFFIXES) or size > LFS_BYTES
 
 
 def write_gitattributes(folder: Path) -> Path:
-    """Writes folder/.gitattributes for the files that are there, replacing another one; do this before `build`.
+    """Writes folder/.gitattributes for the files that are there, replacing another one; do this
+    before `build`.
 
     `* -text` keeps a clone's bytes those of the manifest where the user converts line ends.
     """
     lines = ["* -text", *(_lfs_line(f"*{suffix}") for suffix in LFS_SUFFIXES)]
     for path, size in release_files(folder):
         if uses_lfs(path, size) and not path.endswith(LFS_SUFFIXES):
-            lines.append(_lfs_line("/" + re.sub(r"([*?\[\]])", r"\\\1", path).replace(" ", "[[:space:]]")))
+            lines.append(
+                _lfs_line("/" + re.sub(r"([*?\[\]])", r"\\\1", path).replace(" ", "[[:space:]]"))
+            )
     target = folder / GITATTRIBUTES
     target.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return target
@@ -79,10 +88,13 @@ def _lfs_line(pattern: str) -> str:
     return f"{pattern} filter=lfs diff=lfs merge=lfs -text"
 
 
-def build(folder: Path, *, name: str, tag: str, created: str, digests: Mapping[str, str]) -> Manifest:
+def build(
+    folder: Path, *, name: str, tag: str, created: str, digests: Mapping[str, str]
+) -> Manifest:
     """The manifest of what is in `folder`, `.git` and manifest.json left out.
 
-    `digests` maps paths to sha256 that are already known; those files are not read, all others are hashed.
+    `digests` maps paths to sha256 that are already known; those files are not read, all others are
+    hashed.
 
     Raises:
         RefusedError: symbolic links, special files or names that cannot be published, all of them.
@@ -95,9 +107,13 @@ def build(folder: Path, *, name: str, tag: str, created: str, digests: Mapping[s
         if path not in sizes or not _SHA256.fullmatch(digest)
     ]
     if wrong:
-        raise UsageError(f"digests that do not fit {folder.name}: {'; '.join(wrong)}", "merge again, then package")
+        raise UsageError(
+            f"digests that do not fit {folder.name}: {'; '.join(wrong)}",
+            "merge again, then package",
+        )
     files = (
-        ReleaseFile(path, size, digests.get(path) or sha256(folder / path), uses_lfs(path, size)) for path, size in sizes.items()
+        ReleaseFile(path, size, digests.get(path) or sha256(folder / path), uses_lfs(path, size))
+        for path, size in sizes.items()
     )
     manifest = Manifest(name, tag, created, tuple(files))
     _raise(_problems(manifest), "the release")
@@ -105,10 +121,12 @@ def build(folder: Path, *, name: str, tag: str, created: str, digests: Mapping[s
 
 
 def release_files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Path and size of each file of a release folder, sorted by path; `.git` and manifest.json left out.
+    """Path and size of each file of a release folder, sorted by path; `.git` and manifest.json left
+    out.
 
     Raises:
-        RefusedError: names everything that is neither a plain file nor a folder, or has a name that cannot be published.
+        RefusedError: names everything that is neither a plain file nor a folder, or has a name that
+            cannot be published.
     """
     found, refused = [], []
     for path, entry in walk(folder):
@@ -118,12 +136,16 @@ def release_files(folder: Path) -> Iterator[tuple[str, int]]:
         elif path not in (MANIFEST, f".{MANIFEST}.partial"):
             found.append((path, entry.stat().st_size))
     if refused:
-        raise RefusedError(f"{folder.name} cannot be released: {'; '.join(refused)}", "remove or rename the named files")
+        raise RefusedError(
+            f"{folder.name} cannot be released: {'; '.join(refused)}",
+            "remove or rename the named files",
+        )
     yield from sorted(found)
 
 
 def walk(folder: Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything in `folder` that is not a real directory, without following links; the top `.git` is left out."""
+    """Everything in `folder` that is not a real directory, without following links; the top `.git`
+    is left out."""
     with os.scandir(folder / below) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = f"{below}{entry.name}"
@@ -136,7 +158,8 @@ def walk(folder: Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]
 
 
 def path_problem(path: str) -> str | None:
-    """Why `path` may not be a file of a release; None when it may. Nothing that passes leaves the release folder."""
+    """Why `path` may not be a file of a release; None when it may. Nothing that passes leaves the
+    release folder."""
     parts = path.split("/")
     try:
         path.encode()
@@ -165,17 +188,25 @@ def read(folder: Path) -> Manifest:
     if path.is_symlink() or not path.is_file():
         raise UsageError(f"{folder} has no {MANIFEST}", "run `hubkit track` on the folder first")
     if path.stat().st_size > _READ_LIMIT:
-        raise UsageError(f"{path} is larger than a manifest can be", "make it again with `hubkit track`")
+        raise UsageError(
+            f"{path} is larger than a manifest can be", "make it again with `hubkit track`"
+        )
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}", "make it again with `hubkit track`") from None
+        raise UsageError(
+            f"{path} is not valid JSON: {error}", "make it again with `hubkit track`"
+        ) from None
     schema = data.pop("schema", None) if isinstance(data, dict) else None
     if schema != SCHEMA:
-        raise UsageError(f"{path}: schema {schema!r} is not {SCHEMA}", "use the hubkit version that wrote it")
+        raise UsageError(
+            f"{path}: schema {schema!r} is not {SCHEMA}", "use the hubkit version that wrote it"
+        )
     manifest = decode(Manifest, data, str(path))
     _raise(_problems(manifest), str(path))
-    return dataclasses.replace(manifest, files=tuple(sorted(manifest.files, key=lambda file: file.path)))
+    return dataclasses.replace(
+        manifest, files=tuple(sorted(manifest.files, key=lambda file: file.path))
+    )
 
 
 def published_files(folder: Path) -> tuple[ReleaseFile, ...]:
@@ -185,7 +216,10 @@ def published_files(folder: Path) -> tuple[ReleaseFile, ...]:
 
 def _raise(problems: Iterable[str], where: str) -> None:
     if found := "; ".join(problems):
-        raise UsageError(f"{where}: {found}", "correct the named values, or make the manifest again with `hubkit track`")
+        raise UsageError(
+            f"{where}: {found}",
+            "correct the named values, or make the manifest again with `hubkit track`",
+        )
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
@@ -209,7 +243,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
 
 
 def utc_seconds(date: str) -> int:
-    """Seconds since 1970 for an ISO 8601 date or time; without an offset it is UTC. ValueError for anything else."""
+    """Seconds since 1970 for an ISO 8601 date or time; without an offset it is UTC. ValueError for
+    anything else."""
     # datetime.fromisoformat takes "Z" only from Python 3.11 on
     moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", date))
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())

@@ -1,4 +1,5 @@
-"""provenance.json: what went into a release, by digest, so that anybody can tell what it was made from and make it again."""
+"""provenance.json: what went into a release, by digest, so that anybody can tell what it was made
+from and make it again."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ NAME = "provenance.json"
 
 @dataclass(frozen=True)
 class Provenance:
-    """All digests are sha256. `base` and `adapter` map file names to digests; `data` is the digest of the split records and
-    of every image; `settings` is release.yaml without paths; `prompts` has the exact text and token ids of
-    one sample, as it was trained with and as each engine asked; nothing in it differs between two runs of one release."""
+    """All digests are sha256. `base` and `adapter` map file names to digests; `data` is the digest
+    of the split records and of every image; `settings` is release.yaml without paths; `prompts` has
+    the exact text and token ids of one sample, as it was trained with and as each engine asked;
+    nothing in it differs between two runs of one release."""
 
     name: str
     tag: str
@@ -34,4 +36,6 @@ class Provenance:
 
 def write(folder: Path, provenance: Provenance) -> None:
     content = {"schema": 1, "note": "made by hubkit; digests are sha256", **provenance.__dict__}
-    (folder / NAME).write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    (folder / NAME).write_text(
+        json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8"
+    )

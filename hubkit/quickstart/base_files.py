@@ -13,8 +13,10 @@ SPECIAL = (
     *("<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>"),
 )
 CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-    "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + "
+    "'\\n' + message['content'] + "
+    "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
+    "'<|im_start|>assistant\\n' }}{% endif %}"
 )
 _CHAT = "modeling_internvl_chat.InternVLChatModel"
 
@@ -30,7 +32,9 @@ def write_files(folder: Path) -> None:
         {
             **names,
             "additional_special_tokens": extra,
-            "added_tokens_decoder": {str(number): _added(token) for number, token in enumerate(SPECIAL)},
+            "added_tokens_decoder": {
+                str(number): _added(token) for number, token in enumerate(SPECIAL)
+            },
             "chat_template": CHAT_TEMPLATE,
             "clean_up_tokenization_spaces": False,
             "model_max_length": 2048,
@@ -39,29 +43,49 @@ def write_files(folder: Path) -> None:
         },
     )
     stops = [SPECIAL.index(token) for token in ("</s>", "<|im_end|>")]
-    _write(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": stops, "pad_token_id": 2})
+    _write(
+        folder / "generation_config.json",
+        {"bos_token_id": 1, "eos_token_id": stops, "pad_token_id": 2},
+    )
     _write(folder / "config.json", _config(vocabulary))
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def _added(token: str) -> dict[str, Any]:
-    return {"content": token, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    return {
+        "content": token,
+        "lstrip": False,
+        "normalized": False,
+        "rstrip": False,
+        "single_word": False,
+        "special": True,
+    }
 
 
 def _write_tokenizer(path: Path) -> int:
-    """A byte-level BPE of a few hundred tokens, so that any text has ids; digits stand alone. Returns its size."""
+    """A byte-level BPE of a few hundred tokens, so that any text has ids; digits stand alone.
+    Returns its size."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
-    digits, letters = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits, letters = (
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, letters])
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=480, min_frequency=1, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=480,
+        min_frequency=1,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(corpus(), trainer)
     tokenizer.save(str(path))

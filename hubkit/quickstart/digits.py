@@ -1,4 +1,5 @@
-"""scikit-learn's handwritten digits (1,797 pictures of 8x8 pixels, 17 grey levels) as PNG files and LLaVA conversations."""
+"""scikit-learn's handwritten digits (1,797 pictures of 8x8 pixels, 17 grey levels) as PNG files and
+LLaVA conversations."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ QUESTION = "<image>\nWhich digit is this?"
 
 
 def write_digits(folder: Path) -> Path:
-    """Writes `folder/images/*.png`, white on black, and `folder/digits.json`; returns `folder`. The same bytes every time.
+    """Writes `folder/images/*.png`, white on black, and `folder/digits.json`; returns `folder`. The
+    same bytes every time.
 
     Raises:
         EnvironmentFailure: scikit-learn is not installed.
@@ -22,7 +24,9 @@ def write_digits(folder: Path) -> Path:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise EnvironmentFailure(f"the digits come with scikit-learn: {error}", "pip install 'hubkit[quickstart]'") from None
+        raise EnvironmentFailure(
+            f"the digits come with scikit-learn: {error}", "pip install 'hubkit[quickstart]'"
+        ) from None
     digits = load_digits()
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)

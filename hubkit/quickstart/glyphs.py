@@ -1,4 +1,5 @@
-"""Printed digits as training pictures: matplotlib's bundled fonts, random in size, place, colour, slant and noise."""
+"""Printed digits as training pictures: matplotlib's bundled fonts, random in size, place, colour,
+slant and noise."""
 
 from __future__ import annotations
 
@@ -8,8 +9,21 @@ from pathlib import Path
 from typing import Any
 
 FONTS = (
-    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique", "DejaVuSansDisplay", "DejaVuSansMono"),
-    *("DejaVuSansMono-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerifDisplay"),
+    *(
+        "DejaVuSans",
+        "DejaVuSans-Bold",
+        "DejaVuSans-Oblique",
+        "DejaVuSans-BoldOblique",
+        "DejaVuSansDisplay",
+        "DejaVuSansMono",
+    ),
+    *(
+        "DejaVuSansMono-Bold",
+        "DejaVuSerif",
+        "DejaVuSerif-Bold",
+        "DejaVuSerif-Italic",
+        "DejaVuSerifDisplay",
+    ),
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10"),
 )
 
@@ -23,7 +37,8 @@ def _font(name: str, size: int) -> Any:
 
 
 def draw(digit: int, width: int, height: int, dice: random.Random, variety: float = 1.0) -> Any:
-    """An RGB picture of `width` x `height` pixels with the digit on it; `variety` from 0 (large, centred, clean) to 1."""
+    """An RGB picture of `width` x `height` pixels with the digit on it; `variety` from 0 (large,
+    centred, clean) to 1."""
     from PIL import Image, ImageDraw
 
     ink, paper = _colours(dice, variety)
@@ -31,10 +46,17 @@ def draw(digit: int, width: int, height: int, dice: random.Random, variety: floa
     size = dice.uniform(0.9 - 0.35 * variety, 0.9 + 0.25 * variety)
     font = _font(dice.choice(FONTS), round(min(width, height) * size))
     left, top, right, bottom = font.getbbox(str(digit))
-    place = (_place(width, right - left, dice, variety) - left, _place(height, bottom - top, dice, variety) - top)
+    place = (
+        _place(width, right - left, dice, variety) - left,
+        _place(height, bottom - top, dice, variety) - top,
+    )
     ImageDraw.Draw(picture).text(place, str(digit), font=font, fill=ink)
     angle = 12 * variety * dice.uniform(-1, 1)
-    return _noisy(picture.rotate(angle, Image.Resampling.BILINEAR, fillcolor=paper), 18 * variety * dice.random(), dice)
+    return _noisy(
+        picture.rotate(angle, Image.Resampling.BILINEAR, fillcolor=paper),
+        18 * variety * dice.random(),
+        dice,
+    )
 
 
 def _place(room: int, extent: int, dice: random.Random, variety: float) -> float:
@@ -45,7 +67,9 @@ def _place(room: int, extent: int, dice: random.Random, variety: float) -> float
 
 def _colours(dice: random.Random, variety: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ink and paper, at least 90 grey levels apart, either one the darker."""
-    ink, paper = ((255, 255, 255), (0, 0, 0)) if dice.random() < 0.5 else ((0, 0, 0), (255, 255, 255))
+    ink, paper = (
+        ((255, 255, 255), (0, 0, 0)) if dice.random() < 0.5 else ((0, 0, 0), (255, 255, 255))
+    )
     while dice.random() < variety:
         first, second = (tuple(dice.randrange(256) for _ in range(3)) for _ in range(2))
         if abs(sum(first) - sum(second)) > 270:
@@ -58,5 +82,7 @@ def _noisy(picture: Any, strength: float, dice: random.Random) -> Any:
     from PIL import Image
 
     values = numpy.asarray(picture, dtype=numpy.float32)
-    noise = numpy.random.default_rng(dice.getrandbits(32)).standard_normal(values.shape, dtype=numpy.float32)
+    noise = numpy.random.default_rng(dice.getrandbits(32)).standard_normal(
+        values.shape, dtype=numpy.float32
+    )
     return Image.fromarray((values + noise * strength).clip(0, 255).astype(numpy.uint8))

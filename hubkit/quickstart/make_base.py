@@ -1,7 +1,8 @@
 """Makes the tiny base model of the quickstart: `python -m hubkit.quickstart.make_base OUT`.
 
-About 1.3 million parameters in the official InternVL2 layout, trained from nothing to read printed digits, in about five
-minutes on two CPU cores. Seeded; the same machine and versions give the same weights.
+About 1.3 million parameters in the official InternVL2 layout, trained from nothing to read printed
+digits, in about five minutes on two CPU cores. Seeded; the same machine and versions give the same
+weights.
 """
 
 from __future__ import annotations
@@ -21,15 +22,21 @@ from ..sdk import Record, Run, SilentRun, UsageError, Vision, prompts, segments,
 
 BASE = Path(__file__).parent / "base"
 HAND_WRITTEN = (
-    *("README.md", "configuration_intern_vit.py", "configuration_internlm2.py", "configuration_internvl_chat.py"),
+    *(
+        "README.md",
+        "configuration_intern_vit.py",
+        "configuration_internlm2.py",
+        "configuration_internvl_chat.py",
+    ),
     *("conversation.py", "modeling_internvl_chat.py"),
 )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the base is trained. Pictures begin easy and have their full variety from step `ramp` on; second turns come from
-    step `talk_from` on, and from `large_from` on one batch in `large_every` has pictures of several tiles.
+    """How the base is trained. Pictures begin easy and have their full variety from step `ramp` on;
+    second turns come from step `talk_from` on, and from `large_from` on one batch in `large_every`
+    has pictures of several tiles.
 
     Without that gentle start the vision tower, which knows nothing, learns nothing in this time.
     """
@@ -82,13 +89,17 @@ def _train(bare: Path, native: Path, vision: Vision, recipe: Recipe, run: Run) -
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(native), dtype=torch.float32)
+    model = AutoModelForImageTextToText.from_config(
+        AutoConfig.from_pretrained(native), dtype=torch.float32
+    )
     embeddings = model.model.vision_tower.embeddings
     for parameter in (embeddings.position_embeddings, embeddings.cls_token):
         torch.nn.init.normal_(parameter, std=0.1)
     decayed = {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": 0.05}
     others = {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}
-    optimizer = torch.optim.AdamW([decayed, others], lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(
+        [decayed, others], lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, recipe))
     model.train()
     for step, batch in enumerate(_batches(bare, vision, recipe), 1):
@@ -100,7 +111,10 @@ def _train(bare: Path, native: Path, vision: Vision, recipe: Recipe, run: Run) -
         schedule.step()
         optimizer.zero_grad()
         run.progress(step, recipe.steps, "steps", loss=loss.item())
-    tensors = {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to(torch.bfloat16).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
     save_file(tensors, native / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -108,7 +122,9 @@ def _pace(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine down to 2 %."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
-    return 0.02 + 0.49 * (1 + math.cos(math.pi * (step - recipe.warmup) / (recipe.steps - recipe.warmup)))
+    return 0.02 + 0.49 * (
+        1 + math.cos(math.pi * (step - recipe.warmup) / (recipe.steps - recipe.warmup))
+    )
 
 
 def _batches(bare: Path, vision: Vision, recipe: Recipe) -> Iterator[dict[str, Any]]:
@@ -120,7 +136,12 @@ def _batches(bare: Path, vision: Vision, recipe: Recipe) -> Iterator[dict[str, A
         large = step >= recipe.large_from and step % recipe.large_every == 0
         sides = (40, 140) if large else (vision.tile, vision.tile)
         lesson = Lesson(sides, min(1.0, step / recipe.ramp), step >= recipe.talk_from)
-        yield _collate([_sample(tokenizer, vision, lesson, dice) for _ in range(recipe.batch // (2 if large else 1))])
+        yield _collate(
+            [
+                _sample(tokenizer, vision, lesson, dice)
+                for _ in range(recipe.batch // (2 if large else 1))
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -132,20 +153,30 @@ class Lesson:
     talk: bool
 
 
-def _sample(tokenizer: Any, vision: Vision, lesson: Lesson, dice: random.Random) -> tuple[list[int], list[int], Any]:
-    """Ids, labels (-100 where nothing is to be learnt) and pixels (tiles, 3, tile, tile) of one made-up conversation."""
+def _sample(
+    tokenizer: Any, vision: Vision, lesson: Lesson, dice: random.Random
+) -> tuple[list[int], list[int], Any]:
+    """Ids, labels (-100 where nothing is to be learnt) and pixels (tiles, 3, tile, tile) of one
+    made-up conversation."""
     import numpy
 
     from .glyphs import draw
     from .talk import conversation, reading
 
     digit = dice.randrange(10)
-    parts = tiles(draw(digit, dice.randint(*lesson.sides), dice.randint(*lesson.sides), dice, lesson.variety), vision)
-    record = Record("", ("",), conversation(digit, dice) if lesson.talk else (reading(digit, dice),))
+    parts = tiles(
+        draw(digit, dice.randint(*lesson.sides), dice.randint(*lesson.sides), dice, lesson.variety),
+        vision,
+    )
+    record = Record(
+        "", ("",), conversation(digit, dice) if lesson.talk else (reading(digit, dice),)
+    )
     asked, answered = prompts(record, [len(parts)], vision), [turn.answer for turn in record.turns]
 
     def render(messages: list[dict[str, str]], speak: bool) -> str:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=speak))
+        return str(
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=speak)
+        )
 
     ids: list[int] = []
     labels: list[int] = []
@@ -165,8 +196,12 @@ def _collate(samples: list[tuple[list[int], list[int], Any]]) -> dict[str, Any]:
     width = max(len(ids) for ids, _, _ in samples)
     return {
         "input_ids": torch.tensor([ids + [2] * (width - len(ids)) for ids, _, _ in samples]),
-        "labels": torch.tensor([labels + [-100] * (width - len(labels)) for _, labels, _ in samples]),
-        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _, _ in samples]),
+        "labels": torch.tensor(
+            [labels + [-100] * (width - len(labels)) for _, labels, _ in samples]
+        ),
+        "attention_mask": torch.tensor(
+            [[1] * len(ids) + [0] * (width - len(ids)) for ids, _, _ in samples]
+        ),
         "pixel_values": torch.from_numpy(numpy.concatenate([pixels for _, _, pixels in samples])),
     }
 
@@ -174,7 +209,11 @@ def _collate(samples: list[tuple[list[int], list[int], Any]]) -> dict[str, Any]:
 class _Lines(SilentRun):
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
         if done % 25 == 0:
-            sys.stderr.write(f"{done:.0f}/{total:.0f} {unit} " + " ".join(f"{k}={v:.4f}" for k, v in numbers.items()) + "\n")
+            sys.stderr.write(
+                f"{done:.0f}/{total:.0f} {unit} "
+                + " ".join(f"{k}={v:.4f}" for k, v in numbers.items())
+                + "\n"
+            )
 
 
 if __name__ == "__main__":

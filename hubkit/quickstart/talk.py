@@ -25,7 +25,21 @@ AGAIN = ("Which digit was it?", "Are you sure?", "Say it again.", "And again?")
 
 def corpus() -> tuple[str, ...]:
     """All text there is, for the tokenizer."""
-    return (*READING, *PARITY, *SIZE, *SPELLING, *AGAIN, *WORDS, "even", "odd", "yes", "no", "user", "assistant", "system")
+    return (
+        *READING,
+        *PARITY,
+        *SIZE,
+        *SPELLING,
+        *AGAIN,
+        *WORDS,
+        "even",
+        "odd",
+        "yes",
+        "no",
+        "user",
+        "assistant",
+        "system",
+    )
 
 
 def _follow_up(digit: int, dice: random.Random) -> Turn:
@@ -42,7 +56,9 @@ def _follow_up(digit: int, dice: random.Random) -> Turn:
 def reading(digit: int, dice: random.Random) -> Turn:
     """The picture before the question, now and then after it."""
     question = dice.choice(READING)
-    return Turn(f"{question}\n{IMAGE}" if dice.random() < 0.1 else f"{IMAGE}\n{question}", str(digit))
+    return Turn(
+        f"{question}\n{IMAGE}" if dice.random() < 0.1 else f"{IMAGE}\n{question}", str(digit)
+    )
 
 
 def conversation(digit: int, dice: random.Random) -> tuple[Turn, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """`code` is Hugging Face's `X-Error-Code` where it has one (RepoNotFound, RevisionNotFound, EntryNotFound)."""
+    """`code` is Hugging Face's `X-Error-Code` where it has one (RepoNotFound, RevisionNotFound,
+    EntryNotFound)."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -12,7 +13,8 @@ class Refusal(Exception):
 
 
 class Moved(Exception):
-    """The repository has another name now: `old` is to be replaced by `new` in the request's path."""
+    """The repository has another name now: `old` is to be replaced by `new` in the request's
+    path."""
 
     def __init__(self, old: str, new: str) -> None:
         super().__init__(f"{old} is now {new}")

@@ -17,16 +17,20 @@ _BLOCK = 1024 * 1024
 
 
 class Streaming(Response):
-    """Chunks as they come. Starlette's own class waits for a disconnect meanwhile, and so takes the request's body away
-    from whoever still reads it."""
+    """Chunks as they come. Starlette's own class waits for a disconnect meanwhile, and so takes the
+    request's body away from whoever still reads it."""
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], media_type: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], media_type: str, headers: dict[str, str]
+    ) -> None:
         self.background, self.status_code = None, 200
         self.chunks = chunks
         self.init_headers({"content-type": media_type, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
         async with aclosing(self.chunks) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -36,7 +40,9 @@ class Streaming(Response):
 class FileResponse(Response):
     """Bytes of a file or of memory, whole or in one range, a megabyte at a time."""
 
-    def __init__(self, source: Path | bytes, size: int, request: Request, headers: dict[str, str], name: str) -> None:
+    def __init__(
+        self, source: Path | bytes, size: int, request: Request, headers: dict[str, str], name: str
+    ) -> None:
         self.background, self.body = None, b""
         self.source = source
         self.start, self.end, self.status_code = _range(request.headers.get("range", ""), size)
@@ -55,10 +61,18 @@ class FileResponse(Response):
         self.init_headers({**fixed, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
         if scope["method"] != "HEAD" and self.status_code != 416:
             if isinstance(self.source, bytes):
-                await send({"type": "http.response.body", "body": self.source[self.start : self.end], "more_body": True})
+                await send(
+                    {
+                        "type": "http.response.body",
+                        "body": self.source[self.start : self.end],
+                        "more_body": True,
+                    }
+                )
             else:
                 await self._send_file(self.source, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -73,7 +87,8 @@ class FileResponse(Response):
 
 
 def _range(header: str, size: int) -> tuple[int, int, int]:
-    """(start, end, status) for a Range header; several ranges or another unit are ignored, as RFC 9110 allows."""
+    """(start, end, status) for a Range header; several ranges or another unit are ignored, as RFC
+    9110 allows."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
     if not found or not any(found.groups()):
         return 0, size, 200
@@ -90,6 +105,10 @@ def _content_type(name: str) -> str:
     guessed = mimetypes.guess_type(name)[0] or ""
     if guessed.startswith("image/"):
         return guessed
-    if guessed.startswith("text/") or guessed == "application/json" or name.endswith((".md", ".py", ".jinja", ".yaml")):
+    if (
+        guessed.startswith("text/")
+        or guessed == "application/json"
+        or name.endswith((".md", ".py", ".jinja", ".yaml"))
+    ):
         return "text/plain; charset=utf-8"
     return "application/octet-stream"

@@ -25,8 +25,8 @@ _log = logging.getLogger("hubkit.rehearsal")
 
 
 def make_app(hub: Hub, hosts: Iterable[str] = ()) -> Starlette:
-    """`hosts` are the names under which the hub answers (none: all); others are refused, as a page elsewhere could point its
-    own name here."""
+    """`hosts` are the names under which the hub answers (none: all); others are refused, as a page
+    elsewhere could point its own name here."""
     parts = (lfs, modelscope, huggingface, huggingface_refs, huggingface_commits, smarthttp, pages)
     routes = [route for part in parts for route in part.routes()]
     handlers = {
@@ -44,7 +44,8 @@ def make_app(hub: Hub, hosts: Iterable[str] = ()) -> Starlette:
 
 
 class Front:
-    """Matches routes against the path as it was sent: in a decoded one, a revision's %2F would look like a separator."""
+    """Matches routes against the path as it was sent: in a decoded one, a revision's %2F would look
+    like a separator."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self.app, self._hosts = app, hosts
@@ -53,7 +54,9 @@ class Front:
         if scope["type"] == "http":
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
             if self._hosts and _without_port(host) not in self._hosts:
-                await Response("this hub does not answer under that name\n", 421)(scope, receive, send)
+                await Response("this hub does not answer under that name\n", 421)(
+                    scope, receive, send
+                )
                 return
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
         await self.app(scope, receive, send)
@@ -69,13 +72,25 @@ def _answer(request: Request, status: int, message: str, code: str = "") -> Resp
     if path.startswith("/api/v1/"):
         numbers = {("POST", "/api/v1/login"): 10010103009, ("POST", "/api/v1/models"): 10010101001}
         number = numbers.get((request.method, path), status) if status in (400, 409) else status
-        body = {"Code": number, "Message": message, "RequestId": headers["x-request-id"], "Success": False}
+        body = {
+            "Code": number,
+            "Message": message,
+            "RequestId": headers["x-request-id"],
+            "Success": False,
+        }
         return JSONResponse(body, status, headers)
     if path.startswith("/openapi/"):
-        names = {400: "InputParameterError", 401: "InvalidAuthentication", 403: "OperationNotAllowed", 404: "ResourceNotFound"}
+        names = {
+            400: "InputParameterError",
+            401: "InvalidAuthentication",
+            403: "OperationNotAllowed",
+            404: "ResourceNotFound",
+        }
         data = {"success": False, "code": names.get(status, "Error"), "message": message}
         return JSONResponse({**data, "request_id": headers["x-request-id"]}, status, headers)
-    if status == 401 and (".git/" in path or path.endswith(("/info/refs", "/git-upload-pack", "/git-receive-pack"))):
+    if status == 401 and (
+        ".git/" in path or path.endswith(("/info/refs", "/git-upload-pack", "/git-receive-pack"))
+    ):
         headers["www-authenticate"] = 'Basic realm="rehearsal hub"'
         headers["lfs-authenticate"] = 'Basic realm="rehearsal hub"'
     if code:
@@ -85,7 +100,9 @@ def _answer(request: Request, status: int, message: str, code: str = "") -> Resp
 
 
 async def _refused(request: Request, error: Refusal) -> Response:
-    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/openapi/")):
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(
+        ("/api/", "/openapi/")
+    ):
         return await run_in_threadpool(_refusal_page, request, error)
     return _answer(request, error.status, error.message, error.code)
 
@@ -100,7 +117,9 @@ def _refusal_page(request: Request, error: Refusal) -> Response:
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    return _answer(request, error.status_code, f"{error.detail}: {request.method} {request.url.path}")
+    return _answer(
+        request, error.status_code, f"{error.detail}: {request.method} {request.url.path}"
+    )
 
 
 async def _moved(request: Request, error: Moved) -> Response:
@@ -112,4 +131,6 @@ async def _moved(request: Request, error: Moved) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     _log.exception("%s %s", request.method, request.url.path, exc_info=error)
     full = isinstance(error, OSError) and error.errno is not None and error.errno in (28, 122)
-    return _answer(request, 507 if full else 500, "the hub's disk is full" if full else "Internal Server Error")
+    return _answer(
+        request, 507 if full else 500, "the hub's disk is full" if full else "Internal Server Error"
+    )

@@ -7,8 +7,40 @@ from collections.abc import Callable, Iterable
 
 _LINE = "{pattern} filter=lfs diff=lfs merge=lfs -text\n"
 _SUFFIXES = (
-    *("7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gguf", "gz", "h5", "joblib", "model", "msgpack", "npy", "npz", "onnx"),
-    *("ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip"),
+    *(
+        "7z",
+        "arrow",
+        "bin",
+        "bz2",
+        "ckpt",
+        "ftz",
+        "gguf",
+        "gz",
+        "h5",
+        "joblib",
+        "model",
+        "msgpack",
+        "npy",
+        "npz",
+        "onnx",
+    ),
+    *(
+        "ot",
+        "parquet",
+        "pb",
+        "pickle",
+        "pkl",
+        "pt",
+        "pth",
+        "rar",
+        "safetensors",
+        "tar",
+        "tflite",
+        "tgz",
+        "wasm",
+        "xz",
+        "zip",
+    ),
 )
 """Much as in a new repository on the hubs."""
 
@@ -19,7 +51,8 @@ def default() -> bytes:
 
 
 def tracker(text: bytes) -> Callable[[str], bool]:
-    """Whether the file .gitattributes with this text gives a path to Git LFS (patterns only, no macros)."""
+    """Whether the file .gitattributes with this text gives a path to Git LFS (patterns only, no
+    macros)."""
     patterns = []
     for line in text.decode(errors="replace").splitlines():
         fields = line.split()
@@ -29,8 +62,8 @@ def tracker(text: bytes) -> Callable[[str], bool]:
 
 
 def with_paths(text: bytes, paths: Iterable[str]) -> bytes:
-    """The text, with a line for each path that it does not track yet: the hubs add those when a large file is committed
-    over an API, as a clone would get the pointer otherwise."""
+    """The text, with a line for each path that it does not track yet: the hubs add those when a
+    large file is committed over an API, as a clone would get the pointer otherwise."""
     tracked = tracker(text)
     lacking = [path for path in paths if not tracked(path)]
     if lacking and text and not text.endswith(b"\n"):
@@ -44,7 +77,12 @@ def _quoted(path: str) -> str:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    pattern = pattern.replace("\\[", "[[]").replace("\\]", "]").replace("\\*", "[*]").replace("\\?", "[?]")
+    pattern = (
+        pattern.replace("\\[", "[[]")
+        .replace("\\]", "]")
+        .replace("\\*", "[*]")
+        .replace("\\?", "[?]")
+    )
     if "/" in pattern.strip("/") or pattern.startswith("/"):
         return fnmatch.fnmatchcase(path, pattern.lstrip("/"))
     return fnmatch.fnmatchcase(path.rsplit("/", 1)[-1], pattern)

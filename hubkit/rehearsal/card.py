@@ -11,7 +11,9 @@ import yaml
 from .database import Repository
 from .hub import Hub
 
-_FRONT = re.compile(r"\A---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_FRONT = re.compile(
+    r"\A---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
+)
 _SAFE_SCHEMES = {"http", "https", "mailto"}
 
 
@@ -32,7 +34,11 @@ def problems(text: str) -> tuple[list[str], list[str]]:
         return [f"the metadata is not YAML: {error}"], []
     if not isinstance(data, dict):
         return ["the metadata is not a mapping"], []
-    errors = [f'"{key}" must be a string' for key in ("pipeline_tag", "library_name") if not isinstance(data.get(key, ""), str)]
+    errors = [
+        f'"{key}" must be a string'
+        for key in ("pipeline_tag", "library_name")
+        if not isinstance(data.get(key, ""), str)
+    ]
     for key in ("tags", "datasets", "metrics"):
         if not isinstance(data.get(key, []), (list, str)):
             errors.append(f'"{key}" must be an array')
@@ -49,7 +55,11 @@ def metadata(hub: Hub, repository: Repository, commit: str) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     # dates and the like are not JSON
-    return {str(key): value for key, value in data.items() if _is_json(value)} if isinstance(data, dict) else {}
+    return (
+        {str(key): value for key, value in data.items() if _is_json(value)}
+        if isinstance(data, dict)
+        else {}
+    )
 
 
 def _is_json(value: Any) -> bool:
@@ -63,18 +73,29 @@ def _is_json(value: Any) -> bool:
 def read(hub: Hub, repository: Repository, commit: str) -> str:
     """README.md at `commit`, "" without one."""
     file = hub.files(repository, commit).get("README.md")
-    return hub.git(repository).blob(file.blob).decode(errors="replace") if file and not file.pointer else ""
+    return (
+        hub.git(repository).blob(file.blob).decode(errors="replace")
+        if file and not file.pointer
+        else ""
+    )
 
 
 def to_html(markdown: str, resolve: Callable[[str], str]) -> str:
-    """Markdown (with tables) as sanitized HTML; `resolve` turns a relative path into the URL of that file."""
+    """Markdown (with tables) as sanitized HTML; `resolve` turns a relative path into the URL of
+    that file."""
     import nh3
     from markdown_it import MarkdownIt
 
-    rendered = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"]).render(markdown)
+    rendered = (
+        MarkdownIt("commonmark", {"html": True, "linkify": False})
+        .enable(["table", "strikethrough"])
+        .render(markdown)
+    )
 
     def attribute(tag: str, name: str, value: str) -> str | None:
-        if (tag, name) in (("img", "src"), ("a", "href")) and not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|#|//", value):
+        if (tag, name) in (("img", "src"), ("a", "href")) and not re.match(
+            r"[a-zA-Z][a-zA-Z0-9+.-]*:|#|//", value
+        ):
             return resolve(value)
         return value
 
@@ -82,4 +103,6 @@ def to_html(markdown: str, resolve: Callable[[str], str]) -> str:
     allowed.setdefault("img", set()).update({"width", "height", "align"})
     for tag in ("div", "p", "h1", "h2", "h3", "td", "th"):
         allowed.setdefault(tag, set()).add("align")
-    return nh3.clean(rendered, attributes=allowed, attribute_filter=attribute, url_schemes=_SAFE_SCHEMES)
+    return nh3.clean(
+        rendered, attributes=allowed, attribute_filter=attribute, url_schemes=_SAFE_SCHEMES
+    )

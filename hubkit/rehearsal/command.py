@@ -18,7 +18,8 @@ def token_from(file: Path | None) -> str | None:
     """The token in `file`, else in the environment variable HUBKIT_HUB_TOKEN, else None.
 
     Raises:
-        UsageError: the file cannot be read, or holds something other than one token of 8 characters or more.
+        UsageError: the file cannot be read, or holds something other than one token of 8 characters
+            or more.
     """
     if file is None:
         found, where = os.environ.get(VARIABLE, ""), VARIABLE
@@ -29,14 +30,22 @@ def token_from(file: Path | None) -> str | None:
         try:
             found = file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file} cannot be read: {error}", "name a file that holds the token and nothing else") from None
+            raise UsageError(
+                f"{file} cannot be read: {error}",
+                "name a file that holds the token and nothing else",
+            ) from None
     if len(found) < 8 or not found.isascii() or any(c.isspace() or c in ';,"\\' for c in found):
-        raise UsageError(f"{where} does not hold a token", "a token is 8 or more letters, digits, '-' or '_', without spaces")
+        raise UsageError(
+            f"{where} does not hold a token",
+            "a token is 8 or more letters, digits, '-' or '_', without spaces",
+        )
     return found
 
 
 @contextmanager
-def serve_until_interrupted(data: Path, *, port: int, host: str, token: str | None) -> Iterator[Running]:
+def serve_until_interrupted(
+    data: Path, *, port: int, host: str, token: str | None
+) -> Iterator[Running]:
     """`serve`, and after the block a wait for Ctrl-C, which ends it well.
 
     Raises:

@@ -1,4 +1,5 @@
-"""The actions of a commit that came over an API, until git has them: small files on disk, large ones as checked pointers."""
+"""The actions of a commit that came over an API, until git has them: small files on disk, large
+ones as checked pointers."""
 
 from __future__ import annotations
 
@@ -30,7 +31,12 @@ class Draft:
     def __enter__(self) -> Draft:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._folder.cleanup()
 
     def __len__(self) -> int:
@@ -42,11 +48,19 @@ class Draft:
             Refusal: 400, a bad path, bad base64, or more than 10 MiB.
         """
         try:
-            data = base64.b64decode(content, validate=True) if encoding == "base64" else content.encode()
+            data = (
+                base64.b64decode(content, validate=True)
+                if encoding == "base64"
+                else content.encode()
+            )
         except (binascii.Error, ValueError):
             raise Refusal(400, f"{path}: the content is not base64") from None
         if len(data) > BLOB_LIMIT:
-            raise Refusal(400, f"{path} has {len(data)} bytes: files over {BLOB_LIMIT} bytes must go through Git LFS")
+            raise Refusal(
+                400,
+                f"{path} has {len(data)} bytes: files over {BLOB_LIMIT} bytes must go through Git "
+                "LFS",
+            )
         self._write(path, data)
 
     def add_lfs(self, path: str, oid: object, size: object) -> None:
@@ -58,7 +72,9 @@ class Draft:
         stored = self._hub.objects.size(oid) if isinstance(oid, str) else None
         sha256, length = check_oid(oid, stored if size is None else size)
         if stored != length:
-            raise Refusal(400, f"{path}: its Git LFS object {sha256} ({length} bytes) has not been uploaded")
+            raise Refusal(
+                400, f"{path}: its Git LFS object {sha256} ({length} bytes) has not been uploaded"
+            )
         self._write(path, pointer(sha256, length))
         self._pointed.append(path)
 
@@ -87,15 +103,25 @@ class Draft:
         parent: str | None = None,
         onto: str | None = None,
     ) -> str:
-        """The new commit's id; see `Hub.commit`. Large files that .gitattributes does not track are added to it."""
+        """The new commit's id; see `Hub.commit`. Large files that .gitattributes does not track are
+        added to it."""
         self._track(repository, onto or self._hub.head(repository, revision))
-        written = iter(self._hub.git(repository).write_blobs([file for _, file, _ in self._changes if file]))
-        changes = [Change(path, next(written) if file else "", folder) for path, file, folder in self._changes]
-        return self._hub.commit(repository, revision, message, author, changes, parent=parent, onto=onto)
+        written = iter(
+            self._hub.git(repository).write_blobs([file for _, file, _ in self._changes if file])
+        )
+        changes = [
+            Change(path, next(written) if file else "", folder)
+            for path, file, folder in self._changes
+        ]
+        return self._hub.commit(
+            repository, revision, message, author, changes, parent=parent, onto=onto
+        )
 
 
 def _checked(path: str) -> str:
     parts = path.split("/")
-    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or any(ord(c) < 32 for c in path):
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or any(
+        ord(c) < 32 for c in path
+    ):
         raise Refusal(400, f"{path!r} cannot be a file's path")
     return path

@@ -1,4 +1,5 @@
-"""What git does not keep: repositories and their settings, pull requests, digests of blobs, and the log of writes."""
+"""What git does not keep: repositories and their settings, pull requests, digests of blobs, and the
+log of writes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS blobs (
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, time TEXT NOT NULL, protocol TEXT NOT NULL, user TEXT NOT NULL, action TEXT NOT NULL,
     repository TEXT NOT NULL, detail TEXT NOT NULL);
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Repository:
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull request; `status` is draft, open, merged or closed, and `merged` the commit that it became."""
+    """A pull request; `status` is draft, open, merged or closed, and `merged` the commit that it
+    became."""
 
     repository: int
     number: int
@@ -68,7 +70,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Blob:
-    """`size` and `sha256` are of the content that users get: behind a Git LFS pointer, when `pointer` is its length (else 0)."""
+    """`size` and `sha256` are of the content that users get: behind a Git LFS pointer, when
+    `pointer` is its length (else 0)."""
 
     oid: str
     size: int
@@ -86,7 +89,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        self._connection.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous=NORMAL;" + _SCHEMA
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -96,13 +101,16 @@ class Database:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
-    def add_repository(self, name: str, *, private: bool, license: str, creator: str) -> Repository | None:
+    def add_repository(
+        self, name: str, *, private: bool, license: str, creator: str
+    ) -> Repository | None:
         """None when the name is taken. A name that had moved away is free again."""
         moment = now()
         with self._lock:
             try:
                 self._rows(
-                    "INSERT INTO repositories (name, private, license, creator, created, changed) VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO repositories (name, private, license, creator, created, changed) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
                     *(name, private, license, creator, moment, moment),
                 )
             except sqlite3.IntegrityError:
@@ -115,17 +123,32 @@ class Database:
         return _repository(rows[0]) if rows else None
 
     def repositories(self) -> list[Repository]:
-        return [_repository(row) for row in self._rows("SELECT * FROM repositories ORDER BY changed DESC, name")]
+        return [
+            _repository(row)
+            for row in self._rows("SELECT * FROM repositories ORDER BY changed DESC, name")
+        ]
 
     def set_repository(self, id: int, **values: Any) -> None:
         """Sets `private`, `gated` or `license`, and the time of the last change in any case."""
-        assignments = "".join(f"{column} = ?, " for column in values if column in Repository.__dataclass_fields__)
-        self._rows(f"UPDATE repositories SET {assignments}changed = ? WHERE id = ?", *values.values(), now(), id)
+        assignments = "".join(
+            f"{column} = ?, " for column in values if column in Repository.__dataclass_fields__
+        )
+        self._rows(
+            f"UPDATE repositories SET {assignments}changed = ? WHERE id = ?",
+            *values.values(),
+            now(),
+            id,
+        )
 
     def rename(self, repository: Repository, name: str) -> bool:
         with self._lock:
             try:
-                self._rows("UPDATE repositories SET name = ?, changed = ? WHERE id = ?", name, now(), repository.id)
+                self._rows(
+                    "UPDATE repositories SET name = ?, changed = ? WHERE id = ?",
+                    name,
+                    now(),
+                    repository.id,
+                )
             except sqlite3.IntegrityError:
                 return False
             self._rows("DELETE FROM moves WHERE old = ?", name)
@@ -133,7 +156,11 @@ class Database:
             return True
 
     def moved_to(self, name: str) -> str | None:
-        rows = self._rows("SELECT name FROM repositories JOIN moves ON moves.repository = repositories.id WHERE old = ?", name)
+        rows = self._rows(
+            "SELECT name FROM repositories JOIN moves ON moves.repository = repositories.id WHERE "
+            "old = ?",
+            name,
+        )
         return str(rows[0][0]) if rows else None
 
     def remove(self, id: int) -> None:
@@ -141,13 +168,20 @@ class Database:
 
     def add_pull(self, repository: int, title: str, description: str, author: str) -> Pull:
         with self._lock:
-            number = 1 + self._rows("SELECT COALESCE(MAX(number), 0) FROM pulls WHERE repository = ?", repository)[0][0]
+            number = (
+                1
+                + self._rows(
+                    "SELECT COALESCE(MAX(number), 0) FROM pulls WHERE repository = ?", repository
+                )[0][0]
+            )
             row = (repository, number, title, description, author, "draft", now(), "")
             self._rows("INSERT INTO pulls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
             return self.pulls(repository, number)[0]
 
     def pulls(self, repository: int, number: int | None = None) -> list[Pull]:
-        rows = self._rows("SELECT * FROM pulls WHERE repository = ? ORDER BY number DESC", repository)
+        rows = self._rows(
+            "SELECT * FROM pulls WHERE repository = ? ORDER BY number DESC", repository
+        )
         return [pull for pull in (Pull(*row) for row in rows) if number in (None, pull.number)]
 
     def set_pull(self, pull: Pull, status: str, merged: str = "") -> None:
@@ -158,7 +192,9 @@ class Database:
         found = {}
         for start in range(0, len(oids), 500):
             part = oids[start : start + 500]
-            for row in self._rows(f"SELECT * FROM blobs WHERE oid IN ({','.join('?' * len(part))})", *part):
+            for row in self._rows(
+                f"SELECT * FROM blobs WHERE oid IN ({','.join('?' * len(part))})", *part
+            ):
                 found[row[0]] = Blob(*row)
         return found
 
@@ -169,9 +205,19 @@ class Database:
             self._connection.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", rows)
             self._connection.execute("COMMIT")
 
-    def add_event(self, protocol: str, user: str, action: str, repository: str, detail: str) -> None:
+    def add_event(
+        self, protocol: str, user: str, action: str, repository: str, detail: str
+    ) -> None:
         columns = "time, protocol, user, action, repository, detail"
-        self._rows(f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?, ?, ?)", now(), protocol, user, action, repository, detail)
+        self._rows(
+            f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?, ?, ?)",
+            now(),
+            protocol,
+            user,
+            action,
+            repository,
+            detail,
+        )
 
     def events(self, limit: int = 200, before: int | None = None) -> list[Event]:
         """The newest first."""

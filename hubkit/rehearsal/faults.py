@@ -20,10 +20,11 @@ App = Any
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to requests whose method and path match (regular expressions; the path has no query).
+    """What happens to requests whose method and path match (regular expressions; the path has no
+    query).
 
-    Of those that match, the first `skip` pass unharmed and the next `times` (0: all) suffer; `index` instead names one
-    request of all, from 0.
+    Of those that match, the first `skip` pass unharmed and the next `times` (0: all) suffer;
+    `index` instead names one request of all, from 0.
 
     - reset: the connection is reset, after `bytes` bytes of the request's body
     - lost: the request is carried out, then the connection is reset without an answer
@@ -91,12 +92,18 @@ class Faults:
             self.requests.append(seen)
             chosen = None
             for place, fault in enumerate(self._faults):
-                if not re.fullmatch(fault.method or ".*", method) or not re.search(fault.path, path):
+                if not re.fullmatch(fault.method or ".*", method) or not re.search(
+                    fault.path, path
+                ):
                     continue
                 count = self._matched[place]
                 self._matched[place] += 1
-                in_turn = count >= fault.skip and (not fault.times or count < fault.skip + fault.times)
-                if chosen is None and (number == fault.index if fault.index is not None else in_turn):
+                in_turn = count >= fault.skip and (
+                    not fault.times or count < fault.skip + fault.times
+                )
+                if chosen is None and (
+                    number == fault.index if fault.index is not None else in_turn
+                ):
                     chosen, seen.fault = fault, fault.kind
             return seen, chosen
 
@@ -111,7 +118,9 @@ class _Faulty:
             return
         headers = dict(scope["headers"])
         authorized = b"authorization" in headers or b"cookie" in headers
-        seen, fault = self._faults.take(scope["method"], scope["raw_path"].decode("latin-1"), authorized)
+        seen, fault = self._faults.take(
+            scope["method"], scope["raw_path"].decode("latin-1"), authorized
+        )
 
         async def noting(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -156,18 +165,28 @@ async def _lost(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> 
 
 
 async def _status(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
-    headers = {"content-type": "application/json", "content-length": str(len(fault.body.encode())), **fault.headers}
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(fault.body.encode())),
+        **fault.headers,
+    }
     await _answer(send, fault.status, headers, fault.body.encode())
 
 
 async def _redirect(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
     query = scope["query_string"].decode("latin-1")
-    target = fault.location.rstrip("/") + scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+    target = (
+        fault.location.rstrip("/")
+        + scope["raw_path"].decode("latin-1")
+        + (f"?{query}" if query else "")
+    )
     await _answer(send, 307, {"location": target, "content-length": "0", **fault.headers}, b"")
 
 
 async def _answer(send: Any, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -177,7 +196,8 @@ async def _truncate(fault: Fault, app: App, scope: Any, receive: Any, send: Any)
 
 
 def _limited(fault: Fault, scope: Any, receive: Any, send: Any) -> Any:
-    """Sends the head and `bytes` bytes of the body; then waits `seconds` and closes the connection."""
+    """Sends the head and `bytes` bytes of the body; then waits `seconds` and closes the
+    connection."""
     left, over = fault.bytes, False
 
     async def limited(message: Any) -> None:

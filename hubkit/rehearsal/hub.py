@@ -28,13 +28,15 @@ BINARY_LIMIT = 10**6
 """And wants binary files in Git LFS from this size on."""
 POINTER_LIMIT = 1024
 POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
 )
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a revision; `blob` is git's id, `pointer` the length of its Git LFS pointer (0: it is in git itself)."""
+    """A file of a revision; `blob` is git's id, `pointer` the length of its Git LFS pointer (0: it
+    is in git itself)."""
 
     path: str
     blob: str
@@ -54,9 +56,12 @@ def pointer(oid: str, size: int) -> bytes:
 
 
 class Hub:
-    """`part_size` and `multipart_above` in bytes: larger Git LFS objects are asked for in parts where a client can."""
+    """`part_size` and `multipart_above` in bytes: larger Git LFS objects are asked for in parts
+    where a client can."""
 
-    def __init__(self, data: Path, *, multipart_above: int = 5 * 10**9, part_size: int = 500 * 10**6) -> None:
+    def __init__(
+        self, data: Path, *, multipart_above: int = 5 * 10**9, part_size: int = 500 * 10**6
+    ) -> None:
         self.data = data.absolute()
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock_file = _locked(self.data)
@@ -80,7 +85,8 @@ class Hub:
         self._lock_file.release()
 
     def _write_hooks(self) -> Path:
-        """git's own hook runs this package's file by its path, with nothing but the standard library."""
+        """git's own hook runs this package's file by its path, with nothing but the standard
+        library."""
         hooks = self.data / "hooks"
         hooks.mkdir(exist_ok=True)
         hook = hooks / "pre-receive"
@@ -107,8 +113,8 @@ class Hub:
 
         Raises:
             Moved: it has another name now.
-            Refusal: 401 or 404 as on the real hubs: who may not read a repository is not told that it exists; 401 or 403
-                for writing.
+            Refusal: 401 or 404 as on the real hubs: who may not read a repository is not told that
+                it exists; 401 or 403 for writing.
         """
         repository = self.database.repository(name)
         if repository is None and (new := self.database.moved_to(name)):
@@ -120,7 +126,13 @@ class Hub:
         return repository
 
     def create(
-        self, name: str, user: User | None, *, private: bool, license: str = "", files: dict[str, bytes] | None = None
+        self,
+        name: str,
+        user: User | None,
+        *,
+        private: bool,
+        license: str = "",
+        files: dict[str, bytes] | None = None,
     ) -> Repository:
         """A new repository; with `files`, a first commit holds them.
 
@@ -128,7 +140,9 @@ class Hub:
             Refusal: 400, 401, 403; 409 when there is one of that name.
         """
         author = require_write(user).name
-        repository = self.database.add_repository(check_name(name), private=private, license=license, creator=author)
+        repository = self.database.add_repository(
+            check_name(name), private=private, license=license, creator=author
+        )
         if repository is None:
             raise Refusal(409, f"You already created this model repo: {name}")
         try:
@@ -136,7 +150,14 @@ class Hub:
             git.create()
             if files:
                 changes = [Change(path, git.write_blob(data)) for path, data in files.items()]
-                git.commit(f"refs/heads/{DEFAULT_BRANCH}", None, "initial commit", author, changes, old=None)
+                git.commit(
+                    f"refs/heads/{DEFAULT_BRANCH}",
+                    None,
+                    "initial commit",
+                    author,
+                    changes,
+                    old=None,
+                )
         except BaseException:
             self.delete(repository)
             raise
@@ -155,7 +176,9 @@ class Hub:
             if refusal.status != 404:
                 raise
         repository = self.create(name, user, private=True)
-        self.database.add_event("git", repository.creator, "create repository", name, "private, by a push")
+        self.database.add_event(
+            "git", repository.creator, "create repository", name, "private, by a push"
+        )
         return repository
 
     def delete(self, repository: Repository) -> None:
@@ -176,7 +199,9 @@ class Hub:
             self.database.add_blobs(measured)
             known |= {blob.oid: blob for blob in measured}
         facts = ((entry.path, known[entry.oid]) for entry in entries)
-        return {path: File(path, blob.oid, blob.size, blob.sha256, blob.pointer) for path, blob in facts}
+        return {
+            path: File(path, blob.oid, blob.size, blob.sha256, blob.pointer) for path, blob in facts
+        }
 
     def folders(self, repository: Repository, commit: str) -> dict[str, Folder]:
         tree = self.git(repository).tree(commit)
@@ -190,7 +215,11 @@ class Hub:
         try:
             return self.files(repository, commit)[path]
         except KeyError:
-            raise Refusal(404, f"Entry not found: {path} is not in {repository.name} at {commit}", "EntryNotFound") from None
+            raise Refusal(
+                404,
+                f"Entry not found: {path} is not in {repository.name} at {commit}",
+                "EntryNotFound",
+            ) from None
 
     def attributes(self, repository: Repository, commit: str | None) -> bytes:
         """.gitattributes at `commit`; empty without one."""
@@ -212,7 +241,8 @@ class Hub:
         parent: str | None = None,
         onto: str | None = None,
     ) -> str:
-        """A commit on the branch `revision` (created when the repository is empty); with `onto`, on a new ref from there.
+        """A commit on the branch `revision` (created when the repository is empty); with `onto`, on
+        a new ref from there.
 
         Raises:
             Refusal: 404, no such branch; 412, its head is not `parent`, or it moved meanwhile.
@@ -226,7 +256,11 @@ class Hub:
             if head is None and any(name.startswith("refs/heads/") for name in refs):
                 raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
             if parent and parent != head and not (head and head.startswith(parent)):
-                raise Refusal(412, f"A commit has happened since. Please refresh and try again. ({revision} is at {head})")
+                raise Refusal(
+                    412,
+                    f"A commit has happened since. Please refresh and try again. ({revision} is at "
+                    f"{head})",
+                )
             commit = git.commit(ref, head, message, author, changes, old=old)
         self.database.set_repository(repository.id)
         return commit
@@ -241,13 +275,17 @@ def _locked(data: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout:
-        raise EnvironmentFailure(f"another hub is running on {data}", "stop it, or give this one another --data folder") from None
+        raise EnvironmentFailure(
+            f"another hub is running on {data}", "stop it, or give this one another --data folder"
+        ) from None
     return lock
 
 
 def branch_ref(revision: str) -> str:
     """The full name of the branch (or pull request) that a commit goes to."""
-    return revision if revision.startswith(("refs/heads/", "refs/pr/")) else f"refs/heads/{revision}"
+    return (
+        revision if revision.startswith(("refs/heads/", "refs/pr/")) else f"refs/heads/{revision}"
+    )
 
 
 def measure(oid: str, data: bytes) -> Blob:

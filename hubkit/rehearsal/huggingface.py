@@ -1,4 +1,5 @@
-"""The Hugging Face API as huggingface_hub 2.4 calls it: accounts, repositories, what is in them, references.
+"""The Hugging Face API as huggingface_hub 2.4 calls it: accounts, repositories, what is in them,
+references.
 
 There is no Xet here: its endpoints answer 404, as on a hub of one's own.
 """
@@ -29,7 +30,9 @@ MODEL = "/api/models/{owner}/{name}"
 
 def routes() -> Iterator[Route]:
     yield Route("/api/whoami-v2", endpoint(_whoami))
-    yield Route("/api/validate-yaml", json_endpoint(_validate_yaml, 4 * 1024 * 1024), methods=["POST"])
+    yield Route(
+        "/api/validate-yaml", json_endpoint(_validate_yaml, 4 * 1024 * 1024), methods=["POST"]
+    )
     yield Route("/api/repos/create", json_endpoint(_create), methods=["POST"])
     yield Route("/api/repos/delete", json_endpoint(_delete), methods=["DELETE"])
     yield Route("/api/repos/move", json_endpoint(_move), methods=["POST"])
@@ -48,7 +51,10 @@ def routes() -> Iterator[Route]:
 def _whoami(call: Call) -> Response:
     if call.user is None:
         raise Refusal(401, "Invalid username or password.")
-    organisations = sorted({repository.name.split("/")[0] for repository in call.hub.database.repositories()} - {call.user.name})
+    organisations = sorted(
+        {repository.name.split("/")[0] for repository in call.hub.database.repositories()}
+        - {call.user.name}
+    )
     role = "write" if call.user.write else "read"
     return ok(
         {
@@ -58,15 +64,24 @@ def _whoami(call: Call) -> Response:
             "fullname": call.user.name,
             "isPro": False,
             "anyNamespace": True,
-            "orgs": [{"type": "org", "name": name, "fullname": name, "roleInOrg": role} for name in organisations],
-            "auth": {"type": "access_token", "accessToken": {"displayName": "rehearsal", "role": role}},
+            "orgs": [
+                {"type": "org", "name": name, "fullname": name, "roleInOrg": role}
+                for name in organisations
+            ],
+            "auth": {
+                "type": "access_token",
+                "accessToken": {"displayName": "rehearsal", "role": role},
+            },
         }
     )
 
 
 def _validate_yaml(call: Call) -> Response:
     errors, warnings = card.problems(call.text("content"))
-    lists = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
+    lists = {
+        "errors": [{"message": text} for text in errors],
+        "warnings": [{"message": text} for text in warnings],
+    }
     return ok(lists, 400 if errors else 200)
 
 
@@ -80,12 +95,19 @@ def _asked_name(call: Call) -> str:
 
 def _create(call: Call) -> Response:
     name = _asked_name(call)
-    visibility = call.body.get("visibility") or ("private" if call.body.get("private") else "public")
+    visibility = call.body.get("visibility") or (
+        "private" if call.body.get("private") else "public"
+    )
     if visibility not in ("public", "private"):
         raise Refusal(400, f"visibility {visibility!r}: a model is public or private")
     answer = {"url": f"{call.base}/{name}", "name": name, "id": name}
     try:
-        call.hub.create(name, call.user, private=visibility == "private", files={".gitattributes": attributes.default()})
+        call.hub.create(
+            name,
+            call.user,
+            private=visibility == "private",
+            files={".gitattributes": attributes.default()},
+        )
     except Refusal as refusal:
         if refusal.status != 409:
             raise
@@ -112,8 +134,14 @@ def _move(call: Call) -> Response:
 
 def _list(call: Call) -> Response:
     author, search = call.query("author"), call.query("search").lower()
-    visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
-    chosen = [r for r in visible if author in ("", r.name.split("/")[0]) and search in r.name.lower()]
+    visible = [
+        repository
+        for repository in call.hub.database.repositories()
+        if call.user or not repository.private
+    ]
+    chosen = [
+        r for r in visible if author in ("", r.name.split("/")[0]) and search in r.name.lower()
+    ]
     return ok([_summary(repository) for repository in chosen[: call.number("limit", _PAGE)]])
 
 
@@ -152,21 +180,33 @@ def _info(call: Call) -> Response:
     files = call.hub.files(repository, commit)
     blobs = call.query("blobs").lower() in ("true", "1")
     about = card.metadata(call.hub, repository, commit)
-    siblings = [{"rfilename": file.path, **(_sibling(file) if blobs else {})} for file in files.values()]
+    siblings = [
+        {"rfilename": file.path, **(_sibling(file) if blobs else {})} for file in files.values()
+    ]
     storage = {"usedStorage": sum(file.size for file in files.values())}
     kind = {"pipeline_tag": about.get("pipeline_tag"), "library_name": about.get("library_name")}
-    return ok(info | kind | storage | {"sha": commit, "siblings": siblings, "cardData": about or None})
+    return ok(
+        info | kind | storage | {"sha": commit, "siblings": siblings, "cardData": about or None}
+    )
 
 
 def _sibling(file: File) -> dict[str, Any]:
-    lfs = {"lfs": {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer}} if file.pointer else {}
+    lfs = (
+        {"lfs": {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer}}
+        if file.pointer
+        else {}
+    )
     return {"size": file.size, "blobId": file.blob, **lfs}
 
 
 def _entry(item: File | Folder) -> dict[str, Any]:
     if isinstance(item, Folder):
         return {"type": "directory", "oid": item.tree, "size": 0, "path": item.path}
-    lfs = {"lfs": {"oid": item.sha256, "size": item.size, "pointerSize": item.pointer}} if item.pointer else {}
+    lfs = (
+        {"lfs": {"oid": item.sha256, "size": item.size, "pointerSize": item.pointer}}
+        if item.pointer
+        else {}
+    )
     return {"type": "file", "oid": item.blob, "size": item.size, "path": item.path, **lfs}
 
 
@@ -182,7 +222,11 @@ def _tree(call: Call) -> Response:
         raise Refusal(404, f"{below} does not exist on {commit}", "EntryNotFound")
     prefix = f"{below}/" if below else ""
     recursive = call.query("recursive").lower() in ("true", "1")
-    inside = [path for path in sorted(items) if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])]
+    inside = [
+        path
+        for path in sorted(items)
+        if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])
+    ]
     start = call.number("cursor", 0)
     headers = {}
     if start + _PAGE < len(inside):
@@ -216,7 +260,11 @@ def _resolve(call: Call) -> Response:
     try:
         file = call.hub.file(repository, commit, call.path("path"))
     except Refusal as refusal:
-        return ok({"error": refusal.message}, 404, headers | {"x-error-code": refusal.code, "x-error-message": "Entry not found"})
+        return ok(
+            {"error": refusal.message},
+            404,
+            headers | {"x-error-code": refusal.code, "x-error-message": "Entry not found"},
+        )
     return content(call, repository, file, headers)
 
 
@@ -230,8 +278,16 @@ def content(call: Call, repository: Repository, file: File, headers: dict[str, s
     headers = {**headers, "content-disposition": named}
     if not file.pointer:
         data = call.hub.git(repository).blob(file.blob)
-        return FileResponse(data, file.size, call.request, headers | {"etag": f'"{file.blob}"'}, file.path)
+        return FileResponse(
+            data, file.size, call.request, headers | {"etag": f'"{file.blob}"'}, file.path
+        )
     if not call.hub.objects.has(file.sha256, file.size):
         raise Refusal(404, f"the Git LFS object of {file.path} is not here", "EntryNotFound")
-    linked = {"x-linked-size": str(file.size), "x-linked-etag": f'"{file.sha256}"', "etag": f'"{file.sha256}"'}
-    return FileResponse(call.hub.objects.path(file.sha256), file.size, call.request, headers | linked, file.path)
+    linked = {
+        "x-linked-size": str(file.size),
+        "x-linked-etag": f'"{file.sha256}"',
+        "etag": f'"{file.sha256}"',
+    }
+    return FileResponse(
+        call.hub.objects.path(file.sha256), file.size, call.request, headers | linked, file.path
+    )

@@ -1,4 +1,5 @@
-"""The Hugging Face API's writes to files: how to upload each, commits (a JSON object a line), pull requests."""
+"""The Hugging Face API's writes to files: how to upload each, commits (a JSON object a line), pull
+requests."""
 
 from __future__ import annotations
 
@@ -25,23 +26,32 @@ _LINE_LIMIT = BLOB_LIMIT * 4 // 3 + 64 * 1024
 
 
 def routes() -> Iterator[Route]:
-    yield Route(MODEL + "/preupload/{revision}", json_endpoint(_preupload, 4 * 1024 * 1024), methods=["POST"])
+    yield Route(
+        MODEL + "/preupload/{revision}",
+        json_endpoint(_preupload, 4 * 1024 * 1024),
+        methods=["POST"],
+    )
     yield Route(MODEL + "/commit/{revision}", _commit, methods=["POST"])
     yield Route(MODEL + "/discussions", json_endpoint(_open_pull), methods=["POST"])
     yield Route(MODEL + "/discussions", endpoint(_list_pulls))
     yield Route(MODEL + "/discussions/{number:int}", endpoint(_show_pull))
-    yield Route(MODEL + "/discussions/{number:int}/status", json_endpoint(_set_status), methods=["POST"])
+    yield Route(
+        MODEL + "/discussions/{number:int}/status", json_endpoint(_set_status), methods=["POST"]
+    )
     yield Route(MODEL + "/discussions/{number:int}/merge", json_endpoint(_merge), methods=["POST"])
 
 
 def _preupload(call: Call) -> Response:
-    """Git LFS for what .gitattributes tracks, what is over 10 MiB, and binary files from 1 MB on."""
+    """Git LFS for what .gitattributes tracks, what is over 10 MiB, and binary files from 1 MB
+    on."""
     repository = call.repository(write=not _wants_pull(call))
     git = call.hub.git(repository)
     refs = git.refs()
     commit = git.resolve(call.path("revision")) if refs else None
     present = call.hub.files(repository, commit) if commit else {}
-    tracked = attributes.tracker(call.hub.attributes(repository, commit) if commit else attributes.default())
+    tracked = attributes.tracker(
+        call.hub.attributes(repository, commit) if commit else attributes.default()
+    )
     answers = []
     for asked in call.body.get("files", []):
         path, size, sample = _asked(asked)
@@ -75,9 +85,14 @@ async def _lines(request: Request) -> AsyncIterator[dict[str, Any]]:
     def parse(line: bytes) -> dict[str, Any]:
         try:
             item = json.loads(line)
-            return {"key": str(item["key"]), **{name: value for name, value in item["value"].items() if name != "key"}}
+            return {
+                "key": str(item["key"]),
+                **{name: value for name, value in item["value"].items() if name != "key"},
+            }
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise Refusal(400, "a line of the commit is not a JSON object with key and value") from None
+            raise Refusal(
+                400, "a line of the commit is not a JSON object with key and value"
+            ) from None
 
     async for chunk in stream(request):
         waiting += chunk
@@ -87,7 +102,11 @@ async def _lines(request: Request) -> AsyncIterator[dict[str, Any]]:
             if line.strip():
                 yield parse(line)
         if len(waiting) > _LINE_LIMIT:
-            raise Refusal(413, f"a line of the commit has more than {_LINE_LIMIT} bytes: files over 10 MiB go through Git LFS")
+            raise Refusal(
+                413,
+                f"a line of the commit has more than {_LINE_LIMIT} bytes: files over 10 MiB go "
+                "through Git LFS",
+            )
     if waiting.strip():
         yield parse(bytes(waiting))
 
@@ -121,7 +140,9 @@ def _take(draft: Draft, item: dict[str, Any]) -> None:
         raise Refusal(400, f"a commit cannot do {key!r}")
 
 
-def _finish(call: Call, repository: Repository, draft: Draft, header: dict[str, Any], author: str) -> Response:
+def _finish(
+    call: Call, repository: Repository, draft: Draft, header: dict[str, Any], author: str
+) -> Response:
     revision, answer = call.path("revision"), {}
     summary, description = str(header["summary"]), str(header.get("description") or "")
     onto = None
@@ -132,9 +153,23 @@ def _finish(call: Call, repository: Repository, draft: Draft, header: dict[str, 
         answer["pullRequestUrl"] = f"{call.base}/{repository.name}/discussions/{pull.number}"
         call.event("huggingface", "open pull request", repository.name, f"#{pull.number} {summary}")
     message = f"{summary}\n\n{description}"
-    commit = draft.commit(repository, revision, message, author, parent=header.get("parentCommit"), onto=onto)
-    call.event("huggingface", "commit", repository.name, f"{commit[:12]} on {revision}: {len(draft)} files, {summary}")
-    return ok({"success": True, "commitOid": commit, "commitUrl": f"{call.base}/{repository.name}/commit/{commit}", **answer})
+    commit = draft.commit(
+        repository, revision, message, author, parent=header.get("parentCommit"), onto=onto
+    )
+    call.event(
+        "huggingface",
+        "commit",
+        repository.name,
+        f"{commit[:12]} on {revision}: {len(draft)} files, {summary}",
+    )
+    return ok(
+        {
+            "success": True,
+            "commitOid": commit,
+            "commitUrl": f"{call.base}/{repository.name}/commit/{commit}",
+            **answer,
+        }
+    )
 
 
 def _open_pull(call: Call) -> Response:
@@ -143,7 +178,9 @@ def _open_pull(call: Call) -> Response:
         raise Refusal(400, "this hub has pull requests, but no discussions")
     git = call.hub.git(repository)
     head = git.resolve(DEFAULT_BRANCH)
-    pull = call.hub.database.add_pull(repository.id, call.text("title"), call.text("description", ""), author)
+    pull = call.hub.database.add_pull(
+        repository.id, call.text("title"), call.text("description", ""), author
+    )
     git.set_ref(f"refs/pr/{pull.number}", head, None)
     call.event("huggingface", "open pull request", repository.name, f"#{pull.number} {pull.title}")
     return ok(_described(repository, pull))
@@ -152,7 +189,13 @@ def _open_pull(call: Call) -> Response:
 def _list_pulls(call: Call) -> Response:
     repository = call.repository()
     pulls = call.hub.database.pulls(repository.id)
-    return ok({"discussions": [_described(repository, pull) for pull in pulls], "count": len(pulls), "start": 0})
+    return ok(
+        {
+            "discussions": [_described(repository, pull) for pull in pulls],
+            "count": len(pulls),
+            "start": 0,
+        }
+    )
 
 
 def _pull(call: Call, repository: Repository) -> Pull:
@@ -207,8 +250,12 @@ def _merge(call: Call) -> Response:
     head, main = git.resolve(f"refs/pr/{pull.number}"), git.resolve(DEFAULT_BRANCH)
     if not git.is_ancestor(main, head):
         raise Refusal(409, f"{DEFAULT_BRANCH} has gone on since the pull request was made")
-    git.set_ref(f"refs/heads/{DEFAULT_BRANCH}", head, main, message=f"merge pull request {pull.number}")
+    git.set_ref(
+        f"refs/heads/{DEFAULT_BRANCH}", head, main, message=f"merge pull request {pull.number}"
+    )
     call.hub.database.set_pull(pull, "merged", head)
     call.hub.database.set_repository(repository.id)
-    call.event("huggingface", "merge pull request", repository.name, f"#{pull.number} as {head[:12]}")
+    call.event(
+        "huggingface", "merge pull request", repository.name, f"#{pull.number} as {head[:12]}"
+    )
     return ok({})

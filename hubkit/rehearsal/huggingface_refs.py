@@ -33,13 +33,27 @@ def _commits(call: Call) -> Response:
     if len(found) > 50:
         headers["link"] = f'<{call.request.url.include_query_params(p=page + 1)}>; rel="next"'
     return ok(
-        [{"id": c.id, "title": c.title, "message": c.body, "authors": [{"user": c.author}], "date": c.date} for c in found[:50]],
+        [
+            {
+                "id": c.id,
+                "title": c.title,
+                "message": c.body,
+                "authors": [{"user": c.author}],
+                "date": c.date,
+            }
+            for c in found[:50]
+        ],
         headers=headers,
     )
 
 
 def _refs(call: Call) -> Response:
-    kinds: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": [], "pullRequests": []}
+    kinds: dict[str, list[dict[str, str]]] = {
+        "branches": [],
+        "converts": [],
+        "tags": [],
+        "pullRequests": [],
+    }
     prefixes = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/pr/": "pullRequests"}
     for ref, commit in call.hub.git(call.repository()).refs().items():
         for prefix, kind in prefixes.items():
@@ -100,7 +114,10 @@ def _settings(call: Call) -> Response:
     repository = call.repository(write=True)
     values: dict[str, Any] = {}
     if "visibility" in call.body or "private" in call.body:
-        values["private"] = call.body.get("visibility", "private" if call.body.get("private") else "public") == "private"
+        values["private"] = (
+            call.body.get("visibility", "private" if call.body.get("private") else "public")
+            == "private"
+        )
     if "gated" in call.body:
         values["gated"] = call.body["gated"] or ""
     call.hub.database.set_repository(repository.id, **values)

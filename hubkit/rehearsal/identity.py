@@ -1,4 +1,5 @@
-"""Who asks: tokens (kept as digests, in memory only), links that carry their own permission, and names of repositories."""
+"""Who asks: tokens (kept as digests, in memory only), links that carry their own permission, and
+names of repositories."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ class Tokens:
             return self._users.get(_digest(token))
 
     def of(self, authorization: str, cookie: str) -> User | None:
-        """The user of a request; None when it names no one. A cookie that is not known (any more) names no one: browsers
-        keep it when the hub starts with another token.
+        """The user of a request; None when it names no one. A cookie that is not known (any more)
+        names no one: browsers keep it when the hub starts with another token.
 
         Raises:
             Refusal: 401, the token in the header is unknown or has been revoked.
@@ -65,7 +66,8 @@ class Tokens:
 
 
 class Links:
-    """Links that permit one method on one path for six hours, as storage services sign them: clients send no token there."""
+    """Links that permit one method on one path for six hours, as storage services sign them:
+    clients send no token there."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -80,12 +82,18 @@ class Links:
         """The user to whom the link was given.
 
         Raises:
-            Refusal: 403, the link is not one of this run of the hub, is for something else, or too old.
+            Refusal: 403, the link is not one of this run of the hub, is for something else, or too
+                old.
         """
         user, expires, signature = (query.get(key, "") for key in ("user", "expires", "signature"))
         expected = self._signature(method, path, user, expires)
-        if not hmac.compare_digest(signature.encode(), expected.encode()) or int(expires) < time.time():
-            raise Refusal(403, "this link is not valid (any more): ask the Git LFS batch API for a new one")
+        if (
+            not hmac.compare_digest(signature.encode(), expected.encode())
+            or int(expires) < time.time()
+        ):
+            raise Refusal(
+                403, "this link is not valid (any more): ask the Git LFS batch API for a new one"
+            )
         return user
 
     def _signature(self, *signed: str) -> str:
@@ -102,18 +110,25 @@ def check_name(name: str) -> str:
     if len(parts) != 2:
         raise Refusal(400, f"{name!r} is not a repository name: write organisation/name")
     for part in parts:
-        if not _NAME.fullmatch(part) or "--" in part or ".." in part or part.lower().endswith((".git", ".ipynb")):
+        if (
+            not _NAME.fullmatch(part)
+            or "--" in part
+            or ".." in part
+            or part.lower().endswith((".git", ".ipynb"))
+        ):
             raise Refusal(
                 400,
-                f"{part!r} cannot be part of a repository name: 1 to 96 letters, digits, '-', '_', '.'; not '--' or '..'; "
-                "no '-' or '.' at its ends; not ending in '.git'",
+                f"{part!r} cannot be part of a repository name: 1 to 96 letters, digits, '-', '_', "
+                "'.'; not '--' or '..'; no '-' or '.' at its ends; not ending in '.git'",
             )
     if parts[0].lower() in _RESERVED:
         raise Refusal(400, f"{parts[0]!r} cannot be an organisation: the hub's own pages are there")
     return name
 
 
-_RESERVED = frozenset({"api", "openapi", "models", "datasets", "spaces", "lfs", "events", "login", "logout", "static"})
+_RESERVED = frozenset(
+    {"api", "openapi", "models", "datasets", "spaces", "lfs", "events", "login", "logout", "static"}
+)
 
 
 def _digest(token: str) -> bytes:

@@ -1,5 +1,5 @@
-"""The ModelScope API as modelscope-hub 0.5 calls it. Its default branch `master` is the repository's `main` here, unless
-someone pushed a branch of that name."""
+"""The ModelScope API as modelscope-hub 0.5 calls it. Its default branch `master` is the
+repository's `main` here, unless someone pushed a branch of that name."""
 
 from __future__ import annotations
 
@@ -46,12 +46,19 @@ def routes() -> Iterator[Route]:
     yield Route(_MODEL + "/repo", endpoint(_download))
     yield Route(_MODEL + "/repo/tag", json_endpoint(_tag), methods=["POST"])
     yield Route(_MODEL + "/file", endpoint(_delete_file), methods=["DELETE"])
-    yield Route(_WRITE + "/info/lfs/objects/batch", json_endpoint(_batch, 4 * 1024 * 1024), methods=["POST"])
-    yield Route(_WRITE + "/commit/{revision}", json_endpoint(_commit, _COMMIT_LIMIT), methods=["POST"])
+    yield Route(
+        _WRITE + "/info/lfs/objects/batch", json_endpoint(_batch, 4 * 1024 * 1024), methods=["POST"]
+    )
+    yield Route(
+        _WRITE + "/commit/{revision}", json_endpoint(_commit, _COMMIT_LIMIT), methods=["POST"]
+    )
 
 
 def _data(data: Any, headers: dict[str, str] | None = None) -> Response:
-    return ok({"Code": 200, "Success": True, "Message": "success", "RequestId": "", "Data": data}, headers=headers)
+    return ok(
+        {"Code": 200, "Success": True, "Message": "success", "RequestId": "", "Data": data},
+        headers=headers,
+    )
 
 
 def _login(call: Call) -> Response:
@@ -59,7 +66,9 @@ def _login(call: Call) -> Response:
     user = call.hub.tokens.user(token)
     if user is None:
         raise Refusal(400, "AccessToken is invalid or expired")
-    answer = _data({"AccessToken": token, "Username": user.name, "Email": f"{user.name}@rehearsal.invalid"})
+    answer = _data(
+        {"AccessToken": token, "Username": user.name, "Email": f"{user.name}@rehearsal.invalid"}
+    )
     answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
     return answer
 
@@ -67,7 +76,12 @@ def _login(call: Call) -> Response:
 def _me(call: Call) -> Response:
     if call.user is None:
         raise Refusal(401, "user not logged in")
-    return ok({"success": True, "data": {"username": call.user.name, "email": f"{call.user.name}@rehearsal.invalid"}})
+    return ok(
+        {
+            "success": True,
+            "data": {"username": call.user.name, "email": f"{call.user.name}@rehearsal.invalid"},
+        }
+    )
 
 
 def _create(call: Call) -> Response:
@@ -78,10 +92,14 @@ def _create(call: Call) -> Response:
     license = call.text("License", "Apache-2.0")
     files = {
         ".gitattributes": attributes.default(),
-        "README.md": f"---\nlicense: {json.dumps(license)}\n---\n# {name.split('/')[-1]}\n".encode(),
+        "README.md": (
+            f"---\nlicense: {json.dumps(license)}\n---\n# {name.split('/')[-1]}\n"
+        ).encode(),
         "configuration.json": b'{"framework":"Pytorch","task":"others"}\n',
     }
-    repository = call.hub.create(name, call.user, private=visibility != 5, license=license, files=files)
+    repository = call.hub.create(
+        name, call.user, private=visibility != 5, license=license, files=files
+    )
     call.event("modelscope", "create repository", name, f"{_VISIBILITY[visibility]}, {license}")
     return _data(_described(call.hub, repository))
 
@@ -91,7 +109,10 @@ def _described(hub: Hub, repository: Repository) -> dict[str, Any]:
     git = hub.git(repository)
     try:
         commit = _resolve(git, "master")
-        about, count = card.metadata(hub, repository, commit), sum(f.size for f in hub.files(repository, commit).values())
+        about, count = (
+            card.metadata(hub, repository, commit),
+            sum(f.size for f in hub.files(repository, commit).values()),
+        )
     except Refusal:
         about, count = {}, 0
     return {
@@ -144,17 +165,29 @@ def _open_info(call: Call) -> Response:
 
 def _list(call: Call) -> Response:
     owner, search = call.query("owner"), call.query("search").lower()
-    visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
-    chosen = [r for r in visible if owner in ("", r.name.split("/")[0]) and search in r.name.lower()]
+    visible = [
+        repository
+        for repository in call.hub.database.repositories()
+        if call.user or not repository.private
+    ]
+    chosen = [
+        r for r in visible if owner in ("", r.name.split("/")[0]) and search in r.name.lower()
+    ]
     number, size = max(1, call.number("page_number", 1)), call.number("page_size", 10)
-    page = [_opened(call.hub, repository) for repository in chosen[(number - 1) * size : number * size]]
+    page = [
+        _opened(call.hub, repository) for repository in chosen[(number - 1) * size : number * size]
+    ]
     data = {"models": page, "total_count": len(chosen), "page_number": number, "page_size": size}
     return ok({"success": True, "data": data})
 
 
 def _delete(call: Call) -> Response:
     call.repository(write=True)
-    raise Refusal(403, "the current token no longer supports deletion operations. Please go to the site page to delete")
+    raise Refusal(
+        403,
+        "the current token no longer supports deletion operations. Please go to the site page to "
+        "delete",
+    )
 
 
 def _resolve(git: GitRepository, revision: str) -> str:
@@ -163,7 +196,11 @@ def _resolve(git: GitRepository, revision: str) -> str:
 
 def _branch(git: GitRepository, revision: str) -> str:
     """`master` as the repository calls it."""
-    return DEFAULT_BRANCH if revision == "master" and "refs/heads/master" not in git.refs() else revision
+    return (
+        DEFAULT_BRANCH
+        if revision == "master" and "refs/heads/master" not in git.refs()
+        else revision
+    )
 
 
 def _revisions(call: Call) -> Response:
@@ -173,7 +210,11 @@ def _revisions(call: Call) -> Response:
         for prefix, found in listed.items():
             if ref.startswith(prefix):
                 name = ref.removeprefix(prefix)
-                shown = "master" if ref == f"refs/heads/{DEFAULT_BRANCH}" and _branch(git, "master") == name else name
+                shown = (
+                    "master"
+                    if ref == f"refs/heads/{DEFAULT_BRANCH}" and _branch(git, "master") == name
+                    else name
+                )
                 made = _seconds(git.log(commit, 1)[0].date)
                 found.append({"Revision": shown, "Commit": commit, "CreatedAt": made})
     return _data({"RevisionMap": {"Branches": listed["refs/heads/"], "Tags": listed["refs/tags/"]}})
@@ -187,17 +228,43 @@ def _files(call: Call) -> Response:
     prefix = f"{root}/" if root else ""
     recursive = call.query("Recursive").lower() == "true"
     last = git.log(commit, 1)[0]
-    common = {"CommitMessage": last.title, "CommittedDate": _seconds(last.date), "CommitId": commit, "Revision": commit}
+    common = {
+        "CommitMessage": last.title,
+        "CommittedDate": _seconds(last.date),
+        "CommitId": commit,
+        "Revision": commit,
+    }
     entries: list[dict[str, Any]] = [
-        {"Path": folder.path, "Name": folder.path.rsplit("/", 1)[-1], "Type": "tree", "Size": 0, "Id": folder.tree, **common}
+        {
+            "Path": folder.path,
+            "Name": folder.path.rsplit("/", 1)[-1],
+            "Type": "tree",
+            "Size": 0,
+            "Id": folder.tree,
+            **common,
+        }
         for folder in call.hub.folders(repository, commit).values()
     ]
     for file in call.hub.files(repository, commit).values():
-        facts = {"Path": file.path, "Name": file.path.rsplit("/", 1)[-1], "Type": "blob", "Size": file.size, "Id": file.blob}
-        entries.append({**facts, "Sha256": file.sha256, "IsLFS": bool(file.pointer), "Mode": "33188", **common})
-    inside = [e for e in entries if e["Path"].startswith(prefix) and (recursive or "/" not in e["Path"][len(prefix) :])]
+        facts = {
+            "Path": file.path,
+            "Name": file.path.rsplit("/", 1)[-1],
+            "Type": "blob",
+            "Size": file.size,
+            "Id": file.blob,
+        }
+        entries.append(
+            {**facts, "Sha256": file.sha256, "IsLFS": bool(file.pointer), "Mode": "33188", **common}
+        )
+    inside = [
+        e
+        for e in entries
+        if e["Path"].startswith(prefix) and (recursive or "/" not in e["Path"][len(prefix) :])
+    ]
     inside.sort(key=lambda entry: entry["Path"])
-    return _data({"Files": inside[:_LISTED], "LatestCommitter": {"Id": commit, "Message": last.title}})
+    return _data(
+        {"Files": inside[:_LISTED], "LatestCommitter": {"Id": commit, "Message": last.title}}
+    )
 
 
 def _download(call: Call) -> Response:
@@ -228,7 +295,12 @@ def _delete_file(call: Call) -> Response:
     git = call.hub.git(repository)
     with Draft(call.hub) as draft:
         draft.remove(path)
-        commit = draft.commit(repository, _branch(git, call.query("Revision", "master")), f"Delete {path}", call.author)
+        commit = draft.commit(
+            repository,
+            _branch(git, call.query("Revision", "master")),
+            f"Delete {path}",
+            call.author,
+        )
     call.event("modelscope", "commit", repository.name, f"{commit[:12]}: delete {path}")
     return _data({"CommitId": commit})
 
@@ -257,7 +329,12 @@ def _commit(call: Call) -> Response:
             raise Refusal(400, f"{branch} is not a branch")
         commit = draft.commit(repository, branch, message, author)
         count = len(draft)
-    call.event("modelscope", "commit", repository.name, f"{commit[:12]} on {call.path('revision')}: {count} files, {message}")
+    call.event(
+        "modelscope",
+        "commit",
+        repository.name,
+        f"{commit[:12]} on {call.path('revision')}: {count} files, {message}",
+    )
     return _data({"CommitId": commit, "commit_id": commit, "oid": commit})
 
 
@@ -271,4 +348,6 @@ def _take(draft: Draft, action: Any) -> None:
     elif action.get("type") == "lfs":
         draft.add_lfs(action["path"], action.get("sha256"), action.get("size"))
     else:
-        draft.add(action["path"], str(action.get("content", "")), str(action.get("encoding") or "utf-8"))
+        draft.add(
+            action["path"], str(action.get("content", "")), str(action.get("encoding") or "utf-8")
+        )

@@ -1,4 +1,5 @@
-"""Files by their sha256 on disk: received in one pass (hashed while written), never visible before the digest is right."""
+"""Files by their sha256 on disk: received in one pass (hashed while written), never visible before
+the digest is right."""
 
 from __future__ import annotations
 
@@ -24,7 +25,13 @@ def check_oid(oid: object, size: object) -> tuple[str, int]:
     Raises:
         Refusal: 422, not a sha256 in hexadecimal, or not a size.
     """
-    if not isinstance(oid, str) or not _OID.fullmatch(oid) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if (
+        not isinstance(oid, str)
+        or not _OID.fullmatch(oid)
+        or not isinstance(size, int)
+        or isinstance(size, bool)
+        or size < 0
+    ):
         raise Refusal(422, f"not a Git LFS object: oid {oid!r}, size {size!r}")
     return oid, size
 
@@ -58,12 +65,15 @@ class ObjectStore:
     def has(self, oid: str, size: int) -> bool:
         return self.size(oid) == size
 
-    async def receive(self, chunks: Chunks, oid: str, size: int | None, *, spoil: bool = False) -> int:
-        """Stores a stream as `oid` and returns its length. With `spoil`, one byte is changed on the way to the disk and
-        nothing is checked: a hub that keeps wrong bytes.
+    async def receive(
+        self, chunks: Chunks, oid: str, size: int | None, *, spoil: bool = False
+    ) -> int:
+        """Stores a stream as `oid` and returns its length. With `spoil`, one byte is changed on the
+        way to the disk and nothing is checked: a hub that keeps wrong bytes.
 
         Raises:
-            Refusal: 400, the stream is not `size` bytes long (None: any) or its sha256 is not `oid`; nothing is kept.
+            Refusal: 400, the stream is not `size` bytes long (None: any) or its sha256 is not
+                `oid`; nothing is kept.
         """
         partial = self._incoming / secrets.token_hex(16)
         try:
@@ -87,7 +97,10 @@ class ObjectStore:
         partial.touch()
         digest, count = await self._write(chunks, partial, offset, length, False)
         if count != length:
-            raise Refusal(400, f"{oid}: {count} bytes arrived for the part at {offset}, {length} were expected")
+            raise Refusal(
+                400,
+                f"{oid}: {count} bytes arrived for the part at {offset}, {length} were expected",
+            )
         return digest
 
     def complete(self, oid: str) -> int:
@@ -108,7 +121,9 @@ class ObjectStore:
             raise Refusal(400, f"{oid}: no part has been uploaded") from None
         if digest.hexdigest() != oid:
             partial.unlink(missing_ok=True)
-            raise Refusal(400, f"the sha256 of the parts together is {digest.hexdigest()}, not {oid}")
+            raise Refusal(
+                400, f"the sha256 of the parts together is {digest.hexdigest()}, not {oid}"
+            )
         size = partial.stat().st_size
         self._install(partial, oid)
         return size
@@ -121,9 +136,11 @@ class ObjectStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(target)
 
-    async def _write(self, chunks: Chunks, path: Path, offset: int, limit: int | None, spoil: bool) -> tuple[str, int]:
-        """sha256 and length of `chunks`, written at `offset`. A batch is hashed and written by two threads while the next
-        one arrives."""
+    async def _write(
+        self, chunks: Chunks, path: Path, offset: int, limit: int | None, spoil: bool
+    ) -> tuple[str, int]:
+        """sha256 and length of `chunks`, written at `offset`. A batch is hashed and written by two
+        threads while the next one arrives."""
         digest, count, batch, filled = hashlib.sha256(), 0, list[bytes](), 0
         loop = asyncio.get_running_loop()
         pending: list[asyncio.Future[Any]] = []

@@ -1,4 +1,5 @@
-"""The hub's web pages: rendered here, with one style sheet, no script and nothing from elsewhere."""
+"""The hub's web pages: rendered here, with one style sheet, no script and nothing from
+elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from .web import Call, call_of, endpoint, read
 
 _HERE = Path(__file__).with_name("html")
 _POLICY = (
-    "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; base-uri "
+    "'none'; frame-ancestors 'none'"
 )
 _EVENTS, _COMMITS = 100, 50
 
@@ -52,7 +54,11 @@ def _templates() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(size=size, moment=moment, segment=segment, path=quote)
     return environment
@@ -64,7 +70,13 @@ def size(count: int) -> str:
     while value >= 999.5 and len(units) > 1:
         value /= 1000
         units.pop(0)
-    return f"{count} B" if units[0] == "B" else f"{value:.3g} {units[0]}" if value < 100 else f"{value:.0f} {units[0]}"
+    return (
+        f"{count} B"
+        if units[0] == "B"
+        else f"{value:.3g} {units[0]}"
+        if value < 100
+        else f"{value:.0f} {units[0]}"
+    )
 
 
 def moment(date: str) -> str:
@@ -77,21 +89,41 @@ def segment(text: str) -> str:
 
 
 def _page(call: Call, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    html = _templates().get_template(template).render(user=call.user, base=call.base, status=status, **values)
-    headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
+    html = (
+        _templates()
+        .get_template(template)
+        .render(user=call.user, base=call.base, status=status, **values)
+    )
+    headers = {
+        "content-security-policy": _POLICY,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+    }
     return Response(html, status, {**headers, "cache-control": "no-store"}, "text/html")
 
 
 def _style(call: Call) -> Response:
-    return Response((_HERE / "style.css").read_bytes(), headers={"cache-control": "max-age=300"}, media_type="text/css")
+    return Response(
+        (_HERE / "style.css").read_bytes(),
+        headers={"cache-control": "max-age=300"},
+        media_type="text/css",
+    )
 
 
 def _home(call: Call) -> Response:
-    visible = [repository for repository in call.hub.database.repositories() if call.user or not repository.private]
+    visible = [
+        repository
+        for repository in call.hub.database.repositories()
+        if call.user or not repository.private
+    ]
     search = call.query("search").strip()
     chosen = [repository for repository in visible if search.lower() in repository.name.lower()]
     hidden = 0 if call.user else len(call.hub.database.repositories()) - len(visible)
-    return _page(call, "home.html", {"repositories": [_about(call, r) for r in chosen], "search": search, "hidden": hidden})
+    return _page(
+        call,
+        "home.html",
+        {"repositories": [_about(call, r) for r in chosen], "search": search, "hidden": hidden},
+    )
 
 
 def _about(call: Call, repository: Repository) -> dict[str, Any]:
@@ -102,7 +134,9 @@ def _about(call: Call, repository: Repository) -> dict[str, Any]:
     files = list(call.hub.files(repository, head).values()) if head else []
     about = card.metadata(call.hub, repository, head) if head else {}
     tags = sorted(ref.removeprefix("refs/tags/") for ref in refs if ref.startswith("refs/tags/"))
-    branches = sorted(ref.removeprefix("refs/heads/") for ref in refs if ref.startswith("refs/heads/"))
+    branches = sorted(
+        ref.removeprefix("refs/heads/") for ref in refs if ref.startswith("refs/heads/")
+    )
     return {
         "name": repository.name,
         "private": repository.private,
@@ -122,7 +156,9 @@ def _about(call: Call, repository: Repository) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)] if value else []
+    return (
+        [str(item) for item in value] if isinstance(value, list) else [str(value)] if value else []
+    )
 
 
 def _card(call: Call) -> Response:
@@ -131,7 +167,10 @@ def _card(call: Call) -> Response:
     html = ""
     if about["head"]:
         place = f"/{repository.name}/resolve/{about['head']}/"
-        html = card.to_html(card.split(card.read(call.hub, repository, about["head"]))[1], lambda path: _below(place, path))
+        html = card.to_html(
+            card.split(card.read(call.hub, repository, about["head"]))[1],
+            lambda path: _below(place, path),
+        )
     return _page(call, "card.html", {"about": about, "tab": "card", "html": html})
 
 
@@ -147,13 +186,28 @@ def _files(call: Call) -> Response:
     commit = git.resolve(revision)
     folder = call.path("path").strip("/") if "path" in call.request.path_params else ""
     prefix = f"{folder}/" if folder else ""
-    items: dict[str, File | Folder] = {**call.hub.folders(repository, commit), **call.hub.files(repository, commit)}
+    items: dict[str, File | Folder] = {
+        **call.hub.folders(repository, commit),
+        **call.hub.files(repository, commit),
+    }
     if folder and not isinstance(items.get(folder), Folder):
         raise Refusal(404, f"{folder} is not a folder at {revision}", "EntryNotFound")
-    here = [item for path, item in items.items() if path.startswith(prefix) and "/" not in path[len(prefix) :]]
-    folders = sorted((item for item in here if isinstance(item, Folder)), key=lambda item: item.path)
+    here = [
+        item
+        for path, item in items.items()
+        if path.startswith(prefix) and "/" not in path[len(prefix) :]
+    ]
+    folders = sorted(
+        (item for item in here if isinstance(item, Folder)), key=lambda item: item.path
+    )
     files = sorted((item for item in here if isinstance(item, File)), key=lambda item: item.path)
-    values = {"folders": folders, "files": files, "folder": folder, "revision": revision, "commit": git.log(commit, 1)[0]}
+    values = {
+        "folders": folders,
+        "files": files,
+        "folder": folder,
+        "revision": revision,
+        "commit": git.log(commit, 1)[0],
+    }
     return _page(call, "files.html", {"about": _about(call, repository), "tab": "files", **values})
 
 
@@ -164,14 +218,18 @@ def _commits(call: Call) -> Response:
     found = git.log(git.resolve(revision), _COMMITS + 1, page * _COMMITS)
     more = page + 1 if len(found) > _COMMITS else None
     values = {"commits": found[:_COMMITS], "revision": revision, "more": more, "named": _named(git)}
-    return _page(call, "commits.html", {"about": _about(call, repository), "tab": "commits", **values})
+    return _page(
+        call, "commits.html", {"about": _about(call, repository), "tab": "commits", **values}
+    )
 
 
 def _named(git: GitRepository) -> dict[str, list[str]]:
     """Branches and tags of each commit."""
     names: dict[str, list[str]] = {}
     for ref, commit in git.refs().items():
-        names.setdefault(commit, []).append(ref.removeprefix("refs/heads/").removeprefix("refs/tags/"))
+        names.setdefault(commit, []).append(
+            ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+        )
     return names
 
 
@@ -183,9 +241,15 @@ def _releases(call: Call) -> Response:
         if ref.startswith("refs/tags/"):
             files = call.hub.files(repository, commit).values()
             facts = {"files": len(files), "bytes": sum(file.size for file in files)}
-            releases.append({"tag": ref.removeprefix("refs/tags/"), "commit": git.log(commit, 1)[0], **facts})
+            releases.append(
+                {"tag": ref.removeprefix("refs/tags/"), "commit": git.log(commit, 1)[0], **facts}
+            )
     releases.sort(key=lambda release: release["commit"].date, reverse=True)
-    return _page(call, "releases.html", {"about": _about(call, repository), "tab": "releases", "releases": releases})
+    return _page(
+        call,
+        "releases.html",
+        {"about": _about(call, repository), "tab": "releases", "releases": releases},
+    )
 
 
 def _pulls(call: Call) -> Response:
@@ -195,15 +259,23 @@ def _pulls(call: Call) -> Response:
     if number and not pulls:
         raise Refusal(404, f"there is no pull request {number}")
     heads = call.hub.git(repository).refs()
-    return _page(call, "pulls.html", {"about": _about(call, repository), "tab": "pulls", "pulls": pulls, "heads": heads})
+    return _page(
+        call,
+        "pulls.html",
+        {"about": _about(call, repository), "tab": "pulls", "pulls": pulls, "heads": heads},
+    )
 
 
 def _events(call: Call) -> Response:
     before = call.number("before", 0) or None
     events = call.hub.database.events(_EVENTS, before)
-    shown = events if call.user else [event for event in events if _is_public(call, event.repository)]
+    shown = (
+        events if call.user else [event for event in events if _is_public(call, event.repository)]
+    )
     more = events[-1].id if len(events) == _EVENTS else None
-    return _page(call, "events.html", {"events": shown, "more": more, "hidden": len(events) - len(shown)})
+    return _page(
+        call, "events.html", {"events": shown, "more": more, "hidden": len(events) - len(shown)}
+    )
 
 
 def _is_public(call: Call, name: str) -> bool:

@@ -1,6 +1,8 @@
-"""The hub's pre-receive hook: `pre_receive.py OBJECTS LIMIT`, run by git by its path, with the standard library only.
+"""The hub's pre-receive hook: `pre_receive.py OBJECTS LIMIT`, run by git by its path, with the
+standard library only.
 
-Refuses files over LIMIT bytes outside Git LFS, and pointers whose objects (in OBJECTS, by sha256) were not uploaded.
+Refuses files over LIMIT bytes outside Git LFS, and pointers whose objects (in OBJECTS, by sha256)
+were not uploaded.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _NONE = "0" * 40
-_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n")
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
 
 
 def main(objects: Path, limit: int) -> int:
@@ -24,18 +29,30 @@ def main(objects: Path, limit: int) -> int:
 
 
 def _git(*arguments: str, stdin: bytes) -> bytes:
-    return subprocess.run(["git", *arguments], input=stdin, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(
+        ["git", *arguments], input=stdin, stdout=subprocess.PIPE, check=True
+    ).stdout
 
 
 def _problems(objects: Path, limit: int, commits: list[str]) -> Iterator[str]:
-    listed = _git("rev-list", "--objects", "--stdin", "--not", "--all", stdin="".join(f"{c}\n" for c in commits).encode())
+    listed = _git(
+        "rev-list",
+        "--objects",
+        "--stdin",
+        "--not",
+        "--all",
+        stdin="".join(f"{c}\n" for c in commits).encode(),
+    )
     form = "--batch-check=%(objectname) %(objecttype) %(objectsize) %(rest)"
     pointers = {}
     for line in _git("cat-file", form, stdin=listed).splitlines():
         oid, kind, size, path = (*line.split(b" ", 3), b"")[:4]
         if kind == b"blob" and int(size) > limit:
             name = path.decode(errors="replace")
-            yield f"{name} has {int(size)} bytes: files over {limit} must be tracked with Git LFS (`git lfs migrate import`)"
+            yield (
+                f"{name} has {int(size)} bytes: files over {limit} must be tracked with Git LFS "
+                "(`git lfs migrate import`)"
+            )
         elif kind == b"blob" and int(size) < 1024:
             pointers[oid] = path.decode(errors="replace")
     yield from _missing(objects, pointers)
@@ -54,7 +71,9 @@ def _missing(objects: Path, candidates: dict[bytes, str]) -> Iterator[str]:
         sha256, length = found[1].decode(), int(found[2])
         stored = objects / sha256[:2] / sha256[2:4] / sha256
         if not stored.is_file() or stored.stat().st_size != length:
-            yield f"{path}: its Git LFS object {sha256} has not been uploaded (`git lfs push --all`)"
+            yield (
+                f"{path}: its Git LFS object {sha256} has not been uploaded (`git lfs push --all`)"
+            )
 
 
 if __name__ == "__main__":

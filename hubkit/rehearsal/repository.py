@@ -1,4 +1,5 @@
-"""A model's bare git repository, read and written by plumbing: the one truth behind all protocols."""
+"""A model's bare git repository, read and written by plumbing: the one truth behind all
+protocols."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Change:
-    """`blob` is written at `path`; without one, `path` is removed, and with `folder` everything below it."""
+    """`blob` is written at `path`; without one, `path` is removed, and with `folder` everything
+    below it."""
 
     path: str
     blob: str = ""
@@ -66,11 +68,14 @@ class GitFault(Exception):
 
 
 class GitRepository:
-    """Methods are safe from several threads and beside pushes: refs move only from the value that was read."""
+    """Methods are safe from several threads and beside pushes: refs move only from the value that
+    was read."""
 
     def __init__(self, path: Path, hooks: Path, environment: dict[str, str] | None = None) -> None:
         self.path = path
-        self._environment = clean_environment(isolated=True, GIT_DIR=str(path), **(environment or {}))
+        self._environment = clean_environment(
+            isolated=True, GIT_DIR=str(path), **(environment or {})
+        )
         self._hooks = hooks
         self._lock = threading.Lock()
         self._trees: OrderedDict[str, tuple[Entry, ...]] = OrderedDict()
@@ -81,7 +86,9 @@ class GitRepository:
         for setting in _CONFIG:
             self.git("config", *setting.split("=", 1))
 
-    def git(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
+    def git(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> bytes:
         """stdout of a git command; `environment` is set besides the repository's.
 
         Raises:
@@ -99,16 +106,32 @@ class GitRepository:
             raise GitFault(done.stderr.decode(errors="replace").strip())
         return done.stdout
 
-    def service(self, service: str, *arguments: str, protocol: str) -> tuple[list[str], dict[str, str]]:
-        """Command and environment of `git upload-pack` or `git receive-pack` for one request of the http protocol."""
+    def service(
+        self, service: str, *arguments: str, protocol: str
+    ) -> tuple[list[str], dict[str, str]]:
+        """Command and environment of `git upload-pack` or `git receive-pack` for one request of the
+        http protocol."""
         environment = {**self._environment, "GIT_PROTOCOL": protocol}
         hooks = f"core.hooksPath={self._hooks}"
-        return ["git", "-c", hooks, service, "--stateless-rpc", *arguments, str(self.path)], environment
+        return [
+            "git",
+            "-c",
+            hooks,
+            service,
+            "--stateless-rpc",
+            *arguments,
+            str(self.path),
+        ], environment
 
     def refs(self) -> dict[str, str]:
         """Commit ids by full name; annotated tags are followed to their commit."""
-        listed = self.git("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)").decode()
-        return {name: (peeled[0] if peeled else oid) for name, oid, *peeled in map(str.split, listed.splitlines())}
+        listed = self.git(
+            "for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"
+        ).decode()
+        return {
+            name: (peeled[0] if peeled else oid)
+            for name, oid, *peeled in map(str.split, listed.splitlines())
+        }
 
     def resolve(self, revision: str) -> str:
         """The commit that a branch, tag, full ref name or commit id names.
@@ -129,7 +152,8 @@ class GitRepository:
         raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
     def tree(self, commit: str) -> tuple[Entry, ...]:
-        """Everything at `commit`, folders too, sorted by path. The last hundred answers are kept."""
+        """Everything at `commit`, folders too, sorted by path. The last hundred answers are
+        kept."""
         with self._lock:
             if commit in self._trees:
                 self._trees.move_to_end(commit)
@@ -138,7 +162,11 @@ class GitRepository:
         for line in self.git("ls-tree", "-r", "-t", "-l", "-z", commit).split(b"\0")[:-1]:
             facts, _, path = line.partition(b"\t")
             mode, kind, oid, size = facts.decode().split()
-            entries.append(Entry(path.decode(errors="replace"), mode, kind, oid, 0 if size == "-" else int(size)))
+            entries.append(
+                Entry(
+                    path.decode(errors="replace"), mode, kind, oid, 0 if size == "-" else int(size)
+                )
+            )
         found = tuple(sorted(entries, key=lambda entry: entry.path))
         with self._lock:
             self._trees[commit] = found
@@ -152,7 +180,11 @@ class GitRepository:
     def blobs(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """The content of each blob, one at a time in memory."""
         with subprocess.Popen(
-            ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment, cwd=self.path
+            ["git", "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment,
+            cwd=self.path,
         ) as process:
             assert process.stdin and process.stdout
             for oid in oids:
@@ -165,7 +197,13 @@ class GitRepository:
 
     def write_blobs(self, files: Sequence[Path]) -> list[str]:
         names = "".join(f"{path}\n" for path in files).encode()
-        return self.git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).decode().split() if files else []
+        return (
+            self.git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
+            .decode()
+            .split()
+            if files
+            else []
+        )
 
     def write_blob(self, data: bytes) -> str:
         return self.git("hash-object", "-w", "--stdin", stdin=data).decode().strip()
@@ -173,16 +211,35 @@ class GitRepository:
     def log(self, revision: str, limit: int = 50, skip: int = 0, path: str = "") -> list[Commit]:
         """The newest first."""
         form = "--format=%H%x00%P%x00%an%x00%ct%x00%s%x00%b%x01"
-        listed = self.git("log", f"--max-count={limit}", f"--skip={skip}", form, revision, *(("--", path) if path else ()))
-        return [_commit(record.strip("\n").split("\0")) for record in listed.decode(errors="replace").split("\x01")[:-1]]
+        listed = self.git(
+            "log",
+            f"--max-count={limit}",
+            f"--skip={skip}",
+            form,
+            revision,
+            *(("--", path) if path else ()),
+        )
+        return [
+            _commit(record.strip("\n").split("\0"))
+            for record in listed.decode(errors="replace").split("\x01")[:-1]
+        ]
 
     def commit(
-        self, ref: str, parent: str | None, message: str, author: str, changes: Sequence[Change], *, old: str | None
+        self,
+        ref: str,
+        parent: str | None,
+        message: str,
+        author: str,
+        changes: Sequence[Change],
+        *,
+        old: str | None,
     ) -> str:
-        """A commit with `changes` on top of `parent`'s tree; `ref` moves to it from `old` (None: it must not exist).
+        """A commit with `changes` on top of `parent`'s tree; `ref` moves to it from `old` (None: it
+        must not exist).
 
         Raises:
-            Refusal: 400, git does not accept a path; 404, a path to remove is not there; 412, `ref` has moved meanwhile.
+            Refusal: 400, git does not accept a path; 404, a path to remove is not there; 412, `ref`
+                has moved meanwhile.
         """
         with tempfile.TemporaryDirectory(prefix="hub-index-") as temporary:
             index = {"GIT_INDEX_FILE": f"{temporary}/index"}
@@ -190,14 +247,33 @@ class GitRepository:
                 self.git("read-tree", parent, environment=index)
             lines = self._index_lines(changes, self.tree(parent) if parent else ())
             try:
-                self.git("update-index", "-z", "--replace", "--index-info", stdin=b"".join(lines), environment=index)
+                self.git(
+                    "update-index",
+                    "-z",
+                    "--replace",
+                    "--index-info",
+                    stdin=b"".join(lines),
+                    environment=index,
+                )
                 tree = self.git("write-tree", environment=index).decode().strip()
             except GitFault as fault:
                 raise Refusal(400, f"git does not accept the commit: {fault}") from None
-        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _identity(author)}
+        who = {
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in _identity(author)
+        }
         parents = ("-p", parent) if parent else ()
         commit = (
-            self.git("commit-tree", tree, *parents, stdin=(message.strip() + "\n").encode(), environment=who).decode().strip()
+            self.git(
+                "commit-tree",
+                tree,
+                *parents,
+                stdin=(message.strip() + "\n").encode(),
+                environment=who,
+            )
+            .decode()
+            .strip()
         )
         self.set_ref(ref, commit, old, message=message)
         return commit
@@ -209,9 +285,15 @@ class GitRepository:
                 yield f"100644 {change.blob}\t{change.path}\0".encode()
                 continue
             prefix = change.path.rstrip("/") + "/"
-            gone = [path for path in present if path.startswith(prefix)] if change.folder else [change.path.rstrip("/")]
+            gone = (
+                [path for path in present if path.startswith(prefix)]
+                if change.folder
+                else [change.path.rstrip("/")]
+            )
             if not gone or not present.issuperset(gone):
-                raise Refusal(404, f"A file with this name doesn't exist: {change.path}", "EntryNotFound")
+                raise Refusal(
+                    404, f"A file with this name doesn't exist: {change.path}", "EntryNotFound"
+                )
             for path in gone:
                 yield f"0 {_NONE}\t{path}\0".encode()
 
@@ -229,9 +311,18 @@ class GitRepository:
             if new is None:
                 self.git("update-ref", "-d", ref, old or _NONE)
             else:
-                self.git("update-ref", "-m", message.splitlines()[0] if message else "set", ref, new, old or _NONE)
+                self.git(
+                    "update-ref",
+                    "-m",
+                    message.splitlines()[0] if message else "set",
+                    ref,
+                    new,
+                    old or _NONE,
+                )
         except GitFault as fault:
-            raise Refusal(412, f"A commit has happened since. Please refresh and try again. ({fault})") from None
+            raise Refusal(
+                412, f"A commit has happened since. Please refresh and try again. ({fault})"
+            ) from None
 
     def tag(self, name: str, commit: str, message: str, author: str) -> None:
         """An annotated tag, or a light one without a message.

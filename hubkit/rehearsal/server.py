@@ -55,8 +55,8 @@ def serve(
     faults: Any = None,
     **limits: int,
 ) -> Iterator[Running]:
-    """A hub over `data` at a free port (or `port`) until the block ends. `limits` are those of `Hub`; `faults` is a
-    `hubkit.rehearsal.faults.Faults`.
+    """A hub over `data` at a free port (or `port`) until the block ends. `limits` are those of
+    `Hub`; `faults` is a `hubkit.rehearsal.faults.Faults`.
 
     Raises:
         EnvironmentFailure: a package or git is missing, or the port is taken.
@@ -69,11 +69,15 @@ def serve(
         from .hub import Hub
         from .transport import Protocol
     except ImportError as error:
-        raise EnvironmentFailure(f"the rehearsal hub needs the package {error.name}", INSTALL) from None
+        raise EnvironmentFailure(
+            f"the rehearsal hub needs the package {error.name}", INSTALL
+        ) from None
     try:
         hub = Hub(data, **limits)
     except OSError as error:
-        raise EnvironmentFailure(f"the hub cannot keep its data in {data}: {error.strerror}", "choose another --data") from None
+        raise EnvironmentFailure(
+            f"the hub cannot keep its data in {data}: {error.strerror}", "choose another --data"
+        ) from None
     try:
         listener = _listen(host, port)
     except EnvironmentFailure:
@@ -91,9 +95,18 @@ def serve(
         "ws": "none",
         "proxy_headers": False,
     }
-    config = uvicorn.Config(app, http=Protocol, timeout_keep_alive=60, timeout_graceful_shutdown=1, backlog=256, **settings)
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+        backlog=256,
+        **settings,
+    )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="rehearsal-hub", daemon=True)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="rehearsal-hub", daemon=True
+    )
     thread.start()
     try:
         _wait(server, thread)
@@ -107,10 +120,13 @@ def serve(
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256
+        )
     except OSError as error:
         raise EnvironmentFailure(
-            f"the hub cannot listen on {host} port {port}: {error.strerror}", "choose another --port"
+            f"the hub cannot listen on {host} port {port}: {error.strerror}",
+            "choose another --port",
         ) from None
 
 

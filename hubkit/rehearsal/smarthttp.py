@@ -1,7 +1,8 @@
-"""git's smart http protocol: each request is one run of `git upload-pack` or `git receive-pack`, streamed both ways.
+"""git's smart http protocol: each request is one run of `git upload-pack` or `git receive-pack`,
+streamed both ways.
 
-A push with a write token to a name that is free creates a private repository without any commit: the history is the
-pusher's own.
+A push with a write token to a name that is free creates a private repository without any commit:
+the history is the pusher's own.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def routes() -> Iterator[Route]:
 
 
 def _git(call: Call, service: str) -> GitRepository:
-    """The repository to look at. Before a first push, a free name is an empty repository for those who may push there;
-    looking creates nothing.
+    """The repository to look at. Before a first push, a free name is an empty repository for those
+    who may push there; looking creates nothing.
 
     Raises:
         Moved, Refusal: as `Hub.find`.
@@ -69,7 +70,9 @@ async def _advertise(request: Request) -> Response:
     listed = await run_in_threadpool(refs)
     line = f"# service=git-{service}\n".encode()
     head = b"%04x%s0000" % (len(line) + 4, line)
-    return Response(head + listed, media_type=f"application/x-git-{service}-advertisement", headers=_NO_CACHE)
+    return Response(
+        head + listed, media_type=f"application/x-git-{service}-advertisement", headers=_NO_CACHE
+    )
 
 
 async def _rpc(request: Request) -> Response:
@@ -82,7 +85,9 @@ async def _rpc(request: Request) -> Response:
     else:
         git = await run_in_threadpool(_git, call, service)
     command, environment = git.service(service, protocol=protocol)
-    body = _inflated(request) if request.headers.get("content-encoding") == "gzip" else stream(request)
+    body = (
+        _inflated(request) if request.headers.get("content-encoding") == "gzip" else stream(request)
+    )
     answer = _run(command, environment, body)
     if service == "receive-pack":
         answer = _noted(call, repository, answer)
@@ -102,7 +107,11 @@ async def _inflated(request: Request) -> Body:
 
 async def _run(command: list[str], environment: Mapping[str, str], body: Body) -> Body:
     """The command's stdout while `body` goes to its stdin; it is ended with the request."""
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
+    pipes = {
+        "stdin": asyncio.subprocess.PIPE,
+        "stdout": asyncio.subprocess.PIPE,
+        "stderr": asyncio.subprocess.DEVNULL,
+    }
     process = await asyncio.create_subprocess_exec(*command, env=environment, limit=_BLOCK, **pipes)  # type: ignore[arg-type]
     assert process.stdin and process.stdout
     feeding = asyncio.create_task(_feed(process.stdin, body))
@@ -144,7 +153,12 @@ def _note(call: Call, hub: Hub, repository: Repository, before: Mapping[str, str
     for ref in sorted(before.keys() | after.keys()):
         if before.get(ref) != after.get(ref):
             now = after.get(ref)
-            call.event("git", "push" if now else "delete ref", repository.name, f"{ref} {now[:12] if now else ''}".strip())
+            call.event(
+                "git",
+                "push" if now else "delete ref",
+                repository.name,
+                f"{ref} {now[:12] if now else ''}".strip(),
+            )
     heads = sorted(ref for ref in after if ref.startswith("refs/heads/"))
     if heads and "refs/heads/main" not in after:
         git.git("symbolic-ref", "HEAD", heads[0])

@@ -33,7 +33,8 @@ class Call:
     _repository: Repository | None = field(default=None, repr=False)
 
     def path(self, name: str) -> str:
-        """A part of the path, decoded: routes match the undecoded path, where a revision's slashes are %2F."""
+        """A part of the path, decoded: routes match the undecoded path, where a revision's slashes
+        are %2F."""
         return unquote(str(self.request.path_params[name]))
 
     def query(self, name: str, default: str = "") -> str:
@@ -75,13 +76,17 @@ class Call:
         return value
 
     def event(self, protocol: str, action: str, repository: str, detail: str = "") -> None:
-        self.hub.database.add_event(protocol, self.user.name if self.user else "", action, repository, detail)
+        self.hub.database.add_event(
+            protocol, self.user.name if self.user else "", action, repository, detail
+        )
 
 
 def call_of(request: Request) -> Call:
     hub: Hub = request.app.state.hub
     headers = request.headers
-    return Call(request, hub, hub.tokens.of(headers.get("authorization", ""), headers.get("cookie", "")))
+    return Call(
+        request, hub, hub.tokens.of(headers.get("authorization", ""), headers.get("cookie", ""))
+    )
 
 
 def endpoint(function: Callable[[Call], Response]) -> Endpoint:
@@ -95,7 +100,8 @@ def endpoint(function: Callable[[Call], Response]) -> Endpoint:
 
 
 def json_endpoint(function: Callable[[Call], Response], limit: int = JSON_LIMIT) -> Endpoint:
-    """An endpoint whose JSON body of at most `limit` bytes is in `call.body`; `function` runs in a thread."""
+    """An endpoint whose JSON body of at most `limit` bytes is in `call.body`; `function` runs in a
+    thread."""
 
     @wraps(function)
     async def handle(request: Request) -> Response:

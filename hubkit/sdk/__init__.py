@@ -1,7 +1,8 @@
-"""The only import surface for plugin authors: contracts, data types and the worker. Standard library only.
+"""The only import surface for plugin authors: contracts, data types and the worker. Standard
+library only.
 
-A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered under the entry-point group
-`hubkit.plugins`:
+A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
+under the entry-point group `hubkit.plugins`:
 
     | kind    | Protocol       | runs in  | does                                              |
     |---------|----------------|----------|---------------------------------------------------|
@@ -14,11 +15,13 @@ A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Pro
 
 A plugin's own module must import without its heavy dependencies: import those inside methods.
 
-`options` are a mapping everywhere, since they come from release.yaml; `codec.decode(Options, job.options, "options")` makes the
-plugin's Options of them and names what does not fit. In a job that reaches a worker they have been through that once: they
-are valid, and complete with the defaults.
+`options` are a mapping everywhere, since they come from release.yaml; `codec.decode(Options,
+job.options, "options")` makes the plugin's Options of them and names what does not fit. In a job
+that reaches a worker they have been through that once: they are valid, and complete with the
+defaults.
 
-`hubkit.sdk.testing` drives a plugin through its life cycle; `hubkit.sdk.worker` is what runs a trainer or an engine.
+`hubkit.sdk.testing` drives a plugin through its life cycle; `hubkit.sdk.worker` is what runs a
+trainer or an engine.
 """
 
 from .chat import prompts, segments, stop_ids
@@ -59,9 +62,17 @@ from .transfer import Pace
 from .vision import Vision, grid, tiles
 
 SDK_VERSION = "1.2"
-"""major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one of the same major."""
+"""major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
+of the same major."""
 
-KINDS = {"family": ModelFamily, "dataset": DatasetAdapter, "trainer": Trainer, "engine": Engine, "metric": Metric, "hub": Hub}
+KINDS = {
+    "family": ModelFamily,
+    "dataset": DatasetAdapter,
+    "trainer": Trainer,
+    "engine": Engine,
+    "metric": Metric,
+    "hub": Hub,
+}
 
 __all__ = [
     "IMAGE",

@@ -11,7 +11,8 @@ from .family import ModelFamily, TensorMap
 
 @dataclass(frozen=True)
 class Taken:
-    """Rows (half-open ranges; none means all) of the tensor `tensor` of the `part` (`llm` or `vision`)."""
+    """Rows (half-open ranges; none means all) of the tensor `tensor` of the `part` (`llm` or
+    `vision`)."""
 
     part: str
     tensor: str
@@ -20,10 +21,11 @@ class Taken:
 
 @dataclass(frozen=True)
 class Assembly:
-    """`tensors` says of each official tensor what it is put together from along dimension 0. `fresh` ones, with their shapes,
-    start at random, uniformly within one over the root of their inputs, as torch's linear layers do; a bias counts as part of
-    its weight. `files` are JSON files beside config.json, `tokenizer` keys for tokenizer_config.json. `chat_prelude` goes before
-    the language model's chat template, or before `chat_template` where it has none."""
+    """`tensors` says of each official tensor what it is put together from along dimension 0.
+    `fresh` ones, with their shapes, start at random, uniformly within one over the root of their
+    inputs, as torch's linear layers do; a bias counts as part of its weight. `files` are JSON files
+    beside config.json, `tokenizer` keys for tokenizer_config.json. `chat_prelude` goes before the
+    language model's chat template, or before `chat_template` where it has none."""
 
     config: Mapping[str, Any]
     tensors: Mapping[str, tuple[Taken, ...]]
@@ -35,16 +37,21 @@ class Assembly:
 
 
 class AssembledFamily(ModelFamily, Protocol):
-    """A family that can be assembled, and whose adapters may name tensors as the language model's own layout does."""
+    """A family that can be assembled, and whose adapters may name tensors as the language model's
+    own layout does."""
 
     image_token_text: str
 
-    def assemble(self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int) -> Assembly:
-        """From both config.json files and the id that the image token has, or will have, in the tokenizer.
+    def assemble(
+        self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+    ) -> Assembly:
+        """From both config.json files and the id that the image token has, or will have, in the
+        tokenizer.
 
         Raises:
             UsageError: the two cannot be put together; says why.
         """
 
     def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
-        """Official tensors (`name`) as rows of those of another layout (`source`), in which an adapter may have been trained."""
+        """Official tensors (`name`) as rows of those of another layout (`source`), in which an
+        adapter may have been trained."""

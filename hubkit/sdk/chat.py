@@ -1,4 +1,5 @@
-"""From a record to the text and the token ids of a conversation, in one way for training and for generation."""
+"""From a record to the text and the token ids of a conversation, in one way for training and for
+generation."""
 
 from __future__ import annotations
 
@@ -9,35 +10,51 @@ from .records import IMAGE, Record
 from .vision import Vision
 
 Render = Callable[[list[dict[str, str]], bool], str]
-"""(messages with `role` and `content`, add_generation_prompt) -> text: a tokenizer's chat template."""
+"""(messages with `role` and `content`, add_generation_prompt) -> text: a tokenizer's chat template.
+"""
 
 
 def prompts(record: Record, tiles: Sequence[int], vision: Vision) -> tuple[str, ...]:
-    """The record's prompts, each `<image>` replaced by the placeholder of its picture's number of tiles.
+    """The record's prompts, each `<image>` replaced by the placeholder of its picture's number of
+    tiles.
 
     Raises:
-        DataError: `<image>` does not stand once for each picture, or a prompt holds one of the image tokens itself.
+        DataError: `<image>` does not stand once for each picture, or a prompt holds one of the
+            image tokens itself.
     """
     marks = sum(turn.prompt.count(IMAGE) for turn in record.turns)
     if marks != len(tiles):
         raise DataError(
-            f"record {record.id}: {marks} {IMAGE} in the prompts for {len(tiles)} pictures", f"put one {IMAGE} for each picture"
+            f"record {record.id}: {marks} {IMAGE} in the prompts for {len(tiles)} pictures",
+            f"put one {IMAGE} for each picture",
         )
     remaining = iter(tiles)
     filled = []
     for turn in record.turns:
-        if any(token in turn.prompt for token in {vision.start, vision.context, vision.end} - {"", IMAGE}):
-            raise DataError(f"record {record.id}: a prompt contains an image token", f"write {IMAGE} where a picture goes")
+        if any(
+            token in turn.prompt
+            for token in {vision.start, vision.context, vision.end} - {"", IMAGE}
+        ):
+            raise DataError(
+                f"record {record.id}: a prompt contains an image token",
+                f"write {IMAGE} where a picture goes",
+            )
         first, *others = turn.prompt.split(IMAGE)
-        filled.append(first + "".join(vision.placeholder(next(remaining)) + text for text in others))
+        filled.append(
+            first + "".join(vision.placeholder(next(remaining)) + text for text in others)
+        )
     return tuple(filled)
 
 
-def segments(render: Render, asked: Sequence[str], answered: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The conversation's text in pieces, (text, is it an answer?): what stands before each answer, then the answer with the
-    stop that the template puts after it. With one prompt more than answers it ends where the model is to speak.
+def segments(
+    render: Render, asked: Sequence[str], answered: Sequence[str]
+) -> Iterator[tuple[str, bool]]:
+    """The conversation's text in pieces, (text, is it an answer?): what stands before each answer,
+    then the answer with the stop that the template puts after it. With one prompt more than answers
+    it ends where the model is to speak.
 
-    Tokenizing piece by piece gives a model in training exactly the ids that it meets when it generates.
+    Tokenizing piece by piece gives a model in training exactly the ids that it meets when it
+    generates.
 
     Raises:
         UsageError: the template changes earlier text when a message is added.
@@ -59,7 +76,8 @@ def segments(render: Render, asked: Sequence[str], answered: Sequence[str]) -> I
 def _added(old: str, new: str) -> str:
     if not new.startswith(old):
         raise UsageError(
-            f"the chat template rewrites the conversation when a message is added (text ending {old[-60:]!r} is changed)",
+            "the chat template rewrites the conversation when a message is added (text ending "
+            f"{old[-60:]!r} is changed)",
             "use a chat template whose output only grows, as those of InternVL, Qwen and Llama do",
         )
     return new[len(old) :]
@@ -73,9 +91,12 @@ def stop_ids(generation: Mapping[str, object]) -> tuple[int, ...]:
     """
     value = generation.get("eos_token_id")
     ids = value if isinstance(value, list) else [value]
-    numbers = tuple(number for number in ids if isinstance(number, int) and not isinstance(number, bool))
+    numbers = tuple(
+        number for number in ids if isinstance(number, int) and not isinstance(number, bool)
+    )
     if not numbers or len(numbers) != len(ids):
         raise UsageError(
-            f"generation_config.json: eos_token_id is {value!r}", "give the ids of the tokens that end an answer, as a list"
+            f"generation_config.json: eos_token_id is {value!r}",
+            "give the ids of the tokens that end an answer, as a list",
         )
     return numbers

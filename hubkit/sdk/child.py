@@ -1,4 +1,5 @@
-"""A program that a plugin runs inside its worker: its output goes to a log, which is watched, and it ends with the worker."""
+"""A program that a plugin runs inside its worker: its output goes to a log, which is watched, and
+it ends with the worker."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ def run_logged(
     variables: Mapping[str, str] | None = None,
     line: Callable[[str], None] | None = None,
 ) -> int:
-    """Runs `command` in the folder `cwd` and calls `line` with each whole line of its output; the exit code. `variables` are its
-    whole environment. What `line` raises ends the program, too.
+    """Runs `command` in the folder `cwd` and calls `line` with each whole line of its output; the
+    exit code. `variables` are its whole environment. What `line` raises ends the program, too.
 
     Raises:
         CancelledError: interrupted; the program was asked to stop, then killed.
@@ -54,7 +55,14 @@ def _started(
     """In the worker's own process group, so that it dies with it."""
     env = None if variables is None else dict(variables)
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd)
+        process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+        )
     try:
         yield process
     finally:
@@ -83,11 +91,21 @@ class _Tail:
 
 
 def last_lines(log: Path, skip: Callable[[str], bool] | None = None) -> str:
-    """The end of the log, indented: from the last traceback on when there is one, without the lines that `skip` is true of and
-    without what torchrun or deepspeed say of the failure."""
-    lines = [line.rstrip()[:300] for line in _text(log).splitlines() if line.strip() and not (skip and skip(line))]
-    lines = lines[: next((number for number, line in enumerate(lines) if _LAUNCHER.search(line)), len(lines))]
-    starts = [number for number, line in enumerate(lines) if re.match(r"(\[rank\d+\]: ?)?Traceback ", line)]
+    """The end of the log, indented: from the last traceback on when there is one, without the lines
+    that `skip` is true of and without what torchrun or deepspeed say of the failure."""
+    lines = [
+        line.rstrip()[:300]
+        for line in _text(log).splitlines()
+        if line.strip() and not (skip and skip(line))
+    ]
+    lines = lines[
+        : next((number for number, line in enumerate(lines) if _LAUNCHER.search(line)), len(lines))
+    ]
+    starts = [
+        number
+        for number, line in enumerate(lines)
+        if re.match(r"(\[rank\d+\]: ?)?Traceback ", line)
+    ]
     chosen = lines[starts[-1] :] if starts else lines
     return "\n".join(f"    {line}" for line in chosen[-_SHOWN:])
 

@@ -1,4 +1,5 @@
-"""Frozen dataclasses to JSON and back, checked against their annotations; the wire format between host and worker."""
+"""Frozen dataclasses to JSON and back, checked against their annotations; the wire format between
+host and worker."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """Plain JSON values for a dataclass, mapping, sequence, path or scalar; anything else is a TypeError."""
+    """Plain JSON values for a dataclass, mapping, sequence, path or scalar; anything else is a
+    TypeError."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -52,7 +54,10 @@ def _decode(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
         return _decode_union(kind, data, at, problems)
     if origin is typing.Literal:
         if data not in typing.get_args(kind):
-            problems.append(f"{at or 'value'} must be one of {', '.join(map(repr, typing.get_args(kind)))}, not {data!r}")
+            problems.append(
+                f"{at or 'value'} must be one of {', '.join(map(repr, typing.get_args(kind)))}, "
+                f"not {data!r}"
+            )
         return data
     if origin is tuple:
         return _decode_tuple(kind, data, at, problems)
@@ -61,7 +66,10 @@ def _decode(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
             problems.append(f"{at or 'value'} must be a mapping")
             return {}
         item = typing.get_args(kind)[1]
-        return {str(key): _decode(item, value, f"{at}.{key}".lstrip("."), problems) for key, value in data.items()}
+        return {
+            str(key): _decode(item, value, f"{at}.{key}".lstrip("."), problems)
+            for key, value in data.items()
+        }
     return _decode_scalar(kind, data, at, problems)
 
 
@@ -74,7 +82,9 @@ def _decode_dataclass(kind: type, data: Any, at: str, problems: list[str]) -> An
     before = len(problems)
     for key in data:
         if key not in fields:
-            problems.append(f"unknown key {f'{at}.{key}'.lstrip('.')!r} (known: {', '.join(fields)})")
+            problems.append(
+                f"unknown key {f'{at}.{key}'.lstrip('.')!r} (known: {', '.join(fields)})"
+            )
     values = {}
     for name, field in fields.items():
         path = f"{at}.{name}".lstrip(".")
@@ -119,7 +129,10 @@ def _decode_tuple(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
     if len(items) != len(data):
         problems.append(f"{at or 'value'} must have {len(items)} items, not {len(data)}")
         return ()
-    return tuple(_decode(k, item, f"{at}[{i}]", problems) for i, (k, item) in enumerate(zip(items, data, strict=True)))
+    return tuple(
+        _decode(k, item, f"{at}[{i}]", problems)
+        for i, (k, item) in enumerate(zip(items, data, strict=True))
+    )
 
 
 def _decode_scalar(kind: Any, data: Any, at: str, problems: list[str]) -> Any:

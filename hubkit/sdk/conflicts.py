@@ -1,7 +1,7 @@
 """Installed distributions whose requirements are contradicted, among those that a plugin reaches.
 
-It reads metadata only. Requirements are understood by `packaging`, or by the copy that pip carries; an interpreter with neither
-is not checked.
+It reads metadata only. Requirements are understood by `packaging`, or by the copy that pip carries;
+an interpreter with neither is not checked.
 """
 
 from __future__ import annotations
@@ -15,13 +15,22 @@ from .environment import Requirements, by_module, normal
 
 
 def conflicts(requirements: Requirements) -> tuple[str, ...]:
-    """`peft 0.21.2 requires torch>=2.4, and 2.1 is installed`: one line for each contradiction, sorted."""
+    """`peft 0.21.2 requires torch>=2.4, and 2.1 is installed`: one line for each contradiction,
+    sorted."""
     parse = _parser()
     if parse is None:
         return ()
-    installed = {normal(one.metadata["Name"]): one for one in importlib.metadata.distributions() if one.metadata["Name"]}
+    installed = {
+        normal(one.metadata["Name"]): one
+        for one in importlib.metadata.distributions()
+        if one.metadata["Name"]
+    }
     distributions, found, seen = by_module(), set(), set()
-    roots = [name for module, _ in requirements.modules for name in distributions.get(module.partition(".")[0], ())]
+    roots = [
+        name
+        for module, _ in requirements.modules
+        for name in distributions.get(module.partition(".")[0], ())
+    ]
     waiting = [(normal(name), "") for name in roots]
     while waiting:
         name, extra = waiting.pop()
@@ -34,9 +43,15 @@ def conflicts(requirements: Requirements) -> tuple[str, ...]:
             waiting += [(other, one) for one in ("", *wanted.extras)]
             version = installed[other].version if other in installed else None
             if version is None:
-                found.add(f"{name} {here.version} requires {wanted.name}{wanted.specifier}, which is not installed")
+                found.add(
+                    f"{name} {here.version} requires {wanted.name}{wanted.specifier}, which is not "
+                    "installed"
+                )
             elif not wanted.specifier.contains(version, prereleases=True):
-                found.add(f"{name} {here.version} requires {wanted.name}{wanted.specifier}, and {version} is installed")
+                found.add(
+                    f"{name} {here.version} requires {wanted.name}{wanted.specifier}, and "
+                    f"{version} is installed"
+                )
     return tuple(sorted(found))
 
 

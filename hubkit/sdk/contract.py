@@ -1,4 +1,5 @@
-"""What can be said of a plugin's class without running it: does it have what the Protocol of its kind asks for?"""
+"""What can be said of a plugin's class without running it: does it have what the Protocol of its
+kind asks for?"""
 
 from __future__ import annotations
 
@@ -30,8 +31,16 @@ def problems(plugin: Any) -> tuple[str, ...]:
         "requirements": _requirements,
         "schemes": _schemes,
     }
-    found = [problem for name, check in checks.items() if name in protocol.__annotations__ and (problem := check(plugin))]
-    methods = [name for name, value in vars(protocol).items() if inspect.isfunction(value) and not name.startswith("_")]
+    found = [
+        problem
+        for name, check in checks.items()
+        if name in protocol.__annotations__ and (problem := check(plugin))
+    ]
+    methods = [
+        name
+        for name, value in vars(protocol).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    ]
     found += [problem for name in methods if (problem := _method(plugin, protocol, name))]
     if not found:
         try:
@@ -50,17 +59,28 @@ def _name(plugin: Any) -> str:
 def _sdk(plugin: Any) -> str:
     version = getattr(plugin, "sdk", None)
     if not isinstance(version, str) or not re.fullmatch(r"\d+\.\d+", version):
-        return f"`sdk` is {version!r}, it must be the SDK version it was written for, such as {SDK_VERSION!r}"
+        return (
+            f"`sdk` is {version!r}, it must be the SDK version it was written for, such as "
+            f"{SDK_VERSION!r}"
+        )
     (major, minor), (own, newest) = (map(int, text.split(".")) for text in (version, SDK_VERSION))
     if major != own or minor > newest:
-        remedy = "upgrade hubkit" if (major, minor) > (own, newest) else "install a newer version of the plugin"
+        remedy = (
+            "upgrade hubkit"
+            if (major, minor) > (own, newest)
+            else "install a newer version of the plugin"
+        )
         return f"it was written for SDK {version}, this hubkit has {SDK_VERSION}: {remedy}"
     return ""
 
 
 def _version(plugin: Any) -> str:
     version = getattr(plugin, "version", None)
-    return "" if isinstance(version, str) and version else f"`version` is {version!r}, it must be a text such as '1'"
+    return (
+        ""
+        if isinstance(version, str) and version
+        else f"`version` is {version!r}, it must be a text such as '1'"
+    )
 
 
 def _options(plugin: Any) -> str:
@@ -76,13 +96,25 @@ def _options(plugin: Any) -> str:
 
 
 def _requirements(plugin: Any) -> str:
-    return "" if isinstance(getattr(plugin, "requirements", None), Requirements) else "`requirements` must be a Requirements"
+    return (
+        ""
+        if isinstance(getattr(plugin, "requirements", None), Requirements)
+        else "`requirements` must be a Requirements"
+    )
 
 
 def _schemes(plugin: Any) -> str:
     schemes = getattr(plugin, "schemes", None)
-    good = isinstance(schemes, tuple) and schemes and all(isinstance(one, str) and _SCHEME.fullmatch(one) for one in schemes)
-    return "" if good else f"`schemes` is {schemes!r}, it must be a tuple of URL-like schemes in lower case"
+    good = (
+        isinstance(schemes, tuple)
+        and schemes
+        and all(isinstance(one, str) and _SCHEME.fullmatch(one) for one in schemes)
+    )
+    return (
+        ""
+        if good
+        else f"`schemes` is {schemes!r}, it must be a tuple of URL-like schemes in lower case"
+    )
 
 
 def _method(plugin: Any, protocol: Any, name: str) -> str:

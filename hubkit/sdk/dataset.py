@@ -21,10 +21,12 @@ RESTRICTIONS = {
 
 @dataclass(frozen=True)
 class Terms:
-    """`license` is an SPDX id or a hub's licence id, empty when the data says nothing; `notes` are shown in the card.
+    """`license` is an SPDX id or a hub's licence id, empty when the data says nothing; `notes` are
+    shown in the card.
 
-    `restrictions` are ids of RESTRICTIONS, and `url` is where the terms can be read. `benchmark` is the name of the benchmark
-    of which these data are test items, empty when they are not: a card says so when a model was trained on them."""
+    `restrictions` are ids of RESTRICTIONS, and `url` is where the terms can be read. `benchmark` is
+    the name of the benchmark of which these data are test items, empty when they are not: a card
+    says so when a model was trained on them."""
 
     license: str = ""
     notes: tuple[str, ...] = ()
@@ -43,18 +45,20 @@ class DatasetAdapter(Protocol):
         """Streams the records of `source` in its order.
 
         Raises:
-            DataError: names the file, the record's index and id, and the field; says what was expected.
+            DataError: names the file, the record's index and id, and the field; says what was
+                expected.
         """
 
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms: ...
 
 
 class ScanningDataset(DatasetAdapter, Protocol):
-    """An adapter that goes on after a bad record, for reports and repairs; `scan` is optional for an adapter."""
+    """An adapter that goes on after a bad record, for reports and repairs; `scan` is optional for
+    an adapter."""
 
     def scan(self, source: Path, options: Mapping[str, Any], fix: bool) -> Iterator[Row]:
-        """Every item of `source` in its order, sound or not; with `fix`, what can be repaired without guessing is.
-        Ids may repeat.
+        """Every item of `source` in its order, sound or not; with `fix`, what can be repaired
+        without guessing is. Ids may repeat.
 
         Raises:
             DataError: the file as a whole cannot be read, or cannot be read any further.

@@ -14,8 +14,9 @@ from .vision import Vision
 
 @dataclass(frozen=True)
 class GenerateInput:
-    """`model` is the official folder, `native` the same model as transformers loads it. The prompts of each record are
-    asked in turn, the engine's own earlier answers being the history; `answers` in the records are ignored."""
+    """`model` is the official folder, `native` the same model as transformers loads it. The prompts
+    of each record are asked in turn, the engine's own earlier answers being the history; `answers`
+    in the records are ignored."""
 
     model: Path
     native: Path
@@ -29,10 +30,11 @@ class GenerateInput:
 
 @dataclass(frozen=True)
 class GenerateOutput:
-    """`answers` is a file of Answer lines, relative to `output`, in the order of the records. `prompt` is the exact text of
-    the first record's first turn with the image positions shortened to one, and `prompt_ids` are its token ids shortened
-    likewise; `seconds` are load, first answer, all answers. `numbers` are further measurements that the engine can take, under
-    the names `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`."""
+    """`answers` is a file of Answer lines, relative to `output`, in the order of the records.
+    `prompt` is the exact text of the first record's first turn with the image positions shortened
+    to one, and `prompt_ids` are its token ids shortened likewise; `seconds` are load, first answer,
+    all answers. `numbers` are further measurements that the engine can take, under the names
+    `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`."""
 
     answers: str
     prompt: str
@@ -47,8 +49,9 @@ class GenerateOutput:
 
 @dataclass(frozen=True)
 class ServeInput:
-    """`model` and `native` as in GenerateInput. `name` is the model's name in the API; `host` and `port` are where to listen,
-    and `api_key_file`, when there is one, holds the key that every request must bear."""
+    """`model` and `native` as in GenerateInput. `name` is the model's name in the API; `host` and
+    `port` are where to listen, and `api_key_file`, when there is one, holds the key that every
+    request must bear."""
 
     model: Path
     native: Path
@@ -76,13 +79,14 @@ class Engine(Protocol):
     Options: ClassVar[type]
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
-        """Greedy, deterministic. `output` may hold what an earlier run of the same job left when it was broken off
-        (`hubkit.sdk.records.kept_answers` tells what of it stands). Raises EnvironmentFailure for missing hardware or memory."""
+        """Greedy, deterministic. `output` may hold what an earlier run of the same job left when it
+        was broken off (`hubkit.sdk.records.kept_answers` tells what of it stands). Raises
+        EnvironmentFailure for missing hardware or memory."""
 
 
 class ServingEngine(Engine, Protocol):
     """An engine that can also answer over HTTP; `serve` is optional for an engine."""
 
     def serve(self, job: ServeInput, run: Run) -> ServeOutput:
-        """Speaks OpenAI's API (`GET /v1/models`, `POST /v1/chat/completions` with images as data URLs, `stream` too) until
-        `run` is cancelled; then stops cleanly and returns."""
+        """Speaks OpenAI's API (`GET /v1/models`, `POST /v1/chat/completions` with images as data
+        URLs, `stream` too) until `run` is cancelled; then stops cleanly and returns."""

@@ -9,11 +9,12 @@ from pathlib import PurePath
 
 @dataclass(frozen=True)
 class Requirements:
-    """`modules` maps an importable module to the least version of its distribution ("" for any); `extra` is the hubkit extra
-    that installs them ("" for none: they cannot stand beside hubkit's own). `locks` is the folder in the plugin's package that
-    holds its lock files ("" for none: then it runs only in an environment that the user names). `probe` is a function of the
-    plugin's package, `module:function`, that runs a tiny operation after the imports and raises when the environment cannot do
-    it ("" for none)."""
+    """`modules` maps an importable module to the least version of its distribution ("" for any);
+    `extra` is the hubkit extra that installs them ("" for none: they cannot stand beside hubkit's
+    own). `locks` is the folder in the plugin's package that holds its lock files ("" for none: then
+    it runs only in an environment that the user names). `probe` is a function of the plugin's
+    package, `module:function`, that runs a tiny operation after the imports and raises when the
+    environment cannot do it ("" for none)."""
 
     modules: tuple[tuple[str, str], ...]
     extra: str
@@ -23,8 +24,9 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Health:
-    """`versions` of what was found ("" for a module of no distribution); `missing` says, module by module, what is not there
-    or too old, and why. `conflicts` are installed packages whose requirements others contradict: it may work all the same."""
+    """`versions` of what was found ("" for a module of no distribution); `missing` says, module by
+    module, what is not there or too old, and why. `conflicts` are installed packages whose
+    requirements others contradict: it may work all the same."""
 
     python: str
     versions: dict[str, str]
@@ -50,8 +52,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def by_module() -> Mapping[str, list[str]]:
-    """Names of distributions by top-level module. `packages_distributions` of Python 3.10 knows only those with a top_level.txt,
-    which newer builders do not write."""
+    """Names of distributions by top-level module. `packages_distributions` of Python 3.10 knows
+    only those with a top_level.txt, which newer builders do not write."""
     from importlib.metadata import distributions
 
     found: dict[str, list[str]] = {}
@@ -62,11 +64,14 @@ def by_module() -> Mapping[str, list[str]]:
 
 
 def _top_levels(files: Iterable[PurePath]) -> list[str]:
-    return sorted({file.parts[0].partition(".")[0] for file in files if file.suffix in (".py", ".so", ".pyd")})
+    return sorted(
+        {file.parts[0].partition(".")[0] for file in files if file.suffix in (".py", ".so", ".pyd")}
+    )
 
 
 def check(requirements: Requirements, *, probe: bool = True) -> Health:
-    """Imports each module in this interpreter, compares versions and, unless told not to, runs the probe."""
+    """Imports each module in this interpreter, compares versions and, unless told not to, runs the
+    probe."""
     import importlib
     import importlib.metadata
     import platform
@@ -82,7 +87,9 @@ def check(requirements: Requirements, *, probe: bool = True) -> Health:
         names = distributions.get(module.partition(".")[0])
         versions[module] = importlib.metadata.version(names[0]) if names else ""
         if least and _numbers(versions[module]) < _numbers(least):
-            missing.append(f"{module} {versions[module] or 'of unknown version'} is older than {least}")
+            missing.append(
+                f"{module} {versions[module] or 'of unknown version'} is older than {least}"
+            )
     if probe and requirements.probe and not missing:
         try:
             name, _, function = requirements.probe.partition(":")

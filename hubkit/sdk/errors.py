@@ -4,9 +4,11 @@ HubkitError                      1  (never raised itself)
 ├── UsageError                   2  wrong arguments, a bad value, a file that cannot be read
 │   ├── SpecError                2  release.yaml: all problems at once
 │   ├── DataError                2  a dataset: names file, record and field
-│   └── WeightsError             2  a checkpoint, adapter or safetensors file that does not hold together
+│   └── WeightsError             2  a checkpoint, adapter or safetensors file that does not hold
+                                 together
 ├── RefusedError                 3  a gate said no: audit, smoke, licence, repository name
-├── EnvironmentFailure           4  git-lfs, an interpreter, a package or the disk is not up to the job
+├── EnvironmentFailure           4  git-lfs, an interpreter, a package or the disk is not up to the
+                                 job
 │   └── PluginError              4  a plugin failed, crashed, hung or broke its contract
 ├── RemoteError                  5  a hub failed; safe to run again
 └── CancelledError             130  interrupted
@@ -49,7 +51,8 @@ class SpecError(UsageError):
 
 
 class DataError(UsageError):
-    """`code` names the kind of a record's problem, by which a report groups them (`hubkit.sdk.rows` lists them)."""
+    """`code` names the kind of a record's problem, by which a report groups them (`hubkit.sdk.rows`
+    lists them)."""
 
     def __init__(self, message: str, remedy: str, *, code: str = "") -> None:
         super().__init__(message, remedy)

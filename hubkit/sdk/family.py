@@ -1,7 +1,9 @@
-"""ModelFamily: everything hubkit knows of one kind of model, as data and pure functions of its config.json.
+"""ModelFamily: everything hubkit knows of one kind of model, as data and pure functions of its
+config.json.
 
-"Official" is the layout that is published (OpenGVLab's tensor names for InternVL2); "native" is the layout that
-transformers loads without remote code. Trainers and engines that build on transformers get the native view.
+"Official" is the layout that is published (OpenGVLab's tensor names for InternVL2); "native" is the
+layout that transformers loads without remote code. Trainers and engines that build on transformers
+get the native view.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from .vision import Vision
 
 @dataclass(frozen=True)
 class TensorMap:
-    """One native tensor: rows of one official tensor, taken along dimension 0 in the order given (half-open ranges).
+    """One native tensor: rows of one official tensor, taken along dimension 0 in the order given
+    (half-open ranges).
 
-    Empty `rows` means the whole tensor. The row ranges of all TensorMaps of one `source` cover it exactly once, so the
-    map reads both ways.
+    Empty `rows` means the whole tensor. The row ranges of all TensorMaps of one `source` cover it
+    exactly once, so the map reads both ways.
     """
 
     name: str
@@ -29,8 +32,8 @@ class TensorMap:
 
 @dataclass(frozen=True)
 class ModuleGroup:
-    """Modules that are trained or frozen together, by native names: all below `prefix`; `linears` are the last name
-    parts of the linear layers that take a LoRA."""
+    """Modules that are trained or frozen together, by native names: all below `prefix`; `linears`
+    are the last name parts of the linear layers that take a LoRA."""
 
     prefix: str
     linears: tuple[str, ...]
@@ -38,12 +41,13 @@ class ModuleGroup:
 
 @dataclass(frozen=True)
 class NativeModel:
-    """The same model as transformers knows it: its config.json and where each tensor comes from. `groups` has the keys
-    `llm`, `vit` and `mlp1`.
+    """The same model as transformers knows it: its config.json and where each tensor comes from.
+    `groups` has the keys `llm`, `vit` and `mlp1`.
 
-    `files` are further JSON files of the native folder, by name (the processor's); `tokenizer` are keys for its
-    tokenizer_config.json. `chat_prelude` is Jinja to put before the folder's own chat template, which takes texts only: it
-    makes a text of each message whose content is a list of parts. `notes` say what the native files cannot express.
+    `files` are further JSON files of the native folder, by name (the processor's); `tokenizer` are
+    keys for its tokenizer_config.json. `chat_prelude` is Jinja to put before the folder's own chat
+    template, which takes texts only: it makes a text of each message whose content is a list of
+    parts. `notes` say what the native files cannot express.
     """
 
     config: Mapping[str, Any]
@@ -57,8 +61,8 @@ class NativeModel:
 
 @dataclass(frozen=True)
 class Companions:
-    """Files beside the weights, by name. `required` must be there; `optional` are carried when the base has them.
-    Alternatives for one need are given as `a|b` in `required`."""
+    """Files beside the weights, by name. `required` must be there; `optional` are carried when the
+    base has them. Alternatives for one need are given as `a|b` in `required`."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -66,8 +70,9 @@ class Companions:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a model card says because of the family. `usage` maps a title to a Markdown snippet in which `{repository}`
-    stands for the repository's full name. `relation` is what such a model is to its base, as Hugging Face names it."""
+    """What a model card says because of the family. `usage` maps a title to a Markdown snippet in
+    which `{repository}` stands for the repository's full name. `relation` is what such a model is
+    to its base, as Hugging Face names it."""
 
     library_name: str
     pipeline_tag: str
@@ -78,7 +83,8 @@ class CardFacts:
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding of a check: `where` names the file (and key), `message` what is wrong, `remedy` what to do."""
+    """One finding of a check: `where` names the file (and key), `message` what is wrong, `remedy`
+    what to do."""
 
     where: str
     message: str
@@ -87,7 +93,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class RecognisedModel:
-    """A short description for people: `InternVL2 (InternViT-300M + InternLM2, 2.2 B parameters)`."""
+    """A short description for people: `InternVL2 (InternViT-300M + InternLM2, 2.2 B
+    parameters)`."""
 
     family: str
     description: str
@@ -112,12 +119,16 @@ class ModelFamily(Protocol):
             UsageError: the config lacks a key or has an unknown language model; names the key.
         """
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
-        """`tokens` are the ids of the folder's special tokens (`hubkit.sdk.token_ids`). Without them tensors and groups are
-        the same, but the config lacks what depends on them and must not be written.
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
+        """`tokens` are the ids of the folder's special tokens (`hubkit.sdk.token_ids`). Without
+        them tensors and groups are the same, but the config lacks what depends on them and must not
+        be written.
 
         Raises:
-            UsageError: the config lacks a key, or has a setting that transformers' own model cannot express; names the key.
+            UsageError: the config lacks a key, or has a setting that transformers' own model cannot
+                express; names the key.
         """
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
@@ -126,9 +137,11 @@ class ModelFamily(Protocol):
     def companions(self, config: Mapping[str, Any]) -> Companions: ...
 
     def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
-        """What only the family can judge: special token ids, auto_map targets, generation settings. No tensor is read."""
+        """What only the family can judge: special token ids, auto_map targets, generation settings.
+        No tensor is read."""
 
     def repository_problem(self, repository: str) -> str | None:
-        """Why `organisation/name` or `name` may not be used for a model of this family; None when it may."""
+        """Why `organisation/name` or `name` may not be used for a model of this family; None when
+        it may."""
 
     def card(self, config: Mapping[str, Any]) -> CardFacts: ...

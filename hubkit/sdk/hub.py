@@ -24,9 +24,10 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class PublishInput:
-    """`folder` holds `files` and a git repository (`folder/.git`) whose `commit` and `tag` hold exactly them, the large
-    ones as LFS pointers with the objects in place. `target` is what follows the hub's scheme in `--to`. Each remote step is
-    noted in `journal` before and after it (see `hubkit.sdk.journal`); None keeps none."""
+    """`folder` holds `files` and a git repository (`folder/.git`) whose `commit` and `tag` hold
+    exactly them, the large ones as LFS pointers with the objects in place. `target` is what follows
+    the hub's scheme in `--to`. Each remote step is noted in `journal` before and after it (see
+    `hubkit.sdk.journal`); None keeps none."""
 
     folder: Path
     files: tuple[ReleaseFile, ...]
@@ -53,8 +54,8 @@ class PublishReceipt:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """`sha256` is of the file's content, also where the hub stores a pointer; empty when the hub cannot say without a
-    download."""
+    """`sha256` is of the file's content, also where the hub stores a pointer; empty when the hub
+    cannot say without a download."""
 
     path: str
     size: int
@@ -63,7 +64,8 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Login:
-    """Who one is at a hub. `source` says where the credentials come from, never what they are; `remedy` is empty when `ok`."""
+    """Who one is at a hub. `source` says where the credentials come from, never what they are;
+    `remedy` is empty when `ok`."""
 
     state: Literal["ok", "none", "rejected"]
     user: str
@@ -73,7 +75,8 @@ class Login:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What undoing a release changed, and what of it the public can still get, each as a sentence."""
+    """What undoing a release changed, and what of it the public can still get, each as a
+    sentence."""
 
     done: tuple[str, ...]
     remains: tuple[str, ...]
@@ -95,27 +98,39 @@ class Hub(Protocol):
         """
 
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
-        """What would stop a publish now: tools, login, permission to write. Changes nothing remotely."""
+        """What would stop a publish now: tools, login, permission to write. Changes nothing
+        remotely."""
 
     def login(self, options: Mapping[str, Any]) -> Login:
         """Who one is there, and where the credentials come from. Changes nothing."""
 
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
-        """Safe to repeat: what is there already is not sent again, and the same release is not published twice.
+        """Safe to repeat: what is there already is not sent again, and the same release is not
+        published twice.
 
         Raises:
-            RefusedError: the repository holds another release under this tag, or history that this release lacks.
+            RefusedError: the repository holds another release under this tag, or history that this
+                release lacks.
             RemoteError: the hub failed; running again continues.
         """
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
-        """What the hub has at `revision` (commit, tag or branch; empty: the default branch); large files are not downloaded."""
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Run
+    ) -> tuple[RemoteFile, ...]:
+        """What the hub has at `revision` (commit, tag or branch; empty: the default branch); large
+        files are not downloaded."""
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
-        """A fresh download of everything at `revision` into `out`, which does not exist yet, as a user would make it."""
+    def download(
+        self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run
+    ) -> None:
+        """A fresh download of everything at `revision` into `out`, which does not exist yet, as a
+        user would make it."""
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
-        """Undoes a release as far as the hub goes: its tag, then its commit or its visibility. Safe to repeat.
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run
+    ) -> Withdrawal:
+        """Undoes a release as far as the hub goes: its tag, then its commit or its visibility. Safe
+        to repeat.
 
         Raises:
             RemoteError: the hub failed; running again continues.

@@ -1,6 +1,8 @@
-"""The journal of a publish: one JSON line before and one after each remote step, on disk before the step goes on.
+"""The journal of a publish: one JSON line before and one after each remote step, on disk before the
+step goes on.
 
-It is for people who ask what happened before a crash. What to do next is never read from it: a hub is asked what it has.
+It is for people who ask what happened before a crash. What to do next is never read from it: a hub
+is asked what it has.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from .errors import EnvironmentFailure, HubkitError
 
 
 class Journal:
-    """Lines of `at` (UTC), `hub`, `target`, `step`, `state` (begun, done, failed) and what is known of the step.
+    """Lines of `at` (UTC), `hub`, `target`, `step`, `state` (begun, done, failed) and what is known
+    of the step.
 
-    Without a path nothing is written, and `done` still tells what was reached. No secret belongs into a step's facts.
+    Without a path nothing is written, and `done` still tells what was reached. No secret belongs
+    into a step's facts.
     """
 
     def __init__(self, path: Path | None, hub: str, target: str) -> None:
@@ -30,7 +34,8 @@ class Journal:
 
     @contextmanager
     def step(self, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
-        """Brackets one remote step. What the caller puts into the mapping that it gets is in the closing line."""
+        """Brackets one remote step. What the caller puts into the mapping that it gets is in the
+        closing line."""
         self._write(name, "begun", facts)
         learned: dict[str, Any] = {}
         try:
@@ -46,7 +51,12 @@ class Journal:
         if self._path is None:
             return
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        line = json.dumps({"at": now, **self._who, "step": step, "state": state, **facts}, ensure_ascii=False) + "\n"
+        line = (
+            json.dumps(
+                {"at": now, **self._who, "step": step, "state": state, **facts}, ensure_ascii=False
+            )
+            + "\n"
+        )
         with self._lock:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +66,9 @@ class Journal:
                     os.fsync(file.fileno())
             except OSError as error:
                 remedy = "free some space or make the folder writable, then run again"
-                raise EnvironmentFailure(f"the journal {self._path} cannot be written: {error.strerror}", remedy) from None
+                raise EnvironmentFailure(
+                    f"the journal {self._path} cannot be written: {error.strerror}", remedy
+                ) from None
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""Reading a file of records value by value: one JSON array, or JSON Lines; a 10 GB file takes a few megabytes of memory."""
+"""Reading a file of records value by value: one JSON array, or JSON Lines; a 10 GB file takes a few
+megabytes of memory."""
 
 from __future__ import annotations
 
@@ -18,15 +19,17 @@ _CHUNK = 1 << 22
 _LONGEST = 64 << 20
 """Characters of one string; an unended one is not looked for further."""
 _TOKEN = 64
-"""Characters by which the end of a window can make sound JSON look broken, an unended string aside."""
+"""Characters by which the end of a window can make sound JSON look broken, an unended string aside.
+"""
 _SKIP = re.compile(r"[ \t\n\r]*").match
 
 
 def items(source: Path, *, keep_going: bool = False) -> Iterator[tuple[int | None, Any]]:
-    """The records of `source` as JSON values; with the line, counted from 1, where the file is JSON Lines.
+    """The records of `source` as JSON values; with the line, counted from 1, where the file is JSON
+    Lines.
 
-    With `keep_going` a broken line of JSON Lines gives its DataError in place of a value. After broken JSON within an array
-    nothing can be told apart any more: that is always raised.
+    With `keep_going` a broken line of JSON Lines gives its DataError in place of a value. After
+    broken JSON within an array nothing can be told apart any more: that is always raised.
 
     Raises:
         DataError: unreadable, not UTF-8, broken JSON (with the line), or another shape.
@@ -38,7 +41,11 @@ def items(source: Path, *, keep_going: bool = False) -> Iterator[tuple[int | Non
     elif first == b"{":
         yield from _lines(source, keep_going)
     elif first:
-        raise DataError(f"{source}: neither a JSON array nor JSON Lines (it starts with {first!r})", _FORMS, code="json")
+        raise DataError(
+            f"{source}: neither a JSON array nor JSON Lines (it starts with {first!r})",
+            _FORMS,
+            code="json",
+        )
 
 
 def _first_byte(source: Path) -> bytes:
@@ -49,7 +56,9 @@ def _first_byte(source: Path) -> bytes:
                 if text := block.removeprefix(_BOM).strip():
                     return text[:1]
     except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror})", "name the dataset's JSON file") from None
+        raise DataError(
+            f"{source}: cannot be read ({error.strerror})", "name the dataset's JSON file"
+        ) from None
     return b""
 
 
@@ -81,7 +90,8 @@ class _Window:
         self._lines, self._column, self._read = 0, 0, 0
 
     def sign(self) -> str:
-        """The next character that is not white space, which `at` then points to; empty at the end of the file."""
+        """The next character that is not white space, which `at` then points to; empty at the end
+        of the file."""
         while True:
             match = _SKIP(self.text, self.at)
             self.at = match.end() if match else self.at
@@ -104,7 +114,9 @@ class _Window:
                 raise DataError(message, _FORMS, code="json") from None
             else:
                 rest = self.text[end : end + 3]
-                whole = rest and not (len(rest) < 3 and rest[0] in ".eE")  # `1.`, `1e` or `1e+` of a longer number
+                whole = rest and not (
+                    len(rest) < 3 and rest[0] in ".eE"
+                )  # `1.`, `1e` or `1e+` of a longer number
                 if whole or not self._more():
                     self.at = end
                     return item
@@ -115,17 +127,24 @@ class _Window:
         newline = self.text.rfind("\n", 0, at)
         column = at - newline if newline >= 0 else self._column + at + 1
         where = f"{self._source}, line {line}, column {column}"
-        return DataError(f"{where}: not JSON ({message})", "correct the file at that place", code="json")
+        return DataError(
+            f"{where}: not JSON ({message})", "correct the file at that place", code="json"
+        )
 
     def _more(self) -> bool:
-        """Drops what was parsed and reads on, the more the longer the value is; False at the end of the file."""
+        """Drops what was parsed and reads on, the more the longer the value is; False at the end of
+        the file."""
         data = self._file.read(max(_CHUNK, len(self.text) - self.at))
         try:
             added = self._utf8.decode(data, final=not data)
         except UnicodeDecodeError as error:
             # The window's text is dropped only below: all of it stands before the bytes at fault.
-            line = self._lines + self.text.count("\n") + error.object.count(b"\n", 0, error.start) + 1
-            raise DataError(f"{self._source}, line {line}: not UTF-8", _UTF8, code="encoding") from None
+            line = (
+                self._lines + self.text.count("\n") + error.object.count(b"\n", 0, error.start) + 1
+            )
+            raise DataError(
+                f"{self._source}, line {line}: not UTF-8", _UTF8, code="encoding"
+            ) from None
         if not data:
             return False
         done = self.text[: self.at]
@@ -156,5 +175,9 @@ def _line_problem(source: Path, number: int, error: Exception) -> DataError:
         return DataError(f"{where}: not UTF-8", _UTF8, code="encoding")
     if isinstance(error, json.JSONDecodeError):
         what = "neither a JSON array nor JSON Lines" if number == 1 else "not JSON"
-        return DataError(f"{where}: {what} ({error.msg})", f"correct that line; {_FORMS}", code="json")
-    return DataError(f"{where}: a number too long or too deep a nesting ({error})", _FORMS, code="json")
+        return DataError(
+            f"{where}: {what} ({error.msg})", f"correct that line; {_FORMS}", code="json"
+        )
+    return DataError(
+        f"{where}: a number too long or too deep a nesting ({error})", _FORMS, code="json"
+    )

@@ -14,7 +14,8 @@ class Metric(Protocol):
     """Changes when the same answer may get another score; recorded beside every score."""
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
-        """From 0 (wrong) to 1 (right): a pure function of one turn's answer, its right answers and the record's `meta`.
+        """From 0 (wrong) to 1 (right): a pure function of one turn's answer, its right answers and
+        the record's `meta`.
 
         Raises:
             DataError: the references cannot be judged against, such as an empty one.

@@ -1,7 +1,7 @@
 """One sample of a vision-language dataset, and how samples travel in files.
 
-A records file is JSON Lines, UTF-8, one record a line:
-`{"id": "7", "images": ["img/7.png"], "turns": [{"prompt": "<image>\\nWhich digit?", "answer": "3"}], "meta": {}}`.
+A records file is JSON Lines, UTF-8, one record a line: `{"id": "7", "images": ["img/7.png"],
+"turns": [{"prompt": "<image>\\nWhich digit?", "answer": "3"}], "meta": {}}`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Record:
-    """`images` are POSIX paths relative to the dataset's image folder; `meta` is for slices, never for the prompt."""
+    """`images` are POSIX paths relative to the dataset's image folder; `meta` is for slices, never
+    for the prompt."""
 
     id: str
     images: tuple[str, ...]
@@ -35,7 +36,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an engine said to one record: a text and a reason for stopping per turn (`stop` or `length`)."""
+    """What an engine said to one record: a text and a reason for stopping per turn (`stop` or
+    `length`)."""
 
     id: str
     texts: tuple[str, ...]
@@ -59,7 +61,10 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             try:
                 yield number, json.loads(line)
             except json.JSONDecodeError as error:
-                raise DataError(f"{path.name}, line {number}: not JSON ({error.msg})", "run `hubkit prepare` again") from None
+                raise DataError(
+                    f"{path.name}, line {number}: not JSON ({error.msg})",
+                    "run `hubkit prepare` again",
+                ) from None
 
 
 def read_records(path: Path) -> Iterator[Record]:

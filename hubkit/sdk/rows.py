@@ -1,7 +1,8 @@
-"""What dataset adapters for conversations share: the place of a value, checked paths and texts, turns, and rows of a scan.
+"""What dataset adapters for conversations share: the place of a value, checked paths and texts,
+turns, and rows of a scan.
 
-Codes of problems, by which a report groups them: `json`, `encoding`, `schema`, `keys`, `roles`, `empty`, `unanswered`, `marks`,
-`path`, `id`, `choices`.
+Codes of problems, by which a report groups them: `json`, `encoding`, `schema`, `keys`, `roles`,
+`empty`, `unanswered`, `marks`, `path`, `id`, `choices`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ _BELOW = "write the image's path below the image folder, such as `img/7.png`"
 
 @dataclass(slots=True)
 class Row:
-    """One item of a dataset, counted from 0: its record, or the problem because of which it is none. `fixes` say what was
-    repaired. `pictures` are encoded images, by the path that the record has for them, that lie in no file of their own."""
+    """One item of a dataset, counted from 0: its record, or the problem because of which it is
+    none. `fixes` say what was repaired. `pictures` are encoded images, by the path that the record
+    has for them, that lie in no file of their own."""
 
     index: int
     line: int | None
@@ -45,14 +47,23 @@ class Place:
         value = self.item.get(self.key) if isinstance(self.item, Mapping) else None
         name = f"id {value!r}" if isinstance(value, (str, int)) else "no id"
         line = f"line {self.line}, " if self.line is not None else ""
-        return DataError(f"{self.source}, record {self.index} ({line}{name}), {field}: {message}", remedy, code=code)
+        return DataError(
+            f"{self.source}, record {self.index} ({line}{name}), {field}: {message}",
+            remedy,
+            code=code,
+        )
 
     def identity(self, value: Any) -> str:
         """An id as text; the index when there is none."""
         if value is None:
             return str(self.index)
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-            raise self.error("id", f"must be text or a whole number, not {value!r}", "correct it, or leave it out", "id")
+            raise self.error(
+                "id",
+                f"must be text or a whole number, not {value!r}",
+                "correct it, or leave it out",
+                "id",
+            )
         return self.encodable("id", str(value))
 
     def image(self, field: str, value: Any) -> str:
@@ -64,12 +75,22 @@ class Place:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
             raise self.error(field, f"must be a path, not {value!r}", _BELOW, "path")
         if "://" in value:
-            raise self.error(field, f"{value!r} is an address, not a file", f"download the image and {_BELOW}", "path")
+            raise self.error(
+                field,
+                f"{value!r} is an address, not a file",
+                f"download the image and {_BELOW}",
+                "path",
+            )
         if value[0] in "/\\" or (":" in value and PureWindowsPath(value).drive):
             raise self.error(field, f"{value!r} is absolute", _BELOW, "path")
         if ".." in value and ".." in PureWindowsPath(value).parts:
             raise self.error(field, f"{value!r} leaves the image folder", _BELOW, "path")
-        plain = "//" not in value and "/./" not in value and not value.startswith("./") and not value.endswith(("/", "/."))
+        plain = (
+            "//" not in value
+            and "/./" not in value
+            and not value.startswith("./")
+            and not value.endswith(("/", "/."))
+        )
         return self.encodable(field, value if plain else str(PurePosixPath(value)))
 
     def encodable(self, field: str, text: str) -> str:
@@ -80,7 +101,9 @@ class Place:
             raise self.error(field, message, "correct the text's encoding", "encoding") from None
         return text
 
-    def check_marks(self, images: Sequence[str], turns: Sequence[Turn], field: str = "conversations") -> None:
+    def check_marks(
+        self, images: Sequence[str], turns: Sequence[Turn], field: str = "conversations"
+    ) -> None:
         """Each image has its `<image>`, the first of them in the first prompt.
 
         Raises:
@@ -90,21 +113,34 @@ class Place:
             raise self.error(field, f"a gpt turn holds {IMAGE}", _MARKS, "marks")
         count = sum([turn.prompt.count(IMAGE) for turn in turns])
         if images and IMAGE not in turns[0].prompt:
-            raise self.error(f"{field}[0]", f"the record has an image but no {IMAGE} in its first human turn", _MARKS, "marks")
+            raise self.error(
+                f"{field}[0]",
+                f"the record has an image but no {IMAGE} in its first human turn",
+                _MARKS,
+                "marks",
+            )
         if count != len(images):
-            raise self.error(field, f"there are {count} {IMAGE} for {len(images)} images", _MARKS, "marks")
+            raise self.error(
+                field, f"there are {count} {IMAGE} for {len(images)} images", _MARKS, "marks"
+            )
 
 
-def records_of(rows: Iterable[Row], source: Path, same_id: str = "give each record an id of its own") -> Iterator[Record]:
-    """The records of a scan that must be sound: `DatasetAdapter.records` for an adapter that has a `scan`.
+def records_of(
+    rows: Iterable[Row], source: Path, same_id: str = "give each record an id of its own"
+) -> Iterator[Record]:
+    """The records of a scan that must be sound: `DatasetAdapter.records` for an adapter that has a
+    `scan`.
 
     Raises:
-        DataError: the first problem; two records with one id (`same_id` is the remedy); no record at all.
+        DataError: the first problem; two records with one id (`same_id` is the remedy); no record
+            at all.
     """
     seen: dict[str, int] = {}
     for row in rows:
         if row.problem is not None or row.record is None:
-            raise row.problem or DataError(f"{source}, record {row.index}: no record", "report it to the adapter's author")
+            raise row.problem or DataError(
+                f"{source}, record {row.index}: no record", "report it to the adapter's author"
+            )
         record = row.record
         if record.id in seen:
             place = Place(source, row.index, row.line, {"id": record.id})

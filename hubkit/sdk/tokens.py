@@ -1,4 +1,5 @@
-"""The special tokens of a model folder, read from its tokenizer files without loading a tokenizer."""
+"""The special tokens of a model folder, read from its tokenizer files without loading a
+tokenizer."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ _FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
 
 
 def token_ids(folder: Path) -> dict[str, int]:
-    """Ids of the special and added tokens by their text, from tokenizer.json, tokenizer_config.json and added_tokens.json.
+    """Ids of the special and added tokens by their text, from tokenizer.json, tokenizer_config.json
+    and added_tokens.json.
 
     Raises:
-        UsageError: a file is not JSON of the expected form, or two files give one token different ids; names file and token.
+        UsageError: a file is not JSON of the expected form, or two files give one token different
+            ids; names file and token.
     """
     ids: dict[str, int] = {}
     origin: dict[str, str] = {}
@@ -38,12 +41,18 @@ def _entries(path: Path) -> Iterator[tuple[str, int]]:
         data = json.loads(path.read_text(encoding="utf-8"))
         yield from _pairs(path.name, data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path.name}: not a tokenizer file ({error})", f"replace {path.name} by the base model's") from None
+        raise UsageError(
+            f"{path.name}: not a tokenizer file ({error})",
+            f"replace {path.name} by the base model's",
+        ) from None
 
 
 def _pairs(name: str, data: Any) -> Iterable[tuple[str, int]]:
     if name == "tokenizer.json":
         return [(str(token["content"]), int(token["id"])) for token in data.get("added_tokens", [])]
     if name == "tokenizer_config.json":
-        return [(str(token["content"]), int(number)) for number, token in data.get("added_tokens_decoder", {}).items()]
+        return [
+            (str(token["content"]), int(number))
+            for number, token in data.get("added_tokens_decoder", {}).items()
+        ]
     return [(str(text), int(number)) for text, number in data.items()]

@@ -15,8 +15,9 @@ from .vision import Vision
 
 @dataclass(frozen=True)
 class TrainInput:
-    """`base` is the official folder, `native` the same model as transformers loads it. `output` is empty and is kept;
-    `scratch` survives a kill and is where checkpoints for resuming go. `options` are the trainer's Options as a mapping."""
+    """`base` is the official folder, `native` the same model as transformers loads it. `output` is
+    empty and is kept; `scratch` survives a kill and is where checkpoints for resuming go. `options`
+    are the trainer's Options as a mapping."""
 
     base: Path
     native: Path
@@ -32,11 +33,12 @@ class TrainInput:
 
 @dataclass(frozen=True)
 class TrainOutput:
-    """`adapter` and `metrics` are paths relative to `output`. `format` is `other` for what is no adapter that hubkit merges; its
-    plugin packs it. `metrics` is JSON Lines with `step`, `loss`, `learning_rate`
-    (and nothing that varies between two identical runs). `settings` are the effective ones, for the card. `prompt` is the exact
-    text that stood before the first answer of the first record in training, with the image positions shortened to one, and
-    `prompt_ids` are its token ids shortened likewise: what an engine must ask the model with."""
+    """`adapter` and `metrics` are paths relative to `output`. `format` is `other` for what is no
+    adapter that hubkit merges; its plugin packs it. `metrics` is JSON Lines with `step`, `loss`,
+    `learning_rate` (and nothing that varies between two identical runs). `settings` are the
+    effective ones, for the card. `prompt` is the exact text that stood before the first answer of
+    the first record in training, with the image positions shortened to one, and `prompt_ids` are
+    its token ids shortened likewise: what an engine must ask the model with."""
 
     adapter: str
     format: Literal["peft", "xtuner", "other"]
@@ -51,9 +53,10 @@ class TrainOutput:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What a training takes. `samples` counts every record as often as it is learnt, `batch_size` is on one device. `memory` is
-    in bytes at the peak of one device and `seconds` from the first step to the last, without starting and compiling; 0 where
-    the trainer cannot tell. `notes` are further facts in words."""
+    """What a training takes. `samples` counts every record as often as it is learnt, `batch_size`
+    is on one device. `memory` is in bytes at the peak of one device and `seconds` from the first
+    step to the last, without starting and compiling; 0 where the trainer cannot tell. `notes` are
+    further facts in words."""
 
     steps: int
     samples: int
@@ -69,15 +72,18 @@ class Trainer(Protocol):
     sdk: ClassVar[str]
     requirements: ClassVar[Requirements]
     Options: ClassVar[type]
-    """A frozen dataclass with defaults; its fields are the keys under `train.options` in release.yaml."""
+    """A frozen dataclass with defaults; its fields are the keys under `train.options` in
+    release.yaml."""
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
-        """Raises DataError for a record it cannot take, EnvironmentFailure for missing hardware or memory."""
+        """Raises DataError for a record it cannot take, EnvironmentFailure for missing hardware or
+        memory."""
 
 
 class ForeseeingTrainer(Trainer, Protocol):
-    """A trainer that can tell beforehand what a training takes; `foresee` is optional for a trainer."""
+    """A trainer that can tell beforehand what a training takes; `foresee` is optional for a
+    trainer."""
 
     def foresee(self, job: TrainInput, run: Run) -> Foreseen:
-        """Nothing is trained. `job.native` holds the files of a native folder but its weights, `job.output` is not kept. Raises
-        what `train` raises before its first step."""
+        """Nothing is trained. `job.native` holds the files of a native folder but its weights,
+        `job.output` is not kept. Raises what `train` raises before its first step."""

@@ -1,4 +1,5 @@
-"""What hubs that speak http share: how fast they may send, what is told meanwhile, and how long they try again."""
+"""What hubs that speak http share: how fast they may send, what is told meanwhile, and how long
+they try again."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Pace:
 
 
 class Meter:
-    """Counts bytes sent over all threads of one publish, reports them, and slows them down to the pace."""
+    """Counts bytes sent over all threads of one publish, reports them, and slows them down to the
+    pace."""
 
     def __init__(self, run: Run, total: int, pace: Pace) -> None:
         self._run, self._total, self._rate = run, total, pace.bytes_per_second
@@ -35,7 +37,8 @@ class Meter:
         self._last_told = float("-inf")
 
     def add(self, count: int) -> None:
-        """`count` more bytes went out; negative when they must be sent again. Raises CancelledError once interrupted."""
+        """`count` more bytes went out; negative when they must be sent again. Raises CancelledError
+        once interrupted."""
         self._run.check_cancelled()
         with self._lock:
             self._done += count
@@ -57,7 +60,8 @@ class Meter:
 
 
 class Body:
-    """A request's body from an open file, in large chunks; each iteration starts over, so the request can be repeated."""
+    """A request's body from an open file, in large chunks; each iteration starts over, so the
+    request can be repeated."""
 
     def __init__(self, file: BinaryIO, meter: Meter | None) -> None:
         self._file, self._meter = file, meter
@@ -90,18 +94,25 @@ class Patience:
         self._lock = threading.Lock()
 
     def wait(self, attempt: int, why: str, asked: float | None = None) -> None:
-        """Sleeps before attempt number `attempt` (from 1): as long as the server asked, else a jittered, growing time.
+        """Sleeps before attempt number `attempt` (from 1): as long as the server asked, else a
+        jittered, growing time.
 
         Raises:
             RemoteError: the time is spent, or the server asks for more than is left.
             CancelledError: interrupted.
         """
-        pause = asked if asked is not None else min(0.25 * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1.0)
+        pause = (
+            asked
+            if asked is not None
+            else min(0.25 * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1.0)
+        )
         with self._lock:
             enough, self._left = self._left >= pause, self._left - pause
         if not enough:
             asks = f"; the server asks to wait {asked:.0f} s" if asked else ""
-            raise RemoteError(f"{why}{asks}", "run the same command again later: it continues where it stopped")
+            raise RemoteError(
+                f"{why}{asks}", "run the same command again later: it continues where it stopped"
+            )
         self._run.note(f"{why}: trying again in {pause:.1f} s")
         end = time.monotonic() + pause
         while (left := end - time.monotonic()) > 0:
@@ -113,7 +124,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a `Retry-After` header, given as a number or as a date; None without one."""
     from email.utils import parsedate_to_datetime
 
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    value = next(
+        (value for name, value in headers.items() if name.lower() == "retry-after"), ""
+    ).strip()
     try:
         return max(0.0, float(value))
     except ValueError:

@@ -1,7 +1,8 @@
 """Dynamic tiling: how one picture becomes the square tiles that an InternVL-like model sees.
 
-The rule is InternVL's: of all grids (columns, rows) with min_tiles <= columns*rows <= max_tiles take the one whose aspect
-ratio is closest to the picture's; on a tie take the larger grid when the picture's area exceeds half of that grid's.
+The rule is InternVL's: of all grids (columns, rows) with min_tiles <= columns*rows <= max_tiles
+take the one whose aspect ratio is closest to the picture's; on a tie take the larger grid when the
+picture's area exceeds half of that grid's.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from .errors import UsageError
 
 @dataclass(frozen=True)
 class Vision:
-    """What a model expects of pictures. `tile` is in pixels; `mean` and `std` are per RGB channel of values in 0..1;
-    `start`, `context`, `end` are the special tokens around and for the image positions; `start` and `end` may be empty where a
-    picture is one tile.
+    """What a model expects of pictures. `tile` is in pixels; `mean` and `std` are per RGB channel
+    of values in 0..1; `start`, `context`, `end` are the special tokens around and for the image
+    positions; `start` and `end` may be empty where a picture is one tile.
 
-    `fit` says how a picture becomes its tiles: `stretch` resizes it to the grid, `crop` resizes the shorter side and cuts the
-    middle out, `pad` centres it on a square of the mean colour (both for one tile). With `processor` the model's own processor
-    arranges pictures in another way, and hubkit's trainers and engines refuse them."""
+    `fit` says how a picture becomes its tiles: `stretch` resizes it to the grid, `crop` resizes the
+    shorter side and cuts the middle out, `pad` centres it on a square of the mean colour (both for
+    one tile). With `processor` the model's own processor arranges pictures in another way, and
+    hubkit's trainers and engines refuse them."""
 
     tile: int
     tokens_per_tile: int
@@ -52,7 +54,8 @@ def grid(width: int, height: int, vision: Vision) -> tuple[int, int]:
     """
     if vision.fit == "processor":
         raise UsageError(
-            "this family's pictures are arranged by the model's own processor, which hubkit's trainers and engines do not run",
+            "this family's pictures are arranged by the model's own processor, which hubkit's "
+            "trainers and engines do not run",
             "train and serve it elsewhere; hubkit merges, checks, packages and publishes it",
         )
     shapes = {
@@ -73,7 +76,8 @@ def grid(width: int, height: int, vision: Vision) -> tuple[int, int]:
 
 
 def tiles(picture: Any, vision: Vision) -> list[Any]:
-    """The RGB tiles of a PIL image, row by row, each `tile` x `tile` pixels, the thumbnail last when there is one."""
+    """The RGB tiles of a PIL image, row by row, each `tile` x `tile` pixels, the thumbnail last
+    when there is one."""
     picture = picture.convert("RGB")
     columns, rows = grid(picture.width, picture.height, vision)
     side, bicubic = vision.tile, 3
@@ -92,7 +96,8 @@ def tiles(picture: Any, vision: Vision) -> list[Any]:
 
 
 def _cropped(picture: Any, side: int) -> Any:
-    """As CLIP's processor: the shorter side becomes `side`, rounded down the longer one, and the middle is kept."""
+    """As CLIP's processor: the shorter side becomes `side`, rounded down the longer one, and the
+    middle is kept."""
     scale = side / min(picture.width, picture.height)
     width, height = max(side, int(picture.width * scale)), max(side, int(picture.height * scale))
     left, top = (width - side) // 2, (height - side) // 2

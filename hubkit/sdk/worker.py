@@ -1,15 +1,19 @@
-"""Runs one call of a trainer or an engine in a process of its own: `python -m hubkit.sdk.worker JOB_FOLDER`.
+"""Runs one call of a trainer or an engine in a process of its own: `python -m hubkit.sdk.worker
+JOB_FOLDER`.
 
-hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input": {...}}`, and reads
-`output.json`, which appears whole or not at all:
+hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input":
+{...}}`, and reads `output.json`, which appears whole or not at all:
 
     {"ok": true, "result": {...}}                                  the call's output, or a Health
-    {"ok": false, "error": {"error", "message", "remedy", ...}}    a HubkitError, or what went wrong with a `traceback`
-    {"ok": false, "health": {...}}                                 the interpreter lacks something that the plugin requires
+    {"ok": false, "error": {"error", "message", "remedy", ...}}    a HubkitError, or what went wrong
+                                                                   with a `traceback`
+    {"ok": false, "health": {...}}                                 the interpreter lacks something
+                                                                   that the plugin requires
 
-Progress and notes go as JSON lines to the descriptor that HUBKIT_PROGRESS_FD names; stdout and stderr are logs. SIGTERM asks
-the plugin to stop at its next `check_cancelled`; SIGUSR1 writes every thread's stack to stderr. Standard input is a lifeline:
-when hubkit is gone, however it died, the pipe closes and the worker's process group is killed.
+Progress and notes go as JSON lines to the descriptor that HUBKIT_PROGRESS_FD names; stdout and
+stderr are logs. SIGTERM asks the plugin to stop at its next `check_cancelled`; SIGUSR1 writes every
+thread's stack to stderr. Standard input is a lifeline: when hubkit is gone, however it died, the
+pipe closes and the worker's process group is killed.
 """
 
 from __future__ import annotations
@@ -55,7 +59,8 @@ CALLS = {
 
 
 class PipeRun:
-    """The Run of a worker: at most ten progress lines a second, the first and the last of a count always among them."""
+    """The Run of a worker: at most ten progress lines a second, the first and the last of a count
+    always among them."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -136,7 +141,8 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
     result = getattr(plugin, name)(job, run)
     if not isinstance(result, call.output):
         message = (
-            f"{plugin.kind} {plugin.name}: `{name}` returned {type(result).__name__}, its contract says {call.output.__name__}"
+            f"{plugin.kind} {plugin.name}: `{name}` returned {type(result).__name__}, its contract "
+            f"says {call.output.__name__}"
         )
         raise PluginError(message, "this is a bug of the plugin: report it to its author")
     return {"ok": True, "result": encode(result)}
@@ -150,20 +156,35 @@ def _health(plugin: Any) -> Health:
 
 def _describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, HubkitError):
-        known = next(kind for kind in type(error).__mro__ if kind.__module__ == HubkitError.__module__)
+        known = next(
+            kind for kind in type(error).__mro__ if kind.__module__ == HubkitError.__module__
+        )
         return {**error.to_json(), "error": known.__name__}
     remedy = "this looks like a bug of the plugin: report it to its author with the log"
-    described = {"error": "PluginError", "message": f"{type(error).__name__}: {error}", "remedy": remedy}
+    described = {
+        "error": "PluginError",
+        "message": f"{type(error).__name__}: {error}",
+        "remedy": remedy,
+    }
     if isinstance(error, MemoryError):
-        described.update(error="EnvironmentFailure", message="out of memory", remedy="free memory or lower the batch size")
+        described.update(
+            error="EnvironmentFailure",
+            message="out of memory",
+            remedy="free memory or lower the batch size",
+        )
     if isinstance(error, SystemExit):
-        described.update(message=f"the plugin called sys.exit({error.code!r}) instead of returning or raising")
-    return {**described, "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
+        described.update(
+            message=f"the plugin called sys.exit({error.code!r}) instead of returning or raising"
+        )
+    return {
+        **described,
+        "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+    }
 
 
 def _progress_descriptor() -> int | None:
-    """The descriptor hubkit reads from, kept from the plugin's own children, and the lifeline tied; None when a person
-    started this worker by hand."""
+    """The descriptor hubkit reads from, kept from the plugin's own children, and the lifeline tied;
+    None when a person started this worker by hand."""
     number = os.environ.pop(PROGRESS_DESCRIPTOR, None)
     if number is None:
         return None
@@ -172,7 +193,9 @@ def _progress_descriptor() -> int | None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=_die_with, args=(lifeline,), name="hubkit-lifeline", daemon=True).start()
+    threading.Thread(
+        target=_die_with, args=(lifeline,), name="hubkit-lifeline", daemon=True
+    ).start()
     return int(number)
 
 

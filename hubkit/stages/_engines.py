@@ -1,4 +1,5 @@
-"""Engines beside the one that the smoke test names: in its place where it cannot run, and to compare its answers with."""
+"""Engines beside the one that the smoke test names: in its place where it cannot run, and to
+compare its answers with."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Compared:
 
 
 def instead(questioning: Questioning, engine: str) -> Questioning:
-    """The same questions to another engine, in hubkit's own interpreter and with that engine's defaults."""
+    """The same questions to another engine, in hubkit's own interpreter and with that engine's
+    defaults."""
     return replace(questioning, engine=engine, environment="current", options={})
 
 
@@ -33,7 +35,11 @@ def can_run(questioning: Questioning) -> bool:
     """Whether the engine's environment has what it requires, a GPU among it."""
     try:
         with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
-            health(plugins().get("engine", questioning.engine), environment(questioning.environment), Path(folder))
+            health(
+                plugins().get("engine", questioning.engine),
+                environment(questioning.environment),
+                Path(folder),
+            )
     except EnvironmentFailure:
         return False
     return True
@@ -44,13 +50,17 @@ Texts = Sequence[tuple[str, str, str]]
 
 
 def compare(engine: str, other: str, texts: Texts, tolerance: float) -> Compared:
-    """Raises RefusedError when a larger share than `tolerance` of the texts differs; the first ones are shown."""
+    """Raises RefusedError when a larger share than `tolerance` of the texts differs; the first ones
+    are shown."""
     different = [row for row in texts if row[1] != row[2]]
     if len(different) > tolerance * len(texts):
-        lines = "".join(f"\n  {where}: {mine!r}, and {theirs!r}" for where, mine, theirs in different[:SHOWN])
+        lines = "".join(
+            f"\n  {where}: {mine!r}, and {theirs!r}" for where, mine, theirs in different[:SHOWN]
+        )
         raise RefusedError(
             f"{engine} and {other} answer {len(different)} of {len(texts)} questions differently, "
             f"and smoke.tolerance is {tolerance:g}:{lines}",
-            "compare the prompts and the number types of the two engines; or set smoke.tolerance; nothing was published",
+            "compare the prompts and the number types of the two engines; or set smoke.tolerance; "
+            "nothing was published",
         )
     return Compared(other, len(texts), len(different))

@@ -23,7 +23,9 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         repository=spec.name,
         tag=spec.tag,
         created=context.workspace.planned(),
-        base=card.Base(spec.base.name, *license_of(context), relation="adapter" if alone else "finetune"),
+        base=card.Base(
+            spec.base.name, *license_of(context), relation="adapter" if alone else "finetune"
+        ),
         family=_with_adapter(base.family.card(merged.config), spec.merge.publish, spec.base.name),
         title=spec.card.title,
         summary=spec.card.summary,
@@ -43,7 +45,10 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         smoke=_smoke(context.result(smoke.STAGE)),
         weights=weights,
         lineage=card.Lineage(
-            context.base_digest, _output(context, prepare.STAGE, prepare.TRAIN), _adapter_digest(context), versions(context)
+            context.base_digest,
+            _output(context, prepare.STAGE, prepare.TRAIN),
+            _adapter_digest(context),
+            versions(context),
         ),
     )
 
@@ -60,7 +65,7 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
 model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained("HF"), "{adapter}")
-```"""
+```"""  # noqa: E501
 
 
 def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
@@ -68,7 +73,9 @@ def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
     if publish == "merged":
         return family
     alone = publish == "adapter"
-    snippet = _ADAPTER.replace("{adapter}", "{repository}" if alone else "adapter").replace("{base}", base)
+    snippet = _ADAPTER.replace("{adapter}", "{repository}" if alone else "adapter").replace(
+        "{base}", base
+    )
     usage = {"Adapter": snippet} if alone else {**family.usage, "Adapter": snippet}
     return replace(family, usage=usage, library_name="peft" if alone else family.library_name)
 
@@ -76,7 +83,11 @@ def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
 def license_of(context: Context) -> tuple[card.License, str]:
     """The licence of the release and where it was read. Raises UsageError when nothing says it."""
     stated = context.spec.base.license
-    return (card.License(stated), "release.yaml") if stated else card.read_license(context.spec.base.path)
+    return (
+        (card.License(stated), "release.yaml")
+        if stated
+        else card.read_license(context.spec.base.path)
+    )
 
 
 def dataset_name(context: Context) -> str:
@@ -98,7 +109,9 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         "publish": True,
         "author": True,
     }
-    settings = spec.model_dump(mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}})
+    settings = spec.model_dump(
+        mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}}
+    )
     return Provenance(
         name=spec.name,
         tag=spec.tag,
@@ -110,7 +123,10 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         adapter=_adapter(context),
         weights=weights,
         evaluation={k: v for k, v in encode(evaluated).items() if k not in ("samples", "parity")},
-        prompts={"smoke": encode(context.result(smoke.STAGE).parity), "evaluate": encode(evaluated.parity)},
+        prompts={
+            "smoke": encode(context.result(smoke.STAGE).parity),
+            "evaluate": encode(evaluated.parity),
+        },
         settings=_without_interpreters(settings),
         tools=versions(context),
     )
@@ -120,7 +136,9 @@ def _without_interpreters(settings: Any) -> Any:
     """`environment: {python: PATH}` names a path of this machine."""
     if isinstance(settings, dict):
         return {
-            k: "named by the user" if k == "environment" and v != "current" else _without_interpreters(v)
+            k: "named by the user"
+            if k == "environment" and v != "current"
+            else _without_interpreters(v)
             for k, v in settings.items()
         }
     return settings
@@ -130,7 +148,14 @@ def _dataset(context: Context) -> card.Dataset:
     data, prepared = context.spec.data, context.result(prepare.STAGE)
     terms = prepare.dataset_terms(context)
     accepted = {one.term: one.reason for one in data.accept_terms if one.term in terms.restrictions}
-    return card.Dataset(dataset_name(context), terms, prepared.train, prepared.holdout, accepted=accepted, shared=prepared.shared)
+    return card.Dataset(
+        dataset_name(context),
+        terms,
+        prepared.train,
+        prepared.holdout,
+        accepted=accepted,
+        shared=prepared.shared,
+    )
 
 
 def _samples(context: Context) -> tuple[card.Sample, ...]:
@@ -151,7 +176,9 @@ def _samples(context: Context) -> tuple[card.Sample, ...]:
 def _loss(context: Context) -> tuple[card.LossPoint, ...]:
     metrics = context.folder(train.STAGE) / context.result(train.STAGE).metrics
     rows = (json.loads(line) for line in metrics.read_text("utf-8").splitlines())
-    return tuple(card.LossPoint(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row)
+    return tuple(
+        card.LossPoint(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row
+    )
 
 
 def _smoke(result: smoke.Smoked) -> card.Smoke:
@@ -177,9 +204,16 @@ def _smoke(result: smoke.Smoked) -> card.Smoke:
 
 
 def _adapter(context: Context) -> dict[str, str]:
-    receipt, adapter = context.workspace.receipt(train.STAGE.name), context.result(train.STAGE).adapter
+    receipt, adapter = (
+        context.workspace.receipt(train.STAGE.name),
+        context.result(train.STAGE).adapter,
+    )
     outputs = receipt.outputs if receipt else {}
-    return {name: digest for name, digest in outputs.items() if name == adapter or name.startswith(adapter + "/")}
+    return {
+        name: digest
+        for name, digest in outputs.items()
+        if name == adapter or name.startswith(adapter + "/")
+    }
 
 
 def _adapter_digest(context: Context) -> str:

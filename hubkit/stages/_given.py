@@ -17,7 +17,8 @@ METRICS = "metrics.jsonl"
 
 
 def digest(context: Context, path: Path) -> str:
-    """Of the adapter's file, or of all files in its folder. Raises UsageError when it is not there."""
+    """Of the adapter's file, or of all files in its folder. Raises UsageError when it is not
+    there."""
     from ..digests import of_json
 
     read_adapter(path).source.close()
@@ -26,7 +27,8 @@ def digest(context: Context, path: Path) -> str:
 
 
 def take(path: Path, out: Path) -> TrainOutput:
-    """Copies the adapter at `path` into `out`: the release then depends on nothing that may change or vanish.
+    """Copies the adapter at `path` into `out`: the release then depends on nothing that may change
+    or vanish.
 
     Raises:
         UsageError: there is no adapter at `path`.
@@ -60,7 +62,9 @@ def _settings(adapter: Adapter) -> dict[str, str | int | float | bool]:
     found: dict[str, str | int | float | bool] = {"method": "LoRA" if adapter.loras else "full"}
     for name, values in (("rank", ranks), ("alpha", alphas)):
         if values:
-            found[name] = values[0] if len(values) == 1 else ", ".join(f"{value:g}" for value in values)
+            found[name] = (
+                values[0] if len(values) == 1 else ", ".join(f"{value:g}" for value in values)
+            )
     return found
 
 

@@ -9,6 +9,12 @@ from ._stage import Context
 
 
 def sampled(context: Context) -> Sampled:
-    """The first turn of the first training record; the trainer saw it, and every engine is asked it first."""
+    """The first turn of the first training record; the trainer saw it, and every engine is asked it
+    first."""
     record = next(read_records(context.folder(prepare.STAGE) / prepare.TRAIN))
-    return sample(record, context.spec.train.trainer, context.result(train.STAGE), context.spec.smoke.prompt_differs)
+    return sample(
+        record,
+        context.spec.train.trainer,
+        context.result(train.STAGE),
+        context.spec.smoke.prompt_differs,
+    )

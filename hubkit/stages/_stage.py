@@ -23,8 +23,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stage(Generic[T]):
-    """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no new run. It is asked only
-    when every earlier stage is sealed. `run` writes below the folder it is given and returns the result."""
+    """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
+    new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
+    is given and returns the result."""
 
     name: str
     purpose: str
@@ -70,14 +71,22 @@ class Context:
 def plugin_inputs(
     kind: str, name: str, options: Mapping[str, Any], environment: EnvironmentField | None = None
 ) -> dict[str, str]:
-    """A plugin, its options with defaults filled in and its environment, as inputs of a stage. An option that names a file, by
-    its absolute path, changes with the file."""
-    settings = codec.encode(codec.decode(plugins().get(kind, name).Options, options, f"{name} options"))
+    """A plugin, its options with defaults filled in and its environment, as inputs of a stage. An
+    option that names a file, by its absolute path, changes with the file."""
+    settings = codec.encode(
+        codec.decode(plugins().get(kind, name).Options, options, f"{name} options")
+    )
     inputs = {kind: name} | {f"options.{key}": json.dumps(value) for key, value in settings.items()}
-    files = {key: Path(value) for key, value in settings.items() if isinstance(value, str) and value.startswith("/")}
+    files = {
+        key: Path(value)
+        for key, value in settings.items()
+        if isinstance(value, str) and value.startswith("/")
+    }
     inputs |= {f"options.{key}.file": stamp(path) for key, path in files.items() if path.is_file()}
     if isinstance(environment, PythonEnvironment):
         inputs["environment"] = str(environment.python)
     elif isinstance(environment, LockedEnvironment) or environment == "locked":
-        inputs["environment"] = locked_name(plugins().get(kind, name), "" if environment == "locked" else environment.locked)
+        inputs["environment"] = locked_name(
+            plugins().get(kind, name), "" if environment == "locked" else environment.locked
+        )
     return inputs

@@ -1,4 +1,5 @@
-"""Several uploads at once: one progress out of many, one interruption for all, and shares of one network."""
+"""Several uploads at once: one progress out of many, one interruption for all, and shares of one
+network."""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ Work = Callable[[Run, Pace], T]
 
 
 def together(work: Sequence[tuple[str, Work[T]]], upload: Upload, run: Run) -> list[T]:
-    """Does all of `work`, (name, function), `upload.parallel` at a time; the results in the order of `work`.
+    """Does all of `work`, (name, function), `upload.parallel` at a time; the results in the order
+    of `work`.
 
-    All are done before the first error, in that order, is raised; the others' are notes. Interrupting stops all.
+    All are done before the first error, in that order, is raised; the others' are notes.
+    Interrupting stops all.
     """
     count = max(1, min(upload.parallel, upload.connections, len(work)))
     pace = Pace(max(1, upload.connections // count), upload.max_mb_per_second * 1e6 / count)
@@ -32,7 +35,11 @@ def together(work: Sequence[tuple[str, Work[T]]], upload: Upload, run: Run) -> l
         except BaseException:
             shared.cancelled.set()
             raise
-    errors = [(name, error) for (name, _), future in zip(work, futures, strict=True) if (error := future.exception())]
+    errors = [
+        (name, error)
+        for (name, _), future in zip(work, futures, strict=True)
+        if (error := future.exception())
+    ]
     for name, error in errors[1:]:
         run.note(f"{name}: {error.message if isinstance(error, HubkitError) else error}")
     if errors:
@@ -53,7 +60,11 @@ class _Shared:
     def progress(self, name: str, done: float, total: float, unit: str) -> None:
         with self._lock:
             self._parts[name] = (done, total)
-            self.run.progress(sum(d for d, _ in self._parts.values()), sum(t for _, t in self._parts.values()), unit)
+            self.run.progress(
+                sum(d for d, _ in self._parts.values()),
+                sum(t for _, t in self._parts.values()),
+                unit,
+            )
 
     def note(self, message: str) -> None:
         with self._lock:

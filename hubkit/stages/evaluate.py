@@ -1,4 +1,5 @@
-"""evaluate: the base and the model answer the same held-out records, greedily; the scores are what the card may claim."""
+"""evaluate: the base and the model answer the same held-out records, greedily; the scores are what
+the card may claim."""
 
 from __future__ import annotations
 
@@ -27,12 +28,15 @@ SAMPLES, ASKING = "samples.jsonl", "asking.sha256"
 Given = tuple[GenerateOutput, list[Answer]]
 
 
-def ask_each(questioning: Questioning, models: Mapping[str, tuple[Model, Path]], place: Path, run: Run) -> dict[str, Given]:
-    """Asks each model, given by name with the place of its native view. The answers so far are kept in `place`/name: killed, the
-    same call continues.
+def ask_each(
+    questioning: Questioning, models: Mapping[str, tuple[Model, Path]], place: Path, run: Run
+) -> dict[str, Given]:
+    """Asks each model, given by name with the place of its native view. The answers so far are kept
+    in `place`/name: killed, the same call continues.
 
     Raises:
-        RefusedError: the models are asked with different prompts, so their scores cannot be compared.
+        RefusedError: the models are asked with different prompts, so their scores cannot be
+            compared.
     """
     given = {}
     for name, (model, view) in models.items():
@@ -40,9 +44,13 @@ def ask_each(questioning: Questioning, models: Mapping[str, tuple[Model, Path]],
         given[name] = ask(questioning, model, native_view(model, view, run), place / name, run)
         discard_worker(place / name)
     if len({(output.prompt, output.prompt_ids) for output, _ in given.values()}) > 1:
-        shown = "".join(f"\n  {models[name][0].folder.name}: {output.prompt!r}" for name, (output, _) in given.items())
+        shown = "".join(
+            f"\n  {models[name][0].folder.name}: {output.prompt!r}"
+            for name, (output, _) in given.items()
+        )
         raise RefusedError(
-            f"the models are asked with different prompts, which says nothing of what was learnt:{shown}",
+            "the models are asked with different prompts, which says nothing of what was "
+            f"learnt:{shown}",
             "give the model and its base the same tokenizer files and chat template",
         )
     return given
@@ -52,32 +60,53 @@ def describe(result: Evaluated) -> str:
     first = result.measures[0]
     before = "" if first.base is None else f"{percent(first.base.value)} -> "
     change = "" if first.change is None else f" ({change_in_words(first.change)})"
-    return f"{first.metric} {before}{percent(first.score.value)}{change} on {result.count} held-out records"
+    return (
+        f"{first.metric} {before}{percent(first.score.value)}{change} on {result.count} held-out "
+        "records"
+    )
 
 
 def _asking(context: Context) -> dict[str, str]:
     """What the answers depend on."""
     spec = context.spec.evaluate
-    own = {"base": context.base_digest, "limit": str(spec.limit), "max_new_tokens": str(spec.max_new_tokens)}
+    own = {
+        "base": context.base_digest,
+        "limit": str(spec.limit),
+        "max_new_tokens": str(spec.max_new_tokens),
+    }
     own |= {"trained prompt": sampled(context).digest}
     return (
-        own | plugin_inputs("engine", spec.engine, spec.options, spec.environment) | context.upstream(prepare.STAGE, merge.STAGE)
+        own
+        | plugin_inputs("engine", spec.engine, spec.options, spec.environment)
+        | context.upstream(prepare.STAGE, merge.STAGE)
     )
 
 
 def _inputs(context: Context) -> dict[str, str]:
     spec = context.spec.evaluate
     metrics = ", ".join(f"{name} {metric_named(name).version}" for name in spec.metrics)
-    return _asking(context) | {"metrics": metrics, "require": str(spec.require), "slices": ", ".join(spec.slices)}
+    return _asking(context) | {
+        "metrics": metrics,
+        "require": str(spec.require),
+        "slices": ", ".join(spec.slices),
+    }
 
 
 def _run(context: Context, out: Path) -> Evaluated:
     spec, workspace, sample = context.spec.evaluate, context.workspace, sampled(context)
-    records = list(islice(read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT), spec.limit))
+    records = list(
+        islice(read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT), spec.limit)
+    )
     check_references(spec.metrics, records, spec.slices)
     asked = [sample.record, *records]
     questioning = Questioning(
-        spec.engine, spec.environment, spec.options, spec.max_new_tokens, asked, context.images, spec.deadline
+        spec.engine,
+        spec.environment,
+        spec.options,
+        spec.max_new_tokens,
+        asked,
+        context.images,
+        spec.deadline,
     )
     models = {
         BEFORE: (context.base, workspace.native("base", context.base_digest)),
@@ -98,8 +127,8 @@ def _run(context: Context, out: Path) -> Evaluated:
 
 
 def _answers_so_far(context: Context) -> Path:
-    """The scratch folder for answers to the same questions: of a run that was killed or refused, or of the sealed stage when
-    only metrics, slices or gates have changed."""
+    """The scratch folder for answers to the same questions: of a run that was killed or refused, or
+    of the sealed stage when only metrics, slices or gates have changed."""
     asking, sealed, workspace = of_json(_asking(context)), context.folder(STAGE), context.workspace
     scratch = workspace.scratch(STAGE.name) / asking[:16]
     receipt = workspace.receipt(STAGE.name)

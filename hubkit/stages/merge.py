@@ -13,15 +13,29 @@ from ._stage import Context, Stage
 
 def _inputs(context: Context) -> dict[str, str]:
     spec = context.spec.merge
-    further = {f"adapters.{n}": f"{digest(context, more.path)} x {more.weight:g}" for n, more in enumerate(spec.adapters)}
-    return {"base": context.base_digest, "parity": spec.parity} | further | context.upstream(train.STAGE)
+    further = {
+        f"adapters.{n}": f"{digest(context, more.path)} x {more.weight:g}"
+        for n, more in enumerate(spec.adapters)
+    }
+    return (
+        {"base": context.base_digest, "parity": spec.parity}
+        | further
+        | context.upstream(train.STAGE)
+    )
 
 
 def _run(context: Context, out: Path) -> MergeReport:
     adapter = context.folder(train.STAGE) / context.result(train.STAGE).adapter
     model, spec = out / context.spec.name, context.spec
     adapters = [(adapter, 1.0), *((more.path, more.weight) for more in spec.merge.adapters)]
-    report = merge(spec.base.path, adapters, model, context.base.family, parity=spec.merge.parity, run=context.run)
+    report = merge(
+        spec.base.path,
+        adapters,
+        model,
+        context.base.family,
+        parity=spec.merge.parity,
+        run=context.run,
+    )
     context.workspace.digests.remember(model, {file.path: file.sha256 for file in report.files})
     return report
 

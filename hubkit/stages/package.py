@@ -1,4 +1,5 @@
-"""package: the model folder becomes the release folder: card, provenance, manifest, audit, Git LFS commit."""
+"""package: the model folder becomes the release folder: card, provenance, manifest, audit, Git LFS
+commit."""
 
 from __future__ import annotations
 
@@ -40,14 +41,24 @@ class Packaged:
 
 
 def seal_release(
-    folder: Path, model: Model, *, name: str, tag: str, created: str, author: Author, digests: Mapping[str, str]
+    folder: Path,
+    model: Model,
+    *,
+    name: str,
+    tag: str,
+    created: str,
+    author: Author,
+    digests: Mapping[str, str],
 ) -> Packaged:
-    """Makes `folder` a release: .gitattributes, manifest.json, audit, structure check, and the commit with LFS pointers.
+    """Makes `folder` a release: .gitattributes, manifest.json, audit, structure check, and the
+    commit with LFS pointers.
 
-    `folder` holds `model`, or an adapter for it. `digests` are the sha256 known already; only other files are read.
+    `folder` holds `model`, or an adapter for it. `digests` are the sha256 known already; only other
+    files are read.
 
     Raises:
-        RefusedError: the repository name, the audit or the structure says no; every finding is listed.
+        RefusedError: the repository name, the audit or the structure says no; every finding is
+            listed.
     """
     if problem := model.family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
@@ -57,21 +68,40 @@ def seal_release(
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
     listed.write(folder)
     staged = lfs.stage(
-        folder, listed, message=f"{name} {tag}", author_name=author.name, author_email=author.email, date=created, tag=tag
+        folder,
+        listed,
+        message=f"{name} {tag}",
+        author_name=author.name,
+        author_email=author.email,
+        date=created,
+        tag=tag,
     )
     size = sum(file.size for file in listed.files)
-    return Packaged(name, tag, staged.commit, len(listed.files) + 1, size, sum(file.lfs for file in listed.files))
+    return Packaged(
+        name,
+        tag,
+        staged.commit,
+        len(listed.files) + 1,
+        size,
+        sum(file.lfs for file in listed.files),
+    )
 
 
 def refuse(problems: list[Problem], what: str) -> None:
     """Raises RefusedError listing every problem with its remedy; nothing when there is none."""
     if problems:
-        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in dict.fromkeys(problems))
-        raise RefusedError(f"{what}: {len(problems)} problem(s):{listed}", "mend what is listed, and run the command again")
+        listed = "".join(
+            f"\n  {p.where}: {p.message} ({p.remedy})" for p in dict.fromkeys(problems)
+        )
+        raise RefusedError(
+            f"{what}: {len(problems)} problem(s):{listed}",
+            "mend what is listed, and run the command again",
+        )
 
 
 def link_model(model: Path, folder: Path) -> None:
-    """The model's files in `folder`: weights as hard links (no second copy on disk), the small ones copied."""
+    """The model's files in `folder`: weights as hard links (no second copy on disk), the small ones
+    copied."""
     folder.mkdir(parents=True)
     for source in sorted(model.iterdir()):
         target = folder / source.name
@@ -104,11 +134,14 @@ def _inputs(context: Context) -> dict[str, str]:
         "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
         "planned": context.workspace.planned(),
     }
-    return own | context.upstream(prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE)
+    return own | context.upstream(
+        prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE
+    )
 
 
 def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
-    """The model, the adapter or both in `folder`, as `merge.publish` says; the files with their digests."""
+    """The model, the adapter or both in `folder`, as `merge.publish` says; the files with their
+    digests."""
     what = context.spec.merge.publish
     if what == "adapter":
         return _place_adapter(context, folder)
@@ -116,25 +149,38 @@ def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
     files = context.result(merge.STAGE).files
     if what == "merged":
         return files
-    return (*files, *(replace(file, path=f"{ADAPTER}/{file.path}") for file in _place_adapter(context, folder / ADAPTER)))
+    return (
+        *files,
+        *(
+            replace(file, path=f"{ADAPTER}/{file.path}")
+            for file in _place_adapter(context, folder / ADAPTER)
+        ),
+    )
 
 
 def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
-    """A PEFT folder under the names that it was trained with: a LoRA on queries alone has no equal on the base's fused tensor.
-    Any other adapter under transformers' names, so that peft loads it without remote code."""
+    """A PEFT folder under the names that it was trained with: a LoRA on queries alone has no equal
+    on the base's fused tensor. Any other adapter under transformers' names, so that peft loads it
+    without remote code."""
     trained, base, name = context.result(train.STAGE), context.base, context.spec.base.name
     names: Names = "trained" if trained.format == "peft" else "native"
     adapter = context.folder(train.STAGE) / trained.adapter
-    return write_adapter(adapter, folder, base.family, base.folder, name, names=names, run=context.run).files
+    return write_adapter(
+        adapter, folder, base.family, base.folder, name, names=names, run=context.run
+    ).files
 
 
 def _run(context: Context, out: Path) -> Packaged:
     spec, folder = context.spec, out / context.spec.name
     files = _place(context, folder)
     digests = {file.path: file.sha256 for file in files}
-    weights = tuple(ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED))
+    weights = tuple(
+        ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED)
+    )
     write_card(folder, _facts.card_facts(context, weights))
-    provenance.write(folder, _facts.provenance(context, {file.path: file.sha256 for file in weights}))
+    provenance.write(
+        folder, _facts.provenance(context, {file.path: file.sha256 for file in weights})
+    )
     packaged = seal_release(
         folder,
         context.base,
@@ -144,7 +190,9 @@ def _run(context: Context, out: Path) -> Packaged:
         author=spec.author,
         digests=digests,
     )
-    context.workspace.digests.remember(folder, {file.path: file.sha256 for file in manifest.read(folder).files})
+    context.workspace.digests.remember(
+        folder, {file.path: file.sha256 for file in manifest.read(folder).files}
+    )
     return packaged
 
 
@@ -154,5 +202,7 @@ STAGE = Stage(
     result=Packaged,
     inputs=_inputs,
     run=_run,
-    summary=lambda r: f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}",
+    summary=lambda r: (
+        f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}"
+    ),
 )

@@ -1,4 +1,5 @@
-"""prepare: a dataset in any format that a plugin reads -> validated records, split for training and evaluation."""
+"""prepare: a dataset in any format that a plugin reads -> validated records, split for training and
+evaluation."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ REPORT = "data-report.html"
 
 @dataclass(frozen=True)
 class Prepared:
-    """Counts of records and of distinct images. `shared` held-out records have a picture or their text in common with records
-    that are trained on; `fixes` counts repairs."""
+    """Counts of records and of distinct images. `shared` held-out records have a picture or their
+    text in common with records that are trained on; `fixes` counts repairs."""
 
     train: int
     holdout: int
@@ -49,11 +50,12 @@ def prepare(
     max_length: int = 0,
     report: Path | None = None,
 ) -> Prepared:
-    """Reads `data.path`, checks every record and every image below `images`, and writes train.jsonl, holdout.jsonl and
-    images.json (sha256 of each image) into `out`. The split depends on `seed` and the records alone.
+    """Reads `data.path`, checks every record and every image below `images`, and writes
+    train.jsonl, holdout.jsonl and images.json (sha256 of each image) into `out`. The split depends
+    on `seed` and the records alone.
 
-    A page about the data goes to `report`, also when they are refused; with `base` it says how long the records are, and how
-    many are over `max_length` tokens.
+    A page about the data goes to `report`, also when they are refused; with `base` it says how long
+    the records are, and how many are over `max_length` tokens.
 
     Raises:
         DataError: names file, record and field; problems are listed together.
@@ -87,7 +89,9 @@ def prepare(
     return result
 
 
-def _result(data: Data, found: Validation, apart: Validation | None, held: set[int], common: Shared | None) -> Prepared:
+def _result(
+    data: Data, found: Validation, apart: Validation | None, held: set[int], common: Shared | None
+) -> Prepared:
     both = [found, *([apart] if apart else [])]
     return Prepared(
         train=data.repeat * (found.count - len(held)),
@@ -98,15 +102,23 @@ def _result(data: Data, found: Validation, apart: Validation | None, held: set[i
     )
 
 
-def _write_page(place: Path, data: Data, found: Validation, result: Prepared, common: Shared | None) -> None:
-    page = replace(found.report(data.adapter), shared=common, train=result.train, holdout=result.holdout)
+def _write_page(
+    place: Path, data: Data, found: Validation, result: Prepared, common: Shared | None
+) -> None:
+    page = replace(
+        found.report(data.adapter), shared=common, train=result.train, holdout=result.holdout
+    )
     pictures = {name: found.pictures.path(name) for name in found.sample_pictures()}
     write_html(place, page, pictures, terms_of(data.adapter, data.path, data.options, data.license))
 
 
 def _read(data: Data, found: Validation, place: Path, run: Run) -> None:
     try:
-        spool(found.sound(rows(data.adapter, found.source, data.options, fix=data.fix), run), place, own_line)
+        spool(
+            found.sound(rows(data.adapter, found.source, data.options, fix=data.fix), run),
+            place,
+            own_line,
+        )
     except DataError as error:
         found.tally.add(error)
         raise
@@ -130,7 +142,10 @@ def read_checked(
 def _refuse(found: Validation) -> None:
     found.tally.refuse(found.source.name)
     if not found.count:
-        raise DataError(f"{found.source} holds no records: it is empty", "give a dataset with at least two records")
+        raise DataError(
+            f"{found.source} holds no records: it is empty",
+            "give a dataset with at least two records",
+        )
 
 
 def dataset_terms(context: Context) -> Terms:
@@ -139,9 +154,12 @@ def dataset_terms(context: Context) -> Terms:
 
 
 def check_terms(context: Context) -> None:
-    """Raises RefusedError when the dataset's terms forbid the release, and the release file does not accept them."""
+    """Raises RefusedError when the dataset's terms forbid the release, and the release file does
+    not accept them."""
     data = context.spec.data
-    check_accepted(data.name or data.path.name, dataset_terms(context), [one.term for one in data.accept_terms])
+    check_accepted(
+        data.name or data.path.name, dataset_terms(context), [one.term for one in data.accept_terms]
+    )
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -169,7 +187,13 @@ def _digest(context: Context, path: Path) -> str:
 def _run(context: Context, out: Path) -> Prepared:
     report = context.workspace.folder / REPORT
     return prepare(
-        context.spec.data, context.images, out, seed=context.spec.seed, run=context.run, report=report, **_base(context)
+        context.spec.data,
+        context.images,
+        out,
+        seed=context.spec.seed,
+        run=context.run,
+        report=report,
+        **_base(context),
     )
 
 
@@ -186,7 +210,10 @@ def _base(context: Context) -> dict[str, Any]:
 def _summary(result: Prepared) -> str:
     fixed = f", {result.fixes:,} repairs" if result.fixes else ""
     common = f", {result.shared:,} of them share something with training" if result.shared else ""
-    return f"{result.train:,} records to train on, {result.holdout:,} held out{common}, {result.images:,} images{fixed}"
+    return (
+        f"{result.train:,} records to train on, {result.holdout:,} held out{common}, "
+        f"{result.images:,} images{fixed}"
+    )
 
 
 STAGE = Stage(

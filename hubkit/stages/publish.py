@@ -30,20 +30,33 @@ class Published:
 
 
 def check_names(family: ModelFamily, name: str, targets: Sequence[str]) -> None:
-    """Raises RefusedError when the release, or a repository it goes to, has a name that the family's rule does not allow."""
-    for repository in dict.fromkeys([name, *(hub.repository(target) for hub, target in map(plugins().hub_of, targets))]):
+    """Raises RefusedError when the release, or a repository it goes to, has a name that the
+    family's rule does not allow."""
+    for repository in dict.fromkeys(
+        [name, *(hub.repository(target) for hub, target in map(plugins().hub_of, targets))]
+    ):
         if problem := family.repository_problem(repository):
-            raise RefusedError(f"repository name {repository!r}: {problem}", "change `name` and the targets under `publish`")
+            raise RefusedError(
+                f"repository name {repository!r}: {problem}",
+                "change `name` and the targets under `publish`",
+            )
 
 
 def publish(
-    folder: Path, destinations: Sequence[Destination], message: str, run: Run, *, upload: Upload, journals: Path
+    folder: Path,
+    destinations: Sequence[Destination],
+    message: str,
+    run: Run,
+    *,
+    upload: Upload,
+    journals: Path,
 ) -> Published:
-    """Pushes the staged release in `folder` to all destinations, several at once. Safe to repeat. Each keeps its own journal
-    in the folder `journals`.
+    """Pushes the staged release in `folder` to all destinations, several at once. Safe to repeat.
+    Each keeps its own journal in the folder `journals`.
 
     Raises:
-        RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds another release.
+        RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds
+            another release.
         RemoteError: a hub failed; what was published to others stays, and running again continues.
     """
     listed = manifest.read(folder)
@@ -59,14 +72,20 @@ def publish(
 
         def do(part: Run, pace: Pace) -> PublishReceipt:
             part.note(f"publishing to {to}")
-            job = PublishInput(folder, files, staged.commit, listed.tag, message, target, options, journal, pace)
+            job = PublishInput(
+                folder, files, staged.commit, listed.tag, message, target, options, journal, pace
+            )
             receipt: PublishReceipt = hub.publish(job, part)
-            _receipt_file(journals, hub.name, to).write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
+            _receipt_file(journals, hub.name, to).write_text(
+                json.dumps(codec.encode(receipt), indent=1), "utf-8"
+            )
             return receipt
 
         return do
 
-    return Published(tuple(together([(to, work(to, options)) for to, options in destinations], upload, run)))
+    return Published(
+        tuple(together([(to, work(to, options)) for to, options in destinations], upload, run))
+    )
 
 
 def _receipt_file(journals: Path, hub: str, to: str) -> Path:
@@ -83,7 +102,8 @@ def read_receipt(journals: Path, hub: str, to: str) -> PublishReceipt:
     path = _receipt_file(journals, hub, to)
     if not path.is_file():
         raise UsageError(
-            f"{path} is not there: nothing was pushed from here to {to}", "push again (what is there is not sent again)"
+            f"{path} is not there: nothing was pushed from here to {to}",
+            "push again (what is there is not sent again)",
         )
     return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
 
@@ -93,13 +113,25 @@ def _destinations(context: Context) -> list[Destination]:
 
 
 def _inputs(context: Context) -> dict[str, str]:
-    return {f"to {to}": str(sorted(options.items())) for to, options in _destinations(context)} | context.upstream(package.STAGE)
+    return {
+        f"to {to}": str(sorted(options.items())) for to, options in _destinations(context)
+    } | context.upstream(package.STAGE)
 
 
 def _run(context: Context, out: Path) -> Published:
     folder = package.release_folder(context)
-    message, journals = f"{context.spec.name} {context.spec.tag}", context.workspace.folder / "journal"
-    return publish(folder, _destinations(context), message, context.run, upload=context.spec.upload, journals=journals)
+    message, journals = (
+        f"{context.spec.name} {context.spec.tag}",
+        context.workspace.folder / "journal",
+    )
+    return publish(
+        folder,
+        _destinations(context),
+        message,
+        context.run,
+        upload=context.spec.upload,
+        journals=journals,
+    )
 
 
 STAGE = Stage(
@@ -108,5 +140,7 @@ STAGE = Stage(
     result=Published,
     inputs=_inputs,
     run=_run,
-    summary=lambda r: ", ".join(receipt.url for receipt in r.receipts) or "no target is named; nothing was pushed",
+    summary=lambda r: (
+        ", ".join(receipt.url for receipt in r.receipts) or "no target is named; nothing was pushed"
+    ),
 )

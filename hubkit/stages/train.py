@@ -1,4 +1,5 @@
-"""train: base model + records -> an adapter, by a trainer plugin in its own process; or the adapter that the spec names."""
+"""train: base model + records -> an adapter, by a trainer plugin in its own process; or the adapter
+that the spec names."""
 
 from __future__ import annotations
 
@@ -20,7 +21,11 @@ def _inputs(context: Context) -> dict[str, str]:
     if train.adapter is not None:
         return {"base": context.base_digest, "adapter": _given.digest(context, train.adapter)}
     own = {"base": context.base_digest, "seed": str(context.spec.seed)}
-    return own | plugin_inputs("trainer", train.trainer, train.options, train.environment) | context.upstream(prepare.STAGE)
+    return (
+        own
+        | plugin_inputs("trainer", train.trainer, train.options, train.environment)
+        | context.upstream(prepare.STAGE)
+    )
 
 
 def _run(context: Context, out: Path) -> TrainOutput:
@@ -54,10 +59,16 @@ def foresee(context: Context) -> Foreseen:
     """
     train, base = context.spec.train, context.base
     if train.adapter is not None:
-        raise UsageError("train.adapter is given: nothing will be trained", "leave out --dry-run; `hubkit plan` says what runs")
+        raise UsageError(
+            "train.adapter is given: nothing will be trained",
+            "leave out --dry-run; `hubkit plan` says what runs",
+        )
     trainer = plugins().get("trainer", train.trainer)
     if not hasattr(trainer, "foresee"):
-        raise UsageError(f"trainer {train.trainer} cannot tell beforehand what a training takes", "start it with --until train")
+        raise UsageError(
+            f"trainer {train.trainer} cannot tell beforehand what a training takes",
+            "start it with --until train",
+        )
     with tempfile.TemporaryDirectory(prefix="foresee-", dir=context.workspace.folder) as temporary:
         folder = Path(temporary)
         for name in ("native", "out", "scratch"):
@@ -66,17 +77,26 @@ def foresee(context: Context) -> Foreseen:
         write_native_files(base.folder, folder / "native", described, base.family, base.config)
         job = _job(context, folder / "native", folder / "out", folder / "scratch")
         where = environment(train.environment)
-        foreseen: Foreseen = call(trainer, "foresee", job, environment=where, run=context.run, folder=folder / "worker")
+        foreseen: Foreseen = call(
+            trainer, "foresee", job, environment=where, run=context.run, folder=folder / "worker"
+        )
         return foreseen
 
 
 def _job(context: Context, native: Path, out: Path, scratch: Path) -> TrainInput:
     base = context.base
     return TrainInput(
-        base=base.folder, native=native, groups=base.family.native(base.config).groups, vision=base.vision,
-        records=context.folder(prepare.STAGE) / prepare.TRAIN, images=context.images,
-        output=out, scratch=scratch, seed=context.spec.seed, options=context.spec.train.options,
-    )  # fmt: skip
+        base=base.folder,
+        native=native,
+        groups=base.family.native(base.config).groups,
+        vision=base.vision,
+        records=context.folder(prepare.STAGE) / prepare.TRAIN,
+        images=context.images,
+        output=out,
+        scratch=scratch,
+        seed=context.spec.seed,
+        options=context.spec.train.options,
+    )
 
 
 STAGE = Stage(
@@ -86,7 +106,10 @@ STAGE = Stage(
     inputs=_inputs,
     run=_run,
     summary=lambda r: (
-        f"{r.steps:,} steps on {r.samples:,} samples, {r.trainable_parameters:,} trainable parameters"
+        (
+            f"{r.steps:,} steps on {r.samples:,} samples, {r.trainable_parameters:,} trainable "
+            "parameters"
+        )
         if r.steps
         else f"an adapter trained before, {r.trainable_parameters:,} parameters"
     ),

@@ -1,4 +1,5 @@
-"""What an adapter does to its base, as a list of deltas: low-rank updates and replaced tensors. No tensor is loaded here."""
+"""What an adapter does to its base, as a list of deltas: low-rank updates and replaced tensors. No
+tensor is loaded here."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from .checkpoint import Checkpoint
 class LoRA:
     """`W += scale * B @ A` for the module's weight W of shape (out, in).
 
-    `down` and `up` are the keys of A (rank, in) and B (out, rank). With `transposed` the weight is stored as (in, out), as
-    embeddings and Conv1D layers are. With `magnitude` (a key; DoRA, shape (out)) each row of the updated W is scaled to that
-    norm. `bias` is the key of what is added, times `scale`, to the module's bias.
+    `down` and `up` are the keys of A (rank, in) and B (out, rank). With `transposed` the weight is
+    stored as (in, out), as embeddings and Conv1D layers are. With `magnitude` (a key; DoRA, shape
+    (out)) each row of the updated W is scaled to that norm. `bias` is the key of what is added,
+    times `scale`, to the module's bias.
     """
 
     module: str
@@ -38,7 +40,8 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for messages."""
+    """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for
+    messages."""
 
     name: str
     source: Checkpoint

@@ -14,8 +14,8 @@ from .xtuner_llava import is_llava, read_llava
 
 
 def read_adapter(path: Path) -> Adapter:
-    """Opens a PEFT folder, xtuner's `iter_N.pth` (a file, or DeepSpeed's folder), the folder that its `pth_to_hf` makes of a
-    LLaVA, or InternVL's own LoRA folder.
+    """Opens a PEFT folder, xtuner's `iter_N.pth` (a file, or DeepSpeed's folder), the folder that
+    its `pth_to_hf` makes of a LLaVA, or InternVL's own LoRA folder.
 
     The adapter's `source` is to be closed.
 

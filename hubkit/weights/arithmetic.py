@@ -1,7 +1,8 @@
 """The merge itself, on a few rows of one tensor at a time.
 
-Exact rule: the rows are widened to float32, every delta is computed and added in float32, and the sum is rounded once.
-XTuner's rule: `W + (B @ A) * scale`, each of the three operations rounded to the base's own dtype (bfloat16 for InternVL2).
+Exact rule: the rows are widened to float32, every delta is computed and added in float32, and the
+sum is rounded once. XTuner's rule: `W + (B @ A) * scale`, each of the three operations rounded to
+the base's own dtype (bfloat16 for InternVL2).
 """
 
 from __future__ import annotations
@@ -24,21 +25,24 @@ Parity = Literal["none", "xtuner"]
 
 
 _SLICE = 2**18
-"""Elements worked on at a time, about: the widened rows and their change (1 MiB each) then stay in a core's cache."""
+"""Elements worked on at a time, about: the widened rows and their change (1 MiB each) then stay in
+a core's cache."""
 
 
 class Step(Protocol):
     """One delta, its tensors in memory."""
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
-        """Changes `rows`, rows `start` and following of an official tensor, in place; gives the largest |change|.
+        """Changes `rows`, rows `start` and following of an official tensor, in place; gives the
+        largest |change|.
 
         `scratch` has the rows' shape and dtype and may be written to.
         """
 
 
 class Workspace(threading.local):
-    """Two tensors a thread, used again for every slice: fresh memory would cost more than the arithmetic."""
+    """Two tensors a thread, used again for every slice: fresh memory would cost more than the
+    arithmetic."""
 
     def __init__(self) -> None:
         self._held: dict[torch.dtype, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -49,7 +53,10 @@ class Workspace(threading.local):
         size = math.prod(shape)
         pair = self._held.get(dtype)
         if pair is None or pair[0].numel() < size:
-            pair = self._held[dtype] = (torch.empty(size, dtype=dtype), torch.empty(size, dtype=dtype))
+            pair = self._held[dtype] = (
+                torch.empty(size, dtype=dtype),
+                torch.empty(size, dtype=dtype),
+            )
         return pair[0][:size].view(shape), pair[1][:size].view(shape)
 
 
@@ -61,7 +68,9 @@ class Change:
     finite: bool
 
 
-def change_rows(rows: torch.Tensor, start: int, steps: Sequence[Step], parity: Parity, workspace: Workspace) -> Change:
+def change_rows(
+    rows: torch.Tensor, start: int, steps: Sequence[Step], parity: Parity, workspace: Workspace
+) -> Change:
     """Applies `steps` to `rows`, rows `start` and following of a tensor, in place."""
     import torch
 
@@ -99,7 +108,10 @@ def load(edit: Edit, parity: Parity, dtype: torch.dtype) -> Step:
         return _Replace(spans, source.load(edit.delta.key), edit.weight)
     lora, scale = edit.delta, edit.delta.scale * edit.weight
     if parity == "xtuner" and (lora.magnitude is not None or edit.bias):
-        raise WeightsError(f"{lora.module!r}: XTuner merges no DoRA and no LoRA with a bias", "merge without parity")
+        raise WeightsError(
+            f"{lora.module!r}: XTuner merges no DoRA and no LoRA with a bias",
+            "merge without parity",
+        )
     if edit.bias and lora.bias is not None:
         return _Add(spans, source.load(lora.bias).to(wide), scale)
     down, up = source.load(lora.down).to(wide), source.load(lora.up).to(wide)

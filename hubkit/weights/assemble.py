@@ -1,4 +1,5 @@
-"""A base from a language model and a vision tower: rows of bytes are put in their places, block by block."""
+"""A base from a language model and a vision tower: rows of bytes are put in their places, block by
+block."""
 
 from __future__ import annotations
 
@@ -27,9 +28,11 @@ _FRESH = "fresh"
 _SEED = 0
 
 
-def assemble(llm: Path, vision: Path, out: Path, family: AssembledFamily, run: Run, *, jobs: int = 0) -> ConvertReport:
-    """Writes a base of `family` to the new folder `out`, every tensor in the language model's dtype. What connects the two starts
-    at random, in the same way each time.
+def assemble(
+    llm: Path, vision: Path, out: Path, family: AssembledFamily, run: Run, *, jobs: int = 0
+) -> ConvertReport:
+    """Writes a base of `family` to the new folder `out`, every tensor in the language model's
+    dtype. What connects the two starts at random, in the same way each time.
 
     Raises:
         UsageError: the two do not go together, a file is missing, or `out` is there already.
@@ -37,26 +40,41 @@ def assemble(llm: Path, vision: Path, out: Path, family: AssembledFamily, run: R
         EnvironmentFailure: the disk is too small.
     """
     configs = {"llm": read_json(llm, "config.json"), "vision": read_json(vision, "config.json")}
-    plan = family.assemble(configs["llm"], configs["vision"], image_token_id(llm, family.image_token_text))
+    plan = family.assemble(
+        configs["llm"], configs["vision"], image_token_id(llm, family.image_token_text)
+    )
     layout = family.layout(plan.config)
     with tempfile.TemporaryDirectory(prefix="hubkit-assemble-") as temporary, _Parts() as parts:
         parts.add("llm", open_weights(llm, "model", "pytorch_model"))
         parts.add("vision", open_weights(vision, "model", "pytorch_model"))
         recipe = _recipe(plan, layout, parts)
-        dtype = next(parts.tensors[pieces[0].name].dtype for pieces in recipe.values() if pieces[0].name.startswith("llm:"))
+        dtype = next(
+            parts.tensors[pieces[0].name].dtype
+            for pieces in recipe.values()
+            if pieces[0].name.startswith("llm:")
+        )
         parts.add(_FRESH, _start(plan.fresh, dtype, Path(temporary)))
-        recipe = {name: recipe.get(name) or [Piece(f"{_FRESH}:{name}", 0, shape[0])] for name, shape in layout.items()}
+        recipe = {
+            name: recipe.get(name) or [Piece(f"{_FRESH}:{name}", 0, shape[0])]
+            for name, shape in layout.items()
+        }
         headers = new_headers(dict.fromkeys(layout, dtype), layout)
-        size = sum(len(header.raw) + sum(tensor.size for tensor in header.tensors) for header in headers)
+        size = sum(
+            len(header.raw) + sum(tensor.size for tensor in header.tensors) for header in headers
+        )
         with staged(out, size) as folder:
             meter, gather = Meter(size, run), partial(_gather, dtype)
             files = [
                 write_file(
-                    folder, header.tensors[0].shard, header.raw, blocks_of(parts, header.tensors, recipe, gather), meter,
+                    folder,
+                    header.tensors[0].shard,
+                    header.raw,
+                    blocks_of(parts, header.tensors, recipe, gather),
+                    meter,
                     jobs or os.cpu_count() or 1,
                 )
                 for header in headers
-            ]  # fmt: skip
+            ]
             files += indexed(folder, headers) + write_files(llm, folder, plan, family)
             parts.check_unchanged()
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
@@ -101,7 +119,10 @@ def _recipe(plan: Assembly, layout: Mapping[str, tuple[int, ...]], parts: _Parts
                 continue
             info = parts.tensors[key]
             if info.shape[1:] != layout[name][1:]:
-                problems.append(f"{one.tensor!r} of the {one.part} folder is {info.shape}, {name!r} takes {layout[name]}")
+                problems.append(
+                    f"{one.tensor!r} of the {one.part} folder is {info.shape}, {name!r} takes "
+                    f"{layout[name]}"
+                )
                 continue
             check_floats([info])
             pieces += [Piece(key, start, stop) for start, stop in one.rows or ((0, info.rows),)]
@@ -112,7 +133,8 @@ def _recipe(plan: Assembly, layout: Mapping[str, tuple[int, ...]], parts: _Parts
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(
-            f"config.json and the weights disagree: {'; '.join(problems[:8])}{more}", "give complete, unquantised folders"
+            f"config.json and the weights disagree: {'; '.join(problems[:8])}{more}",
+            "give complete, unquantised folders",
         )
     return recipe
 
@@ -128,7 +150,10 @@ def _start(shapes: Mapping[str, tuple[int, ...]], dtype: str, folder: Path) -> C
         values = (torch.rand(shape, generator=generator) * 2 - 1) / inputs**0.5
         tensors[name] = values.to(torch_dtype(dtype, name))
     if not tensors:
-        raise UsageError("this family has nothing between its parts to start", "merge an adapter into its base instead")
+        raise UsageError(
+            "this family has nothing between its parts to start",
+            "merge an adapter into its base instead",
+        )
     save_file(tensors, folder / "model.safetensors")
     return Checkpoint.open(folder)
 
@@ -143,7 +168,9 @@ def _gather(dtype: str, weights: Readable, pieces: Sequence[Piece]) -> Callable[
         for piece in pieces:
             info = weights.tensors[piece.name]
             own = bytearray((piece.stop - piece.start) * info.row_size)
-            weights.shard(piece.name).read_into(memoryview(own), info.start + piece.start * info.row_size)
+            weights.shard(piece.name).read_into(
+                memoryview(own), info.start + piece.start * info.row_size
+            )
             if info.dtype != dtype:
                 values = torch.frombuffer(own, dtype=torch_dtype(info.dtype, piece.name)).to(wanted)
                 own = bytearray(values.view(torch.uint8).numpy().tobytes())

@@ -1,4 +1,5 @@
-"""The files beside the weights of an assembled base: the language model's tokenizer with one token more."""
+"""The files beside the weights of an assembled base: the language model's tokenizer with one token
+more."""
 
 from __future__ import annotations
 
@@ -34,14 +35,20 @@ def _tokenizer(llm: Path) -> dict[str, Any]:
     elif all(inside(llm, name).is_file() for name in bytelevel.FILES):
         found = bytelevel.from_vocabulary(llm)
     else:
-        raise UsageError(f"{llm}: there is no tokenizer", "give a complete folder of the language model")
+        raise UsageError(
+            f"{llm}: there is no tokenizer", "give a complete folder of the language model"
+        )
     if not isinstance((found.get("model") or {}).get("vocab"), dict):
-        raise UsageError(f"{llm}: tokenizer.json has no vocabulary by text", "give a BPE tokenizer, as Llama's and InternLM2's")
+        raise UsageError(
+            f"{llm}: tokenizer.json has no vocabulary by text",
+            "give a BPE tokenizer, as Llama's and InternLM2's",
+        )
     return found
 
 
 def write_files(llm: Path, out: Path, plan: Assembly, family: AssembledFamily) -> list[WrittenFile]:
-    """config.json, generation_config.json, tokenizer and processor. The tokenizer becomes transformers' plain class."""
+    """config.json, generation_config.json, tokenizer and processor. The tokenizer becomes
+    transformers' plain class."""
     number, text = image_token_id(llm, family.image_token_text), family.image_token_text
     tokenizer, settings = _tokenizer(llm), read_json(llm, SETTINGS)
     if text not in {token.get("content") for token in tokenizer.get("added_tokens") or ()}:
@@ -51,12 +58,22 @@ def write_files(llm: Path, out: Path, plan: Assembly, family: AssembledFamily) -
     decoder = settings.get("added_tokens_decoder")
     if isinstance(decoder, dict) and str(number) not in decoder:
         flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-        settings["added_tokens_decoder"] = {**decoder, str(number): {"content": text, **flags, "special": True}}
+        settings["added_tokens_decoder"] = {
+            **decoder,
+            str(number): {"content": text, **flags, "special": True},
+        }
     template = _template(llm, settings) or plan.chat_template
-    settings = {key: value for key, value in settings.items() if key not in ("chat_template", "auto_map")}
+    settings = {
+        key: value for key, value in settings.items() if key not in ("chat_template", "auto_map")
+    }
     settings |= {"tokenizer_class": "PreTrainedTokenizerFast", **plan.tokenizer}
     (out / TEMPLATE).write_text(plan.chat_prelude + template, encoding="utf-8", newline="\n")
-    made = {"config.json": plan.config, TOKENIZER: tokenizer, SETTINGS: without_local_paths(settings), **plan.files}
+    made = {
+        "config.json": plan.config,
+        TOKENIZER: tokenizer,
+        SETTINGS: without_local_paths(settings),
+        **plan.files,
+    }
     made["generation_config.json"] = _generation(llm, plan)
     for name, data in made.items():
         write_json(out / name, data)
@@ -73,7 +90,11 @@ def _template(llm: Path, settings: dict[str, Any]) -> str:
 def _generation(llm: Path, plan: Assembly) -> dict[str, Any]:
     """The language model's own; without one, its config.json says what ends an answer."""
     if inside(llm, "generation_config.json").is_file():
-        return {key: value for key, value in read_json(llm, "generation_config.json").items() if key != "transformers_version"}
+        return {
+            key: value
+            for key, value in read_json(llm, "generation_config.json").items()
+            if key != "transformers_version"
+        }
     text = plan.config["text_config"]
     keys = ("bos_token_id", "eos_token_id", "pad_token_id")
     return {key: text[key] for key in keys if text.get(key) is not None}

@@ -1,4 +1,5 @@
-"""tokenizer.json for a folder that has only vocab.json and merges.txt, as InternVL2-1B's with Qwen2 do."""
+"""tokenizer.json for a folder that has only vocab.json and merges.txt, as InternVL2-1B's with Qwen2
+do."""
 
 from __future__ import annotations
 
@@ -11,29 +12,47 @@ from .files import inside, read_json
 from .tokenizer import added_tokens
 
 FILES = ("vocab.json", "merges.txt")
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-"""Where Qwen2's tokenizer cuts a text before it joins bytes (transformers' Qwen2Tokenizer and Qwen's own tokenizer.json)."""
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Where Qwen2's tokenizer cuts a text before it joins bytes (transformers' Qwen2Tokenizer and
+Qwen's own tokenizer.json)."""
 _QWEN = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
-_BYTES: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+_BYTES: dict[str, Any] = {
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": False,
+    "use_regex": False,
+}
 
 
 def from_vocabulary(folder: Path) -> dict[str, Any]:
-    """The contents of tokenizer.json for `folder`'s vocab.json, merges.txt and added tokens, with the very same ids.
+    """The contents of tokenizer.json for `folder`'s vocab.json, merges.txt and added tokens, with
+    the very same ids.
 
     Raises:
-        WeightsError: a merge joins or makes what vocab.json does not hold, or two tokens have one id.
-        UsageError: the tokenizer is another one than Qwen2's, whose rules for cutting words are not known.
+        WeightsError: a merge joins or makes what vocab.json does not hold, or two tokens have one
+            id.
+        UsageError: the tokenizer is another one than Qwen2's, whose rules for cutting words are not
+            known.
     """
     settings = read_json(folder, "tokenizer_config.json")
     kind = settings.get("tokenizer_class")
     if kind not in _QWEN:
         raise UsageError(
-            f"tokenizer_config.json: tokenizer_class is {kind!r}; vocab.json and merges.txt alone do not say where it cuts words",
+            f"tokenizer_config.json: tokenizer_class is {kind!r}; vocab.json and merges.txt alone "
+            "do not say where it cuts words",
             "add a tokenizer.json, as `save_pretrained` of the tokenizer's fast class writes it",
         )
     vocabulary = read_json(folder, "vocab.json")
-    if wrong := next((text for text, number in vocabulary.items() if type(number) is not int or number < 0), None):
-        raise WeightsError(f"vocab.json: token {wrong!r} has the id {vocabulary[wrong]!r}", "take the file from the base again")
+    if wrong := next(
+        (text for text, number in vocabulary.items() if type(number) is not int or number < 0), None
+    ):
+        raise WeightsError(
+            f"vocab.json: token {wrong!r} has the id {vocabulary[wrong]!r}",
+            "take the file from the base again",
+        )
     merges = _merges(folder, vocabulary)
     added = added_tokens(folder, vocabulary, settings)
     return {
@@ -44,7 +63,15 @@ def from_vocabulary(folder: Path) -> dict[str, Any]:
         "normalizer": {"type": "NFC"},
         "pre_tokenizer": {
             "type": "Sequence",
-            "pretokenizers": [{"type": "Split", "pattern": {"Regex": _WORDS}, "behavior": "Isolated", "invert": False}, _BYTES],
+            "pretokenizers": [
+                {
+                    "type": "Split",
+                    "pattern": {"Regex": _WORDS},
+                    "behavior": "Isolated",
+                    "invert": False,
+                },
+                _BYTES,
+            ],
         },
         "post_processor": _BYTES,
         "decoder": _BYTES,
@@ -67,7 +94,9 @@ def _merges(folder: Path, vocabulary: dict[str, Any]) -> list[str]:
     try:
         text = inside(folder, "merges.txt").read_text(encoding="utf-8")
     except ValueError as error:
-        raise WeightsError(f"merges.txt is not UTF-8 ({error})", "take the file from the base again") from None
+        raise WeightsError(
+            f"merges.txt is not UTF-8 ({error})", "take the file from the base again"
+        ) from None
     merges = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or (number == 1 and line.startswith("#version")):
@@ -75,7 +104,8 @@ def _merges(folder: Path, vocabulary: dict[str, Any]) -> list[str]:
         parts = line.rstrip("\r").split(" ")
         if len(parts) != 2 or any(part not in vocabulary for part in (*parts, "".join(parts))):
             raise WeightsError(
-                f"merges.txt, line {number}: {line!r} does not join two tokens of vocab.json into a third",
+                f"merges.txt, line {number}: {line!r} does not join two tokens of vocab.json into "
+                "a third",
                 "take vocab.json and merges.txt from one model",
             )
         merges.append(" ".join(parts))

@@ -30,39 +30,52 @@ _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float
 
 
 def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
-    """All findings about an official-format model folder, the files that a hubkit release adds included, or about an adapter
-    folder; empty when it is sound. Only headers of weights are read: NaN among them is found by the merge."""
+    """All findings about an official-format model folder, the files that a hubkit release adds
+    included, or about an adapter folder; empty when it is sound. Only headers of weights are read:
+    NaN among them is found by the merge."""
     if is_adapter(folder):
         return check_adapter(folder)
     found, shards = _inspect(folder, family)
     if is_adapter(folder / ADAPTER):
         found += [
-            replace(p, where=f"{ADAPTER}/{p.where}") for p in (*adapter_problems(folder / ADAPTER), *_json(folder / ADAPTER))
+            replace(p, where=f"{ADAPTER}/{p.where}")
+            for p in (*adapter_problems(folder / ADAPTER), *_json(folder / ADAPTER))
         ]
-    return (*found, *_json(folder), *_stray(folder, shards)) if shards is not None else (*found, *_stray(folder, set()))
+    return (
+        (*found, *_json(folder), *_stray(folder, shards))
+        if shards is not None
+        else (*found, *_stray(folder, set()))
+    )
 
 
 def check_adapter(folder: Path) -> tuple[Problem, ...]:
     """All findings about a PEFT adapter folder."""
-    return (*adapter_problems(folder), *redirects(folder), *_json(folder), *_stray(folder, {WEIGHTS}))
+    return (
+        *adapter_problems(folder),
+        *redirects(folder),
+        *_json(folder),
+        *_stray(folder, {WEIGHTS}),
+    )
 
 
 def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
-    """The findings that keep a folder from being merged into and released: those of `check`, but for strays and local paths,
-    which a merge leaves behind."""
+    """The findings that keep a folder from being merged into and released: those of `check`, but
+    for strays and local paths, which a merge leaves behind."""
     return tuple(_inspect(folder, family)[0])
 
 
 def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str] | None]:
-    """Findings on configuration, weights and companions, and the names of the weights files; None for these when
-    config.json cannot be judged."""
+    """Findings on configuration, weights and companions, and the names of the weights files; None
+    for these when config.json cannot be judged."""
     try:
         config = read_json(folder, "config.json")
     except UsageError as error:
         return [Problem("config.json", error.message, error.remedy)], None
     if not family.recognises(config):
         message = f"this is not a {family.name} model in its official layout"
-        return [Problem("config.json", message, "name the model's own family, or convert it first")], None
+        return [
+            Problem("config.json", message, "name the model's own family, or convert it first")
+        ], None
     checkpoint, found = inspect(folder)
     if checkpoint is not None:
         with checkpoint:
@@ -75,7 +88,9 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
     return found, shards
 
 
-def _weights(checkpoint: Checkpoint, family: ModelFamily, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _weights(
+    checkpoint: Checkpoint, family: ModelFamily, config: Mapping[str, Any]
+) -> Iterator[Problem]:
     where = INDEX if checkpoint.index is not None else "model.safetensors"
     try:
         layout = family.layout(config)
@@ -83,13 +98,17 @@ def _weights(checkpoint: Checkpoint, family: ModelFamily, config: Mapping[str, A
         yield Problem("config.json", error.message, error.remedy)
         return
     for message in layout_problems(checkpoint, layout):
-        yield Problem(where, f"tensor {message}", "take config.json and the weights from the same revision")
+        yield Problem(
+            where, f"tensor {message}", "take config.json and the weights from the same revision"
+        )
     yield from _dtypes(checkpoint, config, where)
     if checkpoint.index is not None:
         metadata = checkpoint.index.get("metadata")
         stated = metadata.get("total_size") if isinstance(metadata, dict) else None
         if stated != checkpoint.total_size:
-            message = f"metadata.total_size is {stated}, the tensors take {checkpoint.total_size} bytes"
+            message = (
+                f"metadata.total_size is {stated}, the tensors take {checkpoint.total_size} bytes"
+            )
             yield Problem(INDEX, message, f"set it to {checkpoint.total_size}")
 
 
@@ -102,7 +121,10 @@ def _dtypes(checkpoint: Checkpoint, config: Mapping[str, Any], where: str) -> It
             message = f"{counts[dtype]} tensors are {dtype}, {example!r} among them"
             yield Problem(where, message, "publish unquantised weights in this layout")
         elif stated is not None and _DTYPES[dtype] != stated:
-            message = f"{counts[dtype]} tensors are {_DTYPES[dtype]}, {example!r} among them; config.json says {stated}"
+            message = (
+                f"{counts[dtype]} tensors are {_DTYPES[dtype]}, {example!r} among them; "
+                f"config.json says {stated}"
+            )
             yield Problem(where, message, "set torch_dtype to the weights' own dtype")
 
 
@@ -110,7 +132,11 @@ def _companions(folder: Path, family: ModelFamily, config: Mapping[str, Any]) ->
     wanted = family.companions(config)
     for need in wanted.required:
         if not any((folder / name).is_file() for name in need.split("|")):
-            yield Problem(need.replace("|", " or "), "a companion file is missing", "copy it from the base model")
+            yield Problem(
+                need.replace("|", " or "),
+                "a companion file is missing",
+                "copy it from the base model",
+            )
     for name in (name for need in (*wanted.required, *wanted.optional) for name in need.split("|")):
         try:
             inside(folder, name)
@@ -150,14 +176,30 @@ def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
         elif path.name.startswith(".") and not _holds_results(folder, path):
             yield Problem(name, "a hidden file", "remove it")
         elif path.suffix.lower() in _PICKLED or (path.is_file() and is_pickle(path)):
-            yield Problem(name, "a pickle, which runs code when it is loaded", "remove it; publish safetensors")
-        elif path.suffix == ".safetensors" and name not in shards and not name.startswith(f"{ADAPTER}/"):
-            yield Problem(name, "weights that no index names", "remove the file, or name its tensors in the index")
+            yield Problem(
+                name,
+                "a pickle, which runs code when it is loaded",
+                "remove it; publish safetensors",
+            )
+        elif (
+            path.suffix == ".safetensors"
+            and name not in shards
+            and not name.startswith(f"{ADAPTER}/")
+        ):
+            yield Problem(
+                name,
+                "weights that no index names",
+                "remove the file, or name its tensors in the index",
+            )
 
 
 def _holds_results(folder: Path, path: Path) -> bool:
     """Whether `path` is the folder's .eval_results, with YAML files and nothing else in it."""
-    return path == folder / _RESULTS and path.is_dir() and all(p.is_file() and p.suffix == ".yaml" for p in path.iterdir())
+    return (
+        path == folder / _RESULTS
+        and path.is_dir()
+        and all(p.is_file() and p.suffix == ".yaml" for p in path.iterdir())
+    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -165,14 +207,24 @@ def _walk(folder: Path) -> Iterator[Path]:
         if path.parent == folder and path.name in _HIDDEN:
             continue
         yield path
-        if path.is_dir() and not path.is_symlink() and path.name != "__pycache__" and not path.name.startswith("."):
+        if (
+            path.is_dir()
+            and not path.is_symlink()
+            and path.name != "__pycache__"
+            and not path.name.startswith(".")
+        ):
             yield from _walk_below(path)
 
 
 def _walk_below(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         yield path
-        if path.is_dir() and not path.is_symlink() and path.name != "__pycache__" and not path.name.startswith("."):
+        if (
+            path.is_dir()
+            and not path.is_symlink()
+            and path.name != "__pycache__"
+            and not path.name.startswith(".")
+        ):
             yield from _walk_below(path)
 
 

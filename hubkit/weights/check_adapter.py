@@ -35,7 +35,9 @@ def adapter_problems(folder: Path) -> Iterator[Problem]:
     try:
         adapter = read_peft(folder)
     except UsageError as error:
-        yield Problem(SETTINGS if error.message.startswith(SETTINGS) else WEIGHTS, error.message, error.remedy)
+        yield Problem(
+            SETTINGS if error.message.startswith(SETTINGS) else WEIGHTS, error.message, error.remedy
+        )
         return
     with adapter.source as source:
         if not source.tensors:
@@ -49,4 +51,8 @@ def adapter_problems(folder: Path) -> Iterator[Problem]:
 def _base(settings: Mapping[str, Any]) -> Iterator[Problem]:
     name = settings.get("base_model_name_or_path")
     if not isinstance(name, str) or not name.strip():
-        yield Problem(f"{SETTINGS}: base_model_name_or_path", "is missing: peft would not know the base", "name its repository")
+        yield Problem(
+            f"{SETTINGS}: base_model_name_or_path",
+            "is missing: peft would not know the base",
+            "name its repository",
+        )

@@ -20,10 +20,23 @@ if TYPE_CHECKING:
     import torch
 
 _TORCH = {
-    "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "U16": "uint16", "I32": "int32", "U32": "uint32",
-    "I64": "int64", "U64": "uint64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
-    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64",
-}  # fmt: skip
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "I16": "int16",
+    "U16": "uint16",
+    "I32": "int32",
+    "U32": "uint32",
+    "I64": "int64",
+    "U64": "uint64",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "C64": "complex64",
+}
 
 
 def torch_dtype(dtype: str, where: str) -> torch.dtype:
@@ -31,7 +44,10 @@ def torch_dtype(dtype: str, where: str) -> torch.dtype:
     import torch
 
     if dtype not in _TORCH:
-        raise WeightsError(f"{where} has the dtype {dtype}, which hubkit cannot compute with", "use weights in bfloat16")
+        raise WeightsError(
+            f"{where} has the dtype {dtype}, which hubkit cannot compute with",
+            "use weights in bfloat16",
+        )
     found: torch.dtype = getattr(torch, _TORCH[dtype])
     return found
 
@@ -58,13 +74,21 @@ class Shard:
         while done < len(buffer):
             count = os.preadv(self.descriptor, [buffer[done:]], start + done)
             if not count:
-                raise WeightsError(f"{self.name} became shorter while it was read", "leave the file alone and run again")
+                raise WeightsError(
+                    f"{self.name} became shorter while it was read",
+                    "leave the file alone and run again",
+                )
             done += count
 
     def check_unchanged(self) -> None:
         """Raises WeightsError when the file was written to, or replaced, since it was opened."""
-        if file_state(os.fstat(self.descriptor)) != self.state or file_state(self.path.stat()) != self.state:
-            raise WeightsError(f"{self.name} was changed while it was read", "leave the file alone and run again")
+        if (
+            file_state(os.fstat(self.descriptor)) != self.state
+            or file_state(self.path.stat()) != self.state
+        ):
+            raise WeightsError(
+                f"{self.name} was changed while it was read", "leave the file alone and run again"
+            )
 
 
 def file_state(found: os.stat_result) -> tuple[int, ...]:
@@ -72,15 +96,21 @@ def file_state(found: os.stat_result) -> tuple[int, ...]:
 
 
 class Checkpoint:
-    """Checked safetensors weights. `index` is the parsed index file, None when there is one file only.
+    """Checked safetensors weights. `index` is the parsed index file, None when there is one file
+    only.
 
-    Tensors are never copied as a whole: read_into() takes bytes from a shard, tensor() maps them into memory.
+    Tensors are never copied as a whole: read_into() takes bytes from a shard, tensor() maps them
+    into memory.
     """
 
-    def __init__(self, folder: Path, shards: tuple[Shard, ...], index: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, folder: Path, shards: tuple[Shard, ...], index: Mapping[str, Any] | None
+    ) -> None:
         self.folder = folder
         self.shards: Mapping[str, Shard] = {shard.name: shard for shard in shards}
-        self.tensors: Mapping[str, TensorInfo] = {t.name: t for shard in shards for t in shard.header.tensors}
+        self.tensors: Mapping[str, TensorInfo] = {
+            t.name: t for shard in shards for t in shard.header.tensors
+        }
         self.index = index
         self._maps: dict[str, mmap.mmap] = {}
 
@@ -89,7 +119,8 @@ class Checkpoint:
         """Opens `stem.safetensors`, or the shards that `stem.safetensors.index.json` names.
 
         Raises:
-            WeightsError: what does not hold together, with the file and the tensor; several findings are given at once.
+            WeightsError: what does not hold together, with the file and the tensor; several
+                findings are given at once.
         """
         checkpoint, problems = inspect(folder, stem)
         if checkpoint is None or problems:
@@ -116,7 +147,9 @@ class Checkpoint:
         if not info.size:
             return torch.empty(info.shape, dtype=dtype)
         if info.shard not in self._maps:
-            self._maps[info.shard] = mmap.mmap(self.shards[info.shard].descriptor, 0, access=mmap.ACCESS_COPY)
+            self._maps[info.shard] = mmap.mmap(
+                self.shards[info.shard].descriptor, 0, access=mmap.ACCESS_COPY
+            )
         view = memoryview(self._maps[info.shard])[info.start : info.end]
         return torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(info.shape)
 
@@ -145,12 +178,18 @@ class Checkpoint:
     def __enter__(self) -> Checkpoint:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
 def inspect(folder: Path, stem: str = "model") -> tuple[Checkpoint | None, list[Problem]]:
-    """What can be opened, and everything that is wrong; no checkpoint when no shard could be read."""
+    """What can be opened, and everything that is wrong; no checkpoint when no shard could be
+    read."""
     problems: list[Problem] = []
     index, names = None, [f"{stem}.safetensors"]
     if (folder / f"{stem}.safetensors.index.json").is_file():
@@ -176,14 +215,21 @@ def open_shard(folder: Path, name: str) -> Shard:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise WeightsError(f"{folder.name}: {name} is missing", "download the model again, with all its files") from None
+        raise WeightsError(
+            f"{folder.name}: {name} is missing", "download the model again, with all its files"
+        ) from None
     except OSError as error:
-        raise WeightsError(f"{folder.name}: {name} cannot be read ({error.strerror})", "correct the file's permissions") from None
+        raise WeightsError(
+            f"{folder.name}: {name} cannot be read ({error.strerror})",
+            "correct the file's permissions",
+        ) from None
     try:
         found = os.fstat(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
             if file.read(40).startswith(b"version https://git-lfs.github.com"):
-                raise WeightsError(f"{name} is a Git LFS pointer, not weights", "run `git lfs pull` in the folder")
+                raise WeightsError(
+                    f"{name} is a Git LFS pointer, not weights", "run `git lfs pull` in the folder"
+                )
             file.seek(0)
             header = read_header(file, found.st_size, name)
         return Shard(name, path, found.st_size, header, descriptor, file_state(found))
@@ -195,7 +241,11 @@ def open_shard(folder: Path, name: str) -> Shard:
 def _shard_names(index: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
     where = f"{stem}.safetensors.index.json"
     weight_map = index.get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(v, str) for v in weight_map.values()):
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(v, str) for v in weight_map.values())
+    ):
         raise WeightsError(f"{where}: weight_map must map tensor names to file names", REMEDY)
     names = sorted(set(weight_map.values()))
     for name in names:
@@ -212,7 +262,13 @@ def _duplicates(shards: list[Shard]) -> list[Problem]:
         for tensor in shard.header.tensors:
             first = seen.setdefault(tensor.name, shard.name)
             if first != shard.name:
-                problems.append(Problem(shard.name, f"tensor {tensor.name!r} is in {first} and again in {shard.name}", REMEDY))
+                problems.append(
+                    Problem(
+                        shard.name,
+                        f"tensor {tensor.name!r} is in {first} and again in {shard.name}",
+                        REMEDY,
+                    )
+                )
     return problems
 
 
@@ -221,9 +277,17 @@ def _against_index(shards: list[Shard], weight_map: Mapping[str, str], where: st
     problems = []
     for name, file in weight_map.items():
         if name not in held:
-            problems.append(Problem(where, f"{where}: tensor {name!r} is missing from {file}", REMEDY))
+            problems.append(
+                Problem(where, f"{where}: tensor {name!r} is missing from {file}", REMEDY)
+            )
         elif held[name] != file:
-            problems.append(Problem(where, f"{where}: tensor {name!r} is in {held[name]}, not in {file}", REMEDY))
+            problems.append(
+                Problem(
+                    where, f"{where}: tensor {name!r} is in {held[name]}, not in {file}", REMEDY
+                )
+            )
     for name in sorted(held.keys() - weight_map.keys()):
-        problems.append(Problem(where, f"{where}: tensor {name!r} of {held[name]} is not named", REMEDY))
+        problems.append(
+            Problem(where, f"{where}: tensor {name!r} of {held[name]} is not named", REMEDY)
+        )
     return problems

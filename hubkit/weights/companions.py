@@ -32,7 +32,8 @@ def companion_names(folder: Path, family: ModelFamily, config: Mapping[str, Any]
             missing.append(need.replace("|", " or "))
     if missing:
         raise WeightsError(
-            f"{folder}: companion files are missing: {', '.join(missing)}", "download the base again, with all its files"
+            f"{folder}: companion files are missing: {', '.join(missing)}",
+            "download the base again, with all its files",
         )
     names += [name for name in wanted.optional if inside(folder, name).is_file()]
     return sorted(set(names))
@@ -42,9 +43,13 @@ def companion_bytes(folder: Path, family: ModelFamily, config: Mapping[str, Any]
     return sum((folder / name).stat().st_size for name in companion_names(folder, family, config))
 
 
-def carry(source: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
+def carry(
+    source: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]
+) -> list[WrittenFile]:
     """Copies the companion files; JSON loses its local paths."""
-    return [copy(inside(source, name), out, name) for name in companion_names(source, family, config)]
+    return [
+        copy(inside(source, name), out, name) for name in companion_names(source, family, config)
+    ]
 
 
 def carry_index(source: Path, out: Path) -> list[WrittenFile]:
@@ -54,7 +59,8 @@ def carry_index(source: Path, out: Path) -> list[WrittenFile]:
 
 
 def copy(path: Path, out: Path, name: str) -> WrittenFile:
-    """A file's bytes under `name` in `out`; JSON that holds local paths is written anew without them."""
+    """A file's bytes under `name` in `out`; JSON that holds local paths is written anew without
+    them."""
     content = path.read_bytes()
     target = out / name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Official layout to transformers' native layout and back: rows of bytes are moved, no number is touched."""
+"""Official layout to transformers' native layout and back: rows of bytes are moved, no number is
+touched."""
 
 from __future__ import annotations
 
@@ -55,8 +56,11 @@ Recipe = Mapping[str, Sequence[Piece]]
 """For each tensor of the output, what it is put together from along dimension 0."""
 
 
-def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = None, *, jobs: int = 0) -> ConvertReport:
-    """Writes the official model `folder` as transformers loads it without remote code, shard by shard.
+def to_native(
+    folder: Path, out: Path, family: ModelFamily, run: Run | None = None, *, jobs: int = 0
+) -> ConvertReport:
+    """Writes the official model `folder` as transformers loads it without remote code, shard by
+    shard.
 
     Raises:
         WeightsError: the weights do not hold together or do not fit config.json.
@@ -73,12 +77,18 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
         for entry in native.tensors:
             parts.setdefault(entry.source, []).append(entry.name)
         recipe = {
-            entry.name: [Piece(entry.source, span.start, span.stop) for span in known[entry.name].spans]
+            entry.name: [
+                Piece(entry.source, span.start, span.stop) for span in known[entry.name].spans
+            ]
             for entry in native.tensors
         }
         headers = [
             build_header(
-                ((name, t.dtype, known[name].shape) for t in shard.header.tensors for name in parts.get(t.name, ())),
+                (
+                    (name, t.dtype, known[name].shape)
+                    for t in shard.header.tensors
+                    for name in parts.get(t.name, ())
+                ),
                 shard.name,
                 {"format": "pt"},
             )
@@ -94,13 +104,20 @@ def to_native(folder: Path, out: Path, family: ModelFamily, run: Run | None = No
 
 
 def to_official(
-    native: Path, out: Path, family: ModelFamily, like: Path, run: Run | None = None, *, jobs: int = 0
+    native: Path,
+    out: Path,
+    family: ModelFamily,
+    like: Path,
+    run: Run | None = None,
+    *,
+    jobs: int = 0,
 ) -> ConvertReport:
-    """Writes the native model back in the official layout; config.json, companion files and shards are as in `like`,
-    an official folder of the same model, whose weights may be absent.
+    """Writes the native model back in the official layout; config.json, companion files and shards
+    are as in `like`, an official folder of the same model, whose weights may be absent.
 
     Raises:
-        WeightsError: the native tensors or settings are not those that `like`'s config.json asks for.
+        WeightsError: the native tensors or settings are not those that `like`'s config.json asks
+            for.
     """
     config = read_json(like, "config.json")
     view = family.native(config)
@@ -120,11 +137,13 @@ def to_official(
 
 
 def _check_settings(own: Mapping[str, Any], view: Mapping[str, Any], like: str) -> None:
-    """What shapes do not show, heads and norms for example, must be as in `like`: its config.json is the one that is kept."""
+    """What shapes do not show, heads and norms for example, must be as in `like`: its config.json
+    is the one that is kept."""
     problems = list(_differences(own, view, ""))
     if problems:
         raise WeightsError(
-            f"config.json is of another model than {like}: {'; '.join(problems)}", "name the model's own with --like"
+            f"config.json is of another model than {like}: {'; '.join(problems)}",
+            "name the model's own with --like",
         )
 
 
@@ -136,7 +155,9 @@ def _differences(own: Mapping[str, Any], view: Mapping[str, Any], at: str) -> It
             yield f"{at}{key} is {own[key]!r}, not {view[key]!r}"
 
 
-def _reverse(weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[str, tuple[int, ...]]) -> Recipe:
+def _reverse(
+    weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[str, tuple[int, ...]]
+) -> Recipe:
     pieces: dict[str, list[tuple[int, Piece]]] = {name: [] for name in layout}
     problems, given = [], set()
     for name, info in weights.tensors.items():
@@ -154,7 +175,10 @@ def _reverse(weights: Checkpoint, known: Mapping[str, Target], layout: Mapping[s
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(f"{weights.folder.name}: {'; '.join(problems[:8])}{more}", WRONG_BASE)
-    return {name: [piece for _, piece in sorted(found, key=lambda item: item[0])] for name, found in pieces.items()}
+    return {
+        name: [piece for _, piece in sorted(found, key=lambda item: item[0])]
+        for name, found in pieces.items()
+    }
 
 
 def _official_headers(
@@ -166,7 +190,8 @@ def _official_headers(
         found = {weights.tensors[piece.name].dtype for piece in pieces}
         if len(found) != 1:
             raise WeightsError(
-                f"{weights.folder.name}: the parts of {name!r} are {' and '.join(sorted(found))}", "save in one dtype"
+                f"{weights.folder.name}: the parts of {name!r} are {' and '.join(sorted(found))}",
+                "save in one dtype",
             )
         dtypes[name] = found.pop()
     if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
@@ -176,7 +201,11 @@ def _official_headers(
         if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
             return [shard.header for shard in model.shards.values()], True
         headers = [
-            build_header(((t.name, dtypes[t.name], t.shape) for t in shard.header.tensors), shard.name, shard.header.metadata)
+            build_header(
+                ((t.name, dtypes[t.name], t.shape) for t in shard.header.tensors),
+                shard.name,
+                shard.header.metadata,
+            )
             for shard in model.shards.values()
         ]
         return headers, False
@@ -195,15 +224,30 @@ def new_headers(dtypes: Mapping[str, str], layout: Mapping[str, tuple[int, ...]]
     if len(groups) == 1:
         return [build_header(groups[0], "model.safetensors", {"format": "pt"})]
     names = [f"model-{i:05}-of-{len(groups):05}.safetensors" for i in range(1, len(groups) + 1)]
-    return [build_header(group, name, {"format": "pt"}) for group, name in zip(groups, names, strict=True)]
+    return [
+        build_header(group, name, {"format": "pt"})
+        for group, name in zip(groups, names, strict=True)
+    ]
 
 
 def _write(
-    out: Path, weights: Checkpoint, headers: Sequence[Header], recipe: Recipe, run: Run | None, jobs: int
+    out: Path,
+    weights: Checkpoint,
+    headers: Sequence[Header],
+    recipe: Recipe,
+    run: Run | None,
+    jobs: int,
 ) -> list[WrittenFile]:
     meter = Meter(sum(len(h.raw) for h in headers) + weights.total_size, run or SilentRun())
     return [
-        write_file(out, h.tensors[0].shard, h.raw, blocks_of(weights, h.tensors, recipe), meter, jobs or os.cpu_count() or 1)
+        write_file(
+            out,
+            h.tensors[0].shard,
+            h.raw,
+            blocks_of(weights, h.tensors, recipe),
+            meter,
+            jobs or os.cpu_count() or 1,
+        )
         for h in headers
     ]
 
@@ -213,8 +257,16 @@ def indexed(out: Path, headers: Sequence[Header]) -> list[WrittenFile]:
     tensors = [tensor for header in headers for tensor in header.tensors]
     if {tensor.shard for tensor in tensors} == {"model.safetensors"}:
         return []
-    weight_map = {tensor.name: tensor.shard for tensor in sorted(tensors, key=lambda tensor: tensor.name)}
-    write_json(out / INDEX, {"metadata": {"total_size": sum(tensor.size for tensor in tensors)}, "weight_map": weight_map})
+    weight_map = {
+        tensor.name: tensor.shard for tensor in sorted(tensors, key=lambda tensor: tensor.name)
+    }
+    write_json(
+        out / INDEX,
+        {
+            "metadata": {"total_size": sum(tensor.size for tensor in tensors)},
+            "weight_map": weight_map,
+        },
+    )
     return [written(out, INDEX)]
 
 
@@ -230,7 +282,9 @@ class Readable(Protocol):
 Gather = Callable[[Readable, Sequence[Piece]], Callable[[memoryview], None]]
 
 
-def blocks_of(weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, gather: Gather | None = None) -> Iterator[Block]:
+def blocks_of(
+    weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, gather: Gather | None = None
+) -> Iterator[Block]:
     for info in tensors:
         bounds = [0]
         for piece in recipe[info.name]:
@@ -238,11 +292,19 @@ def blocks_of(weights: Readable, tensors: Iterable[TensorInfo], recipe: Recipe, 
         spans = list(zip(pairwise(bounds), recipe[info.name], strict=True))
         for start, stop in split(info):
             meeting = [
-                Piece(piece.name, piece.start + max(start - low, 0), piece.start + min(stop, high) - low)
+                Piece(
+                    piece.name,
+                    piece.start + max(start - low, 0),
+                    piece.start + min(stop, high) - low,
+                )
                 for (low, high), piece in spans
                 if low < stop and start < high
             ]
-            yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, (gather or _gather)(weights, meeting))
+            yield Block(
+                info.start + start * info.row_size,
+                (stop - start) * info.row_size,
+                (gather or _gather)(weights, meeting),
+            )
 
 
 def _gather(weights: Readable, pieces: Sequence[Piece]) -> Callable[[memoryview], None]:
@@ -251,7 +313,9 @@ def _gather(weights: Readable, pieces: Sequence[Piece]) -> Callable[[memoryview]
         for piece in pieces:
             info = weights.tensors[piece.name]
             length = (piece.stop - piece.start) * info.row_size
-            weights.shard(piece.name).read_into(view[at : at + length], info.start + piece.start * info.row_size)
+            weights.shard(piece.name).read_into(
+                view[at : at + length], info.start + piece.start * info.row_size
+            )
             at += length
 
     return fill

@@ -1,4 +1,5 @@
-"""An adapter, however it was trained, as a PEFT folder that others can load; the base's weights are not needed for it."""
+"""An adapter, however it was trained, as a PEFT folder that others can load; the base's weights are
+not needed for it."""
 
 from __future__ import annotations
 
@@ -52,10 +53,12 @@ def write_adapter(
     names: Names = "trained",
     run: Run | None = None,
 ) -> ConvertReport:
-    """Writes the PEFT folder `out` for the model that `base`'s config.json describes and the hub has as `repository`.
+    """Writes the PEFT folder `out` for the model that `base`'s config.json describes and the hub
+    has as `repository`.
 
-    With names "native" an adapter of the official layout is rewritten for transformers' own InternVL: a LoRA on a fused
-    tensor becomes one on each of its parts, which share A and take their rows of B. That is exact.
+    With names "native" an adapter of the official layout is rewritten for transformers' own
+    InternVL: a LoRA on a fused tensor becomes one on each of its parts, which share A and take
+    their rows of B. That is exact.
 
     Raises:
         WeightsError: the adapter does not hold together or does not fit the base.
@@ -71,15 +74,22 @@ def write_adapter(
             recipe = {key: [Piece(key, 0, info.rows)] for key, info in source.tensors.items()}
             settings = without_local_paths(read_json(adapter, "adapter_config.json"))
         else:
-            recipe, settings = _rewritten(opened, known, _natives(maps, known) if names == "native" else {})
+            recipe, settings = _rewritten(
+                opened, known, _natives(maps, known) if names == "native" else {}
+            )
         settings["base_model_name_or_path"] = repository
         shapes = {name: _shape(opened, pieces) for name, pieces in recipe.items()}
-        entries = [(name, source.tensors[recipe[name][0].name].dtype, shapes[name]) for name in sorted(recipe)]
+        entries = [
+            (name, source.tensors[recipe[name][0].name].dtype, shapes[name])
+            for name in sorted(recipe)
+        ]
         header = build_header(entries, WEIGHTS, {"format": "pt"})
         size = max(tensor.end for tensor in header.tensors)
         with staged(out, size) as folder:
             meter, jobs = Meter(size, run or SilentRun()), os.cpu_count() or 1
-            file = write_file(folder, WEIGHTS, header.raw, blocks_of(source, header.tensors, recipe), meter, jobs)
+            file = write_file(
+                folder, WEIGHTS, header.raw, blocks_of(source, header.tensors, recipe), meter, jobs
+            )
             write_json(folder / "adapter_config.json", settings)
             source.check_unchanged()
             files = (written(folder, "adapter_config.json"), file)
@@ -93,9 +103,15 @@ def _natives(maps: Iterable[TensorMap], known: Mapping[str, Target]) -> Natives:
     return natives
 
 
-def _rewritten(adapter: Adapter, known: Mapping[str, Target], natives: Natives) -> tuple[dict[str, list[Piece]], dict[str, Any]]:
+def _rewritten(
+    adapter: Adapter, known: Mapping[str, Target], natives: Natives
+) -> tuple[dict[str, list[Piece]], dict[str, Any]]:
     """Where the new folder's tensors come from, and its LoraConfig."""
-    loras = [(module, lora, rows) for lora in adapter.loras for module, rows in _modules(lora, known, natives)]
+    loras = [
+        (module, lora, rows)
+        for lora in adapter.loras
+        for module, rows in _modules(lora, known, natives)
+    ]
     parts = [part for module, lora, rows in loras for part in _parts(module, lora, rows)]
     replaced = {
         name: _Part(f"base_model.model.{name}", replacement.key, rows)
@@ -107,10 +123,15 @@ def _rewritten(adapter: Adapter, known: Mapping[str, Target], natives: Natives) 
     return recipe, _config([(module, lora) for module, lora, _ in loras], replaced)
 
 
-def _check_whole(adapter: Adapter, replaced: Collection[str], modules: set[str], known: Mapping[str, Target]) -> None:
-    """peft (0.21) stores a replaced module with all its tensors, and never one that has a LoRA too."""
+def _check_whole(
+    adapter: Adapter, replaced: Collection[str], modules: set[str], known: Mapping[str, Target]
+) -> None:
+    """peft (0.21) stores a replaced module with all its tensors, and never one that has a LoRA
+    too."""
     for module in sorted({name.rpartition(".")[0] for name in replaced}):
-        others = [name for name in known if name.rpartition(".")[0] == module and name not in replaced]
+        others = [
+            name for name in known if name.rpartition(".")[0] == module and name not in replaced
+        ]
         if others or module in modules:
             why = f"{others[0]!r} is not among its tensors" if others else "it has a LoRA too"
             raise WeightsError(
@@ -120,9 +141,14 @@ def _check_whole(adapter: Adapter, replaced: Collection[str], modules: set[str],
 
 
 def _places(name: str, known: Mapping[str, Target], natives: Natives) -> Iterator[tuple[str, Rows]]:
-    """The names that the tensor `name` gets, each with its rows; its own when nothing native is asked for."""
+    """The names that the tensor `name` gets, each with its rows; its own when nothing native is
+    asked for."""
     target = find(name, known)
-    parts = natives.get(target.source, {}) if target is not None and target == known.get(target.source) else {}
+    parts = (
+        natives.get(target.source, {})
+        if target is not None and target == known.get(target.source)
+        else {}
+    )
     for native, part in parts.items():
         rows = tuple((span.start, span.stop) for span in part.spans)
         yield native, (rows if part.shape != known[part.source].shape else None)
@@ -130,7 +156,9 @@ def _places(name: str, known: Mapping[str, Target], natives: Natives) -> Iterato
         yield name, None
 
 
-def _modules(lora: LoRA, known: Mapping[str, Target], natives: Natives) -> Iterator[tuple[str, Rows]]:
+def _modules(
+    lora: LoRA, known: Mapping[str, Target], natives: Natives
+) -> Iterator[tuple[str, Rows]]:
     for name, rows in _places(f"{lora.module}.weight", known, natives):
         yield name.removesuffix(".weight"), rows
 
@@ -160,7 +188,8 @@ def _shape(adapter: Adapter, pieces: list[Piece]) -> tuple[int, ...]:
 
 
 def _config(loras: list[tuple[str, LoRA]], replaced: Collection[str]) -> dict[str, Any]:
-    """A LoraConfig: what most modules have is r and lora_alpha, the rest are exceptions by full name."""
+    """A LoraConfig: what most modules have is r and lora_alpha, the rest are exceptions by full
+    name."""
     kinds = Counter((lora.rank, _alpha(lora)) for _, lora in loras)
     rank, alpha = max(sorted(kinds), key=lambda kind: kinds[kind]) if kinds else (1, 1.0)
     return {
@@ -168,8 +197,16 @@ def _config(loras: list[tuple[str, LoRA]], replaced: Collection[str]) -> dict[st
         "inference_mode": True,
         "r": rank,
         "lora_alpha": alpha,
-        "rank_pattern": {re.escape(module): lora.rank for module, lora in sorted(loras, key=_name) if lora.rank != rank},
-        "alpha_pattern": {re.escape(module): _alpha(lora) for module, lora in sorted(loras, key=_name) if _alpha(lora) != alpha},
+        "rank_pattern": {
+            re.escape(module): lora.rank
+            for module, lora in sorted(loras, key=_name)
+            if lora.rank != rank
+        },
+        "alpha_pattern": {
+            re.escape(module): _alpha(lora)
+            for module, lora in sorted(loras, key=_name)
+            if _alpha(lora) != alpha
+        },
         "target_modules": sorted(module for module, _ in loras),
         "modules_to_save": sorted({name.rpartition(".")[0] for name in replaced}) or None,
         "use_dora": any(lora.magnitude is not None for _, lora in loras),

@@ -1,4 +1,5 @@
-"""Files of a model folder that somebody else made: names are untrusted, links may lead anywhere, JSON may hold local paths."""
+"""Files of a model folder that somebody else made: names are untrusted, links may lead anywhere,
+JSON may hold local paths."""
 
 from __future__ import annotations
 
@@ -18,14 +19,24 @@ _VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json", "merges.js
 def inside(folder: Path, name: str) -> Path:
     """The file `name` of `folder`, when it lies there.
 
-    A symbolic link may point into the same folder or, in a Hugging Face cache (`snapshots/REVISION`), at its `blobs`.
+    A symbolic link may point into the same folder or, in a Hugging Face cache
+    (`snapshots/REVISION`), at its `blobs`.
 
     Raises:
         WeightsError: the name or the link leads out of the folder.
     """
     parts = PurePosixPath(name).parts
-    if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name or "\0" in name:
-        raise WeightsError(f"{folder.name}: the file name {name!r} leads out of the folder", "correct the file that names it")
+    if (
+        not parts
+        or PurePosixPath(name).is_absolute()
+        or ".." in parts
+        or "\\" in name
+        or "\0" in name
+    ):
+        raise WeightsError(
+            f"{folder.name}: the file name {name!r} leads out of the folder",
+            "correct the file that names it",
+        )
     path = folder / name
     target, home = path.resolve(), folder.resolve()
     if target.is_relative_to(home):
@@ -33,7 +44,8 @@ def inside(folder: Path, name: str) -> Path:
     if home.parent.name == "snapshots" and target.parent == home.parent.parent / "blobs":
         return path
     raise WeightsError(
-        f"{folder.name}: {name} is a link to {target}, outside the folder", "replace the link by a copy of the file"
+        f"{folder.name}: {name} is a link to {target}, outside the folder",
+        "replace the link by a copy of the file",
     )
 
 
@@ -49,14 +61,20 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{folder}: {name} is missing", "give a complete model folder") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{folder}: {name} is not JSON ({error})", "take the file from the base again") from None
+        raise UsageError(
+            f"{folder}: {name} is not JSON ({error})", "take the file from the base again"
+        ) from None
     if not isinstance(data, dict):
-        raise UsageError(f"{folder}: {name} is not a JSON object", "take the file from the base again")
+        raise UsageError(
+            f"{folder}: {name} is not a JSON object", "take the file from the base again"
+        )
     return data
 
 
 def write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    path.write_text(
+        json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+    )
 
 
 def holds_paths(name: str) -> bool:
@@ -68,7 +86,9 @@ def is_local_path(key: str, value: str) -> bool:
     """`key` is the JSON key that the text `value` stands under."""
     if _LOCAL.fullmatch(value):
         return True
-    return key.endswith("name_or_path") and bool(_RELATIVE.match(value) or value.startswith(("/", "~")))
+    return key.endswith("name_or_path") and bool(
+        _RELATIVE.match(value) or value.startswith(("/", "~"))
+    )
 
 
 def local_paths(data: Any, at: str = "", key: str = "") -> list[str]:
@@ -76,7 +96,9 @@ def local_paths(data: Any, at: str = "", key: str = "") -> list[str]:
     if isinstance(data, str):
         return [at] if is_local_path(key, data) else []
     if isinstance(data, dict):
-        return [found for k, v in data.items() for found in local_paths(v, f"{at}.{k}".lstrip("."), k)]
+        return [
+            found for k, v in data.items() for found in local_paths(v, f"{at}.{k}".lstrip("."), k)
+        ]
     if isinstance(data, list):
         return [found for i, v in enumerate(data) for found in local_paths(v, f"{at}[{i}]", key)]
     return []
@@ -85,7 +107,15 @@ def local_paths(data: Any, at: str = "", key: str = "") -> list[str]:
 def without_local_paths(data: Any, key: str = "") -> Any:
     """`data` less the entries that are local paths."""
     if isinstance(data, dict):
-        return {k: without_local_paths(v, k) for k, v in data.items() if not (isinstance(v, str) and is_local_path(k, v))}
+        return {
+            k: without_local_paths(v, k)
+            for k, v in data.items()
+            if not (isinstance(v, str) and is_local_path(k, v))
+        }
     if isinstance(data, list):
-        return [without_local_paths(v, key) for v in data if not (isinstance(v, str) and is_local_path(key, v))]
+        return [
+            without_local_paths(v, key)
+            for v in data
+            if not (isinstance(v, str) and is_local_path(key, v))
+        ]
     return data

@@ -1,4 +1,5 @@
-"""What a folder can hide: pickles under other names, and settings that make a loader read some other file."""
+"""What a folder can hide: pickles under other names, and settings that make a loader read some
+other file."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from .files import inside, is_local_path
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether the content is a pickle, bare (protocol 2 to 5) or in torch's archive, whatever the name."""
+    """Whether the content is a pickle, bare (protocol 2 to 5) or in torch's archive, whatever the
+    name."""
     with path.open("rb") as file:
         head = file.read(4)
     if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
@@ -30,8 +32,9 @@ def is_pickle(path: Path) -> bool:
 
 
 def redirects(folder: Path) -> Iterator[Problem]:
-    """Entries such as `"vocab_file": ".env"`: loading would read that file as the vocabulary, and saving would publish it
-    (transformers, pull request 46279). Whole paths are found as local paths."""
+    """Entries such as `"vocab_file": ".env"`: loading would read that file as the vocabulary, and
+    saving would publish it (transformers, pull request 46279). Whole paths are found as local
+    paths."""
     for path in sorted(folder.glob("*_config.json")):
         try:
             data = json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
@@ -45,13 +48,21 @@ def redirects(folder: Path) -> Iterator[Problem]:
 
 def _named(data: Any, at: str) -> Iterator[tuple[str, str]]:
     """(dotted key, text) of the entries whose key says that they name a file."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    items = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     for key, value in items:
         where = f"{at}.{key}".lstrip(".")
         if isinstance(value, str) and str(key).endswith("_file"):
             yield where, value
         elif isinstance(value, list) and str(key).endswith("_files"):
-            yield from ((f"{where}[{i}]", name) for i, name in enumerate(value) if isinstance(name, str))
+            yield from (
+                (f"{where}[{i}]", name) for i, name in enumerate(value) if isinstance(name, str)
+            )
         else:
             yield from _named(value, where)
 

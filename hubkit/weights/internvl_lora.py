@@ -1,7 +1,9 @@
-"""InternVL's own LoRA checkpoints: a whole model folder whose linear layers are still wrapped by peft.
+"""InternVL's own LoRA checkpoints: a whole model folder whose linear layers are still wrapped by
+peft.
 
-Its training code writes the rank into config.json (`use_llm_lora`, `use_backbone_lora`) and trains with an alpha of twice
-the rank. Source: `wrap_llm_lora` and `wrap_backbone_lora` in InternVL's internvl_chat, called by internvl_chat_finetune.py.
+Its training code writes the rank into config.json (`use_llm_lora`, `use_backbone_lora`) and trains
+with an alpha of twice the rank. Source: `wrap_llm_lora` and `wrap_backbone_lora` in InternVL's
+internvl_chat, called by internvl_chat_finetune.py.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ _RANKS = {"use_llm_lora": "language_model.", "use_backbone_lora": "vision_model.
 
 
 def read_internvl(folder: Path) -> Adapter:
-    """The adapter, with every weight of the model as a replacement; its `source` is to be closed."""
+    """The adapter, with every weight of the model as a replacement; its `source` is to be
+    closed."""
     config = read_json(folder, "config.json")
     settings = {
         prefix: Settings(config[key], 2 * config[key])
@@ -28,7 +31,8 @@ def read_internvl(folder: Path) -> Adapter:
     }
     if not settings:
         raise WeightsError(
-            f"{folder.name}: config.json names no LoRA (use_llm_lora, use_backbone_lora)", "give the folder of an adapter"
+            f"{folder.name}: config.json names no LoRA (use_llm_lora, use_backbone_lora)",
+            "give the folder of an adapter",
         )
     source = Checkpoint.open(folder)
     try:

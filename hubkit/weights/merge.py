@@ -1,4 +1,5 @@
-"""Merging adapters into a base: one pass over the base's tensors, in bounded memory, hashed while written."""
+"""Merging adapters into a base: one pass over the base's tensors, in bounded memory, hashed while
+written."""
 
 from __future__ import annotations
 
@@ -35,9 +36,10 @@ _FLOATS = ("BF16", "F16", "F32", "F64")
 
 @dataclass(frozen=True)
 class MergeReport:
-    """`files` are all files of the output, by path. `merged` tensors got a low-rank update, `replaced` ones were given whole
-    or in part by the adapter, `copied` ones keep their bytes; together they are all tensors of the base. `largest_delta` is
-    the largest |change| of an element, in the tensor `largest_delta_tensor`."""
+    """`files` are all files of the output, by path. `merged` tensors got a low-rank update,
+    `replaced` ones were given whole or in part by the adapter, `copied` ones keep their bytes;
+    together they are all tensors of the base. `largest_delta` is the largest |change| of an
+    element, in the tensor `largest_delta_tensor`."""
 
     files: tuple[WrittenFile, ...]
     merged: int
@@ -58,13 +60,15 @@ def merge(
     jobs: int = 0,
     run: Run | None = None,
 ) -> MergeReport:
-    """Writes `base` with `adapter` merged into it to the new folder `out`, in the base's own shard layout.
+    """Writes `base` with `adapter` merged into it to the new folder `out`, in the base's own shard
+    layout.
 
     Several adapters are applied in turn, each change multiplied by the weight beside it.
     `jobs` threads do the work; 0 means one for each processor.
 
     Raises:
-        WeightsError: base or adapter do not hold together or do not fit one another; NaN or infinity in the result.
+        WeightsError: base or adapter do not hold together or do not fit one another; NaN or
+            infinity in the result.
         UsageError: a folder lacks a file, or `out` is there already.
         EnvironmentFailure: the disk is too small.
     """
@@ -73,7 +77,9 @@ def merge(
         for path, weight in [(adapter, 1.0)] if isinstance(adapter, Path) else adapter:
             adapters.append((read_adapter(path), weight))
             open_files.callback(adapters[-1][0].source.close)
-        return merge_adapters(base, adapters, out, family, parity=parity, jobs=jobs, run=run or SilentRun())
+        return merge_adapters(
+            base, adapters, out, family, parity=parity, jobs=jobs, run=run or SilentRun()
+        )
 
 
 def merge_adapters(
@@ -97,14 +103,19 @@ def merge_adapters(
         aliases = alias_targets(other(config), layout) if other else {}
         edits = _place_all(adapters, known, aliases)
         size = sum(shard.size for shard in weights.shards.values())
-        with staged(out, size + companion_bytes(base, family, config)) as folder, one_torch_thread():
+        with (
+            staged(out, size + companion_bytes(base, family, config)) as folder,
+            one_torch_thread(),
+        ):
             job = _Merge(weights, edits, parity, jobs or os.cpu_count() or 1, Meter(size, run))
             files = [job.write(folder, shard) for shard in weights.shards.values()]
             weights.check_unchanged()
             files += carry_index(base, folder) + carry(base, folder, family, config)
     if not job.largest[0]:
         run.note("the adapter changes nothing: the merged weights are the base's")
-    replaced = {name for name, found in edits.items() if all(not isinstance(e.delta, LoRA) for e in found)}
+    replaced = {
+        name for name, found in edits.items() if all(not isinstance(e.delta, LoRA) for e in found)
+    }
     return MergeReport(
         files=tuple(sorted(files, key=lambda file: file.path)),
         merged=len(edits) - len(replaced),
@@ -117,7 +128,9 @@ def merge_adapters(
 
 
 def _place_all(
-    adapters: Sequence[tuple[Adapter, float]], known: Mapping[str, Target], aliases: Mapping[str, tuple[Target, ...]]
+    adapters: Sequence[tuple[Adapter, float]],
+    known: Mapping[str, Target],
+    aliases: Mapping[str, tuple[Target, ...]],
 ) -> dict[str, list[Edit]]:
     edits: dict[str, list[Edit]] = {}
     for adapter, weight in adapters:
@@ -128,12 +141,14 @@ def _place_all(
 
 
 def check_layout(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises WeightsError for tensors that config.json does not explain, or does and are missing or of another shape."""
+    """Raises WeightsError for tensors that config.json does not explain, or does and are missing or
+    of another shape."""
     problems = layout_problems(weights, layout)
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(
-            f"{weights.folder.name}: config.json and the weights disagree: {'; '.join(problems[:8])}{more}",
+            f"{weights.folder.name}: config.json and the weights disagree: "
+            f"{'; '.join(problems[:8])}{more}",
             "take config.json and the weights from the same revision of the base",
         )
 
@@ -153,7 +168,8 @@ def check_floats(tensors: Any) -> None:
     for info in tensors:
         if info.dtype not in _FLOATS:
             raise WeightsError(
-                f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges {', '.join(_FLOATS)}",
+                f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges "
+                f"{', '.join(_FLOATS)}",
                 "use the unquantised weights, in bfloat16",
             )
 
@@ -161,14 +177,29 @@ def check_floats(tensors: Any) -> None:
 class _Merge:
     """Writes shard after shard; remembers the largest change."""
 
-    def __init__(self, weights: Checkpoint, edits: Mapping[str, list[Edit]], parity: Parity, jobs: int, meter: Meter) -> None:
-        self.weights, self.edits, self.parity, self.jobs, self.meter = weights, edits, parity, jobs, meter
+    def __init__(
+        self,
+        weights: Checkpoint,
+        edits: Mapping[str, list[Edit]],
+        parity: Parity,
+        jobs: int,
+        meter: Meter,
+    ) -> None:
+        self.weights, self.edits, self.parity, self.jobs, self.meter = (
+            weights,
+            edits,
+            parity,
+            jobs,
+            meter,
+        )
         self.changes: dict[tuple[str, int], float] = {}
         self.workspace = Workspace()
 
     @property
     def largest(self) -> tuple[float, str]:
-        return max(((change, name) for (name, _), change in self.changes.items()), default=(0.0, ""))
+        return max(
+            ((change, name) for (name, _), change in self.changes.items()), default=(0.0, "")
+        )
 
     def write(self, folder: Path, shard: Shard) -> WrittenFile:
         untouched = all(info.name not in self.edits for info in shard.header.tensors)
@@ -181,10 +212,18 @@ class _Merge:
             steps = [load(edit, self.parity, dtype) for edit in self.edits.get(info.name, ())]
             for start, stop in split(info):
                 fill = partial(self._fill, shard, info, dtype, steps, start)
-                yield Block(info.start + start * info.row_size, (stop - start) * info.row_size, fill)
+                yield Block(
+                    info.start + start * info.row_size, (stop - start) * info.row_size, fill
+                )
 
     def _fill(
-        self, shard: Shard, info: TensorInfo, dtype: torch.dtype, steps: Sequence[Step], start: int, view: memoryview
+        self,
+        shard: Shard,
+        info: TensorInfo,
+        dtype: torch.dtype,
+        steps: Sequence[Step],
+        start: int,
+        view: memoryview,
     ) -> None:
         import torch
 
@@ -193,20 +232,24 @@ class _Merge:
         change = change_rows(rows, start, steps, self.parity, self.workspace)
         if not math.isfinite(change.largest):
             raise WeightsError(
-                f"the adapter's change to {info.name!r} holds NaN or infinity", "train again; this adapter has diverged"
+                f"the adapter's change to {info.name!r} holds NaN or infinity",
+                "train again; this adapter has diverged",
             )
         if not change.finite:
             raise WeightsError(
-                f"tensor {info.name!r} holds NaN or infinity", "use an undamaged base, or an adapter that has not diverged"
+                f"tensor {info.name!r} holds NaN or infinity",
+                "use an undamaged base, or an adapter that has not diverged",
             )
         if steps:
             self.changes[info.name, start] = change.largest
 
 
 def _cloned(shard: Shard, folder: Path) -> bool:
-    """Whether the file system could make the shard's file in `folder` of the blocks that the base's own lies in.
+    """Whether the file system could make the shard's file in `folder` of the blocks that the base's
+    own lies in.
 
-    Never a hard link: the base and the release would then be one file, and editing either would change the other.
+    Never a hard link: the base and the release would then be one file, and editing either would
+    change the other.
     """
     target = folder / shard.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +263,8 @@ def _cloned(shard: Shard, folder: Path) -> bool:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Blocks are worked on in parallel, so each by one thread; the sums then do not depend on the number of processors."""
+    """Blocks are worked on in parallel, so each by one thread; the sums then do not depend on the
+    number of processors."""
     import torch
 
     before = torch.get_num_threads()

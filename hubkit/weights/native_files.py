@@ -1,4 +1,5 @@
-"""The files beside the weights of a native folder: what transformers needs to load it without remote code."""
+"""The files beside the weights of a native folder: what transformers needs to load it without
+remote code."""
 
 from __future__ import annotations
 
@@ -24,9 +25,9 @@ _MEASURED = ("image_mean", "image_std")
 def write_native_files(
     folder: Path, out: Path, native: NativeModel, family: ModelFamily, config: Mapping[str, Any]
 ) -> list[WrittenFile]:
-    """config.json, the processor's files, tokenizer, chat template and what else `folder` has; no code, and no auto_map, which
-    would ask for code. A folder with only a sentencepiece model, or only vocab.json and merges.txt, gets the tokenizer.json
-    made from them.
+    """config.json, the processor's files, tokenizer, chat template and what else `folder` has; no
+    code, and no auto_map, which would ask for code. A folder with only a sentencepiece model, or
+    only vocab.json and merges.txt, gets the tokenizer.json made from them.
 
     Raises:
         UsageError: a file is not JSON, or the tokenizer cannot be expressed as tokenizer.json.
@@ -42,16 +43,25 @@ def write_native_files(
             made[TOKENIZER] = bytelevel.from_vocabulary(folder)
     for name, data in made.items():
         write_json(out / name, data)
-    carried = [name for name in companion_names(folder, family, config) if name not in made and not name.endswith(".py")]
-    files = [copy(inside(folder, name), out, name) for name in carried if TOKENIZER not in made or name != "tokenizer.model"]
+    carried = [
+        name
+        for name in companion_names(folder, family, config)
+        if name not in made and not name.endswith(".py")
+    ]
+    files = [
+        copy(inside(folder, name), out, name)
+        for name in carried
+        if TOKENIZER not in made or name != "tokenizer.model"
+    ]
     changed = _settings(out, native) | _without_code(out, {file.path for file in files})
     kept = [file for file in files if file.path not in changed]
     return [*kept, *(written(out, name) for name in (*made, *sorted(changed)))]
 
 
 def _settings(out: Path, native: NativeModel) -> set[str]:
-    """The native keys in tokenizer_config.json, and the chat template in a file of its own, which processor and tokenizer
-    share. With a tokenizer.json, transformers' plain class is named: others (5.23) build the tokenizer from their own rules."""
+    """The native keys in tokenizer_config.json, and the chat template in a file of its own, which
+    processor and tokenizer share. With a tokenizer.json, transformers' plain class is named: others
+    (5.23) build the tokenizer from their own rules."""
     if not (native.tokenizer or native.chat_prelude) or not (out / SETTINGS).is_file():
         return set()
     before = read_json(out, SETTINGS)
@@ -74,10 +84,16 @@ def _template(out: Path, settings: Mapping[str, Any]) -> str | None:
         return (out / TEMPLATE).read_text(encoding="utf-8")
     template = settings.get("chat_template")
     if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        named = {
+            entry.get("name"): entry.get("template")
+            for entry in template
+            if isinstance(entry, dict)
+        }
         template = named.get("default")
     if template is not None and not isinstance(template, str):
-        raise UsageError(f"{SETTINGS}: chat_template is not a text", "take the file from the base again")
+        raise UsageError(
+            f"{SETTINGS}: chat_template is not a text", "take the file from the base again"
+        )
     return template
 
 

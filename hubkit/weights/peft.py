@@ -1,6 +1,8 @@
-"""PEFT's adapter folders: adapter_config.json beside adapter_model.safetensors or adapter_model.bin.
+"""PEFT's adapter folders: adapter_config.json beside adapter_model.safetensors or
+adapter_model.bin.
 
-Keys are those that peft 0.21 writes (`base_model.model.MODULE.lora_A.weight`), with or without the adapter's name.
+Keys are those that peft 0.21 writes (`base_model.model.MODULE.lora_A.weight`), with or without the
+adapter's name.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def read_peft(folder: Path) -> Adapter:
     config = read_json(folder, "adapter_config.json")
     if config.get("peft_type") != "LORA":
         raise WeightsError(
-            f"adapter_config.json: peft_type is {config.get('peft_type')!r}, not 'LORA'", "merge it with peft itself"
+            f"adapter_config.json: peft_type is {config.get('peft_type')!r}, not 'LORA'",
+            "merge it with peft itself",
         )
     settings = from_peft(config, "adapter_config.json")
     source = _weights(folder)
@@ -48,9 +51,16 @@ def open_weights(folder: Path, stem: str, pickled: str) -> Checkpoint:
     Raises:
         UsageError: the file of torch.save holds more than tensors.
     """
-    if inside(folder, f"{stem}.safetensors").is_file() or not inside(folder, f"{pickled}.bin").is_file():
+    if (
+        inside(folder, f"{stem}.safetensors").is_file()
+        or not inside(folder, f"{pickled}.bin").is_file()
+    ):
         return Checkpoint.open(folder, stem)
     file = read_torch(inside(folder, f"{pickled}.bin"))
-    if not isinstance(file.data, dict) or not all(isinstance(value, StoredTensor) for value in file.data.values()):
-        raise UsageError(f"{folder}: {pickled}.bin holds more than tensors", "save it as safetensors")
+    if not isinstance(file.data, dict) or not all(
+        isinstance(value, StoredTensor) for value in file.data.values()
+    ):
+        raise UsageError(
+            f"{folder}: {pickled}.bin holds more than tensors", "save it as safetensors"
+        )
     return file.open(file.data)

@@ -17,14 +17,16 @@ _RENAMED = (
     ("vision_tower.", "model.vision_tower."),
     ("multi_modal_projector.", "model.multi_modal_projector."),
 )
-"""transformers >= 4.52 writes a native model's tensors under the names on the left and holds them under those on the right."""
+"""transformers >= 4.52 writes a native model's tensors under the names on the left and holds them
+under those on the right."""
 
 WRONG_BASE = "give the base that the adapter was trained on"
 
 
 @dataclass(frozen=True)
 class Span:
-    """Rows `start` to `stop` of an official tensor are the rows from `offset` on of the adapter's or native tensor."""
+    """Rows `start` to `stop` of an official tensor are the rows from `offset` on of the adapter's
+    or native tensor."""
 
     start: int
     stop: int
@@ -42,7 +44,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Edit:
-    """One delta on one official tensor. `target` is the tensor as the adapter sees it; the change is multiplied by `weight`."""
+    """One delta on one official tensor. `target` is the tensor as the adapter sees it; the change
+    is multiplied by `weight`."""
 
     adapter: Adapter
     delta: LoRA | Replacement
@@ -71,9 +74,12 @@ def _spans(rows: tuple[tuple[int, int], ...], shape: tuple[int, ...]) -> tuple[S
     return tuple(spans)
 
 
-def alias_targets(maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[Target, ...]]:
-    """For each tensor of another layout, the official tensors that its rows are in: each map's `name` is official and is `rows`
-    of `source`. A target's shape is that of the whole other tensor, its spans are the rows that go to the official one."""
+def alias_targets(
+    maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[Target, ...]]:
+    """For each tensor of another layout, the official tensors that its rows are in: each map's
+    `name` is official and is `rows` of `source`. A target's shape is that of the whole other
+    tensor, its spans are the rows that go to the official one."""
     entries = list(maps)
     heights: dict[str, int] = {}
     for entry in entries:
@@ -85,7 +91,10 @@ def alias_targets(maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...
             spans.append(Span(at, at + stop - start, start))
             at += stop - start
         shape = (heights[entry.source], *layout[entry.name][1:])
-        found[entry.source] = (*found.get(entry.source, ()), Target(entry.name, tuple(spans), shape))
+        found[entry.source] = (
+            *found.get(entry.source, ()),
+            Target(entry.name, tuple(spans), shape),
+        )
     return found
 
 
@@ -98,7 +107,8 @@ def spellings(name: str) -> Iterator[str]:
 
 
 def find(name: str, known: Mapping[str, Target]) -> Target | None:
-    """The target that `name` means: the same name, or the only one that ends with it (an adapter of the LLM alone).
+    """The target that `name` means: the same name, or the only one that ends with it (an adapter of
+    the LLM alone).
 
     Raises:
         WeightsError: several tensors end with the name.
@@ -121,9 +131,13 @@ def find(name: str, known: Mapping[str, Target]) -> Target | None:
 
 
 def place(
-    adapter: Adapter, known: Mapping[str, Target], weight: float = 1.0, aliases: Mapping[str, tuple[Target, ...]] | None = None
+    adapter: Adapter,
+    known: Mapping[str, Target],
+    weight: float = 1.0,
+    aliases: Mapping[str, tuple[Target, ...]] | None = None,
 ) -> dict[str, list[Edit]]:
-    """The adapter's edits by official tensor, replacements first. `aliases` are names of another layout (alias_targets).
+    """The adapter's edits by official tensor, replacements first. `aliases` are names of another
+    layout (alias_targets).
 
     Raises:
         WeightsError: names every key without a place, and every shape that does not fit.
@@ -138,12 +152,18 @@ def place(
         for target in _places(f"{lora.module}.weight", lora.up, known, aliases or {}, problems):
             _check_lora(adapter, lora, target, problems)
             edits.append(Edit(adapter, lora, target, weight))
-        if lora.bias is not None and (own := _place(f"{lora.module}.bias", lora.bias, known, problems)):
-            _check_replacement(adapter, Replacement(f"{lora.module}.bias", lora.bias), own, problems)
+        if lora.bias is not None and (
+            own := _place(f"{lora.module}.bias", lora.bias, known, problems)
+        ):
+            _check_replacement(
+                adapter, Replacement(f"{lora.module}.bias", lora.bias), own, problems
+            )
             edits.append(Edit(adapter, lora, own, weight, bias=True))
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise WeightsError(f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE)
+        raise WeightsError(
+            f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE
+        )
     placed: dict[str, list[Edit]] = {}
     for edit in edits:
         placed.setdefault(edit.target.source, []).append(edit)
@@ -153,7 +173,11 @@ def place(
 
 
 def _places(
-    name: str, key: str, known: Mapping[str, Target], aliases: Mapping[str, tuple[Target, ...]], problems: list[str]
+    name: str,
+    key: str,
+    known: Mapping[str, Target],
+    aliases: Mapping[str, tuple[Target, ...]],
+    problems: list[str],
 ) -> tuple[Target, ...]:
     if name in aliases:
         return aliases[name]
@@ -168,23 +192,34 @@ def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]
     return target
 
 
-def _check_replacement(adapter: Adapter, replacement: Replacement, target: Target, problems: list[str]) -> None:
+def _check_replacement(
+    adapter: Adapter, replacement: Replacement, target: Target, problems: list[str]
+) -> None:
     shape = adapter.source.tensors[replacement.key].shape
     if shape != target.shape:
         problems.append(f"{replacement.key!r} is {shape}, {target.source!r} takes {target.shape}")
 
 
 def _check_lora(adapter: Adapter, lora: LoRA, target: Target, problems: list[str]) -> None:
-    (rank, width), (height, _) = adapter.source.tensors[lora.down].shape, adapter.source.tensors[lora.up].shape
+    (rank, width), (height, _) = (
+        adapter.source.tensors[lora.down].shape,
+        adapter.source.tensors[lora.up].shape,
+    )
     shape = (width, height) if lora.transposed else (height, width)
     if shape != target.shape:
-        problems.append(f"{lora.module!r} (rank {rank}) is for {shape}, {target.source!r} takes {target.shape}")
+        problems.append(
+            f"{lora.module!r} (rank {rank}) is for {shape}, {target.source!r} takes {target.shape}"
+        )
 
 
 def _check_once(adapter: Adapter, name: str, edits: list[Edit]) -> None:
     for kind in (LoRA, Replacement):
         spans = sorted(
-            (span.start, span.stop, edit.delta.module if isinstance(edit.delta, LoRA) else edit.delta.key)
+            (
+                span.start,
+                span.stop,
+                edit.delta.module if isinstance(edit.delta, LoRA) else edit.delta.key,
+            )
             for edit in edits
             if isinstance(edit.delta, kind)
             for span in edit.target.spans
@@ -192,5 +227,7 @@ def _check_once(adapter: Adapter, name: str, edits: list[Edit]) -> None:
         for (_, stop, first), (start, _, second) in pairwise(spans):
             if start < stop:
                 raise WeightsError(
-                    f"{adapter.name}: {first!r} and {second!r} both change the same rows of {name!r}", "save the adapter again"
+                    f"{adapter.name}: {first!r} and {second!r} both change the same rows of "
+                    f"{name!r}",
+                    "save the adapter again",
                 )

@@ -1,5 +1,5 @@
-"""Reading a sentencepiece model (`tokenizer.model`) without the library: the few fields of sentencepiece_model.proto that say
-how text becomes pieces."""
+"""Reading a sentencepiece model (`tokenizer.model`) without the library: the few fields of
+sentencepiece_model.proto that say how text becomes pieces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Piece:
 
 @dataclass(frozen=True)
 class SentencePiece:
-    """`pieces` by id. The defaults are the proto's own; `charsmap` is the compiled table of a Unicode normalisation."""
+    """`pieces` by id. The defaults are the proto's own; `charsmap` is the compiled table of a
+    Unicode normalisation."""
 
     pieces: tuple[Piece, ...]
     model_type: int = 1
@@ -65,11 +66,14 @@ def _parts(fields: list[tuple[int, _Value]], number: int) -> Iterator[bytes]:
 def _piece(data: bytes) -> Piece:
     fields = dict(_fields(data))
     (score,) = struct.unpack("<f", _raw(fields.get(2, bytes(4))))
-    return Piece(_raw(fields[1]).decode() if 1 in fields else "", score, _whole(fields.get(3, NORMAL)))
+    return Piece(
+        _raw(fields[1]).decode() if 1 in fields else "", score, _whole(fields.get(3, NORMAL))
+    )
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, _Value]]:
-    """(field number, value) of a protobuf message: whole numbers, or the bytes of texts, messages and fixed-size numbers."""
+    """(field number, value) of a protobuf message: whole numbers, or the bytes of texts, messages
+    and fixed-size numbers."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

@@ -15,20 +15,51 @@ from .checkpoint import Checkpoint
 
 _NEUTRAL = frozenset(
     {
-        *("auto_mapping", "base_model_name_or_path", "bias", "eva_config", "exclude_modules", "inference_mode"),
-        *("init_lora_weights", "layers_pattern", "layers_to_transform", "lora_dropout", "megatron_config", "megatron_core"),
-        *("modules_to_save", "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config"),
+        *(
+            "auto_mapping",
+            "base_model_name_or_path",
+            "bias",
+            "eva_config",
+            "exclude_modules",
+            "inference_mode",
+        ),
+        *(
+            "init_lora_weights",
+            "layers_pattern",
+            "layers_to_transform",
+            "lora_dropout",
+            "megatron_config",
+            "megatron_core",
+        ),
+        *(
+            "modules_to_save",
+            "peft_type",
+            "peft_version",
+            "qalora_group_size",
+            "revision",
+            "runtime_config",
+        ),
         *("target_modules", "task_type"),
     }
 )
 """Settings of peft's LoraConfig that say how an adapter was trained, not how it is merged."""
 
 _UNDERSTOOD = frozenset(
-    {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "lora_bias", "fan_in_fan_out"}
+    {
+        "r",
+        "lora_alpha",
+        "rank_pattern",
+        "alpha_pattern",
+        "use_rslora",
+        "use_dora",
+        "lora_bias",
+        "fan_in_fan_out",
+    }
 )
 
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Initialisations that change the base's own weights, so that the adapter does not fit the published base."""
+"""Initialisations that change the base's own weights, so that the adapter does not fit the
+published base."""
 
 _PART = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(?:\.[^.]+)??(?P<kind>\.weight|\.bias)?"
@@ -38,7 +69,8 @@ _REMEDY = "merge it with peft itself, or train a plain LoRA"
 
 @dataclass(frozen=True)
 class Settings:
-    """Rank and alpha, the exceptions to them by pattern of the module's name, and the variants of LoRA in use."""
+    """Rank and alpha, the exceptions to them by pattern of the module's name, and the variants of
+    LoRA in use."""
 
     rank: int
     alpha: float
@@ -53,7 +85,9 @@ class Settings:
         rank = int(_by_pattern(self.ranks, module, self.rank, where))
         alpha = float(_by_pattern(self.alphas, module, self.alpha, where))
         if rank < 1:
-            raise WeightsError(f"{where}: {module!r} has rank {rank}", "train with a rank of at least 1")
+            raise WeightsError(
+                f"{where}: {module!r} has rank {rank}", "train with a rank of at least 1"
+            )
         return rank, alpha / (rank**0.5 if self.rslora else rank)
 
 
@@ -76,7 +110,9 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
         problems.append(f"lora_alpha is {config.get('lora_alpha')!r}, not a number")
     for key, kind in (("rank_pattern", int), ("alpha_pattern", (int, float))):
         patterns = config.get(key) or {}
-        if not isinstance(patterns, dict) or not all(isinstance(value, kind) for value in patterns.values()):
+        if not isinstance(patterns, dict) or not all(
+            isinstance(value, kind) for value in patterns.values()
+        ):
             problems.append(f"{key} is {patterns!r}, not a mapping to numbers")
     if problems:
         raise WeightsError(f"{where}: {'; '.join(problems)}", _REMEDY)
@@ -91,9 +127,12 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
     )
 
 
-def build(name: str, source: Checkpoint, names: Mapping[str, str], settings: Mapping[str, Settings]) -> Adapter:
-    """Sorts `names` (the adapter's keys, each with its name in the model before peft wrapped it) into low-rank updates and
-    replacements. `settings` are by prefix of the module's name; the longest that fits counts.
+def build(
+    name: str, source: Checkpoint, names: Mapping[str, str], settings: Mapping[str, Settings]
+) -> Adapter:
+    """Sorts `names` (the adapter's keys, each with its name in the model before peft wrapped it)
+    into low-rank updates and replacements. `settings` are by prefix of the module's name; the
+    longest that fits counts.
 
     Raises:
         WeightsError: a module without A or B, of rank 0 or of another rank than stated.
@@ -108,10 +147,15 @@ def build(name: str, source: Checkpoint, names: Mapping[str, str], settings: Map
         part = match["part"] + (".bias" if match["kind"] == ".bias" else "")
         found = parts.setdefault(match["module"], {})
         if part in found:
-            raise WeightsError(f"{name}: {found[part]!r} and {key!r} are the same part of one module", "save a single adapter")
+            raise WeightsError(
+                f"{name}: {found[part]!r} and {key!r} are the same part of one module",
+                "save a single adapter",
+            )
         found[part] = key
     if not parts and not replacements:
-        raise WeightsError(f"{name}: the adapter holds no tensors", "train again; nothing was saved")
+        raise WeightsError(
+            f"{name}: the adapter holds no tensors", "train again; nothing was saved"
+        )
     loras = tuple(_lora(name, source, module, found, settings) for module, found in parts.items())
     return Adapter(name, source, loras, tuple(replacements))
 
@@ -126,38 +170,68 @@ def plain_names(keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _lora(name: str, source: Checkpoint, module: str, found: Mapping[str, str], settings: Mapping[str, Settings]) -> LoRA:
+def _lora(
+    name: str,
+    source: Checkpoint,
+    module: str,
+    found: Mapping[str, str],
+    settings: Mapping[str, Settings],
+) -> LoRA:
     embedding = "embedding_A" in found
     down, up = (found.get(f"embedding_{part}" if embedding else part) for part in "AB")
-    known = {"embedding_A", "embedding_B"} if embedding else {"A", "B", "B.bias", "magnitude_vector"}
+    known = (
+        {"embedding_A", "embedding_B"} if embedding else {"A", "B", "B.bias", "magnitude_vector"}
+    )
     if down is None or up is None or set(found) - known:
-        raise WeightsError(f"{name}: module {module!r} has the parts {', '.join(sorted(found))}; a LoRA has A and B", _REMEDY)
-    prefix = max((prefix for prefix in settings if module.startswith(prefix)), key=len, default=None)
+        raise WeightsError(
+            f"{name}: module {module!r} has the parts {', '.join(sorted(found))}; a LoRA has A and "
+            "B",
+            _REMEDY,
+        )
+    prefix = max(
+        (prefix for prefix in settings if module.startswith(prefix)), key=len, default=None
+    )
     if prefix is None:
         raise WeightsError(f"{name}: nothing says the rank and alpha of {module!r}", _REMEDY)
     own = settings[prefix]
     a, b = source.tensors[down].shape, source.tensors[up].shape
     if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
-        raise WeightsError(f"{name}: {module!r}: A is {a} and B is {b}; they must be (rank, in) and (out, rank)", _REMEDY)
+        raise WeightsError(
+            f"{name}: {module!r}: A is {a} and B is {b}; they must be (rank, in) and (out, rank)",
+            _REMEDY,
+        )
     rank, scale = own.of(module, name)
     if a[0] == 0:
         raise WeightsError(f"{name}: {module!r} has rank 0", "train with a rank of at least 1")
     if a[0] != rank:
-        raise WeightsError(f"{name}: {module!r} has rank {a[0]}, its settings say {rank}", "keep settings and weights together")
+        raise WeightsError(
+            f"{name}: {module!r} has rank {a[0]}, its settings say {rank}",
+            "keep settings and weights together",
+        )
     magnitude, transposed = found.get("magnitude_vector"), own.transposed or embedding
     if (own.dora and (magnitude is None or transposed)) or (magnitude is not None and not own.dora):
-        raise WeightsError(f"{name}: {module!r}: use_dora is {own.dora}, its parts are {', '.join(sorted(found))}", _REMEDY)
+        raise WeightsError(
+            f"{name}: {module!r}: use_dora is {own.dora}, its parts are {', '.join(sorted(found))}",
+            _REMEDY,
+        )
     if magnitude is not None and math.prod(source.tensors[magnitude].shape) != b[0]:
-        raise WeightsError(f"{name}: {magnitude!r} is {source.tensors[magnitude].shape}, not ({b[0]},)", _REMEDY)
-    return LoRA(module, down, up, rank, scale, transposed, magnitude, found.get("B.bias"), embedding)
+        raise WeightsError(
+            f"{name}: {magnitude!r} is {source.tensors[magnitude].shape}, not ({b[0]},)", _REMEDY
+        )
+    return LoRA(
+        module, down, up, rank, scale, transposed, magnitude, found.get("B.bias"), embedding
+    )
 
 
 def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any, where: str) -> Any:
-    """peft's rule: the first pattern that matches the module's name, or its end after a dot, as a regular expression."""
+    """peft's rule: the first pattern that matches the module's name, or its end after a dot, as a
+    regular expression."""
     for pattern, value in patterns.items():
         try:
             if re.match(rf"(.*\.)?({pattern})$", module):
                 return value
         except re.error as error:
-            raise WeightsError(f"{where}: {pattern!r} is no regular expression ({error})", _REMEDY) from None
+            raise WeightsError(
+                f"{where}: {pattern!r} is no regular expression ({error})", _REMEDY
+            ) from None
     return default

@@ -17,7 +17,8 @@ _SLACK = 16 * 2**20
 
 @contextmanager
 def staged(out: Path, needed: int) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its name when the block ends without an error; removed otherwise.
+    """A temporary folder beside `out` that takes its name when the block ends without an error;
+    removed otherwise.
 
     `needed` is how many bytes will be written. What a killed run left behind is removed first.
 
@@ -50,7 +51,8 @@ def staged(out: Path, needed: int) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise EnvironmentFailure(
-                    f"{parent}: the disk became full; {_gib(needed)} are needed in all", "free space, then run again"
+                    f"{parent}: the disk became full; {_gib(needed)} are needed in all",
+                    "free space, then run again",
                 ) from error
             raise
         except BaseException:
@@ -67,9 +69,14 @@ def _claim(lock: int, partial: Path, out: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"another process is writing {out}", "wait for it, or name another folder") from None
+        raise UsageError(
+            f"another process is writing {out}", "wait for it, or name another folder"
+        ) from None
     if not partial.is_dir() or os.fstat(lock).st_ino != partial.stat().st_ino:
-        raise UsageError(f"another process has just written {out}", "look at what it made, or name another folder")
+        raise UsageError(
+            f"another process has just written {out}",
+            "look at what it made, or name another folder",
+        )
 
 
 def _empty(folder: Path) -> None:

@@ -1,8 +1,11 @@
-"""Writing a file block by block: several threads fill the blocks, one writes and one digests them in their order.
+"""Writing a file block by block: several threads fill the blocks, one writes and one digests them
+in their order.
 
-More than one writing thread would be slower: the kernel lets one at a time write to a file, and the others burn a core waiting.
+More than one writing thread would be slower: the kernel lets one at a time write to a file, and the
+others burn a core waiting.
 
-The blocks live in `2 * jobs + 1` buffers that are used again and again, whatever the size of the file.
+The blocks live in `2 * jobs + 1` buffers that are used again and again, whatever the size of the
+file.
 """
 
 from __future__ import annotations
@@ -18,21 +21,24 @@ from pathlib import Path
 from hubkit.sdk.run import Run
 
 BLOCK = 4 * 2**20
-"""Bytes of a block, about: large enough that threads seldom meet, small enough for many to be in memory."""
+"""Bytes of a block, about: large enough that threads seldom meet, small enough for many to be in
+memory."""
 
 _FLUSH = 64 * 2**20
-"""Bytes after which the kernel is asked to begin writing, so that the final flush finds little to do. (On Linux
-POSIX_FADV_DONTNEED starts the writing of dirty pages and drops only clean ones, of which there are none yet.)"""
+"""Bytes after which the kernel is asked to begin writing, so that the final flush finds little to
+do. (On Linux POSIX_FADV_DONTNEED starts the writing of dirty pages and drops only clean ones, of
+which there are none yet.)"""
 
 
 _WRITE = 256 * 2**10
-"""Bytes handed to the kernel at once. Measured on Linux 6.18 with ext4, 4.4 GB: 1.6 s of system time in such pieces, 5 s in
-pieces of 4 MiB."""
+"""Bytes handed to the kernel at once. Measured on Linux 6.18 with ext4, 4.4 GB: 1.6 s of system
+time in such pieces, 5 s in pieces of 4 MiB."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """`fill` puts the bytes that belong at `start` of the file into a buffer of `size` bytes; it runs in any thread."""
+    """`fill` puts the bytes that belong at `start` of the file into a buffer of `size` bytes; it
+    runs in any thread."""
 
     start: int
     size: int
@@ -62,8 +68,11 @@ class Meter:
         self.run.progress(self.done, self.total, "bytes")
 
 
-def write_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int) -> WrittenFile:
-    """Writes `head` and then the blocks, which follow one another without gaps, and flushes them to the disk."""
+def write_file(
+    folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int
+) -> WrittenFile:
+    """Writes `head` and then the blocks, which follow one another without gaps, and flushes them to
+    the disk."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -76,8 +85,11 @@ def write_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], me
     return WrittenFile(name, writer.size, writer.digest.hexdigest())
 
 
-def digest_file(folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int) -> WrittenFile:
-    """As write_file() of a file that is in `folder` already with these very bytes: it is only digested and flushed."""
+def digest_file(
+    folder: Path, name: str, head: bytes, blocks: Iterable[Block], meter: Meter, jobs: int
+) -> WrittenFile:
+    """As write_file() of a file that is in `folder` already with these very bytes: it is only
+    digested and flushed."""
     writer = _Writer(None, head, meter, jobs)
     writer.write(blocks)
     with (folder / name).open("rb") as file:
@@ -122,7 +134,9 @@ class _Writer:
         self.size += block.size
         if self.size - self.flushed >= _FLUSH:
             if self.descriptor is not None and hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(
+                    self.descriptor, self.flushed, self.size - self.flushed, os.POSIX_FADV_DONTNEED
+                )
             self.flushed = self.size
         self.meter.add(block.size)
 

@@ -23,11 +23,19 @@ class TorchFile(torchfile.TorchFile):
         infos = tuple(self.info(name, tensor) for name, tensor in tensors.items())
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         found = os.fstat(descriptor)
-        shard = Shard(self.path.name, self.path, found.st_size, Header(b"", infos, {}), descriptor, file_state(found))
+        shard = Shard(
+            self.path.name,
+            self.path,
+            found.st_size,
+            Header(b"", infos, {}),
+            descriptor,
+            file_state(found),
+        )
         return Checkpoint(self.path.parent, (shard,), None)
 
 
 def read_torch(path: Path) -> TorchFile:
-    """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not know."""
+    """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not
+    know."""
     found = torchfile.read_torch(path)
     return TorchFile(found.data, found.path, found.records)

@@ -1,8 +1,10 @@
-"""XTuner's checkpoints of the mmengine line: `iter_N.pth`, a file, or with DeepSpeed a folder of that name.
+"""XTuner's checkpoints of the mmengine line: `iter_N.pth`, a file, or with DeepSpeed a folder of
+that name.
 
-Keys as xtuner 0.2.0 writes them: `model.language_model.base_model.model.model.layers.0.attention.wqkv.lora_A.default.weight`,
-`model.mlp1.0.weight`. Rank and alpha stand in `meta['cfg']`, the training configuration as Python text, which is parsed
-and never run.
+Keys as xtuner 0.2.0 writes them:
+`model.language_model.base_model.model.model.layers.0.attention.wqkv.lora_A.default.weight`,
+`model.mlp1.0.weight`. Rank and alpha stand in `meta['cfg']`, the training configuration as Python
+text, which is parsed and never run.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from .xtuner_llava import official
 
 DEEPSPEED = "mp_rank_00_model_states.pt"
 
-_LORAS = {"llm_lora": ("language_model.",), "visual_encoder_lora": ("vision_model.", "vision_tower.")}
+_LORAS = {
+    "llm_lora": ("language_model.",),
+    "visual_encoder_lora": ("vision_model.", "vision_tower."),
+}
 """Settings of xtuner's InternVL_V1_5 and LLaVAModel and what they apply to."""
 
 _MAX_TEXT = 4 * 2**20
@@ -33,14 +38,21 @@ def read_xtuner(path: Path) -> Adapter:
     """The adapter in an `iter_N.pth` file or folder; its `source` is to be closed.
 
     Raises:
-        WeightsError: no such checkpoint, an object in it that hubkit does not know, no tensors, or no rank and alpha.
+        WeightsError: no such checkpoint, an object in it that hubkit does not know, no tensors, or
+            no rank and alpha.
     """
     file = read_torch(_file(path))
     data = file.data if isinstance(file.data, dict) else {}
     state = data.get("module") if path.is_dir() else data.get("state_dict")
     if not isinstance(state, dict):
-        raise WeightsError(f"{path.name} has no {'module' if path.is_dir() else 'state_dict'}", _REMEDY)
-    odd = [str(key) for key, value in state.items() if not isinstance(key, str) or not isinstance(value, StoredTensor)]
+        raise WeightsError(
+            f"{path.name} has no {'module' if path.is_dir() else 'state_dict'}", _REMEDY
+        )
+    odd = [
+        str(key)
+        for key, value in state.items()
+        if not isinstance(key, str) or not isinstance(value, StoredTensor)
+    ]
     if odd:
         raise WeightsError(f"{path.name}: {odd[0]!r} is not a tensor", _REMEDY)
     if not state:
@@ -60,17 +72,21 @@ def read_xtuner(path: Path) -> Adapter:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    others = sorted(found.name for found in path.glob("mp_rank_*_model_states.pt") if found.name != DEEPSPEED)
+    others = sorted(
+        found.name for found in path.glob("mp_rank_*_model_states.pt") if found.name != DEEPSPEED
+    )
     zero3 = sorted(found.name for found in path.glob("zero_pp_rank_*_model_states.pt"))
     if others or zero3:
         raise WeightsError(
-            f"{path.name} is split over several files ({(others + zero3)[0]})", "join them with DeepSpeed's zero_to_fp32.py"
+            f"{path.name} is split over several files ({(others + zero3)[0]})",
+            "join them with DeepSpeed's zero_to_fp32.py",
         )
     return inside(path, DEEPSPEED)
 
 
 def lora_settings(text: Any, where: str) -> dict[str, Settings]:
-    """Rank and alpha by prefix of the module's name, from the `model = dict(...)` of a configuration's text.
+    """Rank and alpha by prefix of the module's name, from the `model = dict(...)` of a
+    configuration's text.
 
     Raises:
         WeightsError: the text is not there or cannot be read.
@@ -79,9 +95,15 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
         raise WeightsError(f"{where}: meta['cfg'] is missing, which holds rank and alpha", _REMEDY)
     try:
         tree = ast.parse(text)
-        found = [_literal(node.value) for node in tree.body if isinstance(node, ast.Assign) and _names(node) == ["model"]]
+        found = [
+            _literal(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and _names(node) == ["model"]
+        ]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise WeightsError(f"{where}: meta['cfg'] is not a configuration ({error})", _REMEDY) from None
+        raise WeightsError(
+            f"{where}: meta['cfg'] is not a configuration ({error})", _REMEDY
+        ) from None
     model = found[-1] if found else None
     if not isinstance(model, dict):
         raise WeightsError(f"{where}: meta['cfg'] has no `model = dict(...)`", _REMEDY)
@@ -89,7 +111,9 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
     for key, prefixes in _LORAS.items():
         if isinstance(model.get(key), dict):
             lora = {name: value for name, value in model[key].items() if name != "type"}
-            found_lora = from_peft({"r": 8, "lora_alpha": 8, **lora}, f"{where}: meta['cfg'] model.{key}")
+            found_lora = from_peft(
+                {"r": 8, "lora_alpha": 8, **lora}, f"{where}: meta['cfg'] model.{key}"
+            )
             settings |= dict.fromkeys(prefixes, found_lora)
     return settings
 
@@ -106,7 +130,11 @@ def _literal(node: ast.expr) -> Any:
         case ast.Call(ast.Name("dict"), [], keywords):
             return {str(keyword.arg): _literal(keyword.value) for keyword in keywords}
         case ast.Dict(keys, values) if all(key is not None for key in keys):
-            return {str(_literal(key)): _literal(value) for key, value in zip(keys, values, strict=True) if key is not None}
+            return {
+                str(_literal(key)): _literal(value)
+                for key, value in zip(keys, values, strict=True)
+                if key is not None
+            }
         case ast.List(items) | ast.Tuple(items):
             return [_literal(item) for item in items]
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)):

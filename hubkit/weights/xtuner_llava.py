@@ -1,7 +1,8 @@
 """XTuner's LLaVA: the names in its checkpoints, and the folders that its `pth_to_hf` makes of one.
 
-xtuner 0.2.0's LLaVAModel has `llm`, `visual_encoder` and `projector` (its linears are `model.0` and `model.2`); `pth_to_hf`
-writes each apart: `llm_adapter/` and `visual_encoder_adapter/` by peft, `projector/` as a model of its own.
+xtuner 0.2.0's LLaVAModel has `llm`, `visual_encoder` and `projector` (its linears are `model.0` and
+`model.2`); `pth_to_hf` writes each apart: `llm_adapter/` and `visual_encoder_adapter/` by peft,
+`projector/` as a model of its own.
 """
 
 from __future__ import annotations
@@ -39,17 +40,24 @@ def read_llava(folder: Path) -> Adapter:
     """One adapter of the parts that are there; its `source` is to be closed.
 
     Raises:
-        WeightsError: a part does not hold together, or a whole model lies where an adapter is expected.
+        WeightsError: a part does not hold together, or a whole model lies where an adapter is
+            expected.
     """
     if whole := [name for name in _WHOLE if (folder / name).is_dir()]:
         raise WeightsError(
             f"{folder.name}: {whole[0]}/ holds a part that was trained whole",
             "assemble a base with that folder, then merge the rest",
         )
-    adapters = [_below(read_peft(folder / part), prefix, part) for part, prefix in _PARTS.items() if (folder / part).is_dir()]
+    adapters = [
+        _below(read_peft(folder / part), prefix, part)
+        for part, prefix in _PARTS.items()
+        if (folder / part).is_dir()
+    ]
     if (folder / "projector").is_dir():
         adapters.append(_projector(folder / "projector"))
-    source = Checkpoint(folder, tuple(shard for one in adapters for shard in one.source.shards.values()), None)
+    source = Checkpoint(
+        folder, tuple(shard for one in adapters for shard in one.source.shards.values()), None
+    )
     return Adapter(
         folder.name,
         source,

@@ -1,4 +1,5 @@
-"""Every plugin that comes with hubkit is driven through its life by its own case, or says why it cannot be here."""
+"""Every plugin that comes with hubkit is driven through its life by its own case, or says why it
+cannot be here."""
 
 from __future__ import annotations
 
@@ -25,10 +26,15 @@ WORKER = {"life", "worker", "cancellation", "environment", "serving"}
 
 
 def test_every_bundled_plugin_is_here() -> None:
-    assert {row.name for row in plugins().rows() if row.distribution == "hubkit"} == QUICK | SLOW | ELSEWHERE
+    assert {
+        row.name for row in plugins().rows() if row.distribution == "hubkit"
+    } == QUICK | SLOW | ELSEWHERE
 
 
-@pytest.mark.parametrize("name", [*sorted(QUICK), *(pytest.param(name, marks=pytest.mark.integration) for name in sorted(SLOW))])
+@pytest.mark.parametrize(
+    "name",
+    [*sorted(QUICK), *(pytest.param(name, marks=pytest.mark.integration) for name in sorted(SLOW))],
+)
 def test_its_life(name: str) -> None:
     report = hubkit.check_plugin(name)
     assert report.ok, report
@@ -45,7 +51,11 @@ def test_what_cannot_be_driven_here_says_why(name: str) -> None:
     assert {"life"} <= set(skipped) <= {*WORKER, *PARTS} and all(skipped.values())
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/*/hubkit_*/conformance.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(ROOT.glob("plugins/*/hubkit_*/conformance.py")),
+    ids=lambda path: path.parent.name,
+)
 def test_a_case_needs_the_sdk_and_the_plugin_only(path: Path) -> None:
     allowed = {*sys.stdlib_module_names, "hubkit", path.parent.name}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

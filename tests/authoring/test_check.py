@@ -1,4 +1,5 @@
-"""`hubkit plugins check`: what a package brings, where a trainer or an engine is driven, and what it survives."""
+"""`hubkit plugins check`: what a package brings, where a trainer or an engine is driven, and what
+it survives."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def edit(folder: Path, old: str, new: str, file: str = "__init__.py") -> None:
     source.write_text(text.replace(old, new, 1), "utf-8")
 
 
-# --- what a plugin does while it is driven ----------------------------------------------------------------------------
+# --- what a plugin does while it is driven
+# ----------------------------------------------------------------------------
 
 RECORD = "                yield Record"
 
@@ -38,8 +40,18 @@ RECORD = "                yield Record"
     ("old", "new", "step", "says"),
     [
         ("import csv", "import ctypes, csv\nctypes.string_at(0)", "import", "died of SIGSEGV"),
-        ("import csv", "import csv, sys\nsys.exit(3)", "import", "ended the process with exit code 3"),
-        ("import csv", "import csv\nraise RuntimeError('on import')", "import", "RuntimeError: on import"),
+        (
+            "import csv",
+            "import csv, sys\nsys.exit(3)",
+            "import",
+            "ended the process with exit code 3",
+        ),
+        (
+            "import csv",
+            "import csv\nraise RuntimeError('on import')",
+            "import",
+            "RuntimeError: on import",
+        ),
         (
             RECORD,
             f"                raise RuntimeError('half way')\n{RECORD}",
@@ -47,14 +59,31 @@ RECORD = "                yield Record"
             "RuntimeError: half way (__init__.py, line 40, in records)",
         ),
         (RECORD, f"                raise MemoryError\n{RECORD}", "life", "MemoryError"),
-        ("Record(str(number), (", "Record(str(number).encode(), (", "life", "bytes cannot travel between hubkit and a worker"),
-        ("Record(str(number), (", "Record(str(number) + '\\ud800', (", "life", "holds half a surrogate pair"),
+        (
+            "Record(str(number), (",
+            "Record(str(number).encode(), (",
+            "life",
+            "bytes cannot travel between hubkit and a worker",
+        ),
+        (
+            "Record(str(number), (",
+            "Record(str(number) + '\\ud800', (",
+            "life",
+            "holds half a surrogate pair",
+        ),
         ("Record(str(number), (", "Record(number, (", "life", "id must be str, not 0"),
         (RECORD, f"                __import__('os').write(1, bytes(range(256)))\n{RECORD}", "", ""),
-        (RECORD, f"                __import__('os').write(2, b'x' * 100_000_000)\n{RECORD}", "", ""),
+        (
+            RECORD,
+            f"                __import__('os').write(2, b'x' * 100_000_000)\n{RECORD}",
+            "",
+            "",
+        ),
     ],
 )
-def test_the_host_survives_and_says_what_happened(tmp_path: Path, old: str, new: str, step: str, says: str) -> None:
+def test_the_host_survives_and_says_what_happened(
+    tmp_path: Path, old: str, new: str, step: str, says: str
+) -> None:
     folder = hubkit.new_plugin("dataset", "pairs", tmp_path)
     edit(folder, old, new)
     report = hubkit.check_plugin(folder, seconds=120)
@@ -86,7 +115,8 @@ def test_a_trainer_that_fails_on_its_way(tmp_path: Path, body: str, step: str, s
     assert says in failed[step]
 
 
-# --- what its package brings ------------------------------------------------------------------------------------------
+# --- what its package brings
+# ------------------------------------------------------------------------------------------
 
 CASES = """
 from hubkit.sdk.testing import MetricCase, Undriven
@@ -101,7 +131,11 @@ def case(folder):
     ("cases", "state", "says"),
     [
         ("{'words': MetricCase([('a', ['a'], 1.0)])}", "ok", "1 answers scored"),
-        ("{'other': MetricCase([('a', ['a'], 1.0)])}", "skipped", "its `case` has nothing for 'words'"),
+        (
+            "{'other': MetricCase([('a', ['a'], 1.0)])}",
+            "skipped",
+            "its `case` has nothing for 'words'",
+        ),
         ("Undriven('it needs a piano')", "skipped", "it needs a piano"),
         ("{'words': Undriven('it needs a piano')}", "skipped", "it needs a piano"),
         ("7", "failed", "case returned int, a metric brings MetricCase"),
@@ -117,22 +151,29 @@ def test_a_case_by_name_or_a_reason(tmp_path: Path, cases: str, state: str, says
 
 def test_a_case_that_cannot_be_imported_is_no_missing_one(tmp_path: Path) -> None:
     folder = hubkit.new_plugin("metric", "words", tmp_path)
-    (folder / "hubkit_words" / "conformance.py").write_text("import no_such_module_at_all\n", "utf-8")
+    (folder / "hubkit_words" / "conformance.py").write_text(
+        "import no_such_module_at_all\n", "utf-8"
+    )
     report = hubkit.check_plugin(folder)
-    assert states(report)["life"] == "failed" and "No module named 'no_such_module_at_all'" in said(report, "life")
+    assert states(report)["life"] == "failed" and "No module named 'no_such_module_at_all'" in said(
+        report, "life"
+    )
 
 
 def test_a_plugin_beside_others_in_a_folder(tmp_path: Path) -> None:
     folder = hubkit.new_plugin("metric", "words", tmp_path)
     project = folder / "pyproject.toml"
     line = 'words = "hubkit_words:Words"\n'
-    project.write_text(project.read_text("utf-8").replace(line, line + 'more = "hubkit_words:More"\n'), "utf-8")
+    project.write_text(
+        project.read_text("utf-8").replace(line, line + 'more = "hubkit_words:More"\n'), "utf-8"
+    )
     with pytest.raises(UsageError, match="2 entry points") as caught:
         hubkit.check_plugin(folder)
     assert "check each by its name" in caught.value.remedy
 
 
-# --- where it is driven -----------------------------------------------------------------------------------------------
+# --- where it is driven
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_trainer_whose_packages_are_elsewhere_says_what_it_needs(tmp_path: Path) -> None:
@@ -144,7 +185,8 @@ def test_a_trainer_whose_packages_are_elsewhere_says_what_it_needs(tmp_path: Pat
     assert driven == dict.fromkeys(("environment", "life", "worker", "cancellation"), "skipped")
     message = said(report, "environment")
     assert message.startswith(
-        "needs packages that are not here: `pip install 'hubkit[peft]'`, or `hubkit plugins check steps --env"
+        "needs packages that are not here: `pip install 'hubkit[peft]'`, or `hubkit plugins check "
+        "steps --env"
     )
     assert "no_such_module_at_all: ModuleNotFoundError" in message
     asked = hubkit.check_plugin(folder, environment={"python": sys.executable})
@@ -156,13 +198,22 @@ def test_a_plugin_with_a_locked_environment_names_the_command_that_builds_it(nam
     report = hubkit.check_plugin(name)
     assert report.ok and states(report)["environment"] == "skipped"
     assert said(report, "environment").startswith(
-        f"needs its environment: `hubkit env build {name}`, then `hubkit plugins check {name} --environment locked`\n"
+        f"needs its environment: `hubkit env build {name}`, then `hubkit plugins check "
+        f"{name} --environment locked`\n"
     )
 
 
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     folder = hubkit.new_plugin("engine", "counter", tmp_path)
-    arguments = ["plugins", "check", str(folder), "--environment", str(tmp_path / "nothing"), "--deadline", "2"]
+    arguments = [
+        "plugins",
+        "check",
+        str(folder),
+        "--environment",
+        str(tmp_path / "nothing"),
+        "--deadline",
+        "2",
+    ]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code != 0
     report = hubkit.check_plugin(folder, environment={"python": str(tmp_path / "nothing")})
@@ -176,13 +227,18 @@ def test_in_another_interpreter(kind: str, tmp_path: Path) -> None:
     folder = hubkit.new_plugin(kind, "elsewhere", tmp_path)
     report = hubkit.check_plugin(folder, environment={"python": sys.executable})
     assert report.ok, report
-    assert {states(report)[name] for name in ("environment", "life", "worker", "cancellation")} == {"ok"}
+    assert {states(report)[name] for name in ("environment", "life", "worker", "cancellation")} == {
+        "ok"
+    }
 
 
 @pytest.mark.integration
 def test_a_machine_that_cannot_is_no_fault_of_the_plugin(tmp_path: Path) -> None:
     folder = hubkit.new_plugin("engine", "counter", tmp_path)
-    raising = "        from hubkit.sdk import EnvironmentFailure\n        raise EnvironmentFailure('no GPU', 'get one')\n"
+    raising = (
+        "        from hubkit.sdk import EnvironmentFailure\n        raise "
+        "EnvironmentFailure('no GPU', 'get one')\n"
+    )
     edit(folder, "        records = list", f"{raising}        records = list")
     report = hubkit.check_plugin(folder)
     assert report.ok and states(report)["life"] == "skipped"

@@ -1,4 +1,5 @@
-"""`hubkit plugins list` and `check` beside plugins that take a process along when they are imported."""
+"""`hubkit plugins list` and `check` beside plugins that take a process along when they are
+imported."""
 
 from __future__ import annotations
 
@@ -14,11 +15,20 @@ import pytest
 import hubkit
 
 BAD = {
-    "segfaults": ("import ctypes; ctypes.string_at(0)", "dies of a segmentation fault while it is imported"),
+    "segfaults": (
+        "import ctypes; ctypes.string_at(0)",
+        "dies of a segmentation fault while it is imported",
+    ),
     "raises": ("raise RuntimeError('on import')", "does not load: RuntimeError: on import"),
-    "floods": ("while True: print('x' * 100_000)", "floods its output: more than 1,048,576 bytes while it is imported"),
+    "floods": (
+        "while True: print('x' * 100_000)",
+        "floods its output: more than 1,048,576 bytes while it is imported",
+    ),
     "exits": ("import os; os._exit(9)", "ends the process while it is imported (exit code 9)"),
-    "future": ("class Plugin:\n    kind, name, sdk, version = 'metric', 'future', '1.99', '1'", "written for SDK 1.99"),
+    "future": (
+        "class Plugin:\n    kind, name, sdk, version = 'metric', 'future', '1.99', '1'",
+        "written for SDK 1.99",
+    ),
 }
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,9 +46,16 @@ def run(tmp_path: Path) -> Run:
     for name, value in points.items():
         info = site / f"{name}_dist-1.5.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.5\n", "utf-8")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.5\n", "utf-8"
+        )
         (info / "entry_points.txt").write_text(f"[hubkit.plugins]\n{name} = {value}\n", "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(site), "HUBKIT_HOME": str(tmp_path / "home"), "COLUMNS": "300"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "HUBKIT_HOME": str(tmp_path / "home"),
+        "COLUMNS": "300",
+    }
 
     def hubkit_(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "hubkit", *arguments]
@@ -64,7 +81,11 @@ def test_the_good_one_is_checked_and_a_bad_one_explained(run: Run) -> None:
     assert run("plugins", "check", "pairs").returncode == 0
     segfault = run("plugins", "check", "segfaults", "--json")
     steps = [json.loads(line) for line in segfault.stdout.splitlines()]
-    assert segfault.returncode == 4 and steps[0]["name"] == "import" and "died of SIGSEGV" in steps[0]["message"]
+    assert (
+        segfault.returncode == 4
+        and steps[0]["name"] == "import"
+        and "died of SIGSEGV" in steps[0]["message"]
+    )
     flood = run("plugins", "check", "exits")
     assert flood.returncode == 4 and "ended the process with exit code 9" in flood.stdout
 

@@ -1,4 +1,5 @@
-"""`hubkit plugins new` and `check`: what is written passes as it stands; what a plugin does wrong is named."""
+"""`hubkit plugins new` and `check`: what is written passes as it stands; what a plugin does wrong
+is named."""
 
 from __future__ import annotations
 
@@ -26,8 +27,17 @@ def test_a_new_plugin_passes_its_check(kind: str, tmp_path: Path) -> None:
     assert ("worker" in states) == (kind in ("engine", "trainer"))
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     package = f"hubkit_my_{kind}"
-    assert {"pyproject.toml", "README.md", f"{package}/__init__.py", f"tests/test_{package}.py"} <= written
-    assert not any("{{" in path.read_text() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path))
+    assert {
+        "pyproject.toml",
+        "README.md",
+        f"{package}/__init__.py",
+        f"tests/test_{package}.py",
+    } <= written
+    assert not any(
+        "{{" in path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in str(path)
+    )
 
 
 def test_every_kind_can_be_written() -> None:
@@ -49,9 +59,24 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "step", "said"),
     [
-        ("import csv", "import csv\nimport torch", "import", "imports torch: import them inside the methods"),
-        ('kind: ClassVar[str] = "dataset"', 'kind: ClassVar[str] = "data"', "contract", "`kind` is 'data'"),
-        ("import csv", "import csv\nfrom hubkit.weights import merge", "sdk only", "__init__.py, line 6: hubkit.weights"),
+        (
+            "import csv",
+            "import csv\nimport torch",
+            "import",
+            "imports torch: import them inside the methods",
+        ),
+        (
+            'kind: ClassVar[str] = "dataset"',
+            'kind: ClassVar[str] = "data"',
+            "contract",
+            "`kind` is 'data'",
+        ),
+        (
+            "import csv",
+            "import csv\nfrom hubkit.weights import merge",
+            "sdk only",
+            "__init__.py, line 6: hubkit.weights",
+        ),
         ('delimiter: str = ","', "delimiter: str", "contract", "must have a default for delimiter"),
         ("str(number), (row", '"same", (row', "life", "ids repeat: ['same']"),
         (
@@ -74,7 +99,9 @@ def test_names_that_are_none(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_departs_from_the_contract_is_named(tmp_path: Path, old: str, new: str, step: str, said: str) -> None:
+def test_what_departs_from_the_contract_is_named(
+    tmp_path: Path, old: str, new: str, step: str, said: str
+) -> None:
     folder = hubkit.new_plugin("dataset", "pairs", tmp_path)
     source = folder / "hubkit_pairs" / "__init__.py"
     assert old in source.read_text()
@@ -87,9 +114,15 @@ def test_what_departs_from_the_contract_is_named(tmp_path: Path, old: str, new: 
 
 def test_the_command(tmp_path: Path) -> None:
     runner = CliRunner()
-    written = runner.invoke(cli, ["plugins", "new", "--kind", "metric", "--into", str(tmp_path), "words"], catch_exceptions=False)
+    written = runner.invoke(
+        cli,
+        ["plugins", "new", "--kind", "metric", "--into", str(tmp_path), "words"],
+        catch_exceptions=False,
+    )
     assert written.exit_code == 0 and "hubkit plugins check words" in written.output
-    checked = runner.invoke(cli, ["plugins", "check", str(tmp_path / "words"), "--json"], catch_exceptions=False)
+    checked = runner.invoke(
+        cli, ["plugins", "check", str(tmp_path / "words"), "--json"], catch_exceptions=False
+    )
     rows = [json.loads(line) for line in checked.output.splitlines()]
     assert rows[-1] == {"event": "result", "plugin": "hubkit_words:Words", "ok": True}
     with pytest.raises(UsageError, match="there is no plugin 'wrods'"):

@@ -16,21 +16,36 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
 def command(line: str, site: Path) -> list[str]:
-    """What a line of the tutorial is here: no network, and installed into a folder of the test's own."""
+    """What a line of the tutorial is here: no network, and installed into a folder of the test's
+    own."""
     program, *words = shlex.split(line.removeprefix("$ "))
     more = {"hubkit": ["-m", "hubkit"], "python": [], "pip": ["-m", "pip"]}[program]
-    here = {"pip": ["--no-deps", "--no-index", "--target", str(site)], "python": ["--no-isolation"]}.get(program, [])
+    here = {
+        "pip": ["--no-deps", "--no-index", "--target", str(site)],
+        "python": ["--no-isolation"],
+    }.get(program, [])
     return [sys.executable, *more, *words, *here]
 
 
 @pytest.mark.integration
 def test_every_step_of_the_tutorial(tmp_path: Path) -> None:
     site, outputs = tmp_path / "site", []
-    environment = {**os.environ, "PYTHONPATH": str(site), "HUBKIT_HOME": str(tmp_path / "home"), "COLUMNS": "300"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "HUBKIT_HOME": str(tmp_path / "home"),
+        "COLUMNS": "300",
+    }
     for language, text in BLOCK.findall((ROOT / "docs" / "plugins.md").read_text("utf-8")):
         if language == "console":
             for line in text.splitlines():
-                done = subprocess.run(command(line, site), cwd=tmp_path, env=environment, capture_output=True, text=True)
+                done = subprocess.run(
+                    command(line, site),
+                    cwd=tmp_path,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                )
                 assert done.returncode == 0, done.stdout + done.stderr
                 outputs.append(done.stdout)
         else:
@@ -46,8 +61,9 @@ def test_every_step_of_the_tutorial(tmp_path: Path) -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'docs'); import make_reference; "
-        "sys.exit([p.name for p, text in make_reference.pages().items() if not p.is_file() or p.read_text('utf-8') != text] or 0)"
+        "import sys; sys.path.insert(0, 'docs'); import make_reference; sys.exit([p.name for p, "
+        "text in make_reference.pages().items() if not p.is_file() or p.read_text('utf-8') != "
+        "text] or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"run `make docs`: {done.stderr[-500:]}"

@@ -40,7 +40,9 @@ IMPROVED = Measure(
     test="mcnemar",
     p_value=2.7e-79,
 )
-FAMILY = CardFacts("transformers", "image-text-to-text", ("internvl", "custom_code"), {"Transformers": SNIPPET})
+FAMILY = CardFacts(
+    "transformers", "image-text-to-text", ("internvl", "custom_code"), {"Transformers": SNIPPET}
+)
 
 
 @pytest.fixture
@@ -73,16 +75,31 @@ def full(picture: Path) -> CardInput:
         family=FAMILY,
         architecture="InternVL2 (InternViT + InternLM2, 1.3 M parameters)",
         languages=("en", "zh"),
-        datasets=(Dataset("example/handwritten-digits", Terms("cc-by-4.0", ("credit the authors",)), 1397, 400),),
-        training=Training("peft", 400, 12800, 123456, {"rank": 16, "learning_rate": 3e-05, "vit": "frozen", "resume": True}),
+        datasets=(
+            Dataset(
+                "example/handwritten-digits", Terms("cc-by-4.0", ("credit the authors",)), 1397, 400
+            ),
+        ),
+        training=Training(
+            "peft",
+            400,
+            12800,
+            123456,
+            {"rank": 16, "learning_rate": 3e-05, "vit": "frozen", "resume": True},
+        ),
         evaluations=(IMPROVED,),
         samples=(
             Sample(picture, "Which digit is this?", "3", "3", "8", True, False),
             Sample(picture, "Which digit is this?", "7", "1", "1", False, False),
         ),
-        loss=tuple(LossPoint(step, 2.3 / (1 + step / 40) + 0.05 * (step % 7)) for step in range(1, 401)),
+        loss=tuple(
+            LossPoint(step, 2.3 / (1 + step / 40) + 0.05 * (step % 7)) for step in range(1, 401)
+        ),
         smoke=Smoke(
-            "transformers", (Exchange("Which digit?", "3"), Exchange("Is it even?", "no")), {"torch": "2.13.0"}, "<s>user\n```x"
+            "transformers",
+            (Exchange("Which digit?", "3"), Exchange("Is it even?", "no")),
+            {"torch": "2.13.0"},
+            "<s>user\n```x",
         ),
         weights=(ReleaseFile("model.safetensors", 5_400_000, "ab" * 32, True),),
         lineage=Lineage("01" * 32, "23" * 32, "45" * 32, {"hubkit": "0.1.0", "peft": "0.21.2"}),

@@ -1,4 +1,5 @@
-"""Both pages read by a Markdown parser: whatever data and models say, only hubkit's own markup becomes markup."""
+"""Both pages read by a Markdown parser: whatever data and models say, only hubkit's own markup
+becomes markup."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ TEXT = st.lists(MARKUP | st.text(max_size=8), max_size=8).map("".join)
 
 
 def _tokens(page: str) -> Iterator[Token]:
-    for token in MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(page):
+    for token in (
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(page)
+    ):
         yield token
         yield from token.children or ()
 
@@ -74,7 +77,10 @@ def _cells(page: str) -> list[str]:
     for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(_body(page)):
         inside = token.type == "td_open" or (inside and token.type != "td_close")
         if inside and token.type == "inline":
-            shown = ("\n" if c.content == "<br>" else "" if c.type == "html_inline" else c.content for c in token.children or ())
+            shown = (
+                "\n" if c.content == "<br>" else "" if c.type == "html_inline" else c.content
+                for c in token.children or ()
+            )
             found.append("".join(shown))
     return found
 
@@ -100,7 +106,9 @@ def test_the_full_card_has_only_its_own_markup(full: CardInput) -> None:
         _assert_only_own_markup(files[page].decode())
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(said=TEXT)
 def test_text_stays_text(minimal: CardInput, picture: Path, said: str) -> None:
     files = render_card(_card(minimal, picture, said))
@@ -113,7 +121,18 @@ def test_text_stays_text(minimal: CardInput, picture: Path, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["a|b", "<script>alert(1)</script>", "one\ntwo", "C:\\|x", "**bold** _it_ `code`", "&lt;", "- 1. #", "$$x$$", "红|烧"]
+    "said",
+    [
+        "a|b",
+        "<script>alert(1)</script>",
+        "one\ntwo",
+        "C:\\|x",
+        "**bold** _it_ `code`",
+        "&lt;",
+        "- 1. #",
+        "$$x$$",
+        "红|烧",
+    ],
 )
 def test_readers_see_what_was_said(minimal: CardInput, picture: Path, said: str) -> None:
     cells = _cells(render_card(_card(minimal, picture, said))["README.md"].decode())

@@ -14,17 +14,28 @@ def pages(card: CardInput) -> tuple[str, str]:
 
 def test_an_engine_that_was_not_run_is_named(full: CardInput):
     assert full.smoke is not None
-    english, chinese = pages(replace(full, smoke=replace(full.smoke, engine="transformers", not_run="lmdeploy")))
-    assert "**`lmdeploy` was not run**" in english and "`transformers` was asked in its place" in english
+    english, chinese = pages(
+        replace(full, smoke=replace(full.smoke, engine="transformers", not_run="lmdeploy"))
+    )
+    assert (
+        "**`lmdeploy` was not run**" in english
+        and "`transformers` was asked in its place" in english
+    )
     assert "**未运行 `lmdeploy`**" in chinese
-    assert not any("not_run" in page or "lmdeploy" in page.split("## ")[-1] for page in (english, chinese))
+    assert not any(
+        "not_run" in page or "lmdeploy" in page.split("## ")[-1] for page in (english, chinese)
+    )
 
 
 def test_a_comparison_of_engines_is_counted(full: CardInput):
     assert full.smoke is not None
-    smoke = replace(full.smoke, engine="lmdeploy", compared_with="transformers", compared=6, differing=1)
+    smoke = replace(
+        full.smoke, engine="lmdeploy", compared_with="transformers", compared=6, differing=1
+    )
     english, chinese = pages(replace(full, smoke=smoke))
-    assert "`transformers` was asked the same, greedily: 5 of 6 answers are the same text." in english
+    assert (
+        "`transformers` was asked the same, greedily: 5 of 6 answers are the same text." in english
+    )
     assert "6 个回答中有 5 个文字完全相同" in chinese
 
 

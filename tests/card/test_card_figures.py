@@ -1,4 +1,5 @@
-"""Loss curve and sample pictures: real pixels, nothing else in the file, the same bytes every time."""
+"""Loss curve and sample pictures: real pixels, nothing else in the file, the same bytes every
+time."""
 
 from __future__ import annotations
 
@@ -35,11 +36,16 @@ def test_loss_curve_falls_from_left_to_right() -> None:
     assert picture.shape == (600, 1440, 3)
     line = np.abs(picture - (0x0B, 0x72, 0x85)).sum(axis=2) < 30
     rows = np.arange(600)[:, None]
-    heights = [float((rows * line[:, part]).sum() / line[:, part].sum()) for part in (slice(100, 300), slice(1200, 1400))]
+    heights = [
+        float((rows * line[:, part]).sum() / line[:, part].sum())
+        for part in (slice(100, 300), slice(1200, 1400))
+    ]
     assert heights[0] + 100 < heights[1]
 
 
-def test_loss_curve_is_reproducible_and_ignores_the_users_style(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_curve_is_reproducible_and_ignores_the_users_style(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import matplotlib
 
     first = loss_png(POINTS)

@@ -20,7 +20,9 @@ the above copyright notice is included.
 
 
 def _card(folder: Path, front_matter: str, newline: str = "\n") -> Path:
-    (folder / "README.md").write_bytes(f"---\n{front_matter}\n---\n# Model\n".replace("\n", newline).encode())
+    (folder / "README.md").write_bytes(
+        f"---\n{front_matter}\n---\n# Model\n".replace("\n", newline).encode()
+    )
     return folder
 
 
@@ -45,7 +47,14 @@ def test_several_licenses_are_for_a_person_to_judge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "readme", [None, "# no front matter\n", "---\ntags: [a]\n---\n", "---\nlicense:\n---\n", "---\nlicense: unknown\n---\n"]
+    "readme",
+    [
+        None,
+        "# no front matter\n",
+        "---\ntags: [a]\n---\n",
+        "---\nlicense:\n---\n",
+        "---\nlicense: unknown\n---\n",
+    ],
 )
 def test_licence_file_when_the_card_says_nothing(tmp_path: Path, readme: str | None) -> None:
     if readme is not None:
@@ -63,7 +72,10 @@ def test_apache_licence_of_this_repository_is_recognised(tmp_path: Path) -> None
 def test_no_licence_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_license(tmp_path)
-    assert "no licence" in caught.value.message and "`base.license` in release.yaml" in caught.value.remedy
+    assert (
+        "no licence" in caught.value.message
+        and "`base.license` in release.yaml" in caught.value.remedy
+    )
     assert str(tmp_path.parent) not in caught.value.message
 
 
@@ -93,4 +105,6 @@ def test_hostile_front_matter_is_refused(
 
 def test_aliases_do_not_multiply(tmp_path: Path) -> None:
     levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
-    assert read_license(_card(tmp_path, f"license: mit\na0: &a0 [x]\n{levels}"))[0] == License("mit")
+    assert read_license(_card(tmp_path, f"license: mit\na0: &a0 [x]\n{levels}"))[0] == License(
+        "mit"
+    )

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubkit.packaging.card.markdown import block, cell, code, in_points, p_value, percent, points, setting, size, text, thousands
+from hubkit.packaging.card.markdown import (
+    block,
+    cell,
+    code,
+    in_points,
+    p_value,
+    percent,
+    points,
+    setting,
+    size,
+    text,
+    thousands,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +65,27 @@ def test_a_block_cannot_be_closed_from_inside() -> None:
 
 
 def test_numbers() -> None:
-    assert (percent(0.305), points(0.655), points(-0.02), thousands(2205754368)) == ("30.5%", "+65.5", "−2.0", "2,205,754,368")
+    assert (percent(0.305), points(0.655), points(-0.02), thousands(2205754368)) == (
+        "30.5%",
+        "+65.5",
+        "−2.0",
+        "2,205,754,368",
+    )
     assert [size(n) for n in (12, 999_999, 4_411_571_040)] == ["12 B", "1.00 MB", "4.41 GB"]
-    assert [setting(v) for v in (True, 3e-05, 16, "cosine", "a|b")] == ["`true`", "`3e-05`", "`16`", "`cosine`", r"a\|b"]
+    assert [setting(v) for v in (True, 3e-05, 16, "cosine", "a|b")] == [
+        "`true`",
+        "`3e-05`",
+        "`16`",
+        "`cosine`",
+        r"a\|b",
+    ]
 
 
 def test_ends_of_intervals_and_p_values() -> None:
     assert [in_points(n) for n in (0.695, -0.0152, 0.0)] == ["69.5", "−1.5", "0.0"]
-    assert [p_value(n) for n in (0.2, 0.0341, 0.001, 2.7e-79)] == ["p = 0.2", "p = 0.034", "p = 0.001", "p < 0.001"]
+    assert [p_value(n) for n in (0.2, 0.0341, 0.001, 2.7e-79)] == [
+        "p = 0.2",
+        "p = 0.034",
+        "p = 0.001",
+        "p < 0.001",
+    ]

@@ -33,8 +33,15 @@ def test_full_metadata_reads_back(full: CardInput, tmp_path: Path) -> None:
     assert data.metrics == ["exact_match"]
     assert data.model_name == "InternVL2-Digits"
     (result,) = data.eval_results
-    assert (result.metric_type, result.metric_name, result.metric_value) == ("exact_match", "Exact match", 0.96)
-    assert (result.task_type, result.dataset_type) == ("image-text-to-text", "example/handwritten-digits")
+    assert (result.metric_type, result.metric_name, result.metric_value) == (
+        "exact_match",
+        "Exact match",
+        0.96,
+    )
+    assert (result.task_type, result.dataset_type) == (
+        "image-text-to-text",
+        "example/handwritten-digits",
+    )
     assert (result.dataset_split, result.dataset_args) == ("holdout", {"samples": 400})
     assert result.metric_args == {
         "interval_95": [0.94, 0.9775],
@@ -44,7 +51,10 @@ def test_full_metadata_reads_back(full: CardInput, tmp_path: Path) -> None:
     }
 
 
-NOTES = "400 held-out samples, greedy; 95 % CI 94.0 to 97.8; base model 30.5 %: +65.5 points, 95 % CI 61.0 to 70.0"
+NOTES = (
+    "400 held-out samples, greedy; 95 % CI 94.0 to 97.8; base model 30.5 %: +65.5 points, 95 % CI "
+    "61.0 to 70.0"
+)
 
 
 def test_results_in_hugging_faces_newer_place(full: CardInput, tmp_path: Path) -> None:
@@ -54,9 +64,17 @@ def test_results_in_hugging_faces_newer_place(full: CardInput, tmp_path: Path) -
     assert file.name == "handwritten-digits.yaml"
     first, second = parse_eval_result_entries(yaml.safe_load(file.read_text("utf-8")))
     assert first == EvalResultEntry(
-        "example/handwritten-digits", "exact_match", 0.96, date="2026-01-31T12:00:00Z", notes=f"{NOTES}; hubkit exact_match 1"
+        "example/handwritten-digits",
+        "exact_match",
+        0.96,
+        date="2026-01-31T12:00:00Z",
+        notes=f"{NOTES}; hubkit exact_match 1",
     )
-    assert (second.task_id, second.value, "base" in (second.notes or "")) == ("contains", 0.975, False)
+    assert (second.task_id, second.value, "base" in (second.notes or "")) == (
+        "contains",
+        0.975,
+        False,
+    )
 
 
 def test_results_as_modelscope_has_them(full: CardInput, tmp_path: Path) -> None:
@@ -64,11 +82,17 @@ def test_results_as_modelscope_has_them(full: CardInput, tmp_path: Path) -> None
     (result,) = data["indexing"]["results"]
     assert result["dataset"]["name"] == "example/handwritten-digits"
     (metric,) = result["metrics"]
-    assert (metric["type"], metric["value"], metric["description"]) == ("exact_match", 0.96, f"{NOTES}; hubkit exact_match 1")
+    assert (metric["type"], metric["value"], metric["description"]) == (
+        "exact_match",
+        0.96,
+        f"{NOTES}; hubkit exact_match 1",
+    )
     assert data["metrics"] == ["exact_match"]
 
 
-def test_results_of_an_earlier_card_are_removed(full: CardInput, minimal: CardInput, tmp_path: Path) -> None:
+def test_results_of_an_earlier_card_are_removed(
+    full: CardInput, minimal: CardInput, tmp_path: Path
+) -> None:
     write_card(tmp_path, full)
     write_card(tmp_path, minimal)
     assert list((tmp_path / ".eval_results").iterdir()) == []
@@ -94,11 +118,18 @@ def test_several_metrics_stand_in_one_result(full: CardInput, tmp_path: Path) ->
     assert [metric["value"] for metric in index[0]["results"][0]["metrics"]] == [0.96, 0.975]
 
 
-def test_names_that_are_no_repositories_stay_out_of_the_metadata(full: CardInput, tmp_path: Path) -> None:
+def test_names_that_are_no_repositories_stay_out_of_the_metadata(
+    full: CardInput, tmp_path: Path
+) -> None:
     base = dataclasses.replace(full.base, name="my own base")
-    data = _loaded(dataclasses.replace(full, base=base, datasets=(Dataset("photos: of food"),)), tmp_path).data
+    data = _loaded(
+        dataclasses.replace(full, base=base, datasets=(Dataset("photos: of food"),)), tmp_path
+    ).data
     assert data.base_model is None and data.datasets is None and "base_model_relation" not in data
-    assert (data.eval_results[0].dataset_type, data.eval_results[0].dataset_name) == ("photos-of-food", "photos: of food")
+    assert (data.eval_results[0].dataset_type, data.eval_results[0].dataset_name) == (
+        "photos-of-food",
+        "photos: of food",
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +137,10 @@ def test_names_that_are_no_repositories_stay_out_of_the_metadata(full: CardInput
     [
         (License("MIT"), License("mit")),
         (License("Some House Licence"), License("other", "some-house-licence", "")),
-        (License("other", "Model License!", "LICENSE"), License("other", "model-license", "LICENSE")),
+        (
+            License("other", "Model License!", "LICENSE"),
+            License("other", "model-license", "LICENSE"),
+        ),
     ],
 )
 def test_licenses_as_hubs_take_them(license: License, expected: License) -> None:
@@ -115,7 +149,9 @@ def test_licenses_as_hubs_take_them(license: License, expected: License) -> None
 
 def test_an_unusual_license_is_written_with_name_and_link(full: CardInput, tmp_path: Path) -> None:
     base = Base(
-        "example/InternVL2-Tiny", License("other", "tiny-license", "https://example.org/license"), "base model card README.md"
+        "example/InternVL2-Tiny",
+        License("other", "tiny-license", "https://example.org/license"),
+        "base model card README.md",
     )
     card = _loaded(dataclasses.replace(full, base=base), tmp_path)
     assert (card.data.license, card.data.license_name, card.data.license_link) == (
@@ -139,7 +175,9 @@ def test_all_problems_are_reported_at_once(full: CardInput) -> None:
         base=dataclasses.replace(full.base, name="/home/me/base", license=License("")),
         datasets=(Dataset("~/data"),),
         languages=("english",),
-        evaluations=(dataclasses.replace(CONTAINS, count=3, score=Interval(float("nan"), 0, 1), right=4),),
+        evaluations=(
+            dataclasses.replace(CONTAINS, count=3, score=Interval(float("nan"), 0, 1), right=4),
+        ),
     )
     with pytest.raises(UsageError) as caught:
         render_card(broken)

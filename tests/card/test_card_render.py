@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, nodes
 
-from hubkit.packaging.card import CardInput, Exchange, LossPoint, Sample, Smoke, render_card, write_card
+from hubkit.packaging.card import (
+    CardInput,
+    Exchange,
+    LossPoint,
+    Sample,
+    Smoke,
+    render_card,
+    write_card,
+)
 from hubkit.packaging.card.markdown import FILTERS
 from hubkit.resources import templates
 from hubkit.sdk import CardFacts, DataError, ReleaseFile, UsageError
@@ -35,7 +43,9 @@ def _rows(page: str, heading: str) -> list[list[str]]:
 def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     folder = tmp_path / "release"
     assert write_card(folder, full) == ALL
-    assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()) == list(ALL)
+    assert sorted(
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+    ) == list(ALL)
     page = (folder / "README.md").read_text(encoding="utf-8")
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
@@ -58,7 +68,9 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     ]
     assert _rows(page, "Before and after")[2] == expected
     assert "went from 30.5% to **96.0%**: +65.5 points, 95% CI 61.0 to 70.0." in page
-    assert "The improvement in exact_match is significant by McNemar's exact test (p < 0.001)." in page
+    assert (
+        "The improvement in exact_match is significant by McNemar's exact test (p < 0.001)." in page
+    )
     assert "counts for exact_match when it is the reference itself" in page
     assert _rows(page, "Samples")[2][1:] == ["Which digit is this?", "3", "8 ✗", "3 ✓"]
     assert ["learning_rate", "`3e-05`"] in _rows(page, "Training")
@@ -107,7 +119,9 @@ def test_two_renderings_are_byte_identical(full: CardInput, tmp_path: Path) -> N
 
 def test_order_of_mappings_does_not_matter(full: CardInput) -> None:
     assert full.training is not None
-    turned = dataclasses.replace(full.training, settings=dict(reversed(full.training.settings.items())))
+    turned = dataclasses.replace(
+        full.training, settings=dict(reversed(full.training.settings.items()))
+    )
     assert render_card(dataclasses.replace(full, training=turned)) == render_card(full)
 
 
@@ -132,7 +146,9 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("answer", HOSTILE)
-def test_answers_of_a_model_are_text_and_nothing_else(minimal: CardInput, picture: Path, answer: str) -> None:
+def test_answers_of_a_model_are_text_and_nothing_else(
+    minimal: CardInput, picture: Path, answer: str
+) -> None:
     facts = dataclasses.replace(
         minimal,
         summary=answer,
@@ -144,9 +160,15 @@ def test_answers_of_a_model_are_text_and_nothing_else(minimal: CardInput, pictur
     assert len(rows) == 3 and {len(row) for row in rows} == {5}
     assert len(_rows(page, "Smoke test")) == 3
     outside = re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", page)
-    assert "<script" not in outside and "<!--" not in outside and "](http" not in outside.replace(r"\]", "")
+    assert (
+        "<script" not in outside
+        and "<!--" not in outside
+        and "](http" not in outside.replace(r"\]", "")
+    )
     assert "\u202e" not in page
-    assert [line for line in outside.splitlines() if line.startswith("# ")] == ["# InternVL2-2B-Least"]
+    assert [line for line in outside.splitlines() if line.startswith("# ")] == [
+        "# InternVL2-2B-Least"
+    ]
 
 
 def test_weights_names_that_could_break_the_shell_are_refused(full: CardInput) -> None:
@@ -156,7 +178,9 @@ def test_weights_names_that_could_break_the_shell_are_refused(full: CardInput) -
             render_card(broken)
 
 
-def test_unreadable_picture_is_named_and_nothing_is_written(full: CardInput, tmp_path: Path) -> None:
+def test_unreadable_picture_is_named_and_nothing_is_written(
+    full: CardInput, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
     folder = tmp_path / "release"
@@ -167,14 +191,18 @@ def test_unreadable_picture_is_named_and_nothing_is_written(full: CardInput, tmp
     assert list(folder.iterdir()) == []
 
 
-def test_pictures_of_an_earlier_card_go_and_other_files_stay(full: CardInput, minimal: CardInput, tmp_path: Path) -> None:
+def test_pictures_of_an_earlier_card_go_and_other_files_stay(
+    full: CardInput, minimal: CardInput, tmp_path: Path
+) -> None:
     write_card(tmp_path, full)
     (tmp_path / "assets/samples/mine.png").write_bytes(b"mine")
     write_card(tmp_path, dataclasses.replace(full, samples=full.samples[:1]))
     assert sorted(p.name for p in (tmp_path / "assets/samples").iterdir()) == ["01.png", "mine.png"]
 
 
-def test_a_linked_readme_is_replaced_and_its_source_kept(minimal: CardInput, tmp_path: Path) -> None:
+def test_a_linked_readme_is_replaced_and_its_source_kept(
+    minimal: CardInput, tmp_path: Path
+) -> None:
     source, folder = tmp_path / "base.md", tmp_path / "release"
     folder.mkdir()
     source.write_text("the base's card")
@@ -202,11 +230,15 @@ def test_samples_that_differ_come_first(full: CardInput) -> None:
 
 
 def test_a_single_loss_is_no_curve(full: CardInput) -> None:
-    assert "assets/loss.png" not in render_card(dataclasses.replace(full, loss=(LossPoint(1, 2.0),)))
+    assert "assets/loss.png" not in render_card(
+        dataclasses.replace(full, loss=(LossPoint(1, 2.0),))
+    )
 
 
 def test_usage_snippets_are_filled_with_the_repository_only(minimal: CardInput) -> None:
-    family = CardFacts("transformers", "image-text-to-text", (), {"A | B": "`{repository}` {'x': {}}"})
+    family = CardFacts(
+        "transformers", "image-text-to-text", (), {"A | B": "`{repository}` {'x': {}}"}
+    )
     page = render_card(dataclasses.replace(minimal, family=family))["README.md"].decode()
     assert "### A \\| B\n\n`InternVL2-2B-Least` {'x': {}}\n" in page
 
@@ -216,7 +248,12 @@ def test_every_expression_in_the_templates_names_its_filter(page: str) -> None:
     environment = Environment(trim_blocks=True, lstrip_blocks=True)
     environment.filters.update({**FILTERS, "markdown": str})
     tree = environment.parse((templates("model_card") / page).read_text(encoding="utf-8"))
-    shown = [node for output in tree.find_all(nodes.Output) for node in output.nodes if not isinstance(node, nodes.TemplateData)]
+    shown = [
+        node
+        for output in tree.find_all(nodes.Output)
+        for node in output.nodes
+        if not isinstance(node, nodes.TemplateData)
+    ]
     assert len(shown) > 60
     for node in shown:
         assert isinstance(node, nodes.Filter) and node.name in {*FILTERS, "markdown"}, node

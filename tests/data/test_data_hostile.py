@@ -1,4 +1,5 @@
-"""Whatever is in the files: a scan gives rows, an image a picture or a reason; nothing else is raised."""
+"""Whatever is in the files: a scan gives rows, an image a picture or a reason; nothing else is
+raised."""
 
 from __future__ import annotations
 
@@ -21,17 +22,43 @@ from hubkit.errors import DataError
 NAMES = """
 id image images conversations conversation messages from value role content question choices answer food_meta food_file type text
 image_url url path bytes system question_id
-"""
-TEXTS = ["<image>\nHi", "x", "", " ", "../a", "/a", "a.png", "human", "gpt", "user", "assistant", "system", "\ud83c", "2"]
+"""  # noqa: E501
+TEXTS = [
+    "<image>\nHi",
+    "x",
+    "",
+    " ",
+    "../a",
+    "/a",
+    "a.png",
+    "human",
+    "gpt",
+    "user",
+    "assistant",
+    "system",
+    "\ud83c",
+    "2",
+]
 KEYS = st.sampled_from(NAMES.split())
-LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.sampled_from(TEXTS)
-VALUES = st.recursive(LEAVES, lambda v: st.lists(v, max_size=4) | st.dictionaries(KEYS, v, max_size=5), max_leaves=20)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(TEXTS)
+)
+VALUES = st.recursive(
+    LEAVES, lambda v: st.lists(v, max_size=4) | st.dictionaries(KEYS, v, max_size=5), max_leaves=20
+)
 TALK = st.lists(
-    st.fixed_dictionaries({"from": VALUES, "value": VALUES}) | st.fixed_dictionaries({"role": VALUES, "content": VALUES}),
+    st.fixed_dictionaries({"from": VALUES, "value": VALUES})
+    | st.fixed_dictionaries({"role": VALUES, "content": VALUES}),
     max_size=4,
 )
 ITEMS = (
-    VALUES | st.dictionaries(KEYS, VALUES | TALK, max_size=6) | st.fixed_dictionaries({"conversations": TALK, "image": VALUES})
+    VALUES
+    | st.dictionaries(KEYS, VALUES | TALK, max_size=6)
+    | st.fixed_dictionaries({"conversations": TALK, "image": VALUES})
 )
 
 
@@ -53,7 +80,10 @@ def test_any_json_gives_rows(adapter: str, tmp_path: Path) -> None:
             assert (row.record is None) != (row.problem is None)
             if row.record:
                 row.record.turns[0].prompt.encode()
-                assert all(".." not in Path(image).parts and not image.startswith("/") for image in row.record.images)
+                assert all(
+                    ".." not in Path(image).parts and not image.startswith("/")
+                    for image in row.record.images
+                )
 
     check()
 

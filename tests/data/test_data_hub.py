@@ -41,18 +41,27 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path.startswith("/api/datasets/org/food/tree/"):
             tree = [
-                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": len(data),
+                    "oid": hashlib.sha1(data).hexdigest(),
+                }
                 for name, data in self.files.items()
             ]
             return self._send(200, json.dumps(tree).encode())
         if path.startswith("/api/datasets/org/food"):
             siblings = [{"rfilename": name} for name in self.files]
-            return self._send(200, json.dumps({"id": "org/food", "sha": SHA, "siblings": siblings}).encode())
+            return self._send(
+                200, json.dumps({"id": "org/food", "sha": SHA, "siblings": siblings}).encode()
+            )
         name = path.removeprefix(f"/datasets/org/food/resolve/{SHA}/")
         if name not in self.files:
             return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
         data = self.files[name]
-        return self._send(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": SHA})
+        return self._send(
+            200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": SHA}
+        )
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -92,14 +101,22 @@ def food(tmp_path: Path) -> dict[str, bytes]:
     talk = [{"from": "human", "value": "<image>\nWhich?"}, {"from": "gpt", "value": "tofu"}]
     return {
         "README.md": b"---\nlicense: cc-by-nc-nd-4.0\n---\n# Food\n",
-        "data.json": json.dumps([{"id": "1", "image": "images/a.png", "conversations": talk}]).encode(),
+        "data.json": json.dumps(
+            [{"id": "1", "image": "images/a.png", "conversations": talk}]
+        ).encode(),
         "images/a.png": (tmp_path / "a.png").read_bytes(),
     }
 
 
-def test_a_dataset_is_downloaded_with_its_licence_and_pictures(tmp_path: Path, serve: Serve) -> None:
+def test_a_dataset_is_downloaded_with_its_licence_and_pictures(
+    tmp_path: Path, serve: Serve
+) -> None:
     done = prepare("hf:org/food/data.json", tmp_path / "out", serve(food(tmp_path)))
-    assert (done.train, done.terms.license, done.terms.restrictions) == (1, "cc-by-nc-nd-4.0", ("no-derivatives",))
+    assert (done.train, done.terms.license, done.terms.restrictions) == (
+        1,
+        "cc-by-nc-nd-4.0",
+        ("no-derivatives",),
+    )
     assert (done.images / "images" / "a.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert not (done.images / "images" / "a.png").is_symlink()
     with pytest.raises(HubkitError, match=r"has no file 'other\.json'") as caught:
@@ -115,23 +132,41 @@ GATED = {"X-Error-Code": "GatedRepo"}
     [
         (
             403,
-            {**GATED, "X-Error-Message": "Access to dataset org/food is restricted. Visit the page to ask for access."},
+            {
+                **GATED,
+                "X-Error-Message": (
+                    "Access to dataset org/food is restricted. Visit the page to ask for access."
+                ),
+            },
             EnvironmentFailure,
             "request access at {url}/datasets/org/food",
         ),
         (
             403,
-            {**GATED, "X-Error-Message": f"Your request to access org/food is awaiting a review. {TOKEN}"},
+            {
+                **GATED,
+                "X-Error-Message": f"Your request to access org/food is awaiting a review. {TOKEN}",
+            },
             EnvironmentFailure,
             "your request is awaiting review: see {url}/datasets/org/food",
         ),
-        (401, GATED, EnvironmentFailure, "log in (`hf auth login`), then request access at {url}/datasets/org/food"),
+        (
+            401,
+            GATED,
+            EnvironmentFailure,
+            "log in (`hf auth login`), then request access at {url}/datasets/org/food",
+        ),
         (404, {"X-Error-Code": "RepoNotFound"}, RemoteError, "check the name"),
         (500, {}, RemoteError, "run the same command again"),
     ],
 )
 def test_what_the_hub_refuses_is_explained_and_no_token_shown(
-    tmp_path: Path, serve: Serve, status: int, headers: dict[str, str], kind: type[HubkitError], says: str
+    tmp_path: Path,
+    serve: Serve,
+    status: int,
+    headers: dict[str, str],
+    kind: type[HubkitError],
+    says: str,
 ) -> None:
     url = serve({}, (status, headers))
     with pytest.raises(kind) as caught:

@@ -32,7 +32,11 @@ def dataset(folder: Path, count: int = 10, **changes: dict[str, Any]) -> Path:
     items = []
     for number in range(count):
         picture(folder / "img" / f"{number}.png", number)
-        item = {"id": str(number), "image": f"img/{number}.png", "conversations": talk(answer=f"dish {number}")}
+        item = {
+            "id": str(number),
+            "image": f"img/{number}.png",
+            "conversations": talk(answer=f"dish {number}"),
+        }
         items.append({**item, **changes.get(f"r{number}", {})})
     source = folder / "data.json"
     source.write_text(json.dumps(items, ensure_ascii=False), "utf-8")
@@ -43,7 +47,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def prepare(source: Path, out: Path | None, report: Path | None = None, **settings: Any) -> PreparedData:
+def prepare(
+    source: Path, out: Path | None, report: Path | None = None, **settings: Any
+) -> PreparedData:
     return hubkit.prepare(source, out, PrepareSettings(**settings), report=report)
 
 
@@ -51,14 +57,27 @@ def test_a_sound_dataset_is_split_written_and_described(tmp_path: Path) -> None:
     source = dataset(tmp_path / "in")
     done = prepare(source, tmp_path / "out", holdout=3, license="cc-by-4.0")
     assert (done.train, done.holdout, done.report.records, done.report.pictures) == (7, 3, 10, 10)
-    assert done.files == ("dataset.json", "holdout.jsonl", "report.html", "report.json", "train.jsonl")
+    assert done.files == (
+        "dataset.json",
+        "holdout.jsonl",
+        "report.html",
+        "report.json",
+        "train.jsonl",
+    )
     train, held = lines(tmp_path / "out" / "train.jsonl"), lines(tmp_path / "out" / "holdout.jsonl")
-    assert sorted([*train, *held], key=lambda one: int(one["id"])) == json.loads(source.read_text("utf-8"))
-    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["terms"]["license"] == "cc-by-4.0"
+    assert sorted([*train, *held], key=lambda one: int(one["id"])) == json.loads(
+        source.read_text("utf-8")
+    )
+    assert (
+        json.loads((tmp_path / "out" / "dataset.json").read_text())["terms"]["license"]
+        == "cc-by-4.0"
+    )
     again = prepare(source, tmp_path / "again", holdout=3, license="cc-by-4.0")
     assert again.report == done.report
     for name in done.files:
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), (
+            name
+        )
 
 
 def test_repeat_as_in_the_tutorial(tmp_path: Path) -> None:
@@ -79,7 +98,9 @@ BROKEN = {
 }
 
 
-def test_all_problems_are_named_with_file_record_and_field_and_nothing_is_written(tmp_path: Path) -> None:
+def test_all_problems_are_named_with_file_record_and_field_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
     changes = {f"r{number + 2}": change for number, (change, _) in enumerate(BROKEN.values())}
     source = dataset(tmp_path / "in", 10, **changes)
     items = json.loads(source.read_text())
@@ -89,7 +110,12 @@ def test_all_problems_are_named_with_file_record_and_field_and_nothing_is_writte
         prepare(source, tmp_path / "out", report=tmp_path / "report.html")
     message = caught.value.message
     assert message.startswith("data.json: 7 records cannot be used:")
-    for number, field in ((2, "conversation:"), (3, "conversations[0]:"), (4, "conversations[0]:"), (5, "conversations[1]:")):
+    for number, field in (
+        (2, "conversation:"),
+        (3, "conversations[0]:"),
+        (4, "conversations[0]:"),
+        (5, "conversations[1]:"),
+    ):
         assert f"{source}, record {number} (id '{number}'), {field}" in message
     assert "record 6 (id '6'): image img/none.png: no such file" in message
     assert "record 7 (id '7'), image: '../secret.png' leaves the image folder" in message
@@ -98,13 +124,19 @@ def test_all_problems_are_named_with_file_record_and_field_and_nothing_is_writte
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "roles out of order" in page and "&#39;../secret.png&#39; leaves" in page
     kept = prepare(source, tmp_path / "out", skip=True)
-    assert (kept.train, [p.code for p in kept.report.problems]) == (3, ["empty", "id", "image", "keys", "marks", "path", "roles"])
+    assert (kept.train, [p.code for p in kept.report.problems]) == (
+        3,
+        ["empty", "id", "image", "keys", "marks", "path", "roles"],
+    )
 
 
 def test_fix_repairs_what_is_safe_and_says_so(tmp_path: Path) -> None:
     source = dataset(tmp_path / "in", 4, r1={"conversations": talk("Which?")}, r2={"id": "0"})
     done = prepare(source, tmp_path / "out", fix=True)
-    assert done.report.fixes == {"added <image> to the first prompt": 1, "gave a repeated id a number": 1}
+    assert done.report.fixes == {
+        "added <image> to the first prompt": 1,
+        "gave a repeated id a number": 1,
+    }
     written = lines(tmp_path / "out" / "train.jsonl")
     assert [one["id"] for one in written] == ["0", "1", "0-2", "3"]
     assert written[1]["conversations"][0]["value"] == "<image>\nWhich?"
@@ -117,7 +149,10 @@ def bomb(path: Path) -> None:
     data = b"IDAT" + zlib.compress(b"\0" * 1000)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + b"".join(len(c[4:]).to_bytes(4, "big") + c + zlib.crc32(c).to_bytes(4, "big") for c in (head, data, b"IEND"))
+        + b"".join(
+            len(c[4:]).to_bytes(4, "big") + c + zlib.crc32(c).to_bytes(4, "big")
+            for c in (head, data, b"IEND")
+        )
     )
 
 
@@ -130,7 +165,10 @@ def test_pictures_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         prepare(source, None)
     message = caught.value.message
-    assert "record 0 (id '0'): image img/0.png: " in message and "more" in message.split("img/0.png: ")[1].split("\n")[0]
+    assert (
+        "record 0 (id '0'): image img/0.png: " in message
+        and "more" in message.split("img/0.png: ")[1].split("\n")[0]
+    )
     assert "img/1.png: not an image" in message
     assert "img/2.png: " in message and "img/3.png" not in message
     assert "image img/5.jpg: no such file (but there is '5.png')" in message
@@ -188,10 +226,17 @@ def test_what_training_and_holdout_share_is_found(tmp_path: Path) -> None:
     done = prepare(source, None, holdout=held, images=tmp_path / "in")
     assert done.report.same == 3
     assert done.report.shared is not None
-    assert (done.report.shared.records, done.report.shared.by_picture, done.report.shared.by_text) == (2, 1, 1)
+    assert (
+        done.report.shared.records,
+        done.report.shared.by_picture,
+        done.report.shared.by_text,
+    ) == (2, 1, 1)
     together = prepare(source, tmp_path / "out", holdout=4, by_picture=True)
     assert together.report.shared is not None and together.report.shared.records == 0
-    sides = [{one["id"] for one in lines(tmp_path / "out" / name)} for name in ("train.jsonl", "holdout.jsonl")]
+    sides = [
+        {one["id"] for one in lines(tmp_path / "out" / name)}
+        for name in ("train.jsonl", "holdout.jsonl")
+    ]
     assert sum({"0", "4", "5", "6"} <= side for side in sides) == 1
 
 
@@ -204,7 +249,9 @@ def test_lengths_and_tiles(tmp_path: Path) -> None:
     asked = "<img>" + "<IMG_CONTEXT>" * 16 + "</img>\nWhich dish?"
     text = f"<s><|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\ndish 0<|im_end|>\n"
     assert report.lengths is not None
-    assert report.lengths.least == len(Tokenizer.from_file(str(BASE / "tokenizer.json")).encode(text, add_special_tokens=False))
+    assert report.lengths.least == len(
+        Tokenizer.from_file(str(BASE / "tokenizer.json")).encode(text, add_special_tokens=False)
+    )
     assert (report.lengths.limit, report.lengths.over, report.lengths.unanswered) == (100, 1, 0)
     assert sum(number for _, _, number in report.lengths.bins) == 6
     assert report.tiles == {"1": 5, "3": 1}
@@ -222,7 +269,13 @@ def test_lengths_are_those_of_transformers(tmp_path: Path) -> None:
     done = prepare(source, None, base=BASE, max_length=100)
     model, native = open_model(BASE), tmp_path / "native"
     native.mkdir()
-    write_native_files(BASE, native, model.family.native(model.config, hubkit.sdk.token_ids(BASE)), model.family, model.config)
+    write_native_files(
+        BASE,
+        native,
+        model.family.native(model.config, hubkit.sdk.token_ids(BASE)),
+        model.family,
+        model.config,
+    )
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(native)
@@ -230,13 +283,26 @@ def test_lengths_are_those_of_transformers(tmp_path: Path) -> None:
     counts = []
     for item in json.loads(source.read_text()):
         tiles = 3 if item["id"] == "5" else 1
-        record = Record(item["id"], (item["image"],), (Turn(*(turn["value"] for turn in item["conversations"])),))
-        render = lambda messages, speak: tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=speak)  # noqa: E731
-        pieces = segments(render, prompts(record, [tiles], vision), [turn.answer for turn in record.turns])
-        counts.append(sum(len(tokenizer(text, add_special_tokens=False).input_ids) for text, _ in pieces))
+        record = Record(
+            item["id"],
+            (item["image"],),
+            (Turn(*(turn["value"] for turn in item["conversations"])),),
+        )
+        render = lambda messages, speak: tokenizer.apply_chat_template(  # noqa: E731
+            messages, tokenize=False, add_generation_prompt=speak
+        )
+        pieces = segments(
+            render, prompts(record, [tiles], vision), [turn.answer for turn in record.turns]
+        )
+        counts.append(
+            sum(len(tokenizer(text, add_special_tokens=False).input_ids) for text, _ in pieces)
+        )
     assert done.report.lengths is not None
     assert (done.report.lengths.least, done.report.lengths.most) == (min(counts), max(counts))
-    assert (done.report.lengths.limit, done.report.lengths.over) == (100, sum(count > 100 for count in counts))
+    assert (done.report.lengths.limit, done.report.lengths.over) == (
+        100,
+        sum(count > 100 for count in counts),
+    )
 
 
 def test_the_out_folder_is_not_overwritten_and_pictures_can_be_copied(tmp_path: Path) -> None:
@@ -244,7 +310,9 @@ def test_the_out_folder_is_not_overwritten_and_pictures_can_be_copied(tmp_path: 
     (tmp_path / "out").mkdir()
     done = prepare(source, tmp_path / "out", copy=True)
     assert done.images == tmp_path / "out" / "images"
-    assert (done.images / "img" / "2.png").read_bytes() == (tmp_path / "in" / "img" / "2.png").read_bytes()
+    assert (done.images / "img" / "2.png").read_bytes() == (
+        tmp_path / "in" / "img" / "2.png"
+    ).read_bytes()
     with pytest.raises(UsageError, match="is not empty"):
         prepare(source, tmp_path / "out")
 
@@ -273,7 +341,10 @@ def test_the_command_line(tmp_path: Path) -> None:
 
     refused = run(str(tmp_path / "out"), "--json")
     error = json.loads(refused.stdout.splitlines()[-1])
-    assert (refused.returncode, error["error"]) == (2, "DataError") and "record 1 (id '1')" in error["message"]
+    assert (refused.returncode, error["error"]) == (
+        2,
+        "DataError",
+    ) and "record 1 (id '1')" in error["message"]
     assert not (tmp_path / "out").exists()
     done = run(str(tmp_path / "out"), "--fix", "--holdout", "0.4", "--repeat", "2")
     assert done.returncode == 0, done.stderr

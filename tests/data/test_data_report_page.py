@@ -19,7 +19,10 @@ HOSTILE = '<script>document.title = "stolen"</script><img src=x onerror="documen
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    programs = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+    programs = (
+        shutil.which("chromium") or shutil.which("chromium-browser"),
+        shutil.which("chromedriver"),
+    )
     if None in programs:
         pytest.skip("there is no chromium with its chromedriver")
     webdriver = pytest.importorskip("selenium.webdriver")
@@ -27,7 +30,14 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *(
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+        ),
         *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path / 'chromium'}"),
     ):
         options.add_argument(f"--{flag}")
@@ -42,8 +52,13 @@ def browser(tmp_path: Path) -> Iterator[Any]:
 def source(tmp_path: Path) -> Path:
     items = []
     for number in range(8):
-        Image.new("RGB", (60 + 30 * number, 56), (30 * number, 90, 200)).save(tmp_path / f"{number}.png")
-        talk = [{"from": "human", "value": "<image>\nWhich dish?"}, {"from": "gpt", "value": "tofu " * (number + 1)}]
+        Image.new("RGB", (60 + 30 * number, 56), (30 * number, 90, 200)).save(
+            tmp_path / f"{number}.png"
+        )
+        talk = [
+            {"from": "human", "value": "<image>\nWhich dish?"},
+            {"from": "gpt", "value": "tofu " * (number + 1)},
+        ]
         items.append({"id": f"r{number}", "image": f"{number}.png", "conversations": talk})
     items[1]["conversations"][1]["value"] = HOSTILE
     items[2]["id"] = HOSTILE
@@ -56,7 +71,9 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.mark.integration
 def test_the_report_in_a_browser(tmp_path: Path, source: Path, browser: Any) -> None:
-    settings = hubkit.PrepareSettings(skip=True, holdout=2, base=BASE, max_length=70, license="cc-by-nc-nd-4.0")
+    settings = hubkit.PrepareSettings(
+        skip=True, holdout=2, base=BASE, max_length=70, license="cc-by-nc-nd-4.0"
+    )
     done = hubkit.prepare(source, tmp_path / "out", settings)
     browser.get((tmp_path / "out" / "report.html").as_uri())
 
@@ -65,22 +82,39 @@ def test_the_report_in_a_browser(tmp_path: Path, source: Path, browser: Any) -> 
 
     assert browser.title == "data.json: data report"
     assert "9 records read with llava_json, 8 sound" in texts("#summary")[0].replace("\n", " ")
-    assert "images that are missing or broken" in texts("#problems td")[0] and "<script>" in texts("#problems")[0]
+    assert (
+        "images that are missing or broken" in texts("#problems td")[0]
+        and "<script>" in texts("#problems")[0]
+    )
     assert "cc-by-nc-nd-4.0" in texts("#terms")[0] and "no-derivatives" in texts("#terms")[0]
     pictures = browser.find_elements("css selector", "figure img")
     assert len(pictures) == 8
-    assert all(browser.execute_script("return arguments[0].naturalWidth", one) > 0 for one in pictures)
+    assert all(
+        browser.execute_script("return arguments[0].naturalWidth", one) > 0 for one in pictures
+    )
     titles = texts("h3")
-    assert titles == ["Turns of a record", "Pictures of a record", "Tiles of a picture", "Tokens of a record"]
+    assert titles == [
+        "Turns of a record",
+        "Pictures of a record",
+        "Tiles of a picture",
+        "Tokens of a record",
+    ]
     bars = browser.find_elements("css selector", ".bar")
     assert max(bar.size["width"] for bar in bars) > 50
     assert browser.find_elements("css selector", ".bar.over")
     assert done.report.lengths is not None and done.report.lengths.over > 0
-    assert "records that repeat another's text and pictures 1" in texts("#notice")[0].replace("\n", " ")
+    assert "records that repeat another's text and pictures 1" in texts("#notice")[0].replace(
+        "\n", " "
+    )
     assert any(HOSTILE in text for text in texts("figcaption"))
-    assert browser.title == "data.json: data report" and browser.find_elements("css selector", "script") == []
+    assert (
+        browser.title == "data.json: data report"
+        and browser.find_elements("css selector", "script") == []
+    )
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    assert "http" not in (tmp_path / "out" / "report.html").read_text("utf-8").replace("http-equiv", "")
+    assert "http" not in (tmp_path / "out" / "report.html").read_text("utf-8").replace(
+        "http-equiv", ""
+    )
 
 
 def test_hostile_data_stay_text(tmp_path: Path, source: Path) -> None:

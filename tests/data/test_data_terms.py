@@ -36,7 +36,9 @@ ACCEPTED = """\
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copytree(BASE, tmp_path / "base", ignore=shutil.ignore_patterns("__pycache__"))
-    foodie.write(tmp_path / "data" / "sivqa_tidy.json", [foodie.single(number) for number in range(256)])
+    foodie.write(
+        tmp_path / "data" / "sivqa_tidy.json", [foodie.single(number) for number in range(256)]
+    )
     foodie.draw(tmp_path / "data", 256)
     (tmp_path / "release.yaml").write_text(RELEASE)
     return tmp_path / "release.yaml"
@@ -59,7 +61,12 @@ def test_256_questions_become_256_records(project: Path, tmp_path: Path) -> None
             "image": f"images/{number}.jpeg",
             "conversations": [
                 {"from": "human", "value": item["question"] + "\n<image>"},
-                {"from": "gpt", "value": item["choices"][number % 4] + "，图中的菜是" + foodie.DISHES[number % 4]},
+                {
+                    "from": "gpt",
+                    "value": item["choices"][number % 4]
+                    + "，图中的菜是"
+                    + foodie.DISHES[number % 4],
+                },
             ],
         }
     assert done.terms.restrictions == ("evaluation-only", "no-derivatives")
@@ -67,12 +74,18 @@ def test_256_questions_become_256_records(project: Path, tmp_path: Path) -> None
 
 def test_a_release_that_the_terms_forbid_is_refused_before_any_work(project: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "hubkit", "release", str(project), "--json"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "hubkit", "release", str(project), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     error = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, error["error"]) == (3, "RefusedError")
     assert "evaluation-only: the data are for evaluating models" in error["message"]
-    assert "data.accept_terms: [{term: evaluation-only" in error["remedy"] and "huggingface.co/datasets/lyan62" in error["remedy"]
+    assert (
+        "data.accept_terms: [{term: evaluation-only" in error["remedy"]
+        and "huggingface.co/datasets/lyan62" in error["remedy"]
+    )
     assert not list((project.parent / ".hubkit").rglob("*.jsonl"))
     hubkit.release(project, until="prepare")
     with pytest.raises(RefusedError):
@@ -81,13 +94,19 @@ def test_a_release_that_the_terms_forbid_is_refused_before_any_work(project: Pat
 
 def test_prepared_data_are_bound_by_the_same_terms(project: Path) -> None:
     out = project.parent / "prepared"
-    hubkit.prepare(project.parent / "data" / "sivqa_tidy.json", out, hubkit.PrepareSettings(adapter="foodieqa"))
-    project.write_text(f"name: {NAME}\nbase: {{path: base}}\ndata: {{path: prepared/train.jsonl, images: data}}\n")
+    hubkit.prepare(
+        project.parent / "data" / "sivqa_tidy.json", out, hubkit.PrepareSettings(adapter="foodieqa")
+    )
+    project.write_text(
+        f"name: {NAME}\nbase: {{path: base}}\ndata: {{path: prepared/train.jsonl, images: data}}\n"
+    )
     with pytest.raises(RefusedError, match="do not allow training on it"):
         hubkit.release(project, until="train")
     terms = terms_of("llava_json", out / "train.jsonl", {})
     assert (terms.benchmark, terms.license) == ("FoodieQA", "cc-by-nc-nd-4.0")
-    (out / "dataset.json").write_text((out / "dataset.json").read_text().replace('"terms"', '"trems"'))
+    (out / "dataset.json").write_text(
+        (out / "dataset.json").read_text().replace('"terms"', '"trems"')
+    )
     with pytest.raises(DataError, match="under which terms"):
         terms_of("llava_json", out / "train.jsonl", {})
 
@@ -103,7 +122,9 @@ def test_accepting_takes_a_reason_and_all_restrictions(project: Path) -> None:
     check_accepted("x", terms, ["no-derivatives", "evaluation-only"])
     with pytest.raises(RefusedError) as caught:
         check_accepted("x", terms, ["evaluation-only"])
-    assert "no-derivatives" in caught.value.message and "evaluation-only:" not in caught.value.message
+    assert (
+        "no-derivatives" in caught.value.message and "evaluation-only:" not in caught.value.message
+    )
 
 
 @pytest.mark.integration
@@ -117,11 +138,18 @@ evaluate: {limit: 4, max_new_tokens: 8}
     project.write_text(RELEASE.replace("holdout: 0.25", "holdout: 8") + ACCEPTED + training)
     try:
         folder = hubkit.release(project, until="package").folder
-    except RefusedError as error:  # after two steps the model may say nothing of sense; the terms were not the reason
+    except (
+        RefusedError
+    ) as error:  # after two steps the model may say nothing of sense; the terms were not the reason
         pytest.skip(f"the model does not talk: {error.message[:80]}")
     assert folder is not None
-    english, chinese = ((folder / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
-    assert "Trained on test items of FoodieQA." in english and "训练数据含有 FoodieQA 的测试题" in chinese
+    english, chinese = (
+        (folder / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")
+    )
+    assert (
+        "Trained on test items of FoodieQA." in english
+        and "训练数据含有 FoodieQA 的测试题" in chinese
+    )
     for page in (english, chinese):
         assert "the owners allowed it by letter, 2026" in page and "evaluation" in page
     settings = json.loads((folder / "provenance.json").read_text("utf-8"))["settings"]
@@ -132,18 +160,39 @@ def test_both_cards_say_what_is_restricted_accepted_shared_and_trained_on() -> N
     from hubkit.packaging import card
     from hubkit.sdk import CardFacts
 
-    terms = Terms("cc-by-nc-nd-4.0", ("for evaluation",), ("evaluation-only",), "https://example.org/terms", "FoodieQA")
+    terms = Terms(
+        "cc-by-nc-nd-4.0",
+        ("for evaluation",),
+        ("evaluation-only",),
+        "https://example.org/terms",
+        "FoodieQA",
+    )
     facts = card.CardInput(
         repository=NAME,
         tag="v1",
         created="2026-01-31",
         base=card.Base("org/InternVL2-Base", card.License("mit"), "release.yaml"),
         family=CardFacts("transformers", "image-text-to-text", (), {}),
-        datasets=(card.Dataset("food", terms, 10, 4, accepted={"evaluation-only": "allowed by *letter*"}, shared=3),),
+        datasets=(
+            card.Dataset(
+                "food", terms, 10, 4, accepted={"evaluation-only": "allowed by *letter*"}, shared=3
+            ),
+        ),
     )
-    english, chinese = (card.render_card(facts)[name].decode() for name in ("README.md", "README.zh-CN.md"))
-    assert "> **Trained on test items of FoodieQA.**" in english and "> **训练数据含有 FoodieQA 的测试题。**" in chinese
-    assert "- `evaluation-only`: allowed by \\*letter\\*" in english and "- `evaluation-only`：allowed by \\*letter\\*" in chinese
-    assert "3 of the held-out records of `food` share a picture" in english and "有 3 条与训练样本共用图片或文字" in chinese
+    english, chinese = (
+        card.render_card(facts)[name].decode() for name in ("README.md", "README.zh-CN.md")
+    )
+    assert (
+        "> **Trained on test items of FoodieQA.**" in english
+        and "> **训练数据含有 FoodieQA 的测试题。**" in chinese
+    )
+    assert (
+        "- `evaluation-only`: allowed by \\*letter\\*" in english
+        and "- `evaluation-only`：allowed by \\*letter\\*" in chinese
+    )
+    assert (
+        "3 of the held-out records of `food` share a picture" in english
+        and "有 3 条与训练样本共用图片或文字" in chinese
+    )
     for page in (english, chinese):
         assert "https://example.org/terms" in page.replace("\\", "").replace("&#58;", ":")

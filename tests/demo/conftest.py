@@ -29,13 +29,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The base and the model that is compared with it."""
     folder = tmp_path_factory.mktemp("models")
     ignore = shutil.ignore_patterns("__pycache__")
-    return tuple(Path(shutil.copytree(BASE, folder / name, ignore=ignore)) for name in ("InternVL2-Base", "InternVL2-Tuned"))  # type: ignore[return-value]
+    return tuple(
+        Path(shutil.copytree(BASE, folder / name, ignore=ignore))
+        for name in ("InternVL2-Base", "InternVL2-Tuned")
+    )  # type: ignore[return-value]
 
 
 @pytest.fixture
 def open_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Starts a Chromium of a language; all are closed at the end."""
-    programs = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+    programs = (
+        shutil.which("chromium") or shutil.which("chromium-browser"),
+        shutil.which("chromedriver"),
+    )
     if None in programs:
         pytest.skip("there is no chromium with its chromedriver")
     webdriver = pytest.importorskip("selenium.webdriver")
@@ -47,8 +53,19 @@ def open_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         options = webdriver.ChromeOptions()
         options.binary_location = programs[0]
         for flag in (
-            *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-            *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path / f'chromium-{len(drivers)}'}"),
+            *(
+                "headless",
+                "no-sandbox",
+                "disable-gpu",
+                "disable-quic",
+                "no-first-run",
+                "disable-background-networking",
+            ),
+            *(
+                "disable-component-update",
+                "disable-sync",
+                f"user-data-dir={tmp_path / f'chromium-{len(drivers)}'}",
+            ),
         ):
             options.add_argument(f"--{flag}")
         options.add_experimental_option("prefs", {"intl.accept_languages": language})

@@ -1,4 +1,5 @@
-"""The demo as people use it, in Chromium: two visitors, pictures, several turns, both models, both languages."""
+"""The demo as people use it, in Chromium: two visitors, pictures, several turns, both models, both
+languages."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ class Visitor:
         return self.driver.find_element("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
-        script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText.trim())"
+        script = (
+            "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText.trim())"
+        )
         return [str(text) for text in self.driver.execute_script(script, selector)]
 
     def said(self, place: int) -> list[str]:
@@ -48,11 +51,18 @@ class Visitor:
             if found := what():
                 return found
             time.sleep(0.1)
-        raise AssertionError((self.said(0), self.asked(0), self.texts("#box"), self.texts(".toast-wrap")))
+        raise AssertionError(
+            (self.said(0), self.asked(0), self.texts("#box"), self.texts(".toast-wrap"))
+        )
 
     def attach(self, *pictures: Path) -> None:
         self.find("#box input[type=file]").send_keys("\n".join(map(str, pictures)))
-        self.wait(lambda: len(self.driver.find_elements("css selector", "#box .thumbnail-item")) == len(pictures))
+        self.wait(
+            lambda: (
+                len(self.driver.find_elements("css selector", "#box .thumbnail-item"))
+                == len(pictures)
+            )
+        )
 
     def ask(self, text: str, answers: int) -> list[list[str]]:
         """Asks, and waits until each model has given `answers` answers; what they said."""
@@ -61,16 +71,26 @@ class Visitor:
 
         def finished() -> bool:
             ready = self.driver.find_elements("css selector", "#box [data-testid=submit-button]")
-            return bool(ready) and all(len(self.said(n)) == answers and "…" not in self.said(n) for n in (0, 1))
+            return bool(ready) and all(
+                len(self.said(n)) == answers and "…" not in self.said(n) for n in (0, 1)
+            )
 
         self.wait(finished)
         return [self.said(0), self.said(1)]
 
     def elsewhere(self) -> set[str]:
         """Hosts that the page asked for anything, this machine not among them."""
-        asked = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        urls = [one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"]
-        return {str(urlsplit(url).hostname) for url in urls if url.startswith(("http", "ws"))} - {"127.0.0.1"}
+        asked = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        urls = [
+            one["params"]["request"]["url"]
+            for one in asked
+            if one["method"] == "Network.requestWillBeSent"
+        ]
+        return {str(urlsplit(url).hostname) for url in urls if url.startswith(("http", "ws"))} - {
+            "127.0.0.1"
+        }
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +103,18 @@ def demo(models: tuple[Path, Path]) -> Iterator[Launched]:
 
 
 def test_two_visitors(demo: Launched, open_browser: Any, pictures: Path, tmp_path: Path) -> None:
-    """One driver for both, each in a tab: cookies and storage are the same, and yet nothing of the talk is shared."""
+    """One driver for both, each in a tab: cookies and storage are the same, and yet nothing of the
+    talk is shared."""
     driver = open_browser("en-US")
     first = Visitor(driver, demo.url)
     tab = driver.current_window_handle
     assert first.texts("#talks label") == ["Before · InternVL2-Base", "After · InternVL2-Tuned"]
     first.attach(pictures / "7.png")
     assert first.ask("Which digit is this?", 1) == [["7"], ["7"]]
-    widths = "return [...document.querySelectorAll('.talk .user.message img')].map(one => one.naturalWidth)"
+    widths = (
+        "return [...document.querySelectorAll('.talk .user.message img')].map(one => "
+        "one.naturalWidth)"
+    )
     first.wait(lambda: driver.execute_script(widths) == [56, 56])
     assert first.ask("Is it even or odd?", 2) == [["7", "odd"], ["7", "odd"]]
 
@@ -109,7 +133,12 @@ def test_two_visitors(demo: Launched, open_browser: Any, pictures: Path, tmp_pat
     driver.execute_script(WATCH)
     first.find("#retry").click()
     first.wait(lambda: driver.execute_script("return window.changes > 0"))
-    first.wait(lambda: not first.find("#retry").get_attribute("disabled") and "…" not in first.said(0) + first.said(1))
+    first.wait(
+        lambda: (
+            not first.find("#retry").get_attribute("disabled")
+            and "…" not in first.said(0) + first.said(1)
+        )
+    )
     assert first.said(0)[:2] == ["7", "odd"] and len(first.said(0)) == 3
     first.find("#clear").click()
     first.wait(lambda: first.said(0) == first.said(1) == [])
@@ -119,48 +148,81 @@ def test_two_visitors(demo: Launched, open_browser: Any, pictures: Path, tmp_pat
     assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-def test_chinese_examples_and_what_cannot_be_read(demo: Launched, open_browser: Any, tmp_path: Path) -> None:
+def test_chinese_examples_and_what_cannot_be_read(
+    demo: Launched, open_browser: Any, tmp_path: Path
+) -> None:
     visitor = Visitor(open_browser("zh-CN,zh"), demo.url)
     visitor.wait(lambda: visitor.texts("#clear") == ["新对话"])
-    visitor.wait(lambda: visitor.texts("#talks label") == ["微调前 · InternVL2-Base", "微调后 · InternVL2-Tuned"])
+    visitor.wait(
+        lambda: (
+            visitor.texts("#talks label") == ["微调前 · InternVL2-Base", "微调后 · InternVL2-Tuned"]
+        )
+    )
     (tmp_path / "broken.png").write_bytes(b"no picture")
     visitor.attach(tmp_path / "broken.png")
     visitor.find("#box textarea").send_keys("这是什么？")
     visitor.find("#box [data-testid=submit-button]").click()
-    visitor.wait(lambda: any("broken.png 不是可以读取的图片" in text for text in visitor.texts(".toast-wrap")))
+    visitor.wait(
+        lambda: any(
+            "broken.png 不是可以读取的图片" in text for text in visitor.texts(".toast-wrap")
+        )
+    )
     assert visitor.said(0) == []
     visitor.find(".toast-close").click()
     visitor.wait(lambda: not visitor.texts(".toast-close"))
     visitor.driver.find_elements("css selector", "#language input")[0].click()
     visitor.wait(lambda: visitor.texts("#clear") == ["New conversation"])
     visitor.driver.find_elements("css selector", "#examples button")[2].click()
-    visitor.wait(lambda: visitor.find("#box textarea").get_attribute("value").startswith("What do these two pictures"))
-    visitor.wait(lambda: len(visitor.driver.find_elements("css selector", "#box .thumbnail-item")) == 2)
+    visitor.wait(
+        lambda: (
+            visitor.find("#box textarea")
+            .get_attribute("value")
+            .startswith("What do these two pictures")
+        )
+    )
+    visitor.wait(
+        lambda: len(visitor.driver.find_elements("css selector", "#box .thumbnail-item")) == 2
+    )
     visitor.find("#box [data-testid=submit-button]").click()
     visitor.wait(lambda: len(visitor.said(1)) == 1 and "…" not in visitor.said(1))
 
 
-def test_an_endless_answer_streams_and_is_stopped(models: tuple[Path, Path], open_browser: Any, tmp_path: Path) -> None:
-    """A model whose configuration names another end than the one it learnt speaks on; alone on the page it has no `Before`."""
+def test_an_endless_answer_streams_and_is_stopped(
+    models: tuple[Path, Path], open_browser: Any, tmp_path: Path
+) -> None:
+    """A model whose configuration names another end than the one it learnt speaks on; alone on the
+    page it has no `Before`."""
     endless = Path(shutil.copytree(models[0], tmp_path / "InternVL2-Endless"))
-    (endless / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": [0], "pad_token_id": 2}))
+    (endless / "generation_config.json").write_text(
+        json.dumps({"bos_token_id": 1, "eos_token_id": [0], "pad_token_id": 2})
+    )
     with launch(endless, options={"threads": 1}, language="en") as launched:
         visitor = Visitor(open_browser("zh-CN"), launched.url)
-        assert visitor.texts("#talks label") == [] and visitor.texts("#clear") == ["New conversation"]
+        assert visitor.texts("#talks label") == [] and visitor.texts("#clear") == [
+            "New conversation"
+        ]
         visitor.find("#box textarea").send_keys("Spell it.")
         visitor.find("#box [data-testid=submit-button]").click()
         lengths = [visitor.wait(lambda: [len(text) for text in visitor.said(0) if text != "…"])[0]]
         while len(lengths) < 3:
-            lengths.append(visitor.wait(lambda: [n for text in visitor.said(0) if (n := len(text)) > lengths[-1]])[0])
+            lengths.append(
+                visitor.wait(
+                    lambda: [n for text in visitor.said(0) if (n := len(text)) > lengths[-1]]
+                )[0]
+            )
         visitor.find("#box .stop-button").click()
-        visitor.wait(lambda: visitor.driver.find_elements("css selector", "#box [data-testid=submit-button]"))
+        visitor.wait(
+            lambda: visitor.driver.find_elements("css selector", "#box [data-testid=submit-button]")
+        )
         (kept,) = visitor.said(0)
         assert len(kept) >= lengths[-1]
         started = time.monotonic()
         visitor.find("#box textarea").send_keys("Spell it.")
         visitor.find("#box [data-testid=submit-button]").click()
         visitor.wait(lambda: len(visitor.said(0)) == 2 and visitor.said(0)[1] not in ("", "…"))
-        assert time.monotonic() - started < 20, "the server did not go on with the answer that was stopped"
+        assert time.monotonic() - started < 20, (
+            "the server did not go on with the answer that was stopped"
+        )
         visitor.find("#clear").click()
         visitor.wait(lambda: visitor.said(0) == [])
         time.sleep(1)

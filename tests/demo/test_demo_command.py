@@ -16,12 +16,24 @@ from hubkit.demo import launch
 from hubkit.errors import UsageError
 
 # A shell may start its background jobs with SIGINT ignored, and Python then leaves it so.
-COMMAND = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from hubkit.__main__ import main; main()"
+COMMAND = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from "
+    "hubkit.__main__ import main; main()"
+)
 
 
 @pytest.mark.integration
 def test_the_command_ends_with_everything_it_started(models: tuple[Path, Path]) -> None:
-    command = [sys.executable, "-c", COMMAND, "demo", str(models[1]), "--json", "--option", "threads=1"]
+    command = [
+        sys.executable,
+        "-c",
+        COMMAND,
+        "demo",
+        str(models[1]),
+        "--json",
+        "--option",
+        "threads=1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     said = next(one for line in process.stdout if (one := json.loads(line))["event"] == "demo")
@@ -42,9 +54,15 @@ def test_the_command_ends_with_everything_it_started(models: tuple[Path, Path]) 
 def test_what_is_refused_before_anything_starts(models: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"), launch(tmp_path / "nothing"):
         pass
-    with pytest.raises(UsageError, match="cannot be read"), launch(models[0], examples=tmp_path / "nothing.jsonl"):
+    with (
+        pytest.raises(UsageError, match="cannot be read"),
+        launch(models[0], examples=tmp_path / "nothing.jsonl"),
+    ):
         pass
-    with pytest.raises(UsageError, match="is not a folder"), launch(models[0], examples=tmp_path / "x", images=tmp_path / "y"):
+    with (
+        pytest.raises(UsageError, match="is not a folder"),
+        launch(models[0], examples=tmp_path / "x", images=tmp_path / "y"),
+    ):
         pass
     with pytest.raises(UsageError, match="peft"), launch(models[0], engine="peft"):
         pass

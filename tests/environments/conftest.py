@@ -23,7 +23,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """HUBKIT_HOME's folder of environments; pip has no settings but a wheel folder where a test names one."""
+    """HUBKIT_HOME's folder of environments; pip has no settings but a wheel folder where a test
+    names one."""
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)

@@ -1,4 +1,5 @@
-"""Environments built by real pip from wheels of our own: once, as locked, used by workers, and nothing left of a failure."""
+"""Environments built by real pip from wheels of our own: once, as locked, used by workers, and
+nothing left of a failure."""
 
 from __future__ import annotations
 
@@ -39,7 +40,12 @@ class Watcher(SilentRun):
 
 
 def make(plugin: Any, *wheels: Path | str, run: Any = None) -> Built:
-    return build(plugin, _choice.choose(plugin), run or Watcher(), Sources(tuple(map(str, wheels)), no_index=True))
+    return build(
+        plugin,
+        _choice.choose(plugin),
+        run or Watcher(),
+        Sources(tuple(map(str, wheels)), no_index=True),
+    )
 
 
 def left(store: Path) -> list[str]:
@@ -50,7 +56,18 @@ def left(store: Path) -> list[str]:
 def train_input(tmp_path: Path) -> TrainInput:
     (tmp_path / "out").mkdir()
     vision = Vision(56, 16, 1, 1, True, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    return TrainInput(tmp_path, tmp_path, {}, vision, tmp_path, tmp_path, tmp_path / "out", tmp_path / "scratch", 7, {})
+    return TrainInput(
+        tmp_path,
+        tmp_path,
+        {},
+        vision,
+        tmp_path,
+        tmp_path,
+        tmp_path / "out",
+        tmp_path / "scratch",
+        7,
+        {},
+    )
 
 
 def test_it_is_built_as_locked_without_a_network_and_once(
@@ -62,15 +79,33 @@ def test_it_is_built_as_locked_without_a_network_and_once(
     plugin, watcher = install(lock()), Watcher()
     built = make(plugin, wheels, run=watcher)
     assert built.folder == store / locked_name(plugin, "") == store / built.name
-    assert built.health is not None and built.health.versions == {"tinyone": "1.0", "tinytwo": "2.0"}
+    assert built.health is not None and built.health.versions == {
+        "tinyone": "1.0",
+        "tinytwo": "2.0",
+    }
     assert (built.state.packages, built.state.variant) == (2, "cpu")
     assert built.state.size > 1000
     assert left(store) == [built.name]
-    assert sorted(path.name for path in built.folder.iterdir()) == ["bin", "hubkit.json", "include", "lib", "lib64", "pyvenv.cfg"]
+    assert sorted(path.name for path in built.folder.iterdir()) == [
+        "bin",
+        "hubkit.json",
+        "include",
+        "lib",
+        "lib64",
+        "pyvenv.cfg",
+    ]
     assert watcher.reports[-1][:3] == (2, 2, "packages")
     assert [done for done, *_ in watcher.reports] == sorted(done for done, *_ in watcher.reports)
-    assert watcher.notes[1:] == ["installing tinyone", "installing tinytwo", "checking that the environment works"]
-    assert [path for path in built.folder.rglob("*") if path.is_file() and b"canary-51c2" in path.read_bytes()] == []
+    assert watcher.notes[1:] == [
+        "installing tinyone",
+        "installing tinytwo",
+        "checking that the environment works",
+    ]
+    assert [
+        path
+        for path in built.folder.rglob("*")
+        if path.is_file() and b"canary-51c2" in path.read_bytes()
+    ] == []
 
     again, begun = Watcher(), time.monotonic()
     assert make(plugin, run=again) == Built(built.name, built.folder, built.state)
@@ -81,7 +116,14 @@ def test_it_is_built_as_locked_without_a_network_and_once(
     (tmp_path / "poison" / "tinyone.py").write_text("def answer():\n    return -1\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "poison"))
     work = train_input(tmp_path)
-    output = call(plugin, "train", work, environment=Environment(locked=""), run=again, folder=tmp_path / "worker")
+    output = call(
+        plugin,
+        "train",
+        work,
+        environment=Environment(locked=""),
+        run=again,
+        folder=tmp_path / "worker",
+    )
     assert output.settings["python"] == str(built.folder / "bin" / "python")
     assert output.settings["answer"] == 40
     assert not set(secrets) & set(str(output.settings["variables"]).split())
@@ -116,13 +158,17 @@ def test_a_download_is_shown_with_its_name_and_megabytes(
     watcher = Watcher()
     built = make(install(ONE_STEP), index, run=watcher)
     assert built.state.versions == {"tinyone": "1.0", "tinytwo": "2.0"}
-    assert any(note.startswith("downloading") and "tinyone-1.0-py3-none-any.whl (3.0 MB)" in note for note in watcher.notes)
+    assert any(
+        note.startswith("downloading") and "tinyone-1.0-py3-none-any.whl (3.0 MB)" in note
+        for note in watcher.notes
+    )
     assert watcher.reports[-1] == (2, 2, "packages", {"MB": 3.0})
     megabytes = [numbers.get("MB", 0.0) for *_, numbers in watcher.reports]
     assert megabytes == sorted(megabytes)
 
 
-# --- failures ---------------------------------------------------------------------------------------------------------
+# --- failures
+# --------------------------------------------------------------------------------------------------
 
 
 def backend(folder: Path, name: str, raises: str) -> Path:
@@ -130,7 +176,9 @@ def backend(folder: Path, name: str, raises: str) -> Path:
     folder.mkdir(exist_ok=True)
     place = folder / f"{name}-1.0"
     place.mkdir()
-    (place / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
+    (place / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
     metadata = f"Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n"
     (place / "PKG-INFO").write_text(metadata.replace("\\n", "\n"))
     (place / "backend.py").write_text(f"def build_wheel(*_, **__):\n    {raises}\n")
@@ -139,7 +187,9 @@ def backend(folder: Path, name: str, raises: str) -> Path:
     return folder
 
 
-def test_a_failed_build_is_explained_and_leaves_only_its_log(install: Any, store: Path, wheels: Path) -> None:
+def test_a_failed_build_is_explained_and_leaves_only_its_log(
+    install: Any, store: Path, wheels: Path
+) -> None:
     plugin = install(lock(step("tinyone==1.0"), step("tinytwo==9.9")))
     with pytest.raises(EnvironmentFailure) as caught:
         make(plugin, wheels)
@@ -151,7 +201,9 @@ def test_a_failed_build_is_explained_and_leaves_only_its_log(install: Any, store
     assert left(store) == [f"{name}.log"]
 
 
-def test_a_file_that_is_not_the_locked_one_is_refused(install: Any, store: Path, wheels: Path) -> None:
+def test_a_file_that_is_not_the_locked_one_is_refused(
+    install: Any, store: Path, wheels: Path
+) -> None:
     good = {
         name: [sha256(wheels / f"{name}-{version}-py3-none-any.whl")]
         for name, version in (("tinyone", "1.0"), ("tinytwo", "2.0"))
@@ -159,12 +211,17 @@ def test_a_file_that_is_not_the_locked_one_is_refused(install: Any, store: Path,
     packages = ("tinyone==1.0", "tinytwo==2.0")
     assert make(install(lock(step(*packages, hashes=good))), wheels).health is not None
     with pytest.raises(EnvironmentFailure, match="a package is not the file that was locked"):
-        make(install(lock(step(*packages, hashes={**good, "tinytwo": ["sha256:" + "0" * 64]}))), wheels)
+        make(
+            install(lock(step(*packages, hashes={**good, "tinytwo": ["sha256:" + "0" * 64]}))),
+            wheels,
+        )
     assert len([name for name in left(store) if not name.endswith(".log")]) == 1
 
 
 @pytest.mark.integration
-def test_an_environment_that_does_not_work_is_not_kept(install: Any, store: Path, tmp_path: Path) -> None:
+def test_an_environment_that_does_not_work_is_not_kept(
+    install: Any, store: Path, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad"
     wheel(bad, "tinyone", "1.0", "def answer():\n    return 41\n")
     wheel(bad, "tinytwo", "2.0", "def answer():\n    return 2\n")
@@ -178,19 +235,29 @@ def test_an_environment_that_does_not_work_is_not_kept(install: Any, store: Path
     ("raises", "cause"),
     [
         ("raise OSError(28, 'No space left on device')", "the disk is full"),
-        ("__import__('subprocess').check_call(['gcc'], env={'PATH': '/nowhere'})", "there is no compiler that builds it"),
+        (
+            "__import__('subprocess').check_call(['gcc'], env={'PATH': '/nowhere'})",
+            "there is no compiler that builds it",
+        ),
         ("raise SystemExit('something else')", "a package does not build here"),
     ],
 )
 @pytest.mark.integration
-def test_a_package_that_does_not_build(install: Any, store: Path, tmp_path: Path, raises: str, cause: str) -> None:
+def test_a_package_that_does_not_build(
+    install: Any, store: Path, tmp_path: Path, raises: str, cause: str
+) -> None:
     with pytest.raises(EnvironmentFailure, match=cause):
-        make(install(lock(step("tinysource==1.0"))), backend(tmp_path / "sources", "tinysource", raises))
+        make(
+            install(lock(step("tinysource==1.0"))),
+            backend(tmp_path / "sources", "tinysource", raises),
+        )
     assert [name for name in left(store) if not name.endswith(".log")] == []
 
 
 @pytest.mark.integration
-def test_no_network_and_a_wrong_python(install: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_and_a_wrong_python(
+    install: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plugin = install(lock(step("tinyone==1.0")))
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
@@ -199,7 +266,10 @@ def test_no_network_and_a_wrong_python(install: Any, store: Path, tmp_path: Path
         build(plugin, _choice.choose(plugin), Watcher())
     assert "--find-links" in caught.value.remedy
     page = tmp_path / "page.html"
-    page.write_text('<a href="tinyone-1.0-py3-none-any.whl" data-requires-python="&gt;=3.99">tinyone-1.0-py3-none-any.whl</a>')
+    page.write_text(
+        '<a href="tinyone-1.0-py3-none-any.whl" '
+        'data-requires-python="&gt;=3.99">tinyone-1.0-py3-none-any.whl</a>'
+    )
     with pytest.raises(EnvironmentFailure, match="a package is not for this Python version"):
         make(plugin, page.as_uri())
 
@@ -215,14 +285,27 @@ def test_cancelling_leaves_nothing(install: Any, store: Path, wheels: Path) -> N
     assert left(store) == []
 
 
-# --- kills ------------------------------------------------------------------------------------------------------------
+# --- kills
+# --------------------------------------------------------------------------------------------------
 
 
 def started(tmp_path: Path, wheels: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hubkit", "env", "build", "tinylock", "--find-links", str(wheels), "--no-index"]
+    command = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "env",
+        "build",
+        "tinylock",
+        "--find-links",
+        str(wheels),
+        "--no-index",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "plugin")}
     silence = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment, start_new_session=True, stdout=silence, stderr=silence)
+    return subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=silence, stderr=silence
+    )
 
 
 def at_work_in(store: Path) -> list[int]:
@@ -252,7 +335,8 @@ def wait_for(path: Path) -> None:
 
 
 def kill_at(seconds: float, tmp_path: Path, store: Path, wheels: Path) -> bool:
-    """Kills a build after so many seconds with its whole process group; True when it left something half done."""
+    """Kills a build after so many seconds with its whole process group; True when it left something
+    half done."""
     process = started(tmp_path, wheels)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGKILL)
@@ -261,7 +345,9 @@ def kill_at(seconds: float, tmp_path: Path, store: Path, wheels: Path) -> bool:
     return any(_store.state_of(store / name) is None for name in left(store))
 
 
-def test_a_killed_build_leaves_nothing_after_the_next_command(install: Any, store: Path, wheels: Path, tmp_path: Path) -> None:
+def test_a_killed_build_leaves_nothing_after_the_next_command(
+    install: Any, store: Path, wheels: Path, tmp_path: Path
+) -> None:
     plugin = install(ONE_STEP)
     process = started(tmp_path, wheels)
     folder = store / locked_name(plugin, "")
@@ -277,7 +363,9 @@ def test_a_killed_build_leaves_nothing_after_the_next_command(install: Any, stor
 
 
 @pytest.mark.integration
-def test_builds_killed_at_any_moment_leave_nothing_or_all(install: Any, store: Path, wheels: Path, tmp_path: Path) -> None:
+def test_builds_killed_at_any_moment_leave_nothing_or_all(
+    install: Any, store: Path, wheels: Path, tmp_path: Path
+) -> None:
     plugin = install(ONE_STEP)
     begun = time.monotonic()
     assert started(tmp_path, wheels).wait() == 0
@@ -321,7 +409,9 @@ def test_one_for_gpus_is_built_where_there_is_none(
 
 
 @pytest.mark.integration
-def test_two_builds_at_once_are_one(install: Any, store: Path, wheels: Path, tmp_path: Path) -> None:
+def test_two_builds_at_once_are_one(
+    install: Any, store: Path, wheels: Path, tmp_path: Path
+) -> None:
     plugin = install(ONE_STEP)
     other = started(tmp_path, wheels)
     folder = store / locked_name(plugin, "")

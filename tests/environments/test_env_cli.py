@@ -22,7 +22,9 @@ Rows = list[dict[str, Any]]
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hubkit", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "plugin")}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
 
 
 def rows(done: subprocess.CompletedProcess[str], event: str) -> Rows:
@@ -30,17 +32,37 @@ def rows(done: subprocess.CompletedProcess[str], event: str) -> Rows:
     return [row for row in found if row["event"] == event]
 
 
-def test_build_check_list_and_remove(install: Any, store: Path, wheels: Path, tmp_path: Path) -> None:
+def test_build_check_list_and_remove(
+    install: Any, store: Path, wheels: Path, tmp_path: Path
+) -> None:
     plugin = install(lock(step("tinyone==1.0", "tinytwo==2.0")), lock(variant="cu99"))
     (row,) = [row for row in manage.rows() if row.variant == "cpu" and row.plugin == "tinylock"]
-    assert (row.state, row.chosen, row.name, row.kind, row.size) == ("absent", True, locked_name(plugin, ""), "trainer", 0)
+    assert (row.state, row.chosen, row.name, row.kind, row.size) == (
+        "absent",
+        True,
+        locked_name(plugin, ""),
+        "trainer",
+        0,
+    )
     (other,) = [row for row in manage.rows() if row.variant == "cu99"]
     assert (other.state, other.chosen) == ("unfit", False) and other.why
     with pytest.raises(EnvironmentFailure, match="is not built") as caught:
         manage.check("tinylock", manage.Environment(locked="cu99"))
     assert caught.value.remedy == "run `hubkit env build tinylock --variant cu99`"
 
-    (result,) = rows(run(tmp_path, "env", "build", "tinylock", "--find-links", str(wheels), "--no-index", "--json"), "result")
+    (result,) = rows(
+        run(
+            tmp_path,
+            "env",
+            "build",
+            "tinylock",
+            "--find-links",
+            str(wheels),
+            "--no-index",
+            "--json",
+        ),
+        "result",
+    )
     assert (result["new"], result["name"], result["state"]["packages"]) == (True, row.name, 2)
     begun = time.monotonic()
     done = run(tmp_path, "env", "build", "tinylock")
@@ -55,12 +77,19 @@ def test_build_check_list_and_remove(install: Any, store: Path, wheels: Path, tm
     assert "tinyone: ModuleNotFoundError" in rows(done, "error")[0]["message"]
 
     (site,) = (store / row.name).glob("lib/python*/site-packages")
-    (site / "tinytwo-2.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tinytwo\nVersion: 3.0\n")
-    with pytest.raises(EnvironmentFailure, match=r"was changed since it was built:\n  tinytwo is 3.0, the lock says 2.0"):
+    (site / "tinytwo-2.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: tinytwo\nVersion: 3.0\n"
+    )
+    with pytest.raises(
+        EnvironmentFailure,
+        match=r"was changed since it was built:\n  tinytwo is 3.0, the lock says 2.0",
+    ):
         manage.check("tinylock", manage.Environment(locked=""))
 
     install(lock(step("tinyone==1.1", "tinytwo==2.0")))
-    stale = {row["name"]: row for row in rows(run(tmp_path, "env", "list", "--json"), "environment")}[row.name]
+    stale = {
+        row["name"]: row for row in rows(run(tmp_path, "env", "list", "--json"), "environment")
+    }[row.name]
     assert stale["state"] == "stale" and stale["size"] > 1000
     done = run(tmp_path, "env", "remove", "--stale")
     assert done.stdout.startswith(f"removed {row.name} (")
@@ -79,18 +108,27 @@ def test_names_that_are_none(install: Any, store: Path) -> None:
         manage.build("tinylock", "rocm")
 
 
-def test_a_lock_is_resolved_from_what_the_author_asks_for(install: Any, store: Path, tmp_path: Path) -> None:
+def test_a_lock_is_resolved_from_what_the_author_asks_for(
+    install: Any, store: Path, tmp_path: Path
+) -> None:
     links = tmp_path / "links"
     wheel(links, "tinyone", "1.0", "", ["tinythree>=1"])
     wheel(links, "tinyone", "1.1", "", ["tinythree>=1"])
     wheel(links, "tinytwo", "2.0", "", ["tinyone<1"])
     wheel(links, "tinythree", "1.0", "")
     groups = [
-        {"packages": ["tinytwo"], "dependencies": False, "isolated": False, "variables": {"DS_BUILD_OPS": "0"}},
+        {
+            "packages": ["tinytwo"],
+            "dependencies": False,
+            "isolated": False,
+            "variables": {"DS_BUILD_OPS": "0"},
+        },
         {"packages": ["tinyone<1.1"]},
         {"packages": ["tinyone", "tinythree"]},
     ]
-    install(sources={"cpu": {"format": 1, "plugin": "tinylock", "variant": "cpu", "groups": groups}})
+    install(
+        sources={"cpu": {"format": 1, "plugin": "tinylock", "variant": "cpu", "groups": groups}}
+    )
     (path,) = manage.lock("tinylock", out=tmp_path / "out", find_links=[str(links)], no_index=True)
     made = json.loads(path.read_text())
     assert path.name == f"cpu-py{PYTHON.replace('.', '')}-{made['platform']}.json"
@@ -105,7 +143,12 @@ def test_a_lock_is_resolved_from_what_the_author_asks_for(install: Any, store: P
 
 @pytest.mark.integration
 def test_a_release_trains_in_a_locked_environment_and_keeps_its_deadline(
-    install: Any, store: Path, wheels: Path, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+    install: Any,
+    store: Path,
+    wheels: Path,
+    tmp_path: Path,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plugin = install(lock(step("tinyone==1.0", "tinytwo==2.0")))
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
@@ -114,7 +157,10 @@ def test_a_release_trains_in_a_locked_environment_and_keeps_its_deadline(
     given = [part for one in settings for part in ("--set", one)]
     done = run(tmp_path, "release", str(project), "--until", "train", "--json", *given)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert any(note["message"].startswith("building the environment tinylock cpu") for note in rows(done, "note"))
+    assert any(
+        note["message"].startswith("building the environment tinylock cpu")
+        for note in rows(done, "note")
+    )
     receipt = json.loads(next(project.parent.glob(".hubkit/*/train/receipt.json")).read_text())
     assert receipt["result"]["settings"]["python"].startswith(str(store / locked_name(plugin, "")))
     assert receipt["inputs"]["environment"] == locked_name(plugin, "")

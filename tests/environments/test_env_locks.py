@@ -34,7 +34,12 @@ def test_a_lock_is_read_and_written_as_it_was(tmp_path: Path) -> None:
     data = lock(*steps, variant="cu12")
     found = read(tmp_path, data)
     assert (found.variant, found.packages, found.steps[1].isolated) == ("cu12", 4, False)
-    assert found.versions == {"torch": "2.13.0", "some-name": "1!2.0rc1+cpu", "deepspeed": "0.16.2", "a-b": "1"}
+    assert found.versions == {
+        "torch": "2.13.0",
+        "some-name": "1!2.0rc1+cpu",
+        "deepspeed": "0.16.2",
+        "a-b": "1",
+    }
     assert found.steps[2].requirements == f"a.b==1 --hash={HASH}\n"
     assert json.loads(_locks.text(found)) == data
 
@@ -49,7 +54,10 @@ def test_a_lock_is_read_and_written_as_it_was(tmp_path: Path) -> None:
         ({"steps": [step("a @ file:///x")]}, "not of the form"),
         ({"steps": [step()]}, "a step without packages"),
         ({"steps": [step("a.b==1"), step("A_B==2")]}, "locked more than once: a-b"),
-        ({"steps": [step("a==1", "b==1", hashes={"a": [HASH]})]}, "for every package of the step, or for none"),
+        (
+            {"steps": [step("a==1", "b==1", hashes={"a": [HASH]})]},
+            "for every package of the step, or for none",
+        ),
         ({"steps": [step("a==1", hashes={"a": ["md5:1"]})]}, "not a sha256 hash: md5:1"),
         ({"steps": [step("a==1", variables={"A B": "1"})]}, "not the name of a variable: A B"),
         ({"steps": [step("a==1", isolate=True)]}, r"unknown key 'steps\[0\].isolate'"),
@@ -60,7 +68,9 @@ def test_a_lock_is_read_and_written_as_it_was(tmp_path: Path) -> None:
         ({"more": 1}, "unknown key 'more'"),
     ],
 )
-def test_what_is_not_a_lock_is_refused_with_the_reason(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_what_is_not_a_lock_is_refused_with_the_reason(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         read(tmp_path, {**lock(), **change}, "cpu.json")
     assert str(tmp_path / "cpu.json") in caught.value.message
@@ -68,7 +78,10 @@ def test_what_is_not_a_lock_is_refused_with_the_reason(tmp_path: Path, change: d
 
 
 def test_a_lock_under_another_name_or_plugin_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"is the lock {re.escape(lock_file(lock()))} of tinylock, not cpu.json of tinylock"):
+    with pytest.raises(
+        UsageError,
+        match=f"is the lock {re.escape(lock_file(lock()))} of tinylock, not cpu.json of tinylock",
+    ):
         read(tmp_path, lock(), "cpu.json")
     with pytest.raises(UsageError, match="of other, not"):
         read(tmp_path, {**lock(), "plugin": "other"})
@@ -90,10 +103,13 @@ def test_the_name_follows_the_packages_python_and_platform(tmp_path: Path) -> No
     }
     assert len(names) == 5
     assert all(re.fullmatch(r"tinylock-[0-9a-f]{12}", name) for name in names)
-    assert _store.name_of(read(tmp_path, lock())) == _store.name_of(read(tmp_path, dict(reversed(lock().items()))))
+    assert _store.name_of(read(tmp_path, lock())) == _store.name_of(
+        read(tmp_path, dict(reversed(lock().items())))
+    )
 
 
-# --- which one fits -----------------------------------------------------------------------------------------------------
+# --- which one fits
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,12 +133,19 @@ def test_the_newest_cuda_that_the_driver_offers(
         assert _choice.choose(plugin, variant).lock.variant == variant
 
 
-def test_what_does_not_fit_is_named_with_the_reason(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_named_with_the_reason(
+    install: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plugin = install(lock(variant="cu12"), lock(variant="cu13", platform="plan9_mips"))
     monkeypatch.setattr(_machine, "cuda", lambda: 0)
-    with pytest.raises(EnvironmentFailure, match=r"trainer tinylock: none of its locks fits this machine") as caught:
+    with pytest.raises(
+        EnvironmentFailure, match=r"trainer tinylock: none of its locks fits this machine"
+    ) as caught:
         _choice.choose(plugin)
-    assert f"cu12-py{PYTHON.replace('.', '')}-{PLATFORM}.json: there is no NVIDIA driver and GPU here" in caught.value.message
+    assert (
+        f"cu12-py{PYTHON.replace('.', '')}-{PLATFORM}.json: there is no NVIDIA driver and GPU here"
+        in caught.value.message
+    )
     assert f"it is for plan9_mips, this is {PLATFORM}" in caught.value.message
     assert "`environment: {locked: cu12}`" in caught.value.remedy
     assert _choice.choose(plugin, "cu12").lock.variant == "cu12"
@@ -131,7 +154,9 @@ def test_what_does_not_fit_is_named_with_the_reason(install: Any, monkeypatch: p
     assert wrong.value.remedy == "write one of: cu12, cu13"
 
 
-def test_hubkits_own_python_first_then_the_newest_on_path(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hubkits_own_python_first_then_the_newest_on_path(
+    install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for version, says in (("3.97", "3.97"), ("3.98", "3.98"), ("3.99", "broken")):

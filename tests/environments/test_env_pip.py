@@ -18,20 +18,41 @@ from hubkit.environments._build import SUPERVISOR
 
 def test_pip_gets_its_settings_and_no_token() -> None:
     host = {
-        "PATH": "/bin", "HOME": "/home/x", "PIP_INDEX_URL": "https://mirror/simple", "HTTPS_PROXY": "http://proxy", "CC": "clang",
-        "PIP_TARGET": "/elsewhere", "PYTHONPATH": "/poison", "VIRTUAL_ENV": "/v",
-        "HF_TOKEN": "t", "MODELSCOPE_API_TOKEN": "t", "GIT_TOKEN": "t", "CUDA_SECRET": "t", "AWS_SECRET_ACCESS_KEY": "t",
-    }  # fmt: skip
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "PIP_INDEX_URL": "https://mirror/simple",
+        "HTTPS_PROXY": "http://proxy",
+        "CC": "clang",
+        "PIP_TARGET": "/elsewhere",
+        "PYTHONPATH": "/poison",
+        "VIRTUAL_ENV": "/v",
+        "HF_TOKEN": "t",
+        "MODELSCOPE_API_TOKEN": "t",
+        "GIT_TOKEN": "t",
+        "CUDA_SECRET": "t",
+        "AWS_SECRET_ACCESS_KEY": "t",
+    }
     got = _pip.variables(host, {"DS_BUILD_OPS": "0"})
     assert got == {
-        "PATH": "/bin", "HOME": "/home/x", "PIP_INDEX_URL": "https://mirror/simple", "HTTPS_PROXY": "http://proxy", "CC": "clang",
-        "DS_BUILD_OPS": "0", **_pip.FIXED,
-    }  # fmt: skip
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "PIP_INDEX_URL": "https://mirror/simple",
+        "HTTPS_PROXY": "http://proxy",
+        "CC": "clang",
+        "DS_BUILD_OPS": "0",
+        **_pip.FIXED,
+    }
     assert got["PIP_NO_INPUT"] == "1"
 
 
 def test_the_command_installs_exactly_what_is_listed() -> None:
-    command = _pip.install(Path("/e/bin/python"), Path("/r.txt"), isolated=False, find_links=["https://x/y", "/w"], no_index=True)
+    command = _pip.install(
+        Path("/e/bin/python"),
+        Path("/r.txt"),
+        isolated=False,
+        find_links=["https://x/y", "/w"],
+        no_index=True,
+    )
     assert command[:5] == [sys.executable, "-m", "pip", "--python", "/e/bin/python"]
     assert command[5:7] == ["install", "--no-deps"]
     assert command[-8:] == [
@@ -82,7 +103,9 @@ Installing collected packages: six, torch, deepspeed
 def test_pips_lines_become_progress_and_notes() -> None:
     code, log, reports = supervised(PIP, code=3)
     assert code == 3
-    assert log.splitlines() == [line for line in PIP.splitlines() if not line.startswith("Progress")]
+    assert log.splitlines() == [
+        line for line in PIP.splitlines() if not line.startswith("Progress")
+    ]
     progress = [(one["done"], one["total"], one["numbers"]) for one in reports if "done" in one]
     assert progress[0] == (1, 3, {})
     assert progress[-1] == (3, 3, {"MB": 2.0})
@@ -121,32 +144,49 @@ def test_the_supervised_command_dies_with_its_lifeline() -> None:
     ("said", "cause"),
     [
         (
-            "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(\"...: Failed to establish a new"
-            " connection: [Errno 111] Connection refused\")': /simple/x/\nERROR: No matching distribution found for x==1",
+            "WARNING: Retrying (Retry(total=0)) after connection broken by "
+            "'NewConnectionError(\"...: Failed to establish a new"
+            " connection: [Errno 111] Connection refused\")': /simple/x/\nERROR: No "
+            "matching distribution found for x==1",
             "the package index cannot be reached",
         ),
-        ("ERROR: No matching distribution found for x==1", "there is no such version for this Python and platform"),
         (
-            "ERROR: Ignored the following versions that require a different python version: 1.0 Requires-Python >=3.12\n"
+            "ERROR: No matching distribution found for x==1",
+            "there is no such version for this Python and platform",
+        ),
+        (
+            "ERROR: Ignored the following versions that require a different python "
+            "version: 1.0 Requires-Python >=3.12\n"
             "ERROR: No matching distribution found for x==1.0",
             "a package is not for this Python version",
         ),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
         (
-            "  error: command 'gcc' failed: No such file or directory\n  ERROR: Failed building wheel for x",
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on "
+            "device",
+            "the disk is full",
+        ),
+        (
+            "  error: command 'gcc' failed: No such file or directory\n  ERROR: Failed "
+            "building wheel for x",
             "a package has no wheel for this machine and there is no compiler that builds it",
         ),
         (
-            "  op_builder.MissingCUDAException: CUDA_HOME does not exist, unable to compile\nerror: metadata-generation-failed",
+            "  op_builder.MissingCUDAException: CUDA_HOME does not exist, unable to "
+            "compile\nerror: metadata-generation-failed",
             "a package wants to compile CUDA code and there is no CUDA toolkit",
         ),
-        ("  ValueError: odd\n  ERROR: Failed building wheel for x", "a package does not build here"),
+        (
+            "  ValueError: odd\n  ERROR: Failed building wheel for x",
+            "a package does not build here",
+        ),
         ("/v/bin/python: No module named pip", "hubkit's own Python has no pip"),
         ("ERROR: [Errno 13] Permission denied: '/x'", "a folder is not writable"),
         ("something else altogether", "ended with exit code 7"),
     ],
 )
-def test_each_failure_is_explained_with_the_lines_that_matter(tmp_path: Path, said: str, cause: str) -> None:
+def test_each_failure_is_explained_with_the_lines_that_matter(
+    tmp_path: Path, said: str, cause: str
+) -> None:
     log = tmp_path / "x.log"
     log.write_text("Collecting a\n" * 3 + "  noise\n" * 50 + said + "\n")
     error = _pip.failure("step 1", 7, log)

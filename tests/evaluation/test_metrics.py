@@ -60,8 +60,16 @@ def test_multiple_choice_compares_letters_and_counts_none_as_wrong() -> None:
 
 
 def test_exact_match_and_contains() -> None:
-    assert [judged("exact_match", answer, "7") for answer in ("7", " 7\n", "7.", "17", "")] == [1, 1, 0, 0, 0]
-    assert [judged("contains", answer, "Mapo Tofu") for answer in ("It is mapo tofu.", "mapo", "")] == [1, 0, 0]
+    assert [judged("exact_match", answer, "7") for answer in ("7", " 7\n", "7.", "17", "")] == [
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert [
+        judged("contains", answer, "Mapo Tofu") for answer in ("It is mapo tofu.", "mapo", "")
+    ] == [1, 0, 0]
     assert judged("exact_match", "two", "2", "two") == 1
     with pytest.raises(DataError, match="no answer to compare with"):
         judged("contains", "anything", " ")
@@ -93,7 +101,9 @@ def test_edit_distance_is_levenshteins(one: str, other: str) -> None:
 def test_references_are_judged_before_a_model_is_asked() -> None:
     good = Record("1", (), (Turn("?", "A"),), {"kind": "soup"})
     check_references(("multiple_choice", "exact_match"), [good], ["kind"])
-    with pytest.raises(DataError, match=r"record 2: multiple_choice: the answer '4' names none of the choices") as caught:
+    with pytest.raises(
+        DataError, match=r"record 2: multiple_choice: the answer '4' names none of the choices"
+    ) as caught:
         check_references(("multiple_choice",), [good, Record("2", (), (Turn("?", "4"),))])
     assert caught.value.remedy.startswith("write the letter of the right choice")
     with pytest.raises(UsageError, match="no record has the field 'region'") as missing:

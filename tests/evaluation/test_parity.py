@@ -10,9 +10,15 @@ from hubkit.errors import RefusedError
 from hubkit.parity import Parity, Prompt, sample
 from hubkit.sdk import GenerateOutput, Record, TrainOutput, Turn
 
-SYSTEM = "<|im_start|>system\nYou are an AI assistant whose name is InternLM (书生·浦语).<|im_end|>\n"
+SYSTEM = (
+    "<|im_start|>system\nYou are an AI assistant whose name is InternLM (书生·浦语).<|im_end|>\n"
+)
 REST = "<|im_start|>user\n<img><IMG_CONTEXT></img>\nWhat is it?<|im_end|>\n<|im_start|>assistant\n"
-RECORD = Record("r7", ("a.png", "b.png"), (Turn("<image>\nWhat is it?", "soup"), Turn("<image> And this?", "rice")))
+RECORD = Record(
+    "r7",
+    ("a.png", "b.png"),
+    (Turn("<image>\nWhat is it?", "soup"), Turn("<image> And this?", "rice")),
+)
 
 
 def trained(text: str, ids: tuple[int, ...] = ()) -> TrainOutput:
@@ -29,8 +35,12 @@ def test_the_sample_is_the_first_turn_with_its_pictures() -> None:
 
 
 def test_equal_prompts_are_kept() -> None:
-    found = sample(RECORD, "peft", trained(REST, (1, 2)), "").compare("transformers", asked(REST, (1, 2)))
-    assert found == Parity("r7", Prompt("peft", REST, (1, 2)), Prompt("transformers", REST, (1, 2)), equal=True)
+    found = sample(RECORD, "peft", trained(REST, (1, 2)), "").compare(
+        "transformers", asked(REST, (1, 2))
+    )
+    assert found == Parity(
+        "r7", Prompt("peft", REST, (1, 2)), Prompt("transformers", REST, (1, 2)), equal=True
+    )
 
 
 def test_a_system_line_that_is_not_there_is_refused_with_both_strings() -> None:
@@ -39,13 +49,20 @@ def test_a_system_line_that_is_not_there_is_refused_with_both_strings() -> None:
     message = caught.value.message
     assert "training record r7" in message and "they part at character 13:" in message
     assert repr(SYSTEM + REST) in message and repr(REST) in message
-    assert "trained by xtuner: '<|im_start|>system\\n" in message and "asked by lmdeploy: '<|im_start|>user\\n" in message
+    assert (
+        "trained by xtuner: '<|im_start|>system\\n" in message
+        and "asked by lmdeploy: '<|im_start|>user\\n" in message
+    )
     assert caught.value.exit_code == 3 and "smoke.prompt_differs" in caught.value.remedy
 
 
 def test_one_text_with_other_ids_is_refused() -> None:
-    with pytest.raises(RefusedError, match=r"the text is the same, the token ids part at number 3:") as caught:
-        sample(RECORD, "peft", trained(REST, (1, 9, 8, 4)), "").compare("lmdeploy", asked(REST, (1, 9, 7, 4)))
+    with pytest.raises(
+        RefusedError, match=r"the text is the same, the token ids part at number 3:"
+    ) as caught:
+        sample(RECORD, "peft", trained(REST, (1, 9, 8, 4)), "").compare(
+            "lmdeploy", asked(REST, (1, 9, 7, 4))
+        )
     assert "[1, 9, 8, 4]" in caught.value.message and "[1, 9, 7, 4]" in caught.value.message
 
 
@@ -55,7 +72,9 @@ def test_a_prompt_that_ends_early_differs() -> None:
 
 
 def test_a_declared_difference_is_kept_with_its_reason() -> None:
-    found = sample(RECORD, "xtuner", trained(SYSTEM + REST), "the line was dropped on purpose").compare("lmdeploy", asked(REST))
+    found = sample(
+        RECORD, "xtuner", trained(SYSTEM + REST), "the line was dropped on purpose"
+    ).compare("lmdeploy", asked(REST))
     assert (found.equal, found.declared) == (False, "the line was dropped on purpose")
     assert found.difference.startswith("they part at character 13")
 
@@ -66,8 +85,15 @@ def test_a_declaration_without_a_difference_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("ids", [((), (1, 2)), ((1, 2), ())])
-def test_ids_that_one_side_does_not_tell_are_not_compared(ids: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    assert sample(RECORD, "peft", trained(REST, ids[0]), "").compare("lmdeploy", asked(REST, ids[1])).equal is True
+def test_ids_that_one_side_does_not_tell_are_not_compared(
+    ids: tuple[tuple[int, ...], tuple[int, ...]],
+) -> None:
+    assert (
+        sample(RECORD, "peft", trained(REST, ids[0]), "")
+        .compare("lmdeploy", asked(REST, ids[1]))
+        .equal
+        is True
+    )
 
 
 def test_a_trainer_that_does_not_tell_its_prompt_is_noted_and_not_compared(tmp_path: Path) -> None:

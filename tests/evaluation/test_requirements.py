@@ -13,22 +13,44 @@ from hubkit.evaluation.requirements import Bound, bound, refuse_below
 from hubkit.evaluation.results import Evaluated, Interval, Measure
 
 EXACT = Measure(
-    "exact_match", "1", 200, score=Interval(0.9, 0.855, 0.94), right=180, base=Interval(0.88, 0.83, 0.92), base_right=176,
-    change=Interval(0.02, -0.015, 0.055), test="mcnemar", p_value=0.34,
-)  # fmt: skip
-ANLS = dataclasses.replace(EXACT, metric="anls", right=None, change=Interval(0.05, 0.01, 0.09), test="permutation", p_value=0.01)
+    "exact_match",
+    "1",
+    200,
+    score=Interval(0.9, 0.855, 0.94),
+    right=180,
+    base=Interval(0.88, 0.83, 0.92),
+    base_right=176,
+    change=Interval(0.02, -0.015, 0.055),
+    test="mcnemar",
+    p_value=0.34,
+)
+ANLS = dataclasses.replace(
+    EXACT,
+    metric="anls",
+    right=None,
+    change=Interval(0.05, 0.01, 0.09),
+    test="permutation",
+    p_value=0.01,
+)
 RESULT = Evaluated(200, (EXACT, ANLS), ())
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(">= 0.9", Bound(">=", 0.9)), (">0", Bound(">", 0.0)), (" > -0.05 ", Bound(">", -0.05)), (">= .5", Bound(">=", 0.5))],
+    [
+        (">= 0.9", Bound(">=", 0.9)),
+        (">0", Bound(">", 0.0)),
+        (" > -0.05 ", Bound(">", -0.05)),
+        (">= .5", Bound(">=", 0.5)),
+    ],
 )
 def test_a_bound_is_read(text: str, expected: Bound) -> None:
     assert bound(text) == expected
 
 
-@pytest.mark.parametrize("text", ["0.9", "=> 0.9", "< 0.9", "> 90 %", ">= ", "> 1e-3", ">= 0,9", "> nan"])
+@pytest.mark.parametrize(
+    "text", ["0.9", "=> 0.9", "< 0.9", "> 90 %", ">= ", "> 1e-3", ">= 0,9", "> nan"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be `>` or `>=` and a number"):
         bound(text)
@@ -53,14 +75,27 @@ evaluate:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('exact_match: ">= 90"', "line 7: evaluate.require.exact_match: is a share between -1 and 1: write 0.9 for 90 %"),
-        ('anls: "about 0.5"', "line 7: evaluate.require.anls: must be `>` or `>=` and a number, in quotes"),
-        ("improvement: 0.1", "line 7: evaluate.require.improvement: Input should be a valid string, not 0.1"),
+        (
+            'exact_match: ">= 90"',
+            "line 7: evaluate.require.exact_match: is a share between -1 and 1: write 0.9 for 90 %",
+        ),
+        (
+            'anls: "about 0.5"',
+            "line 7: evaluate.require.anls: must be `>` or `>=` and a number, in quotes",
+        ),
+        (
+            "improvement: 0.1",
+            "line 7: evaluate.require.improvement: Input should be a valid string, not 0.1",
+        ),
         (
             'contains: "> 0.5"',
-            "line 7: evaluate.require.contains: 'contains' is not measured; what can be required: exact_match, anls",
+            "line 7: evaluate.require.contains: 'contains' is not measured; what can be required: "
+            "exact_match, anls",
         ),
-        ('contains.improvement: "> 0"', "line 7: evaluate.require.contains.improvement: 'contains.improvement' is not measured"),
+        (
+            'contains.improvement: "> 0"',
+            "line 7: evaluate.require.contains.improvement: 'contains.improvement' is not measured",
+        ),
     ],
 )
 def test_problems_are_told_with_their_line(line: str, said: str, tmp_path: Path) -> None:
@@ -81,7 +116,10 @@ def test_a_bound_without_quotes_is_told_to_take_them(line: str, tmp_path: Path) 
 def test_an_unknown_metric_is_told_with_its_line(tmp_path: Path) -> None:
     text = RELEASE.format(line='exact_match: "> 0.5"').replace("anls]", "accuracy]")
     (tmp_path / "release.yaml").write_text(text)
-    with pytest.raises(SpecError, match=r"line 5: there is no metric 'accuracy' \(installed: anls, contains, exact_match"):
+    with pytest.raises(
+        SpecError,
+        match=r"line 5: there is no metric 'accuracy' \(installed: anls, contains, exact_match",
+    ):
         hubkit.load_spec(tmp_path / "release.yaml")
 
 
@@ -102,11 +140,22 @@ def test_what_was_measured_passes(require: dict[str, str]) -> None:
 def test_a_refusal_names_every_gate_and_what_was_measured() -> None:
     with pytest.raises(RefusedError) as caught:
         refuse_below(
-            RESULT, {"exact_match": "> 0.9", "improvement": ">= 0", "improvement_ci": "> 0", "anls.improvement": "> 0.1"}
+            RESULT,
+            {
+                "exact_match": "> 0.9",
+                "improvement": ">= 0",
+                "improvement_ci": "> 0",
+                "anls.improvement": "> 0.1",
+            },
         )
     assert caught.value.exit_code == 3
     assert "(200 held-out records)" in caught.value.message
-    assert "exact_match is 0.9 (90.0 %), and evaluate.require asks for > 0.9" in caught.value.message
-    assert "improvement_ci is -0.015 (-1.5 points), and evaluate.require asks for > 0" in caught.value.message
+    assert (
+        "exact_match is 0.9 (90.0 %), and evaluate.require asks for > 0.9" in caught.value.message
+    )
+    assert (
+        "improvement_ci is -0.015 (-1.5 points), and evaluate.require asks for > 0"
+        in caught.value.message
+    )
     assert "anls.improvement is 0.05 (+5.0 points)" in caught.value.message
     assert "; improvement is" not in caught.value.message

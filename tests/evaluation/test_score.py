@@ -18,15 +18,22 @@ from hubkit.sdk import Answer, Record, Turn
 def answered(right: list[bool], base: list[bool] | None, kinds: str = "") -> Answered:
     """One record a value, answered rightly or wrongly."""
     meta = [{"kind": kind} for kind in kinds] or [{}] * len(right)
-    records = [Record(str(n), (f"{n}.png",), (Turn("<image>\nWhich?", "yes"),), meta[n]) for n in range(len(right))]
+    records = [
+        Record(str(n), (f"{n}.png",), (Turn("<image>\nWhich?", "yes"),), meta[n])
+        for n in range(len(right))
+    ]
 
     def answers(values: list[bool]) -> list[Answer]:
-        return [Answer(str(n), ("yes" if value else "no",), ("stop",)) for n, value in enumerate(values)]
+        return [
+            Answer(str(n), ("yes" if value else "no",), ("stop",)) for n, value in enumerate(values)
+        ]
 
     return Answered(records, answers(right), None if base is None else answers(base))
 
 
-def measured(given: Answered, *slices: str, metrics: tuple[str, ...] = ("exact_match",)) -> Evaluated:
+def measured(
+    given: Answered, *slices: str, metrics: tuple[str, ...] = ("exact_match",)
+) -> Evaluated:
     return evaluated(score(metrics, given), given, slices)
 
 
@@ -34,8 +41,17 @@ def test_scores_counts_and_test_of_right_and_wrong() -> None:
     result = measured(answered([True] * 90 + [False] * 10, [True] * 30 + [False] * 70))
     (measure,) = result.measures
     assert (result.count, result.score, result.base_score) == (100, 0.9, 0.3)
-    assert (measure.metric, measure.version, measure.right, measure.base_right) == ("exact_match", "1", 90, 30)
-    assert measure.change is not None and measure.change.value == 0.6 and 0.5 <= measure.change.low < measure.change.high <= 0.7
+    assert (measure.metric, measure.version, measure.right, measure.base_right) == (
+        "exact_match",
+        "1",
+        90,
+        30,
+    )
+    assert (
+        measure.change is not None
+        and measure.change.value == 0.6
+        and 0.5 <= measure.change.low < measure.change.high <= 0.7
+    )
     assert measure.test == "mcnemar" and measure.p_value == pytest.approx(2 / 2**60, rel=1e-5)
     assert measure.improved and not measure.worsened
 
@@ -58,7 +74,13 @@ def test_only_what_is_sure_is_claimed(right: list[bool], base: list[bool], claim
 
 def test_without_a_base_nothing_is_compared() -> None:
     (measure,) = measured(answered([True, False], None)).measures
-    assert (measure.base, measure.change, measure.p_value, measure.test, measure.improved) == (None, None, None, "", False)
+    assert (measure.base, measure.change, measure.p_value, measure.test, measure.improved) == (
+        None,
+        None,
+        None,
+        "",
+        False,
+    )
     assert measure.right == 1
 
 
@@ -69,7 +91,10 @@ def test_slices_have_their_counts_and_intervals() -> None:
         ("kind", "b", 3, pytest.approx(2 / 3)),
         ("kind", "a", 2, 1.0),
     ]
-    assert [one.change and one.change.value for one in measure.slices] == [pytest.approx(2 / 3), 0.5]
+    assert [one.change and one.change.value for one in measure.slices] == [
+        pytest.approx(2 / 3),
+        0.5,
+    ]
 
 
 def test_a_field_with_an_id_in_it_makes_no_slices() -> None:
@@ -87,7 +112,9 @@ def test_a_conversation_is_as_right_as_its_worst_turn() -> None:
 
 def test_a_graded_metric_has_no_counts_and_a_permutation_test() -> None:
     records = [Record(str(n), (), (Turn("?", "abcdef"),)) for n in range(40)]
-    better, worse = ([Answer(str(n), (text,), ("stop",)) for n in range(40)] for text in ("abcdeX", "abcXXX"))
+    better, worse = (
+        [Answer(str(n), (text,), ("stop",)) for n in range(40)] for text in ("abcdeX", "abcXXX")
+    )
     (measure,) = measured(Answered(records, better, worse), metrics=("anls",)).measures
     assert (measure.right, measure.base_right, measure.test) == (None, None, "permutation")
     assert measure.change is not None and measure.change.value == pytest.approx(1 / 3, abs=1e-6)
@@ -109,10 +136,14 @@ def test_a_metric_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     (measure,) = measured(answered([True, False], None), metrics=("halved",)).measures
     assert (measure.version, measure.score.value, measure.right) == ("7", 0.25, None)
     record = Record("9", (), (Turn("?", "yes"),), {"value": "1.5"})
-    with pytest.raises(PluginError, match=r"metric halved gave 1\.5 for record 9; a score is from 0 to 1"):
+    with pytest.raises(
+        PluginError, match=r"metric halved gave 1\.5 for record 9; a score is from 0 to 1"
+    ):
         score(("halved",), Answered([record], [Answer("9", ("no",), ("stop",))]))
     broken = Record("9", (), (Turn("?", "yes"),), {"kind": "boom"})
-    with pytest.raises(PluginError, match="metric halved failed on record 9: ZeroDivisionError: oops"):
+    with pytest.raises(
+        PluginError, match="metric halved failed on record 9: ZeroDivisionError: oops"
+    ):
         score(("halved",), Answered([broken], [Answer("9", ("no",), ("stop",))]))
 
 
@@ -123,7 +154,11 @@ def test_samples_for_the_card_begin_with_what_the_base_answered_differently() ->
         ("0", True, True),
         ("2", False, False),
     ]
-    assert (result.samples[0].question, result.samples[0].reference, result.samples[0].base_answer) == ("Which?", "yes", "no")
+    assert (
+        result.samples[0].question,
+        result.samples[0].reference,
+        result.samples[0].base_answer,
+    ) == ("Which?", "yes", "no")
 
 
 def test_rows_as_json_lines(tmp_path: Path) -> None:
@@ -150,7 +185,9 @@ def test_rows_as_json_lines(tmp_path: Path) -> None:
 def test_rows_as_parquet(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     given = answered([True, False], None)
-    given = Answered([given.records[0], Record("1", (), (Turn("?", "yes"),), {"late": "x"})], given.answers)
+    given = Answered(
+        [given.records[0], Record("1", (), (Turn("?", "yes"),), {"late": "x"})], given.answers
+    )
     write_samples(tmp_path / "rows.parquet", given, score(("exact_match",), given))
     rows = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
     assert [(row["id"], row["exact_match"], row["meta.late"], row["answers"]) for row in rows] == [

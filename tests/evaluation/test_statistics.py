@@ -16,7 +16,10 @@ def test_the_interval_of_a_share_is_about_the_normal_one() -> None:
     (interval,) = intervals(np.repeat([1.0, 0.0], [300, 100])[:, None], (0.0,), (1.0,))
     half = 1.96 * (0.75 * 0.25 / 400) ** 0.5
     assert interval.value == 0.75
-    assert (interval.low, interval.high) == (pytest.approx(0.75 - half, abs=0.004), pytest.approx(0.75 + half, abs=0.004))
+    assert (interval.low, interval.high) == (
+        pytest.approx(0.75 - half, abs=0.004),
+        pytest.approx(0.75 + half, abs=0.004),
+    )
 
 
 def test_the_interval_of_a_mean_of_many_values() -> None:
@@ -33,7 +36,9 @@ def test_the_difference_is_paired() -> None:
     """Scores that rise and fall together leave a change that is far surer than either score."""
     base = np.random.default_rng(0).random(300)
     model = base + 0.1
-    own, before, change = intervals(np.stack((model, base, model - base), axis=1), (0, 0, -1), (1, 1, 1))
+    own, before, change = intervals(
+        np.stack((model, base, model - base), axis=1), (0, 0, -1), (1, 1, 1)
+    )
     assert change.value == pytest.approx(0.1) and change.high - change.low < 0.02
     assert own.high - own.low > 0.05 and before.high - before.low > 0.05
 
@@ -51,7 +56,9 @@ def test_all_right_is_not_certainty(count: int, low: float) -> None:
     own, before, change = intervals(np.stack((ones, 0 * ones, ones), axis=1), (0, 0, -1), (1, 1, 1))
     assert (own.value, own.high) == (1, 1) and own.low == pytest.approx(low, abs=1e-4)
     assert (before.value, before.low) == (0, 0) and before.high == pytest.approx(1 - low, abs=1e-4)
-    assert (change.value, change.high) == (1, 1) and change.low == pytest.approx(2 * low - 1, abs=2e-4)
+    assert (change.value, change.high) == (1, 1) and change.low == pytest.approx(
+        2 * low - 1, abs=2e-4
+    )
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

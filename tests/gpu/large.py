@@ -1,8 +1,10 @@
-"""A base of InternVL2-2B's dimensions that can learn: random weights as a training would start with, the quickstart's few words.
+"""A base of InternVL2-2B's dimensions that can learn: random weights as a training would start
+with, the quickstart's few words.
 
     python tests/gpu/large.py FOLDER
 
-LMDeploy and trainers get true shapes, true ids of the special tokens, and a tokenizer without a vocabulary of its own.
+LMDeploy and trainers get true shapes, true ids of the special tokens, and a tokenizer without a
+vocabulary of its own.
 """
 
 from __future__ import annotations
@@ -20,14 +22,29 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import merge
 
 VOCABULARY = 92553
-PICTURES = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
+PICTURES = (
+    "<img>",
+    "</img>",
+    "<IMG_CONTEXT>",
+    "<quad>",
+    "</quad>",
+    "<ref>",
+    "</ref>",
+    "<box>",
+    "</box>",
+)
 QUICKSTART = Path(hubkit.__file__).parent / "quickstart" / "base"
 
 
 def make_large(folder: Path, size: str = "2B") -> Path:
-    shutil.copytree(QUICKSTART, folder, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    shutil.copytree(
+        QUICKSTART, folder, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__")
+    )
     config = merge.config(size)
-    config["llm_config"]["model_type"], config["vision_config"]["model_type"] = "internlm2", "intern_vit_6b"
+    config["llm_config"]["model_type"], config["vision_config"]["model_type"] = (
+        "internlm2",
+        "intern_vit_6b",
+    )
     config |= {"auto_map": _read(QUICKSTART / "config.json")["auto_map"], "min_dynamic_patch": 1}
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     _write_weights(folder / "model.safetensors", plugins().get("family", "internvl").layout(config))
@@ -50,18 +67,27 @@ def _write_weights(path: Path, layout: Any) -> None:
             return torch.zeros(shape, dtype=torch.bfloat16)
         if len(shape) == 1:
             return torch.ones(shape, dtype=torch.bfloat16)
-        return torch.empty(shape, dtype=torch.bfloat16, device=device).normal_(0, 0.02, generator=dice).cpu()
+        return (
+            torch.empty(shape, dtype=torch.bfloat16, device=device)
+            .normal_(0, 0.02, generator=dice)
+            .cpu()
+        )
 
-    save_file({name: tensor(name, tuple(shape)) for name, shape in layout.items()}, path, {"format": "pt"})
+    save_file(
+        {name: tensor(name, tuple(shape)) for name, shape in layout.items()}, path, {"format": "pt"}
+    )
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """The words keep their ids; special tokens get InternLM2's, and nothing else fills the table up."""
+    """The words keep their ids; special tokens get InternLM2's, and nothing else fills the table
+    up."""
     tokenizer = _read(QUICKSTART / "tokenizer.json")
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     ids |= {"<|im_start|>": 92543, "<|im_end|>": 92542}
     ids |= {token: 92544 + place for place, token in enumerate(PICTURES)}
-    words = {word: number for word, number in tokenizer["model"]["vocab"].items() if word not in ids}
+    words = {
+        word: number for word, number in tokenizer["model"]["vocab"].items() if word not in ids
+    }
     taken = {*ids.values(), *words.values()}
     filling = {f"<filling{number}>": number for number in range(VOCABULARY) if number not in taken}
     tokenizer["model"]["vocab"] = {**words, **filling, **ids}

@@ -1,14 +1,18 @@
-"""LMDeploy as hubkit's engine on a GPU: right answers, transformers' texts, the speed of a cold start, a server.
+"""LMDeploy as hubkit's engine on a GPU: right answers, transformers' texts, the speed of a cold
+start, a server.
 
-    python tests/gpu/lmdeploy_proof.py PART... --python LMDEPLOY_PYTHON --models FOLDER... --project FOLDER [--backends ...]
+    python tests/gpu/lmdeploy_proof.py PART... --python LMDEPLOY_PYTHON --models FOLDER... --project
+    FOLDER [--backends ...]
 
-PROJECT is a folder of `hubkit quickstart`; MODELS are its trained model and what lmdeploy_widen.py makes of it. Run by the
-interpreter that has hubkit and the transformers engine. Parts:
+PROJECT is a folder of `hubkit quickstart`; MODELS are its trained model and what lmdeploy_widen.py
+makes of it. Run by the interpreter that has hubkit and the transformers engine. Parts:
 
-    answers   held-out digits, over one and two turns, by each backend and by transformers: right, and the same texts
+    answers   held-out digits, over one and two turns, by each backend and by transformers: right,
+              and the same texts
     threads   two threads ask one pipeline at once
     serve     `hubkit serve`: a chat completion with a picture, a wrong key, a clean stop
-    large     a folder of InternVL2-2B's shapes (random weights): the seconds from a cold start to the verdict
+    large     a folder of InternVL2-2B's shapes (random weights): the seconds from a cold start to
+              the verdict
 """
 
 from __future__ import annotations
@@ -44,7 +48,9 @@ RIGHT, SECONDS = 0.9, 60.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="+", choices=("answers", "threads", "serve", "large"))
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--models", type=Path, nargs="*", default=[])
@@ -58,11 +64,16 @@ def main() -> None:
             for label, todo in globals()[f"part_{part}"](given, Path(work)):
                 started = time.perf_counter()
                 try:
-                    print(f"{part} {label}: {todo()} [{time.perf_counter() - started:.1f} s]", flush=True)
+                    print(
+                        f"{part} {label}: {todo()} [{time.perf_counter() - started:.1f} s]",
+                        flush=True,
+                    )
                 except Exception as error:
                     failed.append(f"{part} {label}")
                     print(
-                        f"FAILED {part} {label}: {type(error).__name__}: {str(error)[-3000:]}\n{last_log(Path(work))}", flush=True
+                        f"FAILED {part} {label}: {type(error).__name__}: "
+                        f"{str(error)[-3000:]}\n{last_log(Path(work))}",
+                        flush=True,
                     )
     raise SystemExit(f"failed: {', '.join(failed)}" if failed else 0)
 
@@ -81,10 +92,18 @@ def backends(model: Path, given: argparse.Namespace) -> list[str]:
 
 
 def questions(given: argparse.Namespace, count: int = 40) -> list[Record]:
-    """Held-out digits, the first eight over two turns, whose second answers follow from the first."""
+    """Held-out digits, the first eight over two turns, whose second answers follow from the
+    first."""
     held = islice(read_records(given.project / "holdout.jsonl"), count)
     return [
-        Record(r.id, r.images, (Turn(READ, r.turns[0].answer), Turn(PARITY, "odd" if int(r.turns[0].answer) % 2 else "even")))
+        Record(
+            r.id,
+            r.images,
+            (
+                Turn(READ, r.turns[0].answer),
+                Turn(PARITY, "odd" if int(r.turns[0].answer) % 2 else "even"),
+            ),
+        )
         if number < 8
         else Record(r.id, r.images, (Turn(READ, r.turns[0].answer),))
         for number, r in enumerate(held)
@@ -92,13 +111,24 @@ def questions(given: argparse.Namespace, count: int = 40) -> list[Record]:
 
 
 def answered(
-    engine: str, model: Path, records: list[Record], given: argparse.Namespace, work: Path, **options: Any
+    engine: str,
+    model: Path,
+    records: list[Record],
+    given: argparse.Namespace,
+    work: Path,
+    **options: Any,
 ) -> tuple[GenerateOutput, list[Answer]]:
     where: Any = PythonEnvironment(python=given.python) if engine == "lmdeploy" else "current"
     loaded = open_model(model)
     native = native_view(loaded, work / f"native-{model.name}", RUN)
     out = Path(tempfile.mkdtemp(dir=work))
-    return ask(Questioning(engine, where, options, 8, records, given.project / "images"), loaded, native, out, RUN)
+    return ask(
+        Questioning(engine, where, options, 8, records, given.project / "images"),
+        loaded,
+        native,
+        out,
+        RUN,
+    )
 
 
 def part_answers(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, Any]]:
@@ -106,24 +136,46 @@ def part_answers(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, A
     for model in given.models:
         reference = answered("transformers", model, records, given, work)
         for backend in backends(model, given):
-            yield f"{model.name} {backend}", lambda m=model, b=backend, r=reference: compare(m, b, r, records, given, work)
+            yield (
+                f"{model.name} {backend}",
+                lambda m=model, b=backend, r=reference: compare(m, b, r, records, given, work),
+            )
 
 
-def compare(model: Path, backend: str, reference: Any, records: list[Record], given: argparse.Namespace, work: Path) -> str:
-    output, answers = answered("lmdeploy", model, records, given, work, backend=backend, cache_share=0.1)
+def compare(
+    model: Path,
+    backend: str,
+    reference: Any,
+    records: list[Record],
+    given: argparse.Namespace,
+    work: Path,
+) -> str:
+    output, answers = answered(
+        "lmdeploy", model, records, given, work, backend=backend, cache_share=0.1
+    )
     wanted, theirs = reference
     right = sum(a.texts[0] == r.turns[0].answer for a, r in zip(answers, records, strict=True))
-    second = sum(a.texts[1] == r.turns[1].answer for a, r in zip(answers, records, strict=True) if len(r.turns) == 2)
+    second = sum(
+        a.texts[1] == r.turns[1].answer
+        for a, r in zip(answers, records, strict=True)
+        if len(r.turns) == 2
+    )
     same = sum(a.texts == b.texts for a, b in zip(answers, theirs, strict=True))
     assert right >= RIGHT * len(records), f"only {right} of {len(records)} digits are right"
-    assert same == len(records), [(a.id, a.texts, b.texts) for a, b in zip(answers, theirs, strict=True) if a.texts != b.texts]
+    assert same == len(records), [
+        (a.id, a.texts, b.texts) for a, b in zip(answers, theirs, strict=True) if a.texts != b.texts
+    ]
     assert output.prompt == wanted.prompt, (output.prompt, wanted.prompt)
-    assert not wanted.prompt_ids or output.prompt_ids == wanted.prompt_ids, (output.prompt_ids, wanted.prompt_ids)
+    assert not wanted.prompt_ids or output.prompt_ids == wanted.prompt_ids, (
+        output.prompt_ids,
+        wanted.prompt_ids,
+    )
     assert {reason for answer in answers for reason in answer.finish} == {"stop"}
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in output.numbers.items())
     return (
-        f"{right} of {len(records)} right, {second} of 8 second turns right, all {same} as transformers, prompt and "
-        f"{len(output.prompt_ids)} ids equal, template {output.template}; loaded in {output.load_seconds:.1f} s; {numbers}"
+        f"{right} of {len(records)} right, {second} of 8 second turns right, all {same} as "
+        f"transformers, prompt and {len(output.prompt_ids)} ids equal, template {output.template}; "
+        f"loaded in {output.load_seconds:.1f} s; {numbers}"
     )
 
 
@@ -132,12 +184,22 @@ def part_threads(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, A
     write_jsonl(records, questions(given, 8))
     for model in given.models:
         for backend in backends(model, given):
-            yield f"{model.name} {backend}", lambda m=model, b=backend: threads(m, b, records, given)
+            yield (
+                f"{model.name} {backend}",
+                lambda m=model, b=backend: threads(m, b, records, given),
+            )
 
 
 def threads(model: Path, backend: str, records: Path, given: argparse.Namespace) -> str:
     script = Path(__file__).with_name("lmdeploy_threads.py")
-    command = [given.python, script, model.absolute(), records, (given.project / "images").absolute(), backend]
+    command = [
+        given.python,
+        script,
+        model.absolute(),
+        records,
+        (given.project / "images").absolute(),
+        backend,
+    ]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     assert "event loop" not in done.stderr.lower(), done.stderr[-3000:]
@@ -156,16 +218,27 @@ def serve(model: Path, backend: str, given: argparse.Namespace) -> str:
     record, key = questions(given, 1)[0], "key-of-this-proof"
     started = time.perf_counter()
     with served(
-        model, engine="lmdeploy", environment=PythonEnvironment(python=given.python), api_key=key,
-        options={"backend": backend, "cache_share": 0.1}, name="hubkit/tiny",
-    ) as server:  # fmt: skip
+        model,
+        engine="lmdeploy",
+        environment=PythonEnvironment(python=given.python),
+        api_key=key,
+        options={"backend": backend, "cache_share": 0.1},
+        name="hubkit/tiny",
+    ) as server:
         ready = time.perf_counter() - started
-        picture = base64.b64encode((given.project / "images" / record.images[0]).read_bytes()).decode()
+        picture = base64.b64encode(
+            (given.project / "images" / record.images[0]).read_bytes()
+        ).decode()
         content = [
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}},
             {"type": "text", "text": READ.removeprefix("<image>\n")},
         ]
-        body = {"model": "hubkit/tiny", "temperature": 0, "max_tokens": 8, "messages": [{"role": "user", "content": content}]}
+        body = {
+            "model": "hubkit/tiny",
+            "temperature": 0,
+            "max_tokens": 8,
+            "messages": [{"role": "user", "content": content}],
+        }
         status, answer = post(f"{server.url}/v1/chat/completions", body, key)
         assert status == 200, answer
         text = json.loads(answer)["choices"][0]["message"]["content"].strip()
@@ -180,7 +253,10 @@ def serve(model: Path, backend: str, given: argparse.Namespace) -> str:
         assert probe.connect_ex((host, int(port))) != 0, "the port is still open"
     left = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
     assert "hubkit_lmdeploy.server" not in left, left
-    return f"ready after {ready:.1f} s, answered {text!r}, refused another key, stopped in {stopped:.1f} s"
+    return (
+        f"ready after {ready:.1f} s, answered {text!r}, refused another key, stopped in "
+        f"{stopped:.1f} s"
+    )
 
 
 def post(url: str, body: Any, key: str) -> tuple[int, str]:
@@ -203,9 +279,17 @@ def part_large(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, Any
 def cold_start(model: Path, backend: str, given: argparse.Namespace, work: Path) -> str:
     """Random weights talk without end, so the verdict is a refusal."""
     out = Path(tempfile.mkdtemp(dir=work))
-    records = [Record("picture", ("0000.png",), (Turn("<image>\nDescribe this picture.", ""), Turn("Again.", "")))]
+    records = [
+        Record(
+            "picture",
+            ("0000.png",),
+            (Turn("<image>\nDescribe this picture.", ""), Turn("Again.", "")),
+        )
+    ]
     where = PythonEnvironment(python=given.python)
-    asked = Questioning("lmdeploy", where, {"backend": backend}, 64, records, given.project / "images")
+    asked = Questioning(
+        "lmdeploy", where, {"backend": backend}, 64, records, given.project / "images"
+    )
     started = time.perf_counter()
     loaded = open_model(model)
     native = native_view(loaded, out / "native", RUN)
@@ -220,7 +304,10 @@ def cold_start(model: Path, backend: str, given: argparse.Namespace, work: Path)
     result = json.loads((out / "worker" / "output.json").read_text("utf-8"))["result"]
     assert seconds <= SECONDS, f"{seconds:.1f} s, {result}"
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in result["numbers"].items())
-    return f"{seconds:.1f} s to the verdict, {verdict}; view {viewed:.1f} s, load {result['load_seconds']:.1f} s; {numbers}"
+    return (
+        f"{seconds:.1f} s to the verdict, {verdict}; view {viewed:.1f} s, load "
+        f"{result['load_seconds']:.1f} s; {numbers}"
+    )
 
 
 if __name__ == "__main__":

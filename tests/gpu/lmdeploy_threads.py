@@ -1,4 +1,5 @@
-"""Two threads ask one LMDeploy pipeline at once: no error of an event loop, and the answers that one thread gets.
+"""Two threads ask one LMDeploy pipeline at once: no error of an event loop, and the answers that
+one thread gets.
 
     LMDEPLOY_PYTHON tests/gpu/lmdeploy_threads.py MODEL RECORDS IMAGES [BACKEND]
 
@@ -33,7 +34,10 @@ def main(model: Path, records: Path, images: Path, backend: str) -> None:
         try:
 
             def ask(turns: list[int]) -> list[str]:
-                return [pipe(messages(asked[n].record, asked[n].pictures, []), gen_config=settings).text for n in turns]
+                return [
+                    pipe(messages(asked[n].record, asked[n].pictures, []), gen_config=settings).text
+                    for n in turns
+                ]
 
             alone = ask(list(range(8)))
             with ThreadPoolExecutor(2) as pool:
@@ -43,7 +47,9 @@ def main(model: Path, records: Path, images: Path, backend: str) -> None:
                     assert together == alone, (together, alone)
             chat = pipe.chat((asked[0].pictures[0], "Which digit is this?"), gen_config=settings)
             again = pipe.chat("Is it even or odd?", session=chat, gen_config=settings)
-            assert len(again.history) == 2 and all(answer for _, answer in again.history), again.history
+            assert len(again.history) == 2 and all(answer for _, answer in again.history), (
+                again.history
+            )
         finally:
             pipe.close()
     said = [answer for _, answer in again.history]
@@ -53,4 +59,7 @@ def main(model: Path, records: Path, images: Path, backend: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (4, 5):
         raise SystemExit(__doc__)
-    main(*(Path(word).absolute() for word in sys.argv[1:4]), sys.argv[4] if len(sys.argv) == 5 else "auto")
+    main(
+        *(Path(word).absolute() for word in sys.argv[1:4]),
+        sys.argv[4] if len(sys.argv) == 5 else "auto",
+    )

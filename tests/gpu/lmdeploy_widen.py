@@ -1,10 +1,12 @@
-"""Makes OUT, the tiny model FOLDER with attention heads of 64 dimensions, the least that TurboMind takes.
+"""Makes OUT, the tiny model FOLDER with attention heads of 64 dimensions, the least that TurboMind
+takes.
 
     python tests/gpu/lmdeploy_widen.py FOLDER OUT
 
-The same function of a picture of twice the side: the residual streams are repeated (their norms stay as they were), heads
-are filled with zeros and their queries scaled, and each pixel of a patch becomes four of a quarter of the weight. So a
-trained model stays one that answers rightly. Exact but for the rounding of scaled weights to bfloat16.
+The same function of a picture of twice the side: the residual streams are repeated (their norms
+stay as they were), heads are filled with zeros and their queries scaled, and each pixel of a patch
+becomes four of a quarter of the weight. So a trained model stays one that answers rightly. Exact
+but for the rounding of scaled weights to bfloat16.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def take(tensor: Any, dimension: int, places: Sequence[int]) -> Any:
     index = torch.tensor([max(place, 0) for place in places])
     shape = [1] * tensor.dim()
     shape[dimension] = len(places)
-    return tensor.index_select(dimension, index) * torch.tensor([float(place >= 0) for place in places]).view(shape)
+    return tensor.index_select(dimension, index) * torch.tensor(
+        [float(place >= 0) for place in places]
+    ).view(shape)
 
 
 def repeated(size: int, copies: int) -> Places:
@@ -42,11 +46,22 @@ def once(size: int, copies: int) -> Places:
 
 
 def heads(count: int, total: int, size: int, rotary: bool) -> Places:
-    """Old heads of `size` in new ones of HEAD. Rotary pairs (i, i + size/2) go where their frequency is: (ki, ki + HEAD/2)."""
+    """Old heads of `size` in new ones of HEAD. Rotary pairs (i, i + size/2) go where their
+    frequency is: (ki, ki + HEAD/2)."""
     stride, half = HEAD // size, size // 2
-    spread = {stride * i: i for i in range(half)} | {stride * i + HEAD // 2: i + half for i in range(half)}
-    inside = [spread.get(place, -1) for place in range(HEAD)] if rotary else [*range(size), *([-1] * (HEAD - size))]
-    return [head * size + place if head < count and place >= 0 else -1 for head in range(total) for place in inside]
+    spread = {stride * i: i for i in range(half)} | {
+        stride * i + HEAD // 2: i + half for i in range(half)
+    }
+    inside = (
+        [spread.get(place, -1) for place in range(HEAD)]
+        if rotary
+        else [*range(size), *([-1] * (HEAD - size))]
+    )
+    return [
+        head * size + place if head < count and place >= 0 else -1
+        for head in range(total)
+        for place in inside
+    ]
 
 
 def vision(name: str, tensor: Any, config: dict[str, Any]) -> Any:
@@ -67,12 +82,22 @@ def vision(name: str, tensor: Any, config: dict[str, Any]) -> Any:
 
 
 def language(name: str, tensor: Any, config: dict[str, Any]) -> Any:
-    width, count, kv = (config[key] for key in ("hidden_size", "num_attention_heads", "num_key_value_heads"))
-    wide, first, size, group = repeated(width, LLM_COPIES), once(width, LLM_COPIES), width // count, count // kv
+    width, count, kv = (
+        config[key] for key in ("hidden_size", "num_attention_heads", "num_key_value_heads")
+    )
+    wide, first, size, group = (
+        repeated(width, LLM_COPIES),
+        once(width, LLM_COPIES),
+        width // count,
+        count // kv,
+    )
     if name.endswith("wqkv.weight"):
         slots = tensor.view(kv, group + 2, size, width)
         rotary, plain = heads(1, 1, size, rotary=True), heads(1, 1, size, rotary=False)
-        parts = [take(slots[:, :group] * math.sqrt(HEAD / size), 2, rotary), take(slots[:, group : group + 1], 2, rotary)]
+        parts = [
+            take(slots[:, :group] * math.sqrt(HEAD / size), 2, rotary),
+            take(slots[:, group : group + 1], 2, rotary),
+        ]
         whole = torch.cat([*parts, take(slots[:, group + 1 :], 2, plain)], 1)
         return take(whole.reshape(-1, width), 1, first)
     if name.endswith("wo.weight"):
@@ -85,10 +110,18 @@ def language(name: str, tensor: Any, config: dict[str, Any]) -> Any:
 def projector(name: str, tensor: Any, vit: int, llm: int) -> Any:
     blocks, wide = range(4), repeated(llm, LLM_COPIES)
     if name.startswith("mlp1.0."):
-        return take(tensor, 0, [block * vit + place for block in blocks for place in repeated(vit, VIT_COPIES)])
+        return take(
+            tensor,
+            0,
+            [block * vit + place for block in blocks for place in repeated(vit, VIT_COPIES)],
+        )
     tensor = take(tensor, 0, wide)
     if name == "mlp1.1.weight":
-        places = [block * vit + place if place >= 0 else -1 for block in blocks for place in once(vit, VIT_COPIES)]
+        places = [
+            block * vit + place if place >= 0 else -1
+            for block in blocks
+            for place in once(vit, VIT_COPIES)
+        ]
         return take(tensor, 1, places)
     return take(tensor, 1, once(llm, LLM_COPIES)) if name == "mlp1.3.weight" else tensor
 
@@ -98,7 +131,9 @@ def widen(folder: Path, out: Path) -> None:
     vit, llm = config["vision_config"], config["llm_config"]
     rules: dict[str, Callable[[str, Any], Any]] = {
         "vision_model.": lambda name, tensor: vision(name, tensor, vit),
-        "mlp1.": lambda name, tensor: projector(name, tensor, vit["hidden_size"], llm["hidden_size"]),
+        "mlp1.": lambda name, tensor: projector(
+            name, tensor, vit["hidden_size"], llm["hidden_size"]
+        ),
         "language_model.": lambda name, tensor: language(name, tensor, llm),
     }
     out.mkdir(parents=True)
@@ -109,9 +144,11 @@ def widen(folder: Path, out: Path) -> None:
     save_file(wide, out / "model.safetensors", metadata={"format": "pt"})
     llm["hidden_size"] *= LLM_COPIES
     vit.update(
-        hidden_size=vit["hidden_size"] * VIT_COPIES, num_attention_heads=VIT_HEADS,
-        image_size=vit["image_size"] * SIDE, patch_size=vit["patch_size"] * SIDE,
-    )  # fmt: skip
+        hidden_size=vit["hidden_size"] * VIT_COPIES,
+        num_attention_heads=VIT_HEADS,
+        image_size=vit["image_size"] * SIDE,
+        patch_size=vit["patch_size"] * SIDE,
+    )
     config["force_image_size"] *= SIDE
     for path in folder.iterdir():
         if path.suffix in (".json", ".py", ".jinja", ".model", ".md"):

@@ -1,18 +1,21 @@
-"""The peft trainer's fast implementation on a GPU is what it is on a CPU, and what transformers and PEFT are.
+"""The peft trainer's fast implementation on a GPU is what it is on a CPU, and what transformers and
+PEFT are.
 
-    PYTHONPATH=.:plugins/peft:plugins/internvl python tests/gpu/peft_proof.py FOLDER [STEPS] [PART...]
+    PYTHONPATH=.:plugins/peft:plugins/internvl python tests/gpu/peft_proof.py FOLDER [STEPS]
+    [PART...]
 
-Needs torch, transformers, peft and scikit-learn; runs on a CPU too (slowly, and without what only a GPU has). Proves, on the
-quickstart's tiny model and handwriting, by part:
+Needs torch, transformers, peft and scikit-learn; runs on a CPU too (slowly, and without what only a
+GPU has). Proves, on the quickstart's tiny model and handwriting, by part:
 - masks: dropout's on the GPU, compiled, are bit for bit the CPU's;
-- gradients: compiled or not, packed or padded, loss and gradients are those of transformers and PEFT in float32 (and near in
-  bfloat16);
-- curves: the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both read more than 90 % of 400
-  held-out digits, as told by transformers' own forward pass;
+- gradients: compiled or not, packed or padded, loss and gradients are those of transformers and
+  PEFT in float32 (and near in bfloat16);
+- curves: the loss curves of the fast bfloat16 training and of the plain float32 one agree, and both
+  read more than 90 % of 400 held-out digits, as told by transformers' own forward pass;
 - continued: an interrupted training with `deterministic: true` continues to the same bytes;
-- shares: with frozen weights in shares, compiled or checkpointed, losses are those without; on two GPUs each holds half of every
-  layer;
-- bits: trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on the unquantized base;
+- shares: with frozen weights in shares, compiled or checkpointed, losses are those without; on two
+  GPUs each holds half of every layer;
+- bits: trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on
+  the unquantized base;
 - two: with two GPUs, a step is the same as one of twice the batches on one.
 """
 
@@ -63,21 +66,37 @@ def job(folder: Path, name: str, **options: Any) -> TrainInput:
         (folder / name / part).mkdir(parents=True)
     settings = {"rank": 16, "alpha": 32.0, "batch_size": 32, "learning_rate": 1e-3, **options}
     return TrainInput(
-        BASE, folder / "native", InternVL().native(config).groups, InternVL().vision(config, None),
-        folder / "train.jsonl", folder / "data/images", folder / name / "out", folder / name / "scratch", 0, settings,
-    )  # fmt: skip
+        BASE,
+        folder / "native",
+        InternVL().native(config).groups,
+        InternVL().vision(config, None),
+        folder / "train.jsonl",
+        folder / "data/images",
+        folder / name / "out",
+        folder / name / "scratch",
+        0,
+        settings,
+    )
 
 
 def prepare(folder: Path) -> list[Record]:
-    """Data and native model; the records held out. The data's module is loaded by its file: its package needs all of hubkit."""
-    place = importlib.util.spec_from_file_location("hubkit.quickstart.digits", BASE.parent / "digits.py")
+    """Data and native model; the records held out. The data's module is loaded by its file: its
+    package needs all of hubkit."""
+    place = importlib.util.spec_from_file_location(
+        "hubkit.quickstart.digits", BASE.parent / "digits.py"
+    )
     assert place and place.loader
     digits = importlib.util.module_from_spec(place)
     place.loader.exec_module(digits)
     digits.write_digits(folder / "data")
     to_native(BASE, folder / "native", InternVL())
     found = json.loads((folder / "data/digits.json").read_text("utf-8"))
-    records = [Record(one["id"], (one["image"],), (Turn(digits.QUESTION, one["conversations"][1]["value"]),)) for one in found]
+    records = [
+        Record(
+            one["id"], (one["image"],), (Turn(digits.QUESTION, one["conversations"][1]["value"]),)
+        )
+        for one in found
+    ]
     write_jsonl(folder / "train.jsonl", records[:-HELD_OUT])
     return records[-HELD_OUT:]
 
@@ -87,15 +106,22 @@ def set_up(made: TrainInput) -> Any:
 
 
 def losses(made: TrainInput) -> list[float]:
-    return [json.loads(line)["loss"] for line in (made.output / loop.METRICS).read_text("utf-8").splitlines()]
+    return [
+        json.loads(line)["loss"]
+        for line in (made.output / loop.METRICS).read_text("utf-8").splitlines()
+    ]
 
 
 def same_masks() -> None:
     values = torch.ones(1000, 8192)
     keys = token_keys(3, 7, 1000)
     expected = Dropout(0.05, 5, 8192)(values, keys)
-    found = torch.compile(Dropout(0.05, 5, 8192, DEVICE), dynamic=True)(values.to(DEVICE), keys.to(DEVICE))
-    assert torch.equal(found.cpu() == 0, expected == 0), f"{((found.cpu() == 0) != (expected == 0)).float().mean():.1e} differ"
+    found = torch.compile(Dropout(0.05, 5, 8192, DEVICE), dynamic=True)(
+        values.to(DEVICE), keys.to(DEVICE)
+    )
+    assert torch.equal(found.cpu() == 0, expected == 0), (
+        f"{((found.cpu() == 0) != (expected == 0)).float().mean():.1e} differ"
+    )
     torch.testing.assert_close(found.cpu(), expected)
 
 
@@ -108,7 +134,11 @@ def same_gradients(folder: Path) -> dict[str, float]:
         "float32 packed": {"precision": "float32", "packing": "always"},
         "bfloat16 padded": {"precision": "bfloat16", "packing": "never"},
         "bfloat16 packed": {"precision": "bfloat16", "packing": "always"},
-        "bfloat16 checkpointed": {"precision": "bfloat16", "packing": "never", "gradient_checkpointing": True},
+        "bfloat16 checkpointed": {
+            "precision": "bfloat16",
+            "packing": "never",
+            "gradient_checkpointing": True,
+        },
     }
     expected: dict[str, Any] = {}
     apart = {}
@@ -122,11 +152,19 @@ def same_gradients(folder: Path) -> dict[str, float]:
         examples = [training.examples[number] for number in numbers]
         batch = training.program.collate(examples, numbers, 0, training.options.packing)
         training.program.loss(batch.to(DEVICE), learning=True).backward()
-        found = {key: p.grad.float().cpu() for key, p in training.model.named_parameters() if p.grad is not None}
+        found = {
+            key: p.grad.float().cpu()
+            for key, p in training.model.named_parameters()
+            if p.grad is not None
+        }
         expected = expected or found
         assert found.keys() == expected.keys()
-        apart[name] = max(float((found[key] - expected[key]).norm() / expected[key].norm()) for key in expected)
-    assert all(distance < (1e-3 if name.startswith("float32") else 0.1) for name, distance in apart.items()), apart
+        apart[name] = max(
+            float((found[key] - expected[key]).norm() / expected[key].norm()) for key in expected
+        )
+    assert all(
+        distance < (1e-3 if name.startswith("float32") else 0.1) for name, distance in apart.items()
+    ), apart
     return apart
 
 
@@ -141,16 +179,26 @@ def same_curves(folder: Path, held: list[Record], steps: int) -> dict[str, Any]:
         made, started = job(folder, f"curve {name}", steps=steps, **options), time.monotonic()
         PeftTrainer().train(made, Notes())
         curve = losses(made)
-        mean = [sum(curve[start : start + steps // 4]) / (steps // 4) for start in range(0, steps, steps // 4)]
-        shown[name] = {"right": right(folder, made, held), "quarters": mean, "seconds": time.monotonic() - started}
+        mean = [
+            sum(curve[start : start + steps // 4]) / (steps // 4)
+            for start in range(0, steps, steps // 4)
+        ]
+        shown[name] = {
+            "right": right(folder, made, held),
+            "quarters": mean,
+            "seconds": time.monotonic() - started,
+        }
     plain, fast = (shown[name]["quarters"] for name in ("plain float32", "fast bfloat16"))
-    assert all(abs(one - other) < 0.02 + 0.05 * other for one, other in zip(fast, plain, strict=True)), shown
+    assert all(
+        abs(one - other) < 0.02 + 0.05 * other for one, other in zip(fast, plain, strict=True)
+    ), shown
     assert steps < 400 or all(way["right"] > 0.9 for way in shown.values()), shown
     return shown
 
 
 def right(folder: Path, made: TrainInput, held: list[Record]) -> float:
-    """Share of the held-out digits that base and adapter, loaded by transformers and PEFT, read right."""
+    """Share of the held-out digits that base and adapter, loaded by transformers and PEFT, read
+    right."""
     from hubkit_peft.plain import padded
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
@@ -161,7 +209,9 @@ def right(folder: Path, made: TrainInput, held: list[Record]) -> float:
     good = 0
     for start in range(0, len(held), 100):
         examples = [encoder.example(record) for record in held[start : start + 100]]
-        batch = {name: values.to(DEVICE) for name, values in padded(examples, 0, made.vision).items()}
+        batch = {
+            name: values.to(DEVICE) for name, values in padded(examples, 0, made.vision).items()
+        }
         labels = batch.pop("labels")
         first = (labels >= 0).int().argmax(1)
         with torch.no_grad():
@@ -187,7 +237,8 @@ def continues_exactly(folder: Path) -> None:
 
 
 def two_are_one(folder: Path) -> float:
-    """The largest relative difference between the losses of two GPUs and of one with twice the batches."""
+    """The largest relative difference between the losses of two GPUs and of one with twice the
+    batches."""
     options = {"steps": 20, "dropout": 0.05, "precision": "float32"}
     one, two = job(folder, "one", accumulation=2, **options), job(folder, "two", gpus=2, **options)
     for each in (one, two):
@@ -198,7 +249,8 @@ def two_are_one(folder: Path) -> float:
 
 
 def shares_change_nothing(folder: Path, gpus: int) -> float:
-    """The largest relative difference between losses with and without shares, over the ways to train."""
+    """The largest relative difference between losses with and without shares, over the ways to
+    train."""
     ways: dict[str, dict[str, Any]] = {
         "float32": {"precision": "float32"},
         "bfloat16": {"precision": "bfloat16"},
@@ -207,8 +259,17 @@ def shares_change_nothing(folder: Path, gpus: int) -> float:
     }
     apart = 0.0
     for name, way in ways.items():
-        options = {"steps": 10, "dropout": 0.0 if name == "plain" else 0.05, "gpus": gpus, "deterministic": True, **way}
-        made = [job(folder, f"{gpus} {name} shard {shard}", shard=shard, **options) for shard in ("never", "always")]
+        options = {
+            "steps": 10,
+            "dropout": 0.0 if name == "plain" else 0.05,
+            "gpus": gpus,
+            "deterministic": True,
+            **way,
+        }
+        made = [
+            job(folder, f"{gpus} {name} shard {shard}", shard=shard, **options)
+            for shard in ("never", "always")
+        ]
         for each in made:
             PeftTrainer().train(each, Notes())
         whole, shared = (losses(each) for each in made)
@@ -219,7 +280,8 @@ def shares_change_nothing(folder: Path, gpus: int) -> float:
 
 
 def held_by_each(folder: Path) -> None:
-    """Run in two processes: a GPU's own part of the decoder's frozen weights is half of them, to a row a tensor."""
+    """Run in two processes: a GPU's own part of the decoder's frozen weights is half of them, to a
+    row a tensor."""
     training = set_up(job(folder, f"held {os.environ['RANK']}", shard="always"))
     parts = [part for part in training.program._decoder.parameters() if hasattr(part, "to_local")]
     own, whole = sum(part.to_local().numel() for part in parts), sum(part.numel() for part in parts)
@@ -228,7 +290,11 @@ def held_by_each(folder: Path) -> None:
 
 
 def start_held_by_each(folder: Path) -> None:
-    places = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(several._free_port())}
+    places = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(several._free_port()),
+    }
     started = [
         subprocess.Popen(
             [sys.executable, __file__, str(folder), "held"],
@@ -276,7 +342,10 @@ def part_shares(folder: Path, held: list[Record], steps: int) -> str:
     if torch.cuda.device_count() < 2:
         return said
     start_held_by_each(folder)
-    return f"{said}; two: {shares_change_nothing(folder, 2):.1e}, and each holds half of the decoder's layers"
+    return (
+        f"{said}; two: {shares_change_nothing(folder, 2):.1e}, and each holds half of the "
+        "decoder's layers"
+    )
 
 
 def part_bits(folder: Path, held: list[Record], steps: int) -> str:
@@ -298,14 +367,21 @@ def main(folder: Path, steps: int, parts: list[str]) -> None:
     held = prepare(folder)
     for part in parts:
         started = time.monotonic()
-        print(f"{part}: {globals()[f'part_{part}'](folder, held, steps)} [{time.monotonic() - started:.0f} s]", flush=True)
+        print(
+            f"{part}: {globals()[f'part_{part}'](folder, held, steps)} "
+            f"[{time.monotonic() - started:.0f} s]",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["held"]:
         held_by_each(Path(sys.argv[1]))
         sys.exit()
-    numbers, names = [word for word in sys.argv[2:] if word.isdigit()], [word for word in sys.argv[2:] if not word.isdigit()]
+    numbers, names = (
+        [word for word in sys.argv[2:] if word.isdigit()],
+        [word for word in sys.argv[2:] if not word.isdigit()],
+    )
     if len(sys.argv) < 2 or set(names) - set(PARTS):
         raise SystemExit(__doc__)
     main(Path(sys.argv[1]), int(numbers[0]) if numbers else 400, names or list(PARTS))

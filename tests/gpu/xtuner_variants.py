@@ -2,10 +2,11 @@
 
     python tests/gpu/xtuner_variants.py FOLDER XTUNER_PYTHON [VARIANT...]
 
-Proves for ZeRO-1, ZeRO-2 with and without the optimizer's state, ZeRO-3, offloading, no DeepSpeed (mixed precision), QLoRA (where
-XTUNER_PYTHON has bitsandbytes) and xtuner's own prompt: it trains, and hubkit merges what it wrote. `continued`: a training with
-ZeRO-2 that is interrupted after a checkpoint and continued ends in the same bytes as an undisturbed one. All of them without a
-name. Prints one JSON line each; exits 1 when one fails.
+Proves for ZeRO-1, ZeRO-2 with and without the optimizer's state, ZeRO-3, offloading, no DeepSpeed
+(mixed precision), QLoRA (where XTUNER_PYTHON has bitsandbytes) and xtuner's own prompt: it trains,
+and hubkit merges what it wrote. `continued`: a training with ZeRO-2 that is interrupted after a
+checkpoint and continued ends in the same bytes as an undisturbed one. All of them without a name.
+Prints one JSON line each; exits 1 when one fails.
 """
 
 from __future__ import annotations
@@ -63,30 +64,73 @@ def job_for(folder: Path, name: str, options: dict[str, Any]) -> TrainInput:
     for one in ("out", "scratch"):
         (place / one).mkdir(parents=True, exist_ok=True)
     settings = {
-        "rank": 4, "alpha": 8, "dropout": 0.05, "batch_size": 4, "accumulation": 2, "iterations": 24, "learning_rate": 1e-3,
-        "warmup_ratio": 0.1, "log_every": 1, "save_every": 8, "workers": 1, **options,
-    }  # fmt: skip
+        "rank": 4,
+        "alpha": 8,
+        "dropout": 0.05,
+        "batch_size": 4,
+        "accumulation": 2,
+        "iterations": 24,
+        "learning_rate": 1e-3,
+        "warmup_ratio": 0.1,
+        "log_every": 1,
+        "save_every": 8,
+        "workers": 1,
+        **options,
+    }
     return TrainInput(
-        BASE, folder / "native", family.native(config).groups, family.vision(config, None), folder / "records.jsonl",
-        folder / "images", place / "out", place / "scratch", 7, settings,
-    )  # fmt: skip
+        BASE,
+        folder / "native",
+        family.native(config).groups,
+        family.vision(config, None),
+        folder / "records.jsonl",
+        folder / "images",
+        place / "out",
+        place / "scratch",
+        7,
+        settings,
+    )
 
 
 def train(job: TrainInput, python: Path, run: Any) -> Any:
     trainer = plugins().get("trainer", "xtuner")
-    return call(trainer, "train", job, environment=Environment(python), run=run, folder=job.output.parent / "worker")
+    return call(
+        trainer,
+        "train",
+        job,
+        environment=Environment(python),
+        run=run,
+        folder=job.output.parent / "worker",
+    )
 
 
 def variant(folder: Path, python: Path, name: str) -> dict[str, Any]:
     job, started = job_for(folder, name, VARIANTS[name]), time.monotonic()
     try:
         output = train(job, python, SilentRun())
-        made = merge(BASE, job.output / output.adapter, job.output.parent / "merged", plugins().get("family", "internvl"))
+        made = merge(
+            BASE,
+            job.output / output.adapter,
+            job.output.parent / "merged",
+            plugins().get("family", "internvl"),
+        )
     except HubkitError as error:
         return {"variant": name, "ok": False, "error": error.message[-2500:]}
-    losses = [json.loads(line)["loss"] for line in (job.output / output.metrics).read_text("utf-8").splitlines()]
-    shown = {"seconds": round(time.monotonic() - started, 1), "losses": [losses[0], losses[-1]], "prompt": output.prompt[:60]}
-    return {"variant": name, "ok": made.merged == 21, "merged": made.merged, "replaced": made.replaced, **shown}
+    losses = [
+        json.loads(line)["loss"]
+        for line in (job.output / output.metrics).read_text("utf-8").splitlines()
+    ]
+    shown = {
+        "seconds": round(time.monotonic() - started, 1),
+        "losses": [losses[0], losses[-1]],
+        "prompt": output.prompt[:60],
+    }
+    return {
+        "variant": name,
+        "ok": made.merged == 21,
+        "merged": made.merged,
+        "replaced": made.replaced,
+        **shown,
+    }
 
 
 def continued(folder: Path, python: Path) -> dict[str, Any]:
@@ -101,7 +145,12 @@ def continued(folder: Path, python: Path) -> dict[str, Any]:
     except HubkitError as error:
         return {"variant": CONTINUED, "ok": False, "error": error.message[-2500:]}
     digests = [sha256(job.output / out.adapter) for job, out in ((whole, first), (broken, second))]
-    return {"variant": CONTINUED, "ok": digests[0] == digests[1], "from": kept, "digests": [one[:12] for one in digests]}
+    return {
+        "variant": CONTINUED,
+        "ok": digests[0] == digests[1],
+        "from": kept,
+        "digests": [one[:12] for one in digests],
+    }
 
 
 def main(folder: Path, python: Path, names: list[str]) -> int:
@@ -109,11 +158,19 @@ def main(folder: Path, python: Path, names: list[str]) -> int:
     dice, records = random.Random(5), []
     for number in range(40):
         draw(number % 10, 56, 56, dice).save(folder / "images" / f"{number}.png")
-        records.append(Record(str(number), (f"{number}.png",), (Turn("<image>\nWhich digit is this?", str(number % 10)),)))
+        records.append(
+            Record(
+                str(number),
+                (f"{number}.png",),
+                (Turn("<image>\nWhich digit is this?", str(number % 10)),),
+            )
+        )
     write_jsonl(folder / "records.jsonl", records)
     to_native(BASE, folder / "native", plugins().get("family", "internvl"))
     with ThreadPoolExecutor(8) as pool:
-        prove = lambda name: continued(folder, python) if name == CONTINUED else variant(folder, python, name)  # noqa: E731
+        prove = lambda name: (  # noqa: E731
+            continued(folder, python) if name == CONTINUED else variant(folder, python, name)
+        )
         found = list(pool.map(prove, names))
     for one in found:
         print(json.dumps(one, ensure_ascii=False), flush=True)

@@ -1,4 +1,5 @@
-"""A tracked release of the quickstart's base, and a rehearsal hub that every protocol's real client talks to."""
+"""A tracked release of the quickstart's base, and a rehearsal hub that every protocol's real client
+talks to."""
 
 from __future__ import annotations
 
@@ -61,5 +62,9 @@ def targets(hub: Running) -> list[str]:
 
 @pytest.fixture
 def options(hub: Running) -> dict[str, Any]:
-    api = {f"{name}.{key}": value for name in ("huggingface", "modelscope") for key, value in {"endpoint": hub.url}.items()}
+    api = {
+        f"{name}.{key}": value
+        for name in ("huggingface", "modelscope")
+        for key, value in {"endpoint": hub.url}.items()
+    }
     return {**api, "token_env": "MY_TOKEN", "huggingface.patience": 8.0, "modelscope.patience": 8.0}

@@ -23,10 +23,18 @@ def tables(reports: list[Any]) -> list[str]:
 
 def _table(protocol: str, rows: list[tuple[str, list[str], list[str]]]) -> str:
     steps = max((steps for _, steps, _ in rows), key=len)
-    lines = [f"{protocol}: fault x request -> v verified, r recovered by running again, f found by the download, . left out"]
+    lines = [
+        (
+            f"{protocol}: fault x request -> v verified, r recovered by running again, f found by "
+            "the download, . left out"
+        )
+    ]
     lines += [f"  {number:2} {name}" for number, name in enumerate(steps)]
     lines.append(" " * 16 + " ".join(f"{number:2}" for number in range(len(steps))))
-    lines += [f"{fault:16}" + " ".join(f"{_SHORT.get(one, 'LOST'):>2}" for one in cells) for fault, _, cells in sorted(rows)]
+    lines += [
+        f"{fault:16}" + " ".join(f"{_SHORT.get(one, 'LOST'):>2}" for one in cells)
+        for fault, _, cells in sorted(rows)
+    ]
     counts = [one for _, _, cells in rows for one in cells]
     lost = sum(one not in _SHORT for one in counts)
     lines.append(f"{len(rows)} faults, {sum(one != SKIPPED for one in counts)} cells, {lost} lost")

@@ -1,5 +1,5 @@
-"""A whole release with real workers and all protocols, every token a canary: none is found in any file or output afterwards, nor
-in a command line or a worker's environment meanwhile."""
+"""A whole release with real workers and all protocols, every token a canary: none is found in any
+file or output afterwards, nor in a command line or a worker's environment meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ pytestmark = [needs_hubs, pytest.mark.integration]
 
 
 class Watch(threading.Thread):
-    """Reads, again and again, every process's arguments, and the environment of hubkit's workers."""
+    """Reads, again and again, every process's arguments, and the environment of hubkit's
+    workers."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -55,12 +56,25 @@ def test_no_token_is_found_after_a_release(
     canaries = {name: hub.add_token(f"user-{name}") for name in ("hf", "ms", "git", "file")}
     file = tmp_path / "token-file"
     file.write_text(canaries["file"])
-    environment = {"HF_TOKEN": canaries["hf"], "MODELSCOPE_API_TOKEN": canaries["ms"], "FORGE_TOKEN": canaries["git"]}
-    environment |= {"HF_ENDPOINT": hub.url, "MODELSCOPE_ENDPOINT": hub.url, "GIT_CURL_VERBOSE": "1", "GIT_TRACE": "1"}
+    environment = {
+        "HF_TOKEN": canaries["hf"],
+        "MODELSCOPE_API_TOKEN": canaries["ms"],
+        "FORGE_TOKEN": canaries["git"],
+    }
+    environment |= {
+        "HF_ENDPOINT": hub.url,
+        "MODELSCOPE_ENDPOINT": hub.url,
+        "GIT_CURL_VERBOSE": "1",
+        "GIT_TRACE": "1",
+    }
     places = {name: tmp_path / name for name in ("temporary", "home")}
     for place in places.values():
         place.mkdir()
-    environment |= {"TMPDIR": str(places["temporary"]), "HOME": str(places["home"]), "HF_HOME": str(places["home"] / "hf")}
+    environment |= {
+        "TMPDIR": str(places["temporary"]),
+        "HOME": str(places["home"]),
+        "HF_HOME": str(places["home"] / "hf"),
+    }
     spec = yaml.safe_load(project.read_text())
     spec["publish"] = [
         {"to": f"huggingface:{NAME}", "options": {"patience": 60.0}},
@@ -78,7 +92,13 @@ def test_no_token_is_found_after_a_release(
     watch.start()
     try:
         runs = [
-            subprocess.run(command, capture_output=True, env={**os.environ, **environment}, check=False, timeout=400)
+            subprocess.run(
+                command,
+                capture_output=True,
+                env={**os.environ, **environment},
+                check=False,
+                timeout=400,
+            )
             for _ in range(2)
         ]
     finally:
@@ -88,11 +108,21 @@ def test_no_token_is_found_after_a_release(
     assert len(watch.workers) >= 2 and all(b"PATH=" in one for one in watch.environments)
     assert any(b"git\0" in one and b"push" in one for one in watch.arguments)
     told = b"".join(run.stdout + run.stderr for run in runs)
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and path != file and "hub-data" not in path.parts]
+    written = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path != file and "hub-data" not in path.parts
+    ]
     names = {path.name for path in written}
     assert {"plan.json", "config"} <= names and any(name.endswith(".jsonl") for name in names)
     for name, canary in canaries.items():
-        found = [str(path.relative_to(tmp_path)) for path in written if canary.encode() in path.read_bytes()]
+        found = [
+            str(path.relative_to(tmp_path))
+            for path in written
+            if canary.encode() in path.read_bytes()
+        ]
         assert found == [], f"{name} is in a file"
         for where in (told, *watch.arguments, *watch.environments):
-            assert canary.encode() not in where, f"{name} is in output, arguments or a worker's environment"
+            assert canary.encode() not in where, (
+                f"{name} is in output, arguments or a worker's environment"
+            )

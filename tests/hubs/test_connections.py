@@ -62,7 +62,10 @@ def many(tmp_path: Path) -> PublishInput:
 
 @pytest.mark.parametrize(
     ("chosen", "upload", "most"),
-    [((0, 1, 2), Upload(parallel=3, connections=6), 6), ((0, 2), Upload(parallel=2, connections=1), 1)],
+    [
+        ((0, 1, 2), Upload(parallel=3, connections=6), 6),
+        ((0, 2), Upload(parallel=2, connections=1), 1),
+    ],
 )
 def test_all_hubs_together_keep_to_the_connections(
     many: PublishInput,
@@ -73,11 +76,14 @@ def test_all_hubs_together_keep_to_the_connections(
     upload: Upload,
     most: int,
 ) -> None:
-    """Each upload takes a while, so that all that may run at once do. With fewer connections than hubs, the hubs take turns."""
+    """Each upload takes a while, so that all that may run at once do. With fewer connections than
+    hubs, the hubs take turns."""
     faults.add(Fault("slow", method="PUT", seconds=0.7 if most > 1 else 0.1, times=0))
     to = [targets[number] for number in chosen]
     hubkit.push(many.folder, to, options=options, upload=upload)
-    assert len([seen for seen in faults.requests if seen.method == "PUT"]) >= sum(file.lfs for file in many.files)
+    assert len([seen for seen in faults.requests if seen.method == "PUT"]) >= sum(
+        file.lfs for file in many.files
+    )
     assert faults.most == most
 
 
@@ -112,7 +118,9 @@ def test_git_lfs_waits_longer_each_time(
 ) -> None:
     """Git LFS sees to the transfer of an object by itself, whatever the server asks."""
     oid = next(file.sha256 for file in many.files if file.lfs)
-    faults.add(Fault("status", path=f"^/lfs/.*/{oid}$", status=429, headers={"retry-after": "1"}, times=4))
+    faults.add(
+        Fault("status", path=f"^/lfs/.*/{oid}$", status=429, headers={"retry-after": "1"}, times=4)
+    )
     started = time.monotonic()
     hubkit.push(many.folder, targets[2], options=options)
     assert time.monotonic() - started >= 2
@@ -123,7 +131,9 @@ def test_git_lfs_waits_longer_each_time(
 def test_git_waits_no_longer_than_its_patience(
     many: PublishInput, faults: Counting, targets: list[str], options: dict[str, Any]
 ) -> None:
-    faults.add(Fault("status", path="info/refs", status=429, headers={"retry-after": "3600"}, times=0))
+    faults.add(
+        Fault("status", path="info/refs", status=429, headers={"retry-after": "3600"}, times=0)
+    )
     started = time.monotonic()
     with pytest.raises(RemoteError, match="asks to wait 3600 s"):
         hubkit.push(many.folder, targets[2], options={**options, "git_lfs.patience": 10.0})

@@ -1,11 +1,13 @@
-"""Each fault at each request of a publish, on all three protocols: it ends verified, or with an error that says what was done,
-and running again ends verified, without a second commit. The table is at the end of
+"""Each fault at each request of a publish, on all three protocols: it ends verified, or with an
+error that says what was done, and running again ends verified, without a second commit. The table
+is at the end of
 
     python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
 
 A cell waits more than it works, so more processes than processors are quicker.
 
-HUBKIT_FAULT_STRIDE=5 takes each fifth request of a fault, another first one for each fault: a sample, for a quick run.
+HUBKIT_FAULT_STRIDE=5 takes each fifth request of a fault, another first one for each fault: a
+sample, for a quick run.
 """
 
 from __future__ import annotations
@@ -55,7 +57,10 @@ FAULTS: dict[str, Fault] = {
     "slow": Fault("slow", seconds=0.3),
     "elsewhere": Fault("redirect", location="http://127.0.0.1:9"),
     "wrong bytes": Fault("wrong"),
-    **{name: Fault("status", status=status, headers=headers) for name, (status, headers) in ANSWERED.items()},
+    **{
+        name: Fault("status", status=status, headers=headers)
+        for name, (status, headers) in ANSWERED.items()
+    },
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "huggingface": {"timeout": 2.0, "patience": 6.0},
@@ -100,10 +105,19 @@ class Stage:
     def differing(self, job: PublishInput) -> list[str]:
         """Files that a fresh download has otherwise than the manifest."""
         out = self.scratch / f"{self.protocol}-{self.count}"
-        plugins().get("hub", self.protocol).download(job.target, job.tag, out, job.options, SilentRun())
+        plugins().get("hub", self.protocol).download(
+            job.target, job.tag, out, job.options, SilentRun()
+        )
         expected = {file.path: file.sha256 for file in job.files}
-        paths = [path for path in out.rglob("*") if path.is_file() and ".git" not in path.relative_to(out).parts]
-        found = {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        paths = [
+            path
+            for path in out.rglob("*")
+            if path.is_file() and ".git" not in path.relative_to(out).parts
+        ]
+        found = {
+            path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+        }
         shutil.rmtree(out)
         return sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))
 
@@ -144,7 +158,8 @@ def label(request: str) -> str:
 
 
 def cell(at: Stage, fault: Fault, index: int) -> str:
-    """verified, recovered (an error, then verified), found (wrong bytes, seen by a download), or what went wrong."""
+    """verified, recovered (an error, then verified), found (wrong bytes, seen by a download), or
+    what went wrong."""
     at.faults.clear()
     job = at.fresh()
     at.faults.add(replace(fault, index=index))
@@ -174,13 +189,21 @@ def cell(at: Stage, fault: Fault, index: int) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("protocol", OPTIONS)
-def test_no_cell_is_lost(protocol: str, fault: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    """One row of the table, with a hub of its own: rows run side by side, and tests/hubs/matrix.py puts the table together."""
+def test_no_cell_is_lost(
+    protocol: str, fault: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """One row of the table, with a hub of its own: rows run side by side, and tests/hubs/matrix.py
+    puts the table together."""
     random.seed(fault)
     row = list(FAULTS).index(fault)
     with stage(protocol, tmp_path) as at:
         names = steps(at)
-        cells = [cell(at, FAULTS[fault], i) if (i - row) % STRIDE == 0 else SKIPPED for i in range(len(names))]
+        cells = [
+            cell(at, FAULTS[fault], i) if (i - row) % STRIDE == 0 else SKIPPED
+            for i in range(len(names))
+        ]
     record_property(ROW, [protocol, fault, names, cells])
-    assert [f"{fault} at {names[i]}: {one}" for i, one in enumerate(cells) if one.startswith("LOST")] == []
+    assert [
+        f"{fault} at {names[i]}: {one}" for i, one in enumerate(cells) if one.startswith("LOST")
+    ] == []
     assert len(cells) == len(names) and set(cells) <= {"verified", "recovered", "found", SKIPPED}

@@ -34,11 +34,19 @@ def test_one_push_to_three_protocols_each_verified(
     hub: Running, tracked: Path, targets: list[str], options: dict[str, Any]
 ) -> None:
     published = hubkit.push(tracked, targets, options=options, upload=Upload(parallel=3))
-    assert [receipt.hub for receipt in published.receipts] == ["huggingface", "modelscope", "git_lfs"]
+    assert [receipt.hub for receipt in published.receipts] == [
+        "huggingface",
+        "modelscope",
+        "git_lfs",
+    ]
     for to in targets:
         assert hubkit.verify(tracked, to, options=options).files == len(digests(tracked)) + 1
     journals = sorted((tracked / ".git" / "hubkit-journal").glob("*.jsonl"))
-    assert [path.name.partition("-")[0] for path in journals] == ["git_lfs", "huggingface", "modelscope"]
+    assert [path.name.partition("-")[0] for path in journals] == [
+        "git_lfs",
+        "huggingface",
+        "modelscope",
+    ]
     assert all(read(path)[-1]["state"] == "done" for path in journals)
     assert hubkit.push(tracked, targets, options=options) == published
 
@@ -50,21 +58,35 @@ def test_the_clients_own_downloads_have_the_manifests_digests(
     import hashlib
 
     hubkit.push(tracked, targets, options=options)
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "MODELSCOPE_ENDPOINT": hub.url}
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": TOKEN,
+        "MODELSCOPE_ENDPOINT": hub.url,
+    }
     environment |= {"MODELSCOPE_API_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "hf-home")}
     ms = "from modelscope_hub.cli.main import run_cmd; run_cmd()"
     commands = {
         "hf": [sys.executable, "-m", "huggingface_hub.cli.hf", "download", NAME, "--local-dir"],
         "ms": [sys.executable, "-c", ms, "download", "--model", f"{NAME}-MS", "--local_dir"],
-        "git": ["git", "clone", "-q", f"http://rehearsal:{TOKEN}@{hub.url.removeprefix('http://')}/{NAME}-Git.git"],
+        "git": [
+            "git",
+            "clone",
+            "-q",
+            f"http://rehearsal:{TOKEN}@{hub.url.removeprefix('http://')}/{NAME}-Git.git",
+        ],
     }
     for name, command in commands.items():
         out = tmp_path / f"fresh-{name}"
-        done = subprocess.run([*command, str(out)], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, str(out)], env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         if name == "git":
             subprocess.run(["git", "lfs", "pull"], cwd=out, check=True, capture_output=True)
-        found = {path: hashlib.sha256((out / path).read_bytes()).hexdigest() for path in digests(tracked)}
+        found = {
+            path: hashlib.sha256((out / path).read_bytes()).hexdigest() for path in digests(tracked)
+        }
         assert found == digests(tracked), name
 
 
@@ -83,14 +105,18 @@ def test_one_hub_fails_and_the_others_arrive(
     hubkit.verify(tracked, targets[0], options=options)
 
 
-def test_a_name_without_internvl_is_refused_before_any_request(tracked: Path, faults: Faults, options: dict[str, Any]) -> None:
+def test_a_name_without_internvl_is_refused_before_any_request(
+    tracked: Path, faults: Faults, options: dict[str, Any]
+) -> None:
     for scheme in ("huggingface", "modelscope"):
         with pytest.raises(RefusedError, match="Food-2B"):
             hubkit.push(tracked, f"{scheme}:food/Food-2B", options=options)
     assert faults.requests == []
 
 
-def test_interrupting_stops_all(hub: Running, faults: Faults, tracked: Path, targets: list[str], options: dict[str, Any]) -> None:
+def test_interrupting_stops_all(
+    hub: Running, faults: Faults, tracked: Path, targets: list[str], options: dict[str, Any]
+) -> None:
     from hubkit.sdk import CancelledError
 
     class Interrupted(SilentRun):
@@ -113,7 +139,9 @@ def test_interrupting_stops_all(hub: Running, faults: Faults, tracked: Path, tar
     assert time.monotonic() - started < 15
 
 
-def test_bandwidth_is_kept(hub: Running, tracked: Path, targets: list[str], options: dict[str, Any]) -> None:
+def test_bandwidth_is_kept(
+    hub: Running, tracked: Path, targets: list[str], options: dict[str, Any]
+) -> None:
     size = sum(file.stat().st_size for file in tracked.glob("*.safetensors"))
     limit = size / 1e6 / 1.5
     started = time.monotonic()
@@ -148,15 +176,27 @@ def commandlines() -> str:
 
 
 def test_the_token_is_nowhere(
-    hub: Running, faults: Faults, tracked: Path, targets: list[str], options: dict[str, Any], tmp_path: Path
+    hub: Running,
+    faults: Faults,
+    tracked: Path,
+    targets: list[str],
+    options: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
-    """Runs `hubkit push` as a process with a failure in it, watching every command line meanwhile; then looks into all that it
-    wrote: output, receipts, journal, git configuration, the client's folders."""
+    """Runs `hubkit push` as a process with a failure in it, watching every command line meanwhile;
+    then looks into all that it wrote: output, receipts, journal, git configuration, the client's
+    folders."""
     command = [sys.executable, "-m", "hubkit", "push", str(tracked), "--json"]
     command += [word for to in targets for word in ("--to", to)]
     command += [word for key, value in options.items() for word in ("--option", f"{key}={value}")]
     canary = hub.add_token("canary")
-    environment = {**os.environ, "MY_TOKEN": canary, "HF_DEBUG": "0", "GIT_CURL_VERBOSE": "1", "GIT_TRACE": "1"}
+    environment = {
+        **os.environ,
+        "MY_TOKEN": canary,
+        "HF_DEBUG": "0",
+        "GIT_CURL_VERBOSE": "1",
+        "GIT_TRACE": "1",
+    }
     seen: list[str] = []
     stop = threading.Event()
 
@@ -169,16 +209,24 @@ def test_the_token_is_nowhere(
     watcher.start()
     try:
         faults.add(Fault("status", path="/repo/tag", status=401, times=1))
-        failed = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+        failed = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, timeout=120
+        )
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, timeout=120
+        )
     finally:
         stop.set()
         watcher.join()
     assert failed.returncode == 4 and "MY_TOKEN" in failed.stderr + failed.stdout
     assert done.returncode == 0, done.stderr
-    assert any("hubkit" in one and "push" in one for one in seen) and not [one for one in seen if canary in one]
+    assert any("hubkit" in one and "push" in one for one in seen) and not [
+        one for one in seen if canary in one
+    ]
     for text in (failed.stdout, failed.stderr, done.stdout, done.stderr):
         assert canary not in text
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and "hub-data" not in path.parts]
+    written = [
+        path for path in tmp_path.rglob("*") if path.is_file() and "hub-data" not in path.parts
+    ]
     assert any("hubkit-journal" in path.parts for path in written)
     assert [path for path in written if canary.encode() in path.read_bytes()] == []

@@ -1,4 +1,5 @@
-"""`hubkit push` killed in the middle of each remote step: the next run asks the hub what it has and continues."""
+"""`hubkit push` killed in the middle of each remote step: the next run asks the hub what it has and
+continues."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def killed(folder: Path, to: str, options: dict[str, Any], step: str) -> None:
     command = [sys.executable, "-m", "hubkit", "push", str(folder), "--to", to]
     command += [word for key, value in options.items() for word in ("--option", f"{key}={value}")]
     journals = folder / ".git" / "hubkit-journal"
-    with subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         end = time.monotonic() + 60
         while time.monotonic() < end and process.poll() is None:
             begun = [line["step"] for path in journals.glob("*.jsonl") for line in read(path)]

@@ -1,4 +1,5 @@
-"""What every hub must refuse, or keep to, when it asks a server: offline, names, hosts, proxies, messages, token files."""
+"""What every hub must refuse, or keep to, when it asks a server: offline, names, hosts, proxies,
+messages, token files."""
 
 from __future__ import annotations
 
@@ -35,8 +36,17 @@ class Proxy(BaseHTTPRequestHandler):
         self.asked.append(f"{self.command} {parts.path}")
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         onward = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=20)
-        headers = {name: value for name, value in self.headers.items() if not name.lower().startswith(("proxy-", "connection"))}
-        onward.request(self.command, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if not name.lower().startswith(("proxy-", "connection"))
+        }
+        onward.request(
+            self.command,
+            f"{parts.path}?{parts.query}" if parts.query else parts.path,
+            body,
+            headers,
+        )
         answer = onward.getresponse()
         data = answer.read()
         self.send_response(answer.status)
@@ -68,11 +78,18 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_the_users_proxy_is_used(
-    hub: Running, faults: Faults, targets: list[str], options: dict[str, Any], tracked: Path, proxy: list[str]
+    hub: Running,
+    faults: Faults,
+    targets: list[str],
+    options: dict[str, Any],
+    tracked: Path,
+    proxy: list[str],
 ) -> None:
     """Git LFS, as all programs in Go, goes to a loopback address straight."""
     hubkit.push(tracked, targets, options=options)
-    through = [seen for seen in faults.requests if "lfs" not in seen.path or "-Git" not in seen.path]
+    through = [
+        seen for seen in faults.requests if "lfs" not in seen.path or "-Git" not in seen.path
+    ]
     assert sorted(f"{seen.method} {seen.path}" for seen in through) == sorted(proxy)
     assert any("-Git.git/info/refs" in one for one in proxy)
     assert any("/api/models/" in one for one in proxy) and any("/api/v1/" in one for one in proxy)
@@ -80,10 +97,17 @@ def test_the_users_proxy_is_used(
 
 @pytest.mark.parametrize("number", range(3), ids=HUBS)
 def test_offline_asks_nobody(
-    tracked: Path, faults: Faults, targets: list[str], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int
+    tracked: Path,
+    faults: Faults,
+    targets: list[str],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
 ) -> None:
     monkeypatch.setenv("HUBKIT_OFFLINE", "1")
-    with pytest.raises(EnvironmentFailure, match=r"HUBKIT_OFFLINE is set: .* is not asked") as caught:
+    with pytest.raises(
+        EnvironmentFailure, match=r"HUBKIT_OFFLINE is set: .* is not asked"
+    ) as caught:
         hubkit.push(tracked, targets[number], options=options)
     assert caught.value.remedy == "unset HUBKIT_OFFLINE, then run again" and faults.requests == []
 
@@ -100,7 +124,9 @@ def test_git_names_without_internvl_and_hosts_that_are_not_there(
 
 
 @pytest.mark.parametrize("name", HUBS[:2])
-def test_the_commits_message(hub: Running, options: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_the_commits_message(
+    hub: Running, options: dict[str, Any], tmp_path: Path, name: str
+) -> None:
     settings = {"endpoint": hub.url, "token_env": "MY_TOKEN", "message": "Kochrezepte, 2nd edition"}
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, settings, weights=2000)
     plugins().get("hub", name).publish(job, SilentRun())
@@ -108,7 +134,9 @@ def test_the_commits_message(hub: Running, options: dict[str, Any], tmp_path: Pa
     assert "Kochrezepte, 2nd edition" in str(git.log(git.resolve("main"), 1, 0)[0])
 
 
-def test_git_takes_the_token_from_a_file(hub: Running, targets: list[str], tracked: Path, tmp_path: Path) -> None:
+def test_git_takes_the_token_from_a_file(
+    hub: Running, targets: list[str], tracked: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "a token's file"
     file.write_text(f"  {TOKEN}\n")
     options = {"token_file": str(file)}
@@ -122,7 +150,12 @@ def test_git_takes_the_token_from_a_file(hub: Running, targets: list[str], track
 
 
 def test_a_git_repository_that_moved_elsewhere_does_not_get_the_token(
-    hub: Running, faults: Faults, tracked: Path, targets: list[str], options: dict[str, Any], tmp_path: Path
+    hub: Running,
+    faults: Faults,
+    tracked: Path,
+    targets: list[str],
+    options: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     from hubkit.rehearsal import Fault, serve
 

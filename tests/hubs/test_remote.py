@@ -22,7 +22,14 @@ pytestmark = needs_hubs
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hubkit", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=120)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=120,
+    )
 
 
 def as_options(options: dict[str, Any]) -> list[str]:
@@ -37,12 +44,20 @@ def test_a_push_is_withdrawn(tracked: Path, targets: list[str], options: dict[st
     for to in targets:
         gone = hubkit.withdraw(tracked, to, options=options)
         assert gone.done and gone.remains, to
-    done = run("withdraw", str(tracked), "--from", targets[0], *as_options({**options, "huggingface.undo": "delete"}))
+    done = run(
+        "withdraw",
+        str(tracked),
+        "--from",
+        targets[0],
+        *as_options({**options, "huggingface.undo": "delete"}),
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("done:    the repository") and "remains" not in done.stdout
 
 
-def test_differences_between_folder_and_hubs(tracked: Path, targets: list[str], options: dict[str, Any]) -> None:
+def test_differences_between_folder_and_hubs(
+    tracked: Path, targets: list[str], options: dict[str, Any]
+) -> None:
     hubkit.push(tracked, targets[:2], options=options)
     assert hubkit.diff(tracked, f"{targets[0]}@v1.0.0", options=options).ok
     assert hubkit.diff(targets[0], targets[1], options=options).ok
@@ -51,7 +66,11 @@ def test_differences_between_folder_and_hubs(tracked: Path, targets: list[str], 
     data["files"] = [file for file in data["files"] if file["path"] != "config.json"]
     listed.write_text(json.dumps(data))
     found = hubkit.diff(tracked, targets[1], options=options)
-    assert (found.missing, found.extra, [one.path for one in found.different]) == ((), ("config.json",), ["manifest.json"])
+    assert (found.missing, found.extra, [one.path for one in found.different]) == (
+        (),
+        ("config.json",),
+        ["manifest.json"],
+    )
     done = run("diff", str(tracked), targets[1], *as_options(options))
     assert done.returncode == 1 and "only in B: config.json" in done.stdout
     same = run("diff", targets[0], targets[1], *as_options(options), "--json")
@@ -59,13 +78,24 @@ def test_differences_between_folder_and_hubs(tracked: Path, targets: list[str], 
 
 
 def test_login_status_tells_the_source_and_no_token(hub: Running) -> None:
-    arguments = ["--option", f"huggingface.endpoint={hub.url}", "--option", f"modelscope.endpoint={hub.url}", "--json"]
+    arguments = [
+        "--option",
+        f"huggingface.endpoint={hub.url}",
+        "--option",
+        f"modelscope.endpoint={hub.url}",
+        "--json",
+    ]
     done = run("login-status", *arguments, HF_TOKEN=TOKEN, MODELSCOPE_API_TOKEN="ms-wrong-token")
     rows = {row["hub"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert (rows["huggingface"]["state"], rows["huggingface"]["user"]) == ("ok", "rehearsal")
     assert rows["huggingface"]["source"] == "the environment variable HF_TOKEN"
-    assert rows["modelscope"]["state"] == "rejected" and "MODELSCOPE_API_TOKEN" in rows["modelscope"]["source"]
-    assert TOKEN not in done.stdout + done.stderr and "ms-wrong-token" not in done.stdout + done.stderr
+    assert (
+        rows["modelscope"]["state"] == "rejected"
+        and "MODELSCOPE_API_TOKEN" in rows["modelscope"]["source"]
+    )
+    assert (
+        TOKEN not in done.stdout + done.stderr and "ms-wrong-token" not in done.stdout + done.stderr
+    )
 
 
 def test_a_rehearsal_of_all_three_protocols(tracked: Path, tmp_path: Path) -> None:
@@ -76,4 +106,7 @@ def test_a_rehearsal_of_all_three_protocols(tracked: Path, tmp_path: Path) -> No
     assert "HUBKIT_REHEARSAL_TOKEN" not in os.environ
     again = run("rehearse", "--folder", str(tracked), "--data", str(tmp_path / "rehearsal"))
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("downloaded: all as in the manifest") == 3 and NAME.rpartition("/")[2] in again.stdout
+    assert (
+        again.stdout.count("downloaded: all as in the manifest") == 3
+        and NAME.rpartition("/")[2] in again.stdout
+    )

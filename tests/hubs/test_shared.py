@@ -1,4 +1,5 @@
-"""What hubs share, on its own: downloads that are whole or not there, manifests, tokens, changes whose answer is lost."""
+"""What hubs share, on its own: downloads that are whole or not there, manifests, tokens, changes
+whose answer is lost."""
 
 from __future__ import annotations
 
@@ -40,8 +41,15 @@ def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 def test_only_a_release_has_a_release_s_manifest() -> None:
-    assert is_manifest(json.dumps(dict.fromkeys(("schema", "name", "tag", "created", "files"), "")).encode())
-    assert not any(map(is_manifest, (b'{"name": "a web app", "files": []}', b"[]", b"\xff", b"", b"oid sha256:1")))
+    assert is_manifest(
+        json.dumps(dict.fromkeys(("schema", "name", "tag", "created", "files"), "")).encode()
+    )
+    assert not any(
+        map(
+            is_manifest,
+            (b'{"name": "a web app", "files": []}', b"[]", b"\xff", b"", b"oid sha256:1"),
+        )
+    )
 
 
 def test_strangers_are_named() -> None:
@@ -74,8 +82,17 @@ class Trial(ApiSession):
 
 def session(journal: Path) -> Trial:
     run = SilentRun()
-    common: dict[str, Any] = {"api": None, "run": run, "endpoint": "https://hub.example", "repository": "a/b"}
-    common |= {"token": Token("canary", "here"), "patience": Patience(1, run), "journal": Journal(journal, "t", "a/b")}
+    common: dict[str, Any] = {
+        "api": None,
+        "run": run,
+        "endpoint": "https://hub.example",
+        "repository": "a/b",
+    }
+    common |= {
+        "token": Token("canary", "here"),
+        "patience": Patience(1, run),
+        "journal": Journal(journal, "t", "a/b"),
+    }
     return Trial(**common, options=ApiOptions())
 
 
@@ -90,7 +107,12 @@ def test_a_change_is_asked_for_before_it_is_repeated(tmp_path: Path) -> None:
         asked.append("landed")
         return "commit" if len(asked) == 4 else None
 
-    assert at.change("commit", act, landed) == "commit" and asked == ["act", "landed", "act", "landed"]
+    assert at.change("commit", act, landed) == "commit" and asked == [
+        "act",
+        "landed",
+        "act",
+        "landed",
+    ]
     assert read(tmp_path / "journal")[-1]["answer"] == "lost; the hub has it"
 
 

@@ -30,10 +30,13 @@ def _fill(folder: Path, *, seed: int = 0, readme: str = "# A model\n") -> Path:
 
 @pytest.fixture
 def git() -> Callable[..., str]:
-    """Runs git in a folder, with the configuration of whoever runs the tests, and returns its output."""
+    """Runs git in a folder, with the configuration of whoever runs the tests, and returns its
+    output."""
 
     def run(folder: Path, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -46,7 +49,9 @@ def listed() -> Callable[..., Manifest]:
 
     def write(folder: Path, *, tag: str = "v1.0.0") -> Manifest:
         manifest.write_gitattributes(folder)
-        found = manifest.build(folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={})
+        found = manifest.build(
+            folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={}
+        )
         found.write(folder)
         return found
 
@@ -54,7 +59,9 @@ def listed() -> Callable[..., Manifest]:
 
 
 @pytest.fixture
-def release(tmp_path: Path, listed: Callable[..., Manifest]) -> Callable[..., tuple[Path, Manifest]]:
+def release(
+    tmp_path: Path, listed: Callable[..., Manifest]
+) -> Callable[..., tuple[Path, Manifest]]:
     """Makes tmp_path/NAME with its manifest; keyword arguments go to `_fill`."""
 
     def make(name: str = "release", **keywords: Any) -> tuple[Path, Manifest]:
@@ -68,6 +75,10 @@ def release(tmp_path: Path, listed: Callable[..., Manifest]) -> Callable[..., tu
 def stage() -> Callable[..., StagedCommit]:
     def run(folder: Path, found: Manifest, **keywords: Any) -> StagedCommit:
         message = f"{found.name} {found.tag}\n\nA body.\n"
-        return lfs.stage(folder, found, **{"message": message, "date": DATE, "tag": found.tag, **AUTHOR, **keywords})
+        return lfs.stage(
+            folder,
+            found,
+            **{"message": message, "date": DATE, "tag": found.tag, **AUTHOR, **keywords},
+        )
 
     return run

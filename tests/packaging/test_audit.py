@@ -33,14 +33,21 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "release"
     (folder / "examples").mkdir(parents=True)
     (folder / ".eval_results").mkdir()
-    save_file({"a.weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {"a.weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors", {"format": "pt"}
+    )
     (folder / "config.json").write_text(
         json.dumps({"model_type": "internvl_chat", "auto_map": {"AutoModel": "modeling_x.Model"}})
     )
-    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"/home/user/": 1, "/usr/local/bin": 2}}}))
-    (folder / "modeling_x.py").write_text("#!/usr/bin/env python\nPATH = 'path/to/x'  # https://example.org/home/user/docs\n")
+    (folder / "tokenizer.json").write_text(
+        json.dumps({"model": {"vocab": {"/home/user/": 1, "/usr/local/bin": 2}}})
+    )
+    (folder / "modeling_x.py").write_text(
+        "#!/usr/bin/env python\nPATH = 'path/to/x'  # https://example.org/home/user/docs\n"
+    )
     (folder / "README.md").write_text(
-        "```\ngit clone https://huggingface.co/org/InternVL2-X\n```\n3/4 of data/train/x; ~/ is yours\n"
+        "```\ngit clone https://huggingface.co/org/InternVL2-X\n```\n3/4 of data/train/x; "
+        "~/ is yours\n"
     )
     (folder / ".eval_results" / "digits.yaml").write_text("- value: 0.9\n")
     (folder / "examples" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
@@ -62,7 +69,9 @@ def test_a_sound_release_has_no_problem(folder: Path) -> None:
     assert audit(folder) == ()
 
 
-@pytest.mark.parametrize("name", ["a.pth", "a.PT", "pytorch_model.bin", "x.pkl", "x.ckpt", "x.joblib"])
+@pytest.mark.parametrize(
+    "name", ["a.pth", "a.PT", "pytorch_model.bin", "x.pkl", "x.ckpt", "x.joblib"]
+)
 def test_pickles_by_suffix(folder: Path, name: str) -> None:
     (folder / name).write_text("anything")
     assert found(folder) == {name: "a pickle by its suffix: loading it can run code"}
@@ -81,8 +90,15 @@ def test_pickles_by_content(folder: Path) -> None:
     np.save(folder / "numbers.npy", np.ones(3))
     with zipfile.ZipFile(folder / "pictures.zip", "w") as archive:
         archive.writestr("1.png", b"x")
-    names = [*(f"protocol{protocol}.dat" for protocol in (2, 3, 4, 5)), "torch.dat", "prefixed.txt", "objects.npy"]
-    assert found(folder) == dict.fromkeys(sorted(names), "a pickle by its content: loading it can run code")
+    names = [
+        *(f"protocol{protocol}.dat" for protocol in (2, 3, 4, 5)),
+        "torch.dat",
+        "prefixed.txt",
+        "objects.npy",
+    ]
+    assert found(folder) == dict.fromkeys(
+        sorted(names), "a pickle by its content: loading it can run code"
+    )
 
 
 def test_a_real_torch_checkpoint_under_another_name(folder: Path) -> None:
@@ -96,18 +112,33 @@ def test_a_real_torch_checkpoint_under_another_name(folder: Path) -> None:
 def test_credentials_are_named_by_file_and_line_and_never_shown(folder: Path, kind: str) -> None:
     (folder / "notes.md").write_text(f"# Notes\n\nuse {TOKENS[kind]} here\n")
     problems = audit(folder)
-    assert [(problem.where, problem.message) for problem in problems] == [("notes.md:3", f"looks like {kind}")]
+    assert [(problem.where, problem.message) for problem in problems] == [
+        ("notes.md:3", f"looks like {kind}")
+    ]
     assert TOKENS[kind] not in repr(problems)
     assert "secretword" not in repr(problems)
 
 
 def test_a_credential_in_the_weights_metadata(folder: Path) -> None:
-    save_file({"a": np.ones(2, np.float32)}, folder / "model.safetensors", {"run": f"token={TOKENS['a Hugging Face token']}"})
+    save_file(
+        {"a": np.ones(2, np.float32)},
+        folder / "model.safetensors",
+        {"run": f"token={TOKENS['a Hugging Face token']}"},
+    )
     assert found(folder) == {"model.safetensors:1": "looks like a Hugging Face token"}
 
 
 @pytest.mark.parametrize(
-    "name", [".env", ".env.local", "sub/.netrc", "id_ed25519", "server.pem", "credentials.json", ".git-credentials"]
+    "name",
+    [
+        ".env",
+        ".env.local",
+        "sub/.netrc",
+        "id_ed25519",
+        "server.pem",
+        "credentials.json",
+        ".git-credentials",
+    ],
 )
 def test_files_that_hold_credentials(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
@@ -141,7 +172,9 @@ def test_local_paths(folder: Path, name: str, text: str, where: str) -> None:
 
 def test_a_local_path_in_json_names_its_key(folder: Path) -> None:
     (folder / "config.json").write_text('{"llm_config": {"_name_or_path": "/srv/models/x"}}')
-    assert found(folder) == {"config.json:1": "holds a local path under the key `llm_config._name_or_path`"}
+    assert found(folder) == {
+        "config.json:1": "holds a local path under the key `llm_config._name_or_path`"
+    }
 
 
 def test_links_hidden_files_caches_and_programs(folder: Path) -> None:
@@ -180,7 +213,9 @@ def test_weights_that_are_none(folder: Path) -> None:
         "empty.safetensors": "empty weights",
         "junk.safetensors": "not a safetensors file",
         "no-tensor.safetensors": "empty weights: there is no tensor in it",
-        "short.safetensors": f"truncated or overlong weights: {len(whole) - 1} bytes, the header says {len(whole)}",
+        "short.safetensors": (
+            f"truncated or overlong weights: {len(whole) - 1} bytes, the header says {len(whole)}"
+        ),
     }
 
 

@@ -2,7 +2,12 @@ from hubkit.packaging.compare import Difference, compare
 from hubkit.packaging.manifest import Manifest
 from hubkit.sdk import ReleaseFile, RemoteFile
 
-LISTED = Manifest("InternVL2-Tiny", "v1", "2026-01-02", tuple(ReleaseFile(name, 3, name * 64, False) for name in "abcde"))
+LISTED = Manifest(
+    "InternVL2-Tiny",
+    "v1",
+    "2026-01-02",
+    tuple(ReleaseFile(name, 3, name * 64, False) for name in "abcde"),
+)
 OWN = next(file for file in LISTED.released() if file.path == "manifest.json")
 ARRIVED = tuple(RemoteFile(file.path, file.size, file.sha256) for file in LISTED.released())
 
@@ -26,7 +31,10 @@ def test_every_difference_is_told_apart() -> None:
     assert found.missing == ("e", "manifest.json")
     assert found.extra == ("stray.bin",)
     assert found.unknown == ("d",)
-    assert found.different == (Difference("b", "3 bytes", "4 bytes"), Difference("c", f"sha256 {'c' * 64}", f"sha256 {'f' * 64}"))
+    assert found.different == (
+        Difference("b", "3 bytes", "4 bytes"),
+        Difference("c", f"sha256 {'c' * 64}", f"sha256 {'f' * 64}"),
+    )
     assert found.problems == (
         "e: missing at the hub",
         "manifest.json: missing at the hub",
@@ -38,11 +46,17 @@ def test_every_difference_is_told_apart() -> None:
 
 
 def test_an_unknown_digest_alone_is_no_proof() -> None:
-    remote = tuple(RemoteFile(file.path, file.size, "" if file.path == "a" else file.sha256) for file in ARRIVED)
+    remote = tuple(
+        RemoteFile(file.path, file.size, "" if file.path == "a" else file.sha256)
+        for file in ARRIVED
+    )
     assert not compare(LISTED, remote).ok
     assert compare(LISTED, remote).unknown == ("a",)
 
 
 def test_a_changed_manifest_at_the_hub_is_a_difference() -> None:
-    remote = tuple(RemoteFile(file.path, file.size, "0" * 64 if file.path == OWN.path else file.sha256) for file in ARRIVED)
+    remote = tuple(
+        RemoteFile(file.path, file.size, "0" * 64 if file.path == OWN.path else file.sha256)
+        for file in ARRIVED
+    )
     assert [item.path for item in compare(LISTED, remote).different] == ["manifest.json"]

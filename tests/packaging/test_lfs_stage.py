@@ -16,14 +16,25 @@ Release = Callable[..., tuple[Path, Manifest]]
 Stage = Callable[..., StagedCommit]
 Git = Callable[..., str]
 
-NO_FILTER = ("-c", "filter.lfs.clean=false", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=true")
+NO_FILTER = (
+    "-c",
+    "filter.lfs.clean=false",
+    "-c",
+    "filter.lfs.process=",
+    "-c",
+    "filter.lfs.required=true",
+)
 """With these, git fails as soon as it wants to hash a large file."""
 
 
-def test_the_commit_holds_the_release_and_git_finds_nothing_to_do(release: Release, stage: Stage, git: Git) -> None:
+def test_the_commit_holds_the_release_and_git_finds_nothing_to_do(
+    release: Release, stage: Stage, git: Git
+) -> None:
     folder, listed = release()
     staged = stage(folder, listed)
-    assert git(folder, "rev-parse", "HEAD", "main", "v1.0.0^{commit}").split() == [staged.commit] * 3
+    assert (
+        git(folder, "rev-parse", "HEAD", "main", "v1.0.0^{commit}").split() == [staged.commit] * 3
+    )
     assert set(git(folder, "ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")) - {""} == {
         f.path for f in listed.released()
     }
@@ -39,9 +50,14 @@ def test_pointers_are_those_of_git_lfs(release: Release, stage: Stage, git: Git)
     for file in listed.files:
         if file.lfs:
             with (folder / file.path).open("rb") as stream:
-                cleaned = subprocess.run(["git-lfs", "clean"], cwd=folder, stdin=stream, capture_output=True, check=True).stdout
+                cleaned = subprocess.run(
+                    ["git-lfs", "clean"], cwd=folder, stdin=stream, capture_output=True, check=True
+                ).stdout
             assert git(folder, "cat-file", "-p", f"HEAD:{file.path}").encode() == cleaned
-    assert sorted(git(folder, "lfs", "ls-files", "--name-only").splitlines()) == ["big [v1] tokens.json", "model.safetensors"]
+    assert sorted(git(folder, "lfs", "ls-files", "--name-only").splitlines()) == [
+        "big [v1] tokens.json",
+        "model.safetensors",
+    ]
 
 
 def test_large_files_take_no_further_disk(release: Release, stage: Stage) -> None:
@@ -54,7 +70,11 @@ def test_large_files_take_no_further_disk(release: Release, stage: Stage) -> Non
         assert stored.samefile(folder / file.path)
         assert stored.stat().st_nlink == 2
         assert stored.stat().st_mode & 0o777 == 0o444
-    small = sum(path.stat().st_size for path in (folder / ".git").rglob("*") if path.is_file() and path.stat().st_nlink == 1)
+    small = sum(
+        path.stat().st_size
+        for path in (folder / ".git").rglob("*")
+        if path.is_file() and path.stat().st_nlink == 1
+    )
     assert small < 20_000
 
 
@@ -62,7 +82,9 @@ def test_the_large_files_are_not_read(release: Release, stage: Stage, git: Git) 
     """A digest that is not that of the bytes goes unnoticed, so nothing has looked at them."""
     folder, _ = release()
     known = {"model.safetensors": "ab" * 32}
-    listed = manifest.build(folder, name="InternVL2-Tiny", tag="v1.0.0", created="2026-01-02", digests=known)
+    listed = manifest.build(
+        folder, name="InternVL2-Tiny", tag="v1.0.0", created="2026-01-02", digests=known
+    )
     listed.write(folder)
     stage(folder, listed)
     assert f"oid sha256:{'ab' * 32}" in git(folder, "cat-file", "-p", "HEAD:model.safetensors")
@@ -79,8 +101,10 @@ def test_the_commit_id_depends_on_nothing_but_the_release(
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     (home / ".gitconfig").write_text(
-        "[user]\nname = Somebody Else\nemail = else@example.org\n[core]\nautocrlf = true\neol = crlf\n"
-        f"[init]\ntemplateDir = {home / 'template'}\ndefaultBranch = trunk\n[i18n]\ncommitEncoding = latin1\n"
+        "[user]\nname = Somebody Else\nemail = else@example.org\n[core]\nautocrlf = "
+        "true\neol = crlf\n"
+        f"[init]\ntemplateDir = {home / 'template'}\ndefaultBranch = "
+        "trunk\n[i18n]\ncommitEncoding = latin1\n"
         "[commit]\ngpgSign = true\n[tag]\ngpgSign = true\n"
     )
     monkeypatch.setenv("HOME", str(home))
@@ -96,7 +120,10 @@ def test_the_commit_id_depends_on_nothing_but_the_release(
     assert not (tmp_path / "elsewhere").exists()
     shown = git(folder, "log", "--format=%an <%ae> %aI %cn %cI %B", "--date=iso")
     moment = "2026-01-02T03:04:05+00:00"
-    assert shown.strip() == f"Ada Lovelace <ada@example.org> {moment} Ada Lovelace {moment} InternVL2-Tiny v1.0.0\n\nA body."
+    assert shown.strip() == (
+        f"Ada Lovelace <ada@example.org> {moment} Ada Lovelace {moment} InternVL2-Tiny "
+        "v1.0.0\n\nA body."
+    )
 
 
 def test_staging_again_changes_nothing(release: Release, stage: Stage, git: Git) -> None:
@@ -107,7 +134,9 @@ def test_staging_again_changes_nothing(release: Release, stage: Stage, git: Git)
     assert git(folder, *NO_FILTER, "status", "--porcelain") == ""
 
 
-def test_a_new_release_goes_on_top(release: Release, stage: Stage, git: Git, listed: Callable[..., Manifest]) -> None:
+def test_a_new_release_goes_on_top(
+    release: Release, stage: Stage, git: Git, listed: Callable[..., Manifest]
+) -> None:
     folder, first_list = release()
     first = stage(folder, first_list)
     (folder / "README.md").write_text("# A better model\n")
@@ -118,7 +147,9 @@ def test_a_new_release_goes_on_top(release: Release, stage: Stage, git: Git, lis
     assert git(folder, "lfs", "fsck") == "Git LFS fsck OK\n"
 
 
-def test_a_tag_never_moves(release: Release, stage: Stage, git: Git, listed: Callable[..., Manifest]) -> None:
+def test_a_tag_never_moves(
+    release: Release, stage: Stage, git: Git, listed: Callable[..., Manifest]
+) -> None:
     folder, first_list = release()
     first = stage(folder, first_list)
     (folder / "README.md").write_text("# Changed\n")
@@ -136,12 +167,18 @@ def test_a_folder_that_differs_from_its_manifest_is_refused(release: Release, st
     (folder / "code dir" / "modeling.py").unlink()
     with pytest.raises(RefusedError) as caught:
         stage(folder, listed)
-    for part in ("stray.txt is not in the manifest", "code dir/modeling.py is missing", "README.md has 26 bytes, not 10"):
+    for part in (
+        "stray.txt is not in the manifest",
+        "code dir/modeling.py is missing",
+        "README.md has 26 bytes, not 10",
+    ):
         assert part in caught.value.message
     assert not (folder / ".git").exists()
 
 
-def test_a_small_file_of_the_same_size_is_compared_too(release: Release, stage: Stage, git: Git) -> None:
+def test_a_small_file_of_the_same_size_is_compared_too(
+    release: Release, stage: Stage, git: Git
+) -> None:
     folder, listed = release()
     (folder / "README.md").write_text("# B model\n")
     with pytest.raises(RefusedError, match=r"README\.md has changed since the manifest was made"):
@@ -152,9 +189,13 @@ def test_a_small_file_of_the_same_size_is_compared_too(release: Release, stage: 
 def test_gitattributes_must_agree(release: Release, stage: Stage) -> None:
     folder, _ = release()
     (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n*.py filter=lfs\n")
-    listed = manifest.build(folder, name="InternVL2-Tiny", tag="v1.0.0", created="2026-01-02", digests={})
+    listed = manifest.build(
+        folder, name="InternVL2-Tiny", tag="v1.0.0", created="2026-01-02", digests={}
+    )
     listed.write(folder)
-    with pytest.raises(RefusedError, match=r"disagree on Git LFS for big \[v1\] tokens.json, code dir/modeling.py"):
+    with pytest.raises(
+        RefusedError, match=r"disagree on Git LFS for big \[v1\] tokens.json, code dir/modeling.py"
+    ):
         stage(folder, listed)
 
 
@@ -174,7 +215,9 @@ def test_bad_arguments(release: Release, stage: Stage, keywords: dict[str, str],
     assert part in caught.value.message
 
 
-def test_without_git_lfs_nothing_is_made(release: Release, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_lfs_nothing_is_made(
+    release: Release, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, listed = release()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git").symlink_to(str(shutil.which("git")))
@@ -191,7 +234,8 @@ def test_without_git_lfs_nothing_is_made(release: Release, stage: Stage, tmp_pat
 
 
 def test_a_killed_staging_is_finished_by_the_next(release: Release, stage: Stage, git: Git) -> None:
-    """Everything that a kill between two steps can leave: a partial object, an index of ours, no refs, no record."""
+    """Everything that a kill between two steps can leave: a partial object, an index of ours, no
+    refs, no record."""
     folder, listed = release()
     expected = stage(folder, listed)
     large = next(file for file in listed.files if file.path == "model.safetensors")
@@ -236,7 +280,11 @@ def test_no_room_for_a_copy(release: Release, stage: Stage, tmp_path: Path) -> N
     folder, listed = release()
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:

@@ -41,11 +41,15 @@ def test_an_edit_in_place_is_refused(release: Release, stage: Stage, aged: bool)
     edit_in_place(folder / "model.safetensors")
     with pytest.raises(RefusedError) as caught:
         check_unchanged(folder)
-    assert "edited in place since the release was staged: model.safetensors;" in caught.value.message
+    assert (
+        "edited in place since the release was staged: model.safetensors;" in caught.value.message
+    )
     assert "package the release again" in caught.value.remedy
 
 
-def test_an_edit_within_the_clock_tick_of_staging_is_refused(release: Release, stage: Stage) -> None:
+def test_an_edit_within_the_clock_tick_of_staging_is_refused(
+    release: Release, stage: Stage
+) -> None:
     """The same size, and the modification time put back to what it was."""
     folder, listed = release()
     stage(folder, listed)
@@ -69,7 +73,9 @@ def test_replacing_the_file_does_no_harm(release: Release, stage: Stage) -> None
     assert object_path(folder / ".git", digest).read_bytes() != b"something else"
 
 
-def test_the_files_are_read_only_but_a_shared_one_keeps_its_mode(release: Release, stage: Stage) -> None:
+def test_the_files_are_read_only_but_a_shared_one_keeps_its_mode(
+    release: Release, stage: Stage
+) -> None:
     folder, listed = release()
     os.link(folder / "model.safetensors", folder.parent / "base.safetensors")
     stage(folder, listed)
@@ -80,14 +86,18 @@ def test_the_files_are_read_only_but_a_shared_one_keeps_its_mode(release: Releas
         check_unchanged(folder)
 
 
-def test_a_touched_file_is_read_once_and_accepted(release: Release, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_touched_file_is_read_once_and_accepted(
+    release: Release, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, listed = release()
     age(folder)
     stage(folder, listed)
     then = time.time() - 60
     os.utime(folder / "model.safetensors", (then, then))
     check_unchanged(folder, listed)
-    monkeypatch.setattr("hubkit.packaging.lfs.sha256", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(
+        "hubkit.packaging.lfs.sha256", lambda path: pytest.fail(f"{path} was read again")
+    )
     check_unchanged(folder, listed)
 
 

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubkit.packaging import manifest
-from hubkit.packaging.manifest import LFS_BYTES, Manifest, build, path_problem, read, uses_lfs, utc_seconds, write_gitattributes
+from hubkit.packaging.manifest import (
+    LFS_BYTES,
+    Manifest,
+    build,
+    path_problem,
+    read,
+    uses_lfs,
+    utc_seconds,
+    write_gitattributes,
+)
 from hubkit.sdk import RefusedError, ReleaseFile, UsageError
 
 
@@ -19,7 +28,12 @@ def built(folder: Path, **digests: str) -> Manifest:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for path, data in {"README.md": b"hi\n", "sub/b.txt": b"b", "model.safetensors": b"weights", ".git/HEAD": b"x"}.items():
+    for path, data in {
+        "README.md": b"hi\n",
+        "sub/b.txt": b"b",
+        "model.safetensors": b"weights",
+        ".git/HEAD": b"x",
+    }.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(data)
     return tmp_path
@@ -38,7 +52,9 @@ def test_known_digests_are_used_and_the_file_is_not_read(folder: Path) -> None:
     known = "ab" * 32
     files = {
         file.path: file.sha256
-        for file in build(folder, name="n", tag="t", created="2026-01-02", digests={"model.safetensors": known}).files
+        for file in build(
+            folder, name="n", tag="t", created="2026-01-02", digests={"model.safetensors": known}
+        ).files
     }
     assert files["model.safetensors"] == known
     assert files["README.md"] == hashlib.sha256(b"hi\n").hexdigest()
@@ -46,7 +62,13 @@ def test_known_digests_are_used_and_the_file_is_not_read(folder: Path) -> None:
 
 def test_wrong_digests_are_all_named(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        build(folder, name="n", tag="t", created="2026-01-02", digests={"gone.txt": "ab" * 32, "README.md": "short"})
+        build(
+            folder,
+            name="n",
+            tag="t",
+            created="2026-01-02",
+            digests={"gone.txt": "ab" * 32, "README.md": "short"},
+        )
     assert "gone.txt: no such file" in caught.value.message
     assert "README.md: not a sha256" in caught.value.message
 
@@ -58,7 +80,12 @@ def test_links_and_bad_names_are_refused_together(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(RefusedError) as caught:
         built(folder)
-    for name in ("'link': not a plain file", "'pipe': not a plain file", "a control character", "a backslash"):
+    for name in (
+        "'link': not a plain file",
+        "'pipe': not a plain file",
+        "a control character",
+        "a backslash",
+    ):
         assert name in caught.value.message
 
 
@@ -76,7 +103,10 @@ def test_writing_is_deterministic_and_reads_back(folder: Path) -> None:
 def test_released_files_count_the_manifest_itself(folder: Path) -> None:
     listed = built(folder)
     data = listed.write(folder).read_bytes()
-    assert ReleaseFile("manifest.json", len(data), hashlib.sha256(data).hexdigest(), False) in listed.released()
+    assert (
+        ReleaseFile("manifest.json", len(data), hashlib.sha256(data).hexdigest(), False)
+        in listed.released()
+    )
     assert manifest.published_files(folder) == listed.released()
     assert len(listed.released()) == 4
 
@@ -105,7 +135,18 @@ def test_reading_names_every_problem(folder: Path) -> None:
     data["created"] = "yesterday"
     bad = {"size": 1, "sha256": "ab" * 32, "lfs": False}
     data["files"] = [
-        *({"path": path, **bad} for path in ("/etc/passwd", "../up", "a\\b", "C:/x", "a//b", ".git/config", "manifest.json")),
+        *(
+            {"path": path, **bad}
+            for path in (
+                "/etc/passwd",
+                "../up",
+                "a\\b",
+                "C:/x",
+                "a//b",
+                ".git/config",
+                "manifest.json",
+            )
+        ),
         {"path": "twice", **bad},
         {"path": "twice", **bad, "size": -1},
         {"path": "digest", **bad, "sha256": "AB"},
@@ -138,7 +179,11 @@ def test_reading_names_every_problem(folder: Path) -> None:
         ("[]", "schema None"),
         ('{"schema": 2}', "schema 2 is not 1"),
         ('{"schema": 1, "name": 3, "tagg": ""}', "unknown key 'tagg'"),
-        ('{"schema": 1, "name": "n", "tag": "t", "created": "2026-01-02", "files": [{"path": 1}]}', "files[0].path must be str"),
+        (
+            '{"schema": 1, "name": "n", "tag": "t", "created": "2026-01-02", "files": '
+            '[{"path": 1}]}',
+            "files[0].path must be str",
+        ),
     ],
 )
 def test_a_bad_manifest_is_a_usage_error(tmp_path: Path, text: str, part: str) -> None:
@@ -167,7 +212,12 @@ def test_a_path_without_problem_stays_inside(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("date", "seconds"),
-    [("1970-01-02", 86400), ("1970-01-01T01:00:00+01:00", 0), ("1970-01-01T00:00:01Z", 1), ("1970-01-01T00:00:02", 2)],
+    [
+        ("1970-01-02", 86400),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01T00:00:01Z", 1),
+        ("1970-01-01T00:00:02", 2),
+    ],
 )
 def test_dates(date: str, seconds: int) -> None:
     assert utc_seconds(date) == seconds

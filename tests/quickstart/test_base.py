@@ -1,4 +1,5 @@
-"""The shipped base: complete, small, reproducible in form, equal in function under its own code and under transformers'."""
+"""The shipped base: complete, small, reproducible in form, equal in function under its own code and
+under transformers'."""
 
 from __future__ import annotations
 
@@ -23,8 +24,15 @@ BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +103,7 @@ chat = lambda text, history: model.chat(tokenizer, given["pixels"], text, {"max_
 first, history = chat("<image>\\nWhich digit is this?", None)
 second, history = chat("Is it even or odd?", history)
 torch.save({"logits": logits, "said": [first, second], "turns": len(history), "class": type(model).__name__}, out)
-"""
+"""  # noqa: E501
 
 
 def test_own_code_gives_the_logits_and_answers_of_the_native_model(family, config, tmp_path):
@@ -109,22 +117,45 @@ def test_own_code_gives_the_logits_and_answers_of_the_native_model(family, confi
     vision = family.vision(config, None)
     to_native(BASE, tmp_path / "native", family)
     (tile,) = tiles(draw(7, 56, 56, random.Random(1), 0.2), vision)
-    values = (numpy.asarray(tile, dtype=numpy.float32) / 255 - numpy.float32(vision.mean)) / numpy.float32(vision.std)
+    values = (
+        numpy.asarray(tile, dtype=numpy.float32) / 255 - numpy.float32(vision.mean)
+    ) / numpy.float32(vision.std)
     pixels = torch.from_numpy(values.transpose(2, 0, 1)[None].copy())
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path / "native")
-    text = f"<s><|im_start|>user\n{vision.placeholder(1)}\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+    text = (
+        f"<s><|im_start|>user\n{vision.placeholder(1)}\nWhich digit is "
+        "this?<|im_end|>\n<|im_start|>assistant\n"
+    )
     ids = torch.tensor([tokenizer(text, add_special_tokens=False).input_ids])
     torch.save({"pixels": pixels, "ids": ids}, tmp_path / "inputs.pt")
-    command = [sys.executable, "-c", REMOTE, str(BASE), str(tmp_path / "inputs.pt"), str(tmp_path / "out.pt")]
-    environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [
+        sys.executable,
+        "-c",
+        REMOTE,
+        str(BASE),
+        str(tmp_path / "inputs.pt"),
+        str(tmp_path / "out.pt"),
+    ]
+    environment = {
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1",
+        "PATH": "",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     theirs = torch.load(tmp_path / "out.pt", weights_only=True)
-    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "native", dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "native", dtype=torch.float32
+    ).eval()
     with torch.no_grad():
         ours = model(input_ids=ids, pixel_values=pixels).logits
     assert torch.allclose(theirs["logits"], ours, atol=1e-5)
-    assert (theirs["class"], theirs["turns"], theirs["said"]) == ("InternVLChatModel", 2, ["7", "odd"])
+    assert (theirs["class"], theirs["turns"], theirs["said"]) == (
+        "InternVLChatModel",
+        2,
+        ["7", "odd"],
+    )
 
 
 def test_digits_are_the_same_bytes_each_time(tmp_path):
@@ -140,7 +171,10 @@ def test_digits_are_the_same_bytes_each_time(tmp_path):
     assert records[9] == {
         "id": "0009",
         "image": "0009.png",
-        "conversations": [{"from": "human", "value": "<image>\nWhich digit is this?"}, {"from": "gpt", "value": "9"}],
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhich digit is this?"},
+            {"from": "gpt", "value": "9"},
+        ],
     }
     with Image.open(tmp_path / "one" / "images" / "0009.png") as picture:
         assert (picture.size, picture.mode) == ((56, 56), "L")

@@ -23,7 +23,15 @@ def _no_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(home / "modelscope"))
     monkeypatch.setenv("MODELSCOPE_CREDENTIALS_PATH", str(home / "credentials"))
-    for name in ("HF_TOKEN", "MODELSCOPE_API_TOKEN", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    for name in (
+        "HF_TOKEN",
+        "MODELSCOPE_API_TOKEN",
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
@@ -37,7 +45,9 @@ def faults() -> Faults:
 
 @pytest.fixture
 def hub(tmp_path: Path, faults: Faults) -> Iterator[Running]:
-    with serve(tmp_path / "hub", faults=faults, multipart_above=4_000_000, part_size=1_500_000) as running:
+    with serve(
+        tmp_path / "hub", faults=faults, multipart_above=4_000_000, part_size=1_500_000
+    ) as running:
         yield running
 
 
@@ -46,7 +56,9 @@ def release(tmp_path: Path) -> Path:
     """A folder with a card, a small file in a folder, and 3 MB of weights."""
     folder = tmp_path / "release"
     (folder / "sub").mkdir(parents=True)
-    (folder / "README.md").write_text("---\nlicense: mit\npipeline_tag: image-text-to-text\n---\n# A model\n", "utf-8")
+    (folder / "README.md").write_text(
+        "---\nlicense: mit\npipeline_tag: image-text-to-text\n---\n# A model\n", "utf-8"
+    )
     (folder / "sub" / "config.json").write_text("{}\n", "utf-8")
     (folder / "model.safetensors").write_bytes(os.urandom(3_000_000))
     return folder

@@ -19,7 +19,8 @@ from hubkit.rehearsal.command import token_from
 
 
 def ended(process: subprocess.Popen[str]) -> int:
-    """The exit code; a process that does not end is killed, since leaving its `with` would wait for it without end."""
+    """The exit code; a process that does not end is killed, since leaving its `with` would wait for
+    it without end."""
     try:
         return process.wait(timeout=20)
     except subprocess.TimeoutExpired:
@@ -28,9 +29,22 @@ def ended(process: subprocess.Popen[str]) -> int:
 
 
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
-    call = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
+    call = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "hub",
+        "serve",
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path / "data"),
+        "--json",
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "HUBKIT_HUB_TOKEN"}
-    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout
         said = json.loads(process.stdout.readline())
         api = HfApi(endpoint=said["url"], token=said["token"])
@@ -42,7 +56,9 @@ def test_it_serves_until_interrupted(tmp_path: Path) -> None:
         assert HfApi(endpoint=hub.url, token="another-token").repo_info(NAME).sha == sent
 
 
-def test_a_fixed_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fixed_token_comes_from_a_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "token"
     file.write_text("from-a-file-1\n")
     monkeypatch.setenv("HUBKIT_HUB_TOKEN", "from-the-environment")
@@ -63,7 +79,10 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
 
 
 def test_one_hub_at_a_time_on_a_folder(tmp_path: Path) -> None:
-    with serve(tmp_path / "data"), pytest.raises(EnvironmentFailure, match="another hub is running"):
+    with (
+        serve(tmp_path / "data"),
+        pytest.raises(EnvironmentFailure, match="another hub is running"),
+    ):
         serve(tmp_path / "data").__enter__()
     with serve(tmp_path / "data") as hub:
         assert hub.url.startswith("http://127.0.0.1:")
@@ -76,9 +95,23 @@ def test_memory_does_not_grow_with_files(tmp_path: Path) -> None:
     with data.open("wb") as file:
         for _ in range(75):
             file.write(os.urandom(4_000_000) * 2)
-    call = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
+    call = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "hub",
+        "serve",
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path / "data"),
+        "--json",
+    ]
     with subprocess.Popen(
-        call, stdout=subprocess.PIPE, text=True, env={**os.environ, "HUBKIT_HUB_TOKEN": "a-token-of-mine"}
+        call,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HUBKIT_HUB_TOKEN": "a-token-of-mine"},
     ) as process:
         assert process.stdout
         url = json.loads(process.stdout.readline())["url"]

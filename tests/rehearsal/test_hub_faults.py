@@ -26,7 +26,9 @@ def api(hub: Running) -> HfApi:
 
 @pytest.fixture
 def client(hub: Running) -> Iterator[http.Client]:
-    with http.Client(base_url=hub.url, headers={"authorization": f"Bearer {hub.token}"}, timeout=5) as client:
+    with http.Client(
+        base_url=hub.url, headers={"authorization": f"Bearer {hub.token}"}, timeout=5
+    ) as client:
         yield client
 
 
@@ -37,7 +39,9 @@ def upload_link(client: http.Client, data: bytes = DATA) -> tuple[str, str]:
     return oid, batch["objects"][0]["actions"]["upload"]["href"]
 
 
-def test_a_reset_before_and_inside_the_body(api: HfApi, hub: Running, client: http.Client, faults: Faults) -> None:
+def test_a_reset_before_and_inside_the_body(
+    api: HfApi, hub: Running, client: http.Client, faults: Faults
+) -> None:
     oid, link = upload_link(client)
     faults.add(Fault("reset", method="PUT", bytes=100, times=2))
     for _ in range(2):
@@ -61,10 +65,23 @@ def test_a_lost_answer_is_of_a_request_carried_out(api: HfApi, faults: Faults) -
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 429, 500, 502, 504])
-def test_any_status_and_its_headers(hub: Running, client: http.Client, faults: Faults, status: int) -> None:
-    faults.add(Fault("status", path="whoami", status=status, headers={"retry-after": "7", "x-error-code": "GatedRepo"}))
+def test_any_status_and_its_headers(
+    hub: Running, client: http.Client, faults: Faults, status: int
+) -> None:
+    faults.add(
+        Fault(
+            "status",
+            path="whoami",
+            status=status,
+            headers={"retry-after": "7", "x-error-code": "GatedRepo"},
+        )
+    )
     answer = client.get("/api/whoami-v2")
-    assert (answer.status_code, answer.headers["retry-after"], answer.json()["error"]) == (status, "7", "a fault on order")
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["error"]) == (
+        status,
+        "7",
+        "a fault on order",
+    )
     assert client.get("/api/whoami-v2").status_code == 200
 
 
@@ -76,9 +93,15 @@ def test_a_truncated_answer_is_made_good_by_the_client(
     with pytest.raises(http.RemoteProtocolError):
         client.get(f"/{NAME}/resolve/main/w.bin")
     faults.add(Fault("truncate", method="GET", path="/resolve/", bytes=5000))
-    path = hf_hub_download(NAME, "w.bin", endpoint=hub.url, token=hub.token, local_dir=tmp_path / "out")
+    path = hf_hub_download(
+        NAME, "w.bin", endpoint=hub.url, token=hub.token, local_dir=tmp_path / "out"
+    )
     assert Path(path).read_bytes() == DATA
-    gets = [(seen.fault, seen.status) for seen in faults.requests if seen.method == "GET" and "/resolve/" in seen.path]
+    gets = [
+        (seen.fault, seen.status)
+        for seen in faults.requests
+        if seen.method == "GET" and "/resolve/" in seen.path
+    ]
     assert gets == [("truncate", 200), ("truncate", 200), ("", 200)]
 
 
@@ -93,7 +116,9 @@ def test_slow_and_stalled_answers(api: HfApi, client: http.Client, faults: Fault
         client.get(f"/{NAME}/resolve/main/w.bin", timeout=0.3)
 
 
-def test_a_hub_that_stores_wrong_bytes(api: HfApi, hub: Running, client: http.Client, faults: Faults) -> None:
+def test_a_hub_that_stores_wrong_bytes(
+    api: HfApi, hub: Running, client: http.Client, faults: Faults
+) -> None:
     oid, link = upload_link(client)
     faults.add(Fault("wrong", method="PUT"))
     assert http.put(link, content=DATA).status_code == 200
@@ -101,13 +126,19 @@ def test_a_hub_that_stores_wrong_bytes(api: HfApi, hub: Running, client: http.Cl
     assert len(kept) == len(DATA) and hashlib.sha256(kept).hexdigest() != oid
 
 
-def test_a_redirect_to_another_host(hub: Running, client: http.Client, faults: Faults, tmp_path: Path) -> None:
+def test_a_redirect_to_another_host(
+    hub: Running, client: http.Client, faults: Faults, tmp_path: Path
+) -> None:
     seen = Faults()
     with serve(tmp_path / "other", faults=seen) as other:
-        faults.add(Fault("redirect", path="whoami", location=other.url.replace("127.0.0.1", "localhost")))
+        faults.add(
+            Fault("redirect", path="whoami", location=other.url.replace("127.0.0.1", "localhost"))
+        )
         answer = client.get("/api/whoami-v2", follow_redirects=True)
     assert answer.status_code == 401
-    assert [(request.path, request.authorized) for request in seen.requests] == [("/api/whoami-v2", False)]
+    assert [(request.path, request.authorized) for request in seen.requests] == [
+        ("/api/whoami-v2", False)
+    ]
 
 
 def test_faults_by_number_and_in_turn(hub: Running, client: http.Client, faults: Faults) -> None:
@@ -138,7 +169,9 @@ def test_no_token_is_kept(api: HfApi, hub: Running, tmp_path: Path) -> None:
     assert hub.token not in repr(hub)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'{"files": [1]}', b'{"files": [{"path": "a", "size": "1"}]}'])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b'{"files": [1]}', b'{"files": [{"path": "a", "size": "1"}]}']
+)
 def test_what_is_no_request_is_told(api: HfApi, client: http.Client, body: bytes) -> None:
     answer = client.post(f"/api/models/{NAME}/preupload/main", content=body)
     assert answer.status_code == 400 and answer.json()["error"]

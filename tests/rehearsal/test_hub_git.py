@@ -43,9 +43,18 @@ def test_a_push_creates_and_a_clone_gets_the_same(hub: Running, work: Path, tmp_
     (work / "model.safetensors").write_bytes(os.urandom(2_000_000))
     commit(work, hub)
     assert push(work, hub) == ""
-    assert git("clone", "-q", f"{hub.url}/{NAME}", str(tmp_path / "clone"), cwd=work, hub=hub).returncode == 0
+    assert (
+        git(
+            "clone", "-q", f"{hub.url}/{NAME}", str(tmp_path / "clone"), cwd=work, hub=hub
+        ).returncode
+        == 0
+    )
     cloned = digests(tmp_path / "clone")
-    assert cloned == {name: digest for name, digest in digests(work).items() if name not in (".askpass", ".config")}
+    assert cloned == {
+        name: digest
+        for name, digest in digests(work).items()
+        if name not in (".askpass", ".config")
+    }
     api = HfApi(endpoint=hub.url, token=hub.token)
     info = api.repo_info(NAME, files_metadata=True)
     assert info.private and info.sha == git("rev-parse", "HEAD", cwd=work, hub=hub).stdout.strip()
@@ -53,7 +62,9 @@ def test_a_push_creates_and_a_clone_gets_the_same(hub: Running, work: Path, tmp_
     assert lfs == {"model.safetensors": cloned["model.safetensors"]}
 
 
-def test_the_three_views_are_of_one_repository(hub: Running, release: Path, work: Path, tmp_path: Path) -> None:
+def test_the_three_views_are_of_one_repository(
+    hub: Running, release: Path, work: Path, tmp_path: Path
+) -> None:
     modelscope_hub = pytest.importorskip("modelscope_hub")
     api = HfApi(endpoint=hub.url, token=hub.token)
     api.create_repo(NAME, private=True)
@@ -65,11 +76,22 @@ def test_the_three_views_are_of_one_repository(hub: Running, release: Path, work
     assert git("commit", "-q", "-m", "more", cwd=clone, hub=hub).returncode == 0
     assert git("push", "-q", "origin", "main", cwd=clone, hub=hub).returncode == 0
     scope = modelscope_hub.HubApi(endpoint=hub.url, token=hub.token)
-    seen = {file.path: file.sha256 for file in scope.list_repo_files(NAME, "model") if file.type == "blob"}
-    assert seen == {name: d for name, d in digests(clone).items() if name not in (".askpass", ".config")}
+    seen = {
+        file.path: file.sha256
+        for file in scope.list_repo_files(NAME, "model")
+        if file.type == "blob"
+    }
+    assert seen == {
+        name: d for name, d in digests(clone).items() if name not in (".askpass", ".config")
+    }
     scope.create_repo_tag(NAME, "model", "v2")
-    assert git("ls-remote", "--tags", "origin", cwd=clone, hub=hub).stdout.endswith("refs/tags/v2\n")
-    assert f"{hub.url}/models/{NAME}.git" and git("ls-remote", f"{hub.url}/models/{NAME}.git", cwd=clone, hub=hub).returncode == 0
+    assert git("ls-remote", "--tags", "origin", cwd=clone, hub=hub).stdout.endswith(
+        "refs/tags/v2\n"
+    )
+    assert (
+        f"{hub.url}/models/{NAME}.git"
+        and git("ls-remote", f"{hub.url}/models/{NAME}.git", cwd=clone, hub=hub).returncode == 0
+    )
     protocols = [event.protocol for event in reversed(hub.hub.database.events())]
     assert protocols == ["huggingface", "lfs", "huggingface", "git", "modelscope"]
 
@@ -112,7 +134,10 @@ def test_pushes_need_a_write_token(hub: Running, work: Path) -> None:
     assert "403" in push(work, hub, hub.add_token("reader", write=False))
     assert "Authentication failed" in push(work, hub, "wrong")
     assert push(work, hub) == ""
-    assert "Authentication failed" in git("ls-remote", hub.git_url(NAME), cwd=work, hub=hub, token="wrong").stderr
+    assert (
+        "Authentication failed"
+        in git("ls-remote", hub.git_url(NAME), cwd=work, hub=hub, token="wrong").stderr
+    )
 
 
 def test_objects_of_the_wrong_digest_or_size_are_refused(hub: Running) -> None:
@@ -122,16 +147,28 @@ def test_objects_of_the_wrong_digest_or_size_are_refused(hub: Running) -> None:
     HfApi(endpoint=hub.url, token=hub.token).create_repo(NAME)
     oid = "a" * 64
     asked = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": oid, "size": 4}]}
-    batch = http.post(f"{hub.git_url(NAME)}/info/lfs/objects/batch", json=asked, headers=headers).json()
+    batch = http.post(
+        f"{hub.git_url(NAME)}/info/lfs/objects/batch", json=asked, headers=headers
+    ).json()
     actions = batch["objects"][0]["actions"]
     assert http.put(actions["upload"]["href"], content=b"abcd").status_code == 400
     assert http.put(actions["upload"]["href"], content=b"abc").status_code == 400
-    assert http.put(actions["upload"]["href"].replace("signature=", "signature=0"), content=b"abcd").status_code == 403
+    assert (
+        http.put(
+            actions["upload"]["href"].replace("signature=", "signature=0"), content=b"abcd"
+        ).status_code
+        == 403
+    )
     assert http.post(actions["verify"]["href"], json={"oid": oid, "size": 4}).status_code == 404
     asked["operation"] = "download"
-    batch = http.post(f"{hub.git_url(NAME)}/info/lfs/objects/batch", json=asked, headers=headers).json()
+    batch = http.post(
+        f"{hub.git_url(NAME)}/info/lfs/objects/batch", json=asked, headers=headers
+    ).json()
     assert batch["objects"][0]["error"]["code"] == 404
-    items = [{"key": "header", "value": {"summary": "x"}}, {"key": "lfsFile", "value": {"path": "a", "oid": oid, "size": 4}}]
+    items = [
+        {"key": "header", "value": {"summary": "x"}},
+        {"key": "lfsFile", "value": {"path": "a", "oid": oid, "size": 4}},
+    ]
     line = "".join(json.dumps(item) + "\n" for item in items)
     refused = http.post(f"{hub.url}/api/models/{NAME}/commit/main", content=line, headers=headers)
     assert refused.status_code == 400 and "has not been uploaded" in refused.text

@@ -28,7 +28,9 @@ def api(hub: Running) -> HubApi:
 
 
 def upload(api: HubApi, folder: Path) -> None:
-    api.upload_folder(NAME, repo_type="model", folder_path=folder, commit_message="release", use_cache=False)
+    api.upload_folder(
+        NAME, repo_type="model", folder_path=folder, commit_message="release", use_cache=False
+    )
 
 
 def test_login_creates_and_describes(api: HubApi, hub: Running) -> None:
@@ -44,7 +46,9 @@ def test_login_creates_and_describes(api: HubApi, hub: Running) -> None:
         api.get_repo("org/nothing", "model")
 
 
-def test_a_folder_goes_up_and_comes_back_the_same(api: HubApi, release: Path, tmp_path: Path) -> None:
+def test_a_folder_goes_up_and_comes_back_the_same(
+    api: HubApi, release: Path, tmp_path: Path
+) -> None:
     api.create_repo(NAME, "model", visibility="private")
     upload(api, release)
     sent = digests(release)
@@ -80,17 +84,31 @@ def test_tokens_and_permissions(api: HubApi, hub: Running) -> None:
     assert reader.get_repo(NAME, "model").repo_id == NAME
     with pytest.raises(PermissionDeniedError):
         reader.create_repo("org/Another", "model")
-    with pytest.warns(DeprecationWarning), pytest.raises(PermissionDeniedError, match=r"no longer supports|restricted"):
+    with (
+        pytest.warns(DeprecationWarning),
+        pytest.raises(PermissionDeniedError, match=r"no longer supports|restricted"),
+    ):
         api.delete_repo(NAME, "model")
 
 
 @pytest.mark.integration
-def test_the_command_line_client_downloads(api: HubApi, hub: Running, release: Path, tmp_path: Path) -> None:
+def test_the_command_line_client_downloads(
+    api: HubApi, hub: Running, release: Path, tmp_path: Path
+) -> None:
     api.create_repo(NAME, "model", visibility="private")
     upload(api, release)
     environment = {**os.environ, "MODELSCOPE_ENDPOINT": hub.url, "MODELSCOPE_API_TOKEN": hub.token}
-    call = [command("modelscope"), "download", "--model", NAME, "--local_dir", str(tmp_path / "out")]
-    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    call = [
+        command("modelscope"),
+        "download",
+        "--model",
+        NAME,
+        "--local_dir",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        call, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     got, sent = digests(tmp_path / "out"), digests(release)
     assert {path: got[path] for path in sent} == sent

@@ -36,11 +36,18 @@ language: [en, zh]
 
 def png(width: int, height: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = b"".join(b"\0" + b"\xc8\x32\x32" * width for _ in range(height))
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.fixture
@@ -48,18 +55,34 @@ def published(hub: Running) -> str:
     """A private model with a card, a picture, a tag and a pull request; the commit's id."""
     api = HfApi(endpoint=hub.url, token=hub.token)
     api.create_repo(NAME, private=True)
-    files = {"README.md": CARD.encode(), "assets/red.png": png(30, 20), "config.json": b"{}", "model.safetensors": b"w" * 2500}
+    files = {
+        "README.md": CARD.encode(),
+        "assets/red.png": png(30, 20),
+        "config.json": b"{}",
+        "model.safetensors": b"w" * 2500,
+    }
     commit = api.create_commit(
-        NAME, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="Release v1"
+        NAME,
+        [CommitOperationAdd(path, data) for path, data in files.items()],
+        commit_message="Release v1",
     )
     api.create_tag(NAME, tag="v1")
-    api.upload_file(repo_id=NAME, path_in_repo="x.txt", path_or_fileobj=b"x", commit_message="A change", create_pr=True)
+    api.upload_file(
+        repo_id=NAME,
+        path_in_repo="x.txt",
+        path_or_fileobj=b"x",
+        commit_message="A change",
+        create_pr=True,
+    )
     return commit.oid
 
 
 @pytest.fixture
 def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    programs = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+    programs = (
+        shutil.which("chromium") or shutil.which("chromium-browser"),
+        shutil.which("chromedriver"),
+    )
     if None in programs:
         pytest.skip("there is no chromium with its chromedriver")
     webdriver = pytest.importorskip("selenium.webdriver")
@@ -68,7 +91,14 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *(
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+        ),
         *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path / 'chromium'}"),
     ):
         options.add_argument(f"--{flag}")
@@ -85,7 +115,8 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
         return str(browser.find_element("css selector", selector).text)
 
     def follow(how: str, what: str) -> None:
-        """Clicks, and waits until the page that was clicked on is gone: else the next look may still be at it."""
+        """Clicks, and waits until the page that was clicked on is gone: else the next look may
+        still be at it."""
         from selenium.webdriver.support.expected_conditions import staleness_of
         from selenium.webdriver.support.wait import WebDriverWait
 
@@ -108,14 +139,24 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
     picture = browser.find_element("css selector", "article img[alt='a picture']")
     assert browser.execute_script("return arguments[0].naturalWidth", picture) == 30
     assert browser.title == f"{NAME} · rehearsal hub"
-    assert browser.find_elements("css selector", "article script, article [onerror], article a[href^=javascript]") == []
+    assert (
+        browser.find_elements(
+            "css selector", "article script, article [onerror], article a[href^=javascript]"
+        )
+        == []
+    )
     follow("partial link text", "Files")
     rows = [row.text for row in browser.find_elements("css selector", "table.files tbody tr")]
-    assert rows[0] == "assets/" and any(row.startswith("model.safetensors LFS 2.5 kB ") for row in rows)
+    assert rows[0] == "assets/" and any(
+        row.startswith("model.safetensors LFS 2.5 kB ") for row in rows
+    )
     follow("link text", "assets/")
     assert "red.png" in text("table.files")
     follow("link text", "Commits")
-    assert [item.text for item in browser.find_elements("css selector", ".log b")] == ["Release v1", "initial commit"]
+    assert [item.text for item in browser.find_elements("css selector", ".log b")] == [
+        "Release v1",
+        "initial commit",
+    ]
     follow("partial link text", "Releases")
     assert text(".log .tag") == "v1" and published[:12] in text(".log")
     follow("partial link text", "Pull requests")
@@ -123,10 +164,21 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
     follow("link text", "Events")
     assert text("table.events tbody tr").endswith("A change rehearsal")
     light = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != light
-    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE" and "401" not in entry["message"]]
-    assert [entry for entry in severe if "403" not in entry["message"] and "/resolve/" not in entry["message"]] == []
+    severe = [
+        entry
+        for entry in browser.get_log("browser")
+        if entry["level"] == "SEVERE" and "401" not in entry["message"]
+    ]
+    assert [
+        entry
+        for entry in severe
+        if "403" not in entry["message"] and "/resolve/" not in entry["message"]
+    ] == []
     follow("css selector", "form button.plain")
     browser.find_element("link text", "Sign in")
     browser.get(f"{hub.url}/{NAME}")
@@ -134,25 +186,42 @@ def test_a_browser_finds_its_way(hub: Running, published: str, browser: Any) -> 
 
 
 def test_a_browser_with_an_old_token_can_sign_in(hub: Running, published: str) -> None:
-    with http.Client(base_url=hub.url, cookies={"m_session_id": "of-yesterday"}, headers={"accept": "text/html"}) as client:
+    with http.Client(
+        base_url=hub.url, cookies={"m_session_id": "of-yesterday"}, headers={"accept": "text/html"}
+    ) as client:
         assert client.get("/").status_code == 200 and client.get(f"/{NAME}").status_code == 401
         assert client.get("/login").status_code == 200
         answer = client.post("/login", data={"token": hub.token})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        assert "HttpOnly" in answer.headers["set-cookie"] and "samesite=strict" in answer.headers["set-cookie"].lower()
+        assert (
+            "HttpOnly" in answer.headers["set-cookie"]
+            and "samesite=strict" in answer.headers["set-cookie"].lower()
+        )
 
 
 def test_pages_without_a_browser(hub: Running, published: str) -> None:
     with http.Client(base_url=hub.url, headers={"accept": "text/html"}) as anonymous:
         assert NAME not in anonymous.get("/").text and NAME not in anonymous.get("/events").text
-        for path in (f"/{NAME}", f"/{NAME}/tree/main", f"/{NAME}/resolve/main/config.json", f"/{NAME}/commits/main"):
+        for path in (
+            f"/{NAME}",
+            f"/{NAME}/tree/main",
+            f"/{NAME}/resolve/main/config.json",
+            f"/{NAME}/commits/main",
+        ):
             assert anonymous.get(path).status_code == 401
     with http.Client(base_url=hub.url, headers={"authorization": f"Bearer {hub.token}"}) as client:
         page = client.get(f"/{NAME}")
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         place = f"/{NAME}/resolve/{published}"
-        assert f'src="{place}/assets/red.png"' in page.text and f'href="{place}/config.json"' in page.text
-        assert "<script" not in page.text and "javascript:" not in page.text and 'onerror="' not in page.text
+        assert (
+            f'src="{place}/assets/red.png"' in page.text
+            and f'href="{place}/config.json"' in page.text
+        )
+        assert (
+            "<script" not in page.text
+            and "javascript:" not in page.text
+            and 'onerror="' not in page.text
+        )
         file = client.get(f"{place}/README.md")
         assert file.headers["content-type"].startswith("text/plain")
         assert file.headers["content-security-policy"].startswith("sandbox")

@@ -1,4 +1,5 @@
-"""Bad input to `hubkit release`: a clear message with the remedy, the designed exit code, nothing half-written."""
+"""Bad input to `hubkit release`: a clear message with the remedy, the designed exit code, nothing
+half-written."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def release(spec: Path, *more: str, **environment: str) -> tuple[int, dict[str, 
     return done.returncode, last
 
 
-def refused(spec: Path, code: int, *words: str, more: tuple[str, ...] = (), **environment: str) -> None:
+def refused(
+    spec: Path, code: int, *words: str, more: tuple[str, ...] = (), **environment: str
+) -> None:
     returned, error = release(spec, *more, **environment)
     assert returned == code, error
     assert error["event"] == "error" and error["exit_code"] == code
@@ -75,7 +78,17 @@ def test_mistyped_keys_are_reported_together(project: Path) -> None:
 def test_a_missing_image(project: Path) -> None:
     (project.parent / "data" / "images" / "0003.png").unlink()
     (project.parent / "data" / "images" / "0005.png").write_bytes(b"not a picture")
-    refused(project, 2, "digits.json", "2 records", "0003.png", "no such file", "0005.png", "not an image", "data.images")
+    refused(
+        project,
+        2,
+        "digits.json",
+        "2 records",
+        "0003.png",
+        "no such file",
+        "0005.png",
+        "not an image",
+        "data.images",
+    )
 
 
 def test_an_empty_dataset(project: Path) -> None:
@@ -150,7 +163,11 @@ def test_no_git_lfs(project: Path, tmp_path: Path) -> None:
 
 def _git_without_lfs(tmp_path: Path) -> str:
     """git looks for git-lfs among its own programs as well."""
-    own = Path(subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip())
+    own = Path(
+        subprocess.run(
+            ["git", "--exec-path"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    )
     folder = tmp_path / "git-core"
     folder.mkdir()
     for program in own.iterdir():
@@ -171,10 +188,14 @@ def test_an_option_of_a_plugin_that_does_not_exist(project: Path) -> None:
     refused(project, 2, "rnak", "rank")
 
 
-def test_not_enough_disk_is_known_before_starting(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_enough_disk_is_known_before_starting(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nearly_full = shutil.disk_usage(project)._replace(free=1_000_000)
     monkeypatch.setattr("hubkit.preflight.shutil.disk_usage", lambda path: nearly_full)
-    with pytest.raises(EnvironmentFailure, match=r"needs about 0\.1 GB in .*, and 0\.0 GB are free") as caught:
+    with pytest.raises(
+        EnvironmentFailure, match=r"needs about 0\.1 GB in .*, and 0\.0 GB are free"
+    ) as caught:
         hubkit.release(project)
     assert "--workdir" in caught.value.remedy
     assert not (project.parent / ".hubkit" / "InternVL2-Tiny-Test" / "prepare").exists()

@@ -26,7 +26,11 @@ def test_steps_memory_and_time_are_told_and_nothing_is_trained(project: Path) ->
     assert (told["steps"], told["samples"], told["batch_size"]) == (3, 48, 16)
     assert told["memory"] > 5_000_000 and told["seconds"] > 0
     run = project.parent / ".hubkit" / NAME
-    assert (run / "prepare").is_dir() and not (run / "train").exists() and not list(run.glob("foresee-*"))
+    assert (
+        (run / "prepare").is_dir()
+        and not (run / "train").exists()
+        and not list(run.glob("foresee-*"))
+    )
 
     shown = dry_run(project)
     assert shown.returncode == 0, shown.stderr

@@ -28,7 +28,10 @@ MOMENTS = 20
 
 def start(spec: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hubkit", "release", str(spec), "--json"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [sys.executable, "-m", "hubkit", "release", str(spec), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
     )
 
 
@@ -44,8 +47,11 @@ def finish(spec: Path) -> None:
 
 
 def kill(process: subprocess.Popen[str]) -> bool:
-    """Kills hubkit alone, as the kernel would when memory is short; its workers must end by themselves. False: it was done."""
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    """Kills hubkit alone, as the kernel would when memory is short; its workers must end by
+    themselves. False: it was done."""
+    children = (
+        psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    )
     running = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -55,21 +61,36 @@ def kill(process: subprocess.Popen[str]) -> bool:
 
 
 def outcome(spec: Path) -> dict[str, str]:
-    """Everything that a release gives: sha256 of each file of the release folder, its commit, and the hub's refs."""
+    """Everything that a release gives: sha256 of each file of the release folder, its commit, and
+    the hub's refs."""
     folder = spec.parent / ".hubkit" / NAME / "package" / NAME
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files_below(folder)}
-    found["HEAD"] = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    found = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in files_below(folder)
+    }
+    found["HEAD"] = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
     remote = spec.parent / "hub" / f"{NAME}.git"
-    found["refs"] = subprocess.run(["git", "for-each-ref"], cwd=remote, capture_output=True, text=True, check=True).stdout
+    found["refs"] = subprocess.run(
+        ["git", "for-each-ref"], cwd=remote, capture_output=True, text=True, check=True
+    ).stdout
     return found
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> tuple[dict[str, str], dict[str, float]]:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, digits: Path
+) -> tuple[dict[str, str], dict[str, float]]:
     """What an undisturbed run gives, and how long each of its stages takes, in seconds."""
     spec = make_project(tmp_path_factory.mktemp("undisturbed"), digits)
     finish(spec)
-    receipts = {name: json.loads((spec.parent / ".hubkit" / NAME / name / "receipt.json").read_text("utf-8")) for name in NAMES}
+    receipts = {
+        name: json.loads(
+            (spec.parent / ".hubkit" / NAME / name / "receipt.json").read_text("utf-8")
+        )
+        for name in NAMES
+    }
     return outcome(spec), {name: receipt["seconds"] for name, receipt in receipts.items()}
 
 
@@ -81,19 +102,28 @@ def wait_for(process: subprocess.Popen[str], wanted: Callable[[dict[str, object]
     pytest.fail("the release ended before the moment came")
 
 
-def test_killed_in_each_stage(tmp_path: Path, digits: Path, undisturbed: tuple[dict[str, str], dict[str, float]]) -> None:
+def test_killed_in_each_stage(
+    tmp_path: Path, digits: Path, undisturbed: tuple[dict[str, str], dict[str, float]]
+) -> None:
     expected, seconds = undisturbed
     spec, chance = make_project(tmp_path / "project", digits), random.Random(1)
     for stage in NAMES:
         process = start(spec)
-        wait_for(process, lambda event, stage=stage: event.get("stage") == stage and event.get("state") == "started")
+        wait_for(
+            process,
+            lambda event, stage=stage: (
+                event.get("stage") == stage and event.get("state") == "started"
+            ),
+        )
         time.sleep(chance.uniform(0, 0.3) * seconds[stage])
         assert kill(process), f"{stage} was over before it could be killed"
     finish(spec)
     assert outcome(spec) == expected
 
 
-def test_killed_at_random_moments(tmp_path: Path, digits: Path, undisturbed: tuple[dict[str, str], dict[str, float]]) -> None:
+def test_killed_at_random_moments(
+    tmp_path: Path, digits: Path, undisturbed: tuple[dict[str, str], dict[str, float]]
+) -> None:
     expected, seconds = undisturbed
     chance, killed, releases = random.Random(2), 0, 0
     while killed < MOMENTS:
@@ -112,7 +142,8 @@ def test_killed_at_random_moments(tmp_path: Path, digits: Path, undisturbed: tup
 
 
 def test_killed_between_the_two_renames_of_a_seal(tmp_path: Path, digits: Path) -> None:
-    """The one moment when a stage that is run again has neither its old nor its new folder in place."""
+    """The one moment when a stage that is run again has neither its old nor its new folder in
+    place."""
     spec = make_project(tmp_path / "project", digits)
     finish(spec)
     before = outcome(spec)

@@ -16,13 +16,17 @@ from hubkit.pipeline import NAMES
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> tuple[Path, hubkit.ReleaseResult]:
+def released(
+    tmp_path_factory: pytest.TempPathFactory, digits: Path
+) -> tuple[Path, hubkit.ReleaseResult]:
     spec = make_project(tmp_path_factory.mktemp("release"), digits)
     return spec, hubkit.release(spec)
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    return subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def sha256(path: Path) -> str:
@@ -37,7 +41,9 @@ def test_every_stage_ran_in_order(released: tuple[Path, hubkit.ReleaseResult]) -
     assert result.verified[0].deep and len(result.verified[0].transcript[0].answers) == 2
 
 
-def test_the_release_folder_is_a_clean_git_repository_with_lfs(released: tuple[Path, hubkit.ReleaseResult]) -> None:
+def test_the_release_folder_is_a_clean_git_repository_with_lfs(
+    released: tuple[Path, hubkit.ReleaseResult],
+) -> None:
     folder = released[1].folder
     assert folder is not None and folder.name == NAME
     assert git("status", "--porcelain", cwd=folder) == ""
@@ -45,11 +51,15 @@ def test_the_release_folder_is_a_clean_git_repository_with_lfs(released: tuple[P
     assert "OK" in git("lfs", "fsck", cwd=folder)
     assert git("lfs", "ls-files", "--name-only", cwd=folder).split() == ["model.safetensors"]
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    assert {f["path"] for f in manifest["files"]} == set(git("ls-files", cwd=folder).split()) - {"manifest.json"}
+    assert {f["path"] for f in manifest["files"]} == set(git("ls-files", cwd=folder).split()) - {
+        "manifest.json"
+    }
     assert hubkit.check(folder) == ()
 
 
-def test_a_plain_clone_has_the_manifests_digests(released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path) -> None:
+def test_a_plain_clone_has_the_manifests_digests(
+    released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path
+) -> None:
     remote = released[0].parent / "hub" / f"{NAME}.git"
     git("clone", "-q", str(remote), "X", cwd=tmp_path)
     git("lfs", "pull", cwd=tmp_path / "X")
@@ -74,10 +84,14 @@ def test_the_card_tells_what_was_measured(released: tuple[Path, hubkit.ReleaseRe
     result = released[1]
     assert result.folder is not None and result.evaluation is not None
     data = ModelCard.load(result.folder / "README.md").data
-    assert (data.license, data.base_model, data.pipeline_tag) == ("apache-2.0", "hubkit/InternVL2-Tiny", "image-text-to-text")
-    assert data.eval_results[0].metric_value == pytest.approx(result.evaluation.score, abs=1e-4) or data.eval_results[
-        0
-    ].metric_value == pytest.approx(100 * result.evaluation.score, abs=1e-2)
+    assert (data.license, data.base_model, data.pipeline_tag) == (
+        "apache-2.0",
+        "hubkit/InternVL2-Tiny",
+        "image-text-to-text",
+    )
+    assert data.eval_results[0].metric_value == pytest.approx(
+        result.evaluation.score, abs=1e-4
+    ) or data.eval_results[0].metric_value == pytest.approx(100 * result.evaluation.score, abs=1e-2)
     assert (result.folder / "README.zh-CN.md").exists()
 
 
@@ -92,7 +106,11 @@ def test_a_second_run_finds_everything_done(released: tuple[Path, hubkit.Release
 def test_a_plan_says_why(released: tuple[Path, hubkit.ReleaseResult]) -> None:
     spec = released[0]
     plans = {p.stage: p for p in hubkit.plan(spec, overrides=["train.options.rank=2"])}
-    assert (plans["prepare"].state, plans["train"].state, plans["merge"].state) == ("cached", "run", "depends")
+    assert (plans["prepare"].state, plans["train"].state, plans["merge"].state) == (
+        "cached",
+        "run",
+        "depends",
+    )
     assert plans["train"].reasons == ("options.rank: 4 -> 2",)
     assert plans["merge"].reasons == ("on what train gives",)
     forced = {p.stage: p.state for p in hubkit.plan(spec, from_="verify")}
@@ -101,16 +119,27 @@ def test_a_plan_says_why(released: tuple[Path, hubkit.ReleaseResult]) -> None:
     assert card["evaluate"].state == "cached" and card["package"].state == "run"
 
 
-def test_verify_finds_what_differs(released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path) -> None:
+def test_verify_finds_what_differs(
+    released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path
+) -> None:
     spec, result = released
     assert result.folder is not None
     remote = tmp_path / "copy.git"
-    git("clone", "-q", "--mirror", str(spec.parent / "hub" / f"{NAME}.git"), str(remote), cwd=tmp_path)
+    git(
+        "clone",
+        "-q",
+        "--mirror",
+        str(spec.parent / "hub" / f"{NAME}.git"),
+        str(remote),
+        cwd=tmp_path,
+    )
     with pytest.raises(RemoteError, match=r"model\.safetensors"):
         hubkit.verify(result.folder, f"git:{remote}")
 
 
-def test_a_repository_with_another_release_is_refused(released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path) -> None:
+def test_a_repository_with_another_release_is_refused(
+    released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path
+) -> None:
     folder = released[1].folder
     assert folder is not None
     remote, work = tmp_path / f"{NAME}.git", tmp_path / "work"
@@ -126,7 +155,9 @@ def test_a_repository_with_another_release_is_refused(released: tuple[Path, hubk
     assert git("for-each-ref", cwd=remote) == before
 
 
-def test_a_release_file_changed_after_staging_is_not_pushed(tmp_path: Path, released: tuple[Path, hubkit.ReleaseResult]) -> None:
+def test_a_release_file_changed_after_staging_is_not_pushed(
+    tmp_path: Path, released: tuple[Path, hubkit.ReleaseResult]
+) -> None:
     """The verbs on folders: track, change a file in place, push."""
     folder = tmp_path / "InternVL2-Own"
     source = released[0].parent / ".hubkit" / NAME / "merge" / NAME

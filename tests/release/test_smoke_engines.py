@@ -1,4 +1,5 @@
-"""The smoke test's other engines: one in the place of an engine that cannot run here, and one to compare answers with."""
+"""The smoke test's other engines: one in the place of an engine that cannot run here, and one to
+compare answers with."""
 
 from __future__ import annotations
 
@@ -12,11 +13,18 @@ import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, SpecError
 from hubkit.stages._engines import Compared, compare
 
-SAID = [("7, turn 1", "3", "3"), ("7, turn 2", "odd", "odd"), ("9, turn 1", "4", "9"), ("9, turn 2", "even", "odd")]
+SAID = [
+    ("7, turn 1", "3", "3"),
+    ("7, turn 2", "odd", "odd"),
+    ("9, turn 1", "4", "9"),
+    ("9, turn 2", "even", "odd"),
+]
 
 
 def test_answers_that_differ_are_shown() -> None:
-    with pytest.raises(RefusedError, match="lmdeploy and transformers answer 2 of 4 questions differently") as refused:
+    with pytest.raises(
+        RefusedError, match="lmdeploy and transformers answer 2 of 4 questions differently"
+    ) as refused:
         compare("lmdeploy", "transformers", SAID, 0.25)
     assert "9, turn 1: '4', and '9'" in refused.value.message
     assert "9, turn 2: 'even', and 'odd'" in refused.value.message
@@ -27,9 +35,13 @@ def test_within_the_tolerance_they_are_counted() -> None:
     assert compare("lmdeploy", "transformers", SAID[:2], 0.0) == Compared("transformers", 2, 0)
 
 
-def test_engines_that_do_not_exist_are_found_in_the_release_file(digits: Path, tmp_path: Path) -> None:
+def test_engines_that_do_not_exist_are_found_in_the_release_file(
+    digits: Path, tmp_path: Path
+) -> None:
     spec = make_project(tmp_path / "project", digits, records=1)
-    text = spec.read_text("utf-8").replace("smoke:\n", "smoke:\n  fallback: transformer\n  compare_with: lmdeploi\n")
+    text = spec.read_text("utf-8").replace(
+        "smoke:\n", "smoke:\n  fallback: transformer\n  compare_with: lmdeploi\n"
+    )
     spec.write_text(text, "utf-8")
     with pytest.raises(SpecError) as refused:
         hubkit.plan(spec)
@@ -58,13 +70,21 @@ def test_without_a_fallback_the_release_stops_before_any_work(project: Path) -> 
 @pytest.mark.integration
 def test_the_fallback_answers_and_the_card_says_so(project: Path) -> None:
     result = hubkit.release(
-        project, overrides=["smoke.engine=lmdeploy", "smoke.fallback=transformers", "smoke.compare_with=transformers"]
+        project,
+        overrides=[
+            "smoke.engine=lmdeploy",
+            "smoke.fallback=transformers",
+            "smoke.compare_with=transformers",
+        ],
     )
     assert result.folder is not None
     card = (result.folder / "README.md").read_text("utf-8")
     assert "**`lmdeploy` was not run**" in card and "loaded by `transformers`" in card
     assert "**未运行 `lmdeploy`**" in (result.folder / "README.zh-CN.md").read_text("utf-8")
     settings = json.loads((result.folder / "provenance.json").read_text("utf-8"))["settings"]
-    assert (settings["smoke"]["engine"], settings["smoke"]["fallback"]) == ("lmdeploy", "transformers")
+    assert (settings["smoke"]["engine"], settings["smoke"]["fallback"]) == (
+        "lmdeploy",
+        "transformers",
+    )
     assert result.verified[0].deep and result.verified[0].transcript[0].answers
     assert NAME in str(result.folder)

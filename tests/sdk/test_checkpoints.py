@@ -12,7 +12,11 @@ from safetensors.torch import load_file, save_file
 from hubkit.sdk import WeightsError
 from hubkit.sdk.checkpoints import NewTensor, open_weights, write_safetensors
 
-TENSORS = {"a": torch.arange(12.0).view(4, 3), "b": torch.ones(2, dtype=torch.bfloat16), "c": torch.zeros(0, 3)}
+TENSORS = {
+    "a": torch.arange(12.0).view(4, 3),
+    "b": torch.ones(2, dtype=torch.bfloat16),
+    "c": torch.zeros(0, 3),
+}
 
 
 def raw(tensor: torch.Tensor) -> bytes:
@@ -37,7 +41,14 @@ def test_names_shapes_bytes_and_rows(tmp_path: Path, name: str) -> None:
 
 def test_whether_a_parameter_was_trainable(tmp_path: Path) -> None:
     two = torch.ones(2)
-    torch.save({"yes": torch.nn.Parameter(two), "no": torch.nn.Parameter(two, requires_grad=False), "?": two}, tmp_path / "x.pt")
+    torch.save(
+        {
+            "yes": torch.nn.Parameter(two),
+            "no": torch.nn.Parameter(two, requires_grad=False),
+            "?": two,
+        },
+        tmp_path / "x.pt",
+    )
     assert {name: info.trainable for name, info in open_weights(tmp_path / "x.pt").items()} == {
         "yes": True,
         "no": False,
@@ -47,7 +58,10 @@ def test_whether_a_parameter_was_trainable(tmp_path: Path) -> None:
 
 def test_a_file_that_is_written_is_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    new = [NewTensor(key, "BF16" if key == "b" else "F32", tuple(v.shape), [raw(v)]) for key, v in TENSORS.items()]
+    new = [
+        NewTensor(key, "BF16" if key == "b" else "F32", tuple(v.shape), [raw(v)])
+        for key, v in TENSORS.items()
+    ]
     write_safetensors(path, new, {"format": "pt"})
     assert all(torch.equal(value, TENSORS[key]) for key, value in load_file(path).items())
     with pytest.raises(WeightsError, match="tensor 'a' has not the bytes of its shape"):
@@ -59,7 +73,9 @@ def test_folders_with_shards(tmp_path: Path) -> None:
     for number, key in enumerate("ab", 1):
         torch.save({key: TENSORS[key]}, tmp_path / f"pytorch_model-{number}.bin")
     index = tmp_path / "pytorch_model.bin.index.json"
-    index.write_text(json.dumps({"weight_map": {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}}))
+    index.write_text(
+        json.dumps({"weight_map": {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}})
+    )
     assert open_weights(tmp_path).read("b") == raw(TENSORS["b"])
     index.write_text(json.dumps({"weight_map": {"a": "../x.bin"}}))
     with pytest.raises(WeightsError, match=r"names '../x.bin', which is not a file beside it"):

@@ -1,4 +1,5 @@
-"""The conformance drivers: they pass small honest plugins and catch each way to break a contract."""
+"""The conformance drivers: they pass small honest plugins and catch each way to break a
+contract."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ class Options:
     steps: int = 6
 
 
-# --- honest plugins -----------------------------------------------------------------------------------------------
+# --- honest plugins
+# -----------------------------------------------------------------------------------------------
 
 
 class Lines:
@@ -79,7 +81,9 @@ class Lines:
         for number, line in enumerate(source.read_text().splitlines()):
             question, tab, answer = line.partition("\t")
             if not tab:
-                raise DataError(f"{source}, record {number}: no answer", "write a tab and the answer")
+                raise DataError(
+                    f"{source}, record {number}: no answer", "write a tab and the answer"
+                )
             yield Record(str(number), (), (Turn(question, answer),))
 
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms:
@@ -87,9 +91,16 @@ class Lines:
 
 
 class Walker:
-    """A trainer whose adapter is the end of a seeded random walk; it keeps every step in `scratch`."""
+    """A trainer whose adapter is the end of a seeded random walk; it keeps every step in
+    `scratch`."""
 
-    kind, name, sdk, Options, requirements = "trainer", "walker", "1.0", Options, Requirements((), "")
+    kind, name, sdk, Options, requirements = (
+        "trainer",
+        "walker",
+        "1.0",
+        Options,
+        Requirements((), ""),
+    )
 
     def train(self, job: TrainInput, run: Any) -> TrainOutput:
         kept = job.scratch / "state.json"
@@ -100,9 +111,14 @@ class Walker:
             kept.write_text(json.dumps(state))
             run.progress(step + 1, job.options["steps"], "steps", loss=state[-1])
         (job.output / "adapter.json").write_text(json.dumps(sum(state)))
-        lines = [json.dumps({"step": n + 1, "loss": loss, "learning_rate": 0.1}) for n, loss in enumerate(state)]
+        lines = [
+            json.dumps({"step": n + 1, "loss": loss, "learning_rate": 0.1})
+            for n, loss in enumerate(state)
+        ]
         (job.output / "metrics.jsonl").write_text("\n".join(lines))
-        return TrainOutput("adapter.json", "peft", "metrics.jsonl", len(state), 2, 1, {"steps": len(state)})
+        return TrainOutput(
+            "adapter.json", "peft", "metrics.jsonl", len(state), 2, 1, {"steps": len(state)}
+        )
 
 
 class Echo:
@@ -118,10 +134,25 @@ class Echo:
         for number, record in enumerate(records):
             run.check_cancelled()
             texts = tuple(self.say(turn.prompt) for turn in record.turns)
-            answers.append(Answer(record.id, texts, ("stop",) * len(texts), tuple(len(text.split()) for text in texts)))
+            answers.append(
+                Answer(
+                    record.id,
+                    texts,
+                    ("stop",) * len(texts),
+                    tuple(len(text.split()) for text in texts),
+                )
+            )
             run.progress(number + 1, len(records), "records")
         write_jsonl(job.output / "answers.jsonl", answers)
-        return GenerateOutput("answers.jsonl", "<img><IMG_CONTEXT></img> which?", "plain", {"echo": "1"}, 0.0, 0.1, 0.2)
+        return GenerateOutput(
+            "answers.jsonl",
+            "<img><IMG_CONTEXT></img> which?",
+            "plain",
+            {"echo": "1"},
+            0.0,
+            0.1,
+            0.2,
+        )
 
 
 class Shelf:
@@ -146,42 +177,77 @@ class Shelf:
             (tag / ".commit").write_text(job.commit)
             for file in job.files:
                 shutil.copy(job.folder / file.path, tag / file.path)
-        return PublishReceipt("shelf", job.target, self.repository(job.target), job.commit, job.tag, tag.as_uri())
+        return PublishReceipt(
+            "shelf", job.target, self.repository(job.target), job.commit, job.tag, tag.as_uri()
+        )
 
     def login(self, options: Mapping[str, Any]) -> Login:
         return Login("ok", "me", "the file system", "")
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Withdrawal:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any
+    ) -> Withdrawal:
         shutil.rmtree(Path(target) / receipt.tag)
         return Withdrawal((f"{receipt.tag} is deleted",), ())
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
         return tuple(
-            RemoteFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+            RemoteFile(
+                path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
+            )
             for path in sorted(self._of(target, revision).iterdir())
             if path.name != ".commit"
         )
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Any) -> None:
+    def download(
+        self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Any
+    ) -> None:
         shutil.copytree(self._of(target, revision), out, ignore=shutil.ignore_patterns(".commit"))
 
     def _of(self, target: str, revision: str) -> Path:
-        return next(tag for tag in Path(target).iterdir() if revision in (tag.name, (tag / ".commit").read_text()))
+        return next(
+            tag
+            for tag in Path(target).iterdir()
+            if revision in (tag.name, (tag / ".commit").read_text())
+        )
 
 
-# --- jobs ---------------------------------------------------------------------------------------------------------
+# --- jobs
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def train_job(tmp_path: Path) -> TrainInput:
     groups = {"llm": ModuleGroup("model", ("q_proj",))}
-    return TrainInput(tmp_path, tmp_path, groups, VISION, tmp_path, tmp_path, tmp_path / "out", tmp_path / "scratch", 7, {})
+    return TrainInput(
+        tmp_path,
+        tmp_path,
+        groups,
+        VISION,
+        tmp_path,
+        tmp_path,
+        tmp_path / "out",
+        tmp_path / "scratch",
+        7,
+        {},
+    )
 
 
 @pytest.fixture
 def generate_job(tmp_path: Path) -> GenerateInput:
     write_jsonl(tmp_path / "records.jsonl", RECORDS)
-    return GenerateInput(tmp_path, tmp_path, VISION, tmp_path / "records.jsonl", tmp_path, tmp_path / "out", 8, {"steps": 1})
+    return GenerateInput(
+        tmp_path,
+        tmp_path,
+        VISION,
+        tmp_path / "records.jsonl",
+        tmp_path,
+        tmp_path / "out",
+        8,
+        {"steps": 1},
+    )
 
 
 @pytest.fixture
@@ -191,7 +257,10 @@ def publish_job(tmp_path: Path) -> PublishInput:
     contents = {"README.md": b"# card", "config.json": b"{}"}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    files = tuple(ReleaseFile(name, len(data), hashlib.sha256(data).hexdigest(), False) for name, data in contents.items())
+    files = tuple(
+        ReleaseFile(name, len(data), hashlib.sha256(data).hexdigest(), False)
+        for name, data in contents.items()
+    )
     return PublishInput(folder, files, "c0ffee" * 6, "v1", "release", str(tmp_path / "shelf"), {})
 
 
@@ -201,7 +270,8 @@ def caught(work: Callable[[], object]) -> str:
     return str(error.value)
 
 
-# --- they pass the honest and catch the others --------------------------------------------------------------------
+# --- they pass the honest and catch the others
+# --------------------------------------------------------------------
 
 
 def test_dataset(tmp_path: Path) -> None:
@@ -210,8 +280,12 @@ def test_dataset(tmp_path: Path) -> None:
     bad.write_text("one?\tyes\ntwo\n")
     assert len(check_dataset(Lines(), source, 2, bad={bad: "record 1: no answer"})) == 2
     assert "gave 2 records, expected 3" in caught(lambda: check_dataset(Lines(), source, 3))
-    assert "does not say 'line 2'" in caught(lambda: check_dataset(Lines(), source, 2, bad={bad: "line 2"}))
-    assert "was read without complaint" in caught(lambda: check_dataset(Lines(), source, 2, bad={source: "x"}))
+    assert "does not say 'line 2'" in caught(
+        lambda: check_dataset(Lines(), source, 2, bad={bad: "line 2"})
+    )
+    assert "was read without complaint" in caught(
+        lambda: check_dataset(Lines(), source, 2, bad={source: "x"})
+    )
 
     class Listing(Lines):
         def records(self, source: Path, options: Mapping[str, Any]) -> Any:
@@ -230,7 +304,9 @@ def test_dataset(tmp_path: Path) -> None:
                 yield replace(record, **self.changes)
 
     def edited(**changes: Any) -> str:
-        return caught(lambda: check_dataset(type("Edited", (Edited,), {"changes": changes})(), source, 2))
+        return caught(
+            lambda: check_dataset(type("Edited", (Edited,), {"changes": changes})(), source, 2)
+        )
 
     assert "must stream" in caught(lambda: check_dataset(Listing(), source, 2))
     assert "gave different records" in caught(lambda: check_dataset(Changing(), source, 2))
@@ -240,7 +316,9 @@ def test_dataset(tmp_path: Path) -> None:
         def records(self, source: Path, options: Mapping[str, Any]) -> Any:
             yield Record("1", ("/etc/passwd",), (Turn("<image>", "x"),))
 
-    assert "image '/etc/passwd' must be a relative path" in caught(lambda: check_dataset(One(), source, 1))
+    assert "image '/etc/passwd' must be a relative path" in caught(
+        lambda: check_dataset(One(), source, 1)
+    )
 
 
 def test_trainer(train_job: TrainInput) -> None:
@@ -336,11 +414,23 @@ class Doubling(Echo):
         records, path = list(read_records(job.records)), job.output / "answers.jsonl"
         for number, record in enumerate(records):
             run.check_cancelled()
-            answer = {"id": record.id, "texts": ["x" for _ in record.turns], "finish": ["stop" for _ in record.turns]}
+            answer = {
+                "id": record.id,
+                "texts": ["x" for _ in record.turns],
+                "finish": ["stop" for _ in record.turns],
+            }
             with path.open("a") as out:
                 out.write(json.dumps(answer) + "\n")
             run.progress(number + 1, len(records), "records")
-        return GenerateOutput("answers.jsonl", "<img><IMG_CONTEXT></img> which?", "plain", {"echo": "1"}, 0.0, 0.1, 0.2)
+        return GenerateOutput(
+            "answers.jsonl",
+            "<img><IMG_CONTEXT></img> which?",
+            "plain",
+            {"echo": "1"},
+            0.0,
+            0.1,
+            0.2,
+        )
 
 
 class Verbose(Echo):
@@ -361,14 +451,22 @@ class Verbose(Echo):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_engine_that_breaks_its_contract(generate_job: GenerateInput, plugin: Any, says: str) -> None:
+def test_engine_that_breaks_its_contract(
+    generate_job: GenerateInput, plugin: Any, says: str
+) -> None:
     assert says in caught(lambda: check_engine(plugin, generate_job))
 
 
 def test_hub(publish_job: PublishInput, tmp_path: Path) -> None:
     other = replace(publish_job, commit="beef" * 10)
-    receipt = check_hub(Shelf(), publish_job, tmp_path / "scratch", other=other, bad_target="relative")
-    assert (receipt.repository, receipt.revision, receipt.tag) == ("shelf", publish_job.commit, "v1")
+    receipt = check_hub(
+        Shelf(), publish_job, tmp_path / "scratch", other=other, bad_target="relative"
+    )
+    assert (receipt.repository, receipt.revision, receipt.tag) == (
+        "shelf",
+        publish_job.commit,
+        "v1",
+    )
 
 
 class Overwriting(Shelf):
@@ -378,13 +476,17 @@ class Overwriting(Shelf):
 
 
 class Corrupting(Shelf):
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Any) -> None:
+    def download(
+        self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Any
+    ) -> None:
         super().download(target, revision, out, options, run)
         (out / "config.json").write_text("[]")
 
 
 class Losing(Shelf):
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
         return super().files(target, revision, options, run)[1:]
 
 
@@ -412,9 +514,13 @@ class Welcoming(Shelf):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_hub_that_breaks_its_contract(publish_job: PublishInput, tmp_path: Path, plugin: Any, says: str) -> None:
+def test_hub_that_breaks_its_contract(
+    publish_job: PublishInput, tmp_path: Path, plugin: Any, says: str
+) -> None:
     other = replace(publish_job, commit="beef" * 10)
-    assert says in caught(lambda: check_hub(plugin, publish_job, tmp_path / "s", other=other, bad_target="relative"))
+    assert says in caught(
+        lambda: check_hub(plugin, publish_job, tmp_path / "s", other=other, bad_target="relative")
+    )
 
 
 CONFIG: Mapping[str, Any] = {"model_type": "pair", "rows": 6}
@@ -443,8 +549,14 @@ class Pair:
             raise UsageError("config.json: `rows` is missing", "add it")
         return {"fused": (config["rows"], 2), "eye": (2, 2), "bridge": (2,)}
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
-        groups = {"llm": ModuleGroup("llm", ("q", "k")), "vit": ModuleGroup("vit", ("fc",)), "mlp1": ModuleGroup("mlp1", ("fc",))}
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
+        groups = {
+            "llm": ModuleGroup("llm", ("q", "k")),
+            "vit": ModuleGroup("vit", ("fc",)),
+            "mlp1": ModuleGroup("mlp1", ("fc",)),
+        }
         return NativeModel({"model_type": "pair-native"}, self.maps, groups)
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
@@ -460,7 +572,9 @@ class Pair:
         return None if "Pair" in repository else "the name must hold Pair"
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
-        return CardFacts("transformers", "image-text-to-text", (), {"Use it": "load('{repository}')"})
+        return CardFacts(
+            "transformers", "image-text-to-text", (), {"Use it": "load('{repository}')"}
+        )
 
 
 def test_family() -> None:
@@ -479,15 +593,27 @@ def maps(*changed: TensorMap) -> dict[str, Any]:
     ("changes", "says"),
     [
         (
-            maps(TensorMap("llm.q.weight", "fused", ((0, 2),)), TensorMap("llm.k.weight", "fused", ((2, 5),))),
+            maps(
+                TensorMap("llm.q.weight", "fused", ((0, 2),)),
+                TensorMap("llm.k.weight", "fused", ((2, 5),)),
+            ),
             "rows up to 5 are taken",
         ),
         (
-            maps(TensorMap("llm.q.weight", "fused", ((0, 4),)), TensorMap("llm.k.weight", "fused", ((3, 6),))),
+            maps(
+                TensorMap("llm.q.weight", "fused", ((0, 4),)),
+                TensorMap("llm.k.weight", "fused", ((3, 6),)),
+            ),
             "must come exactly once",
         ),
-        (maps(TensorMap("llm.q.weight", "fused"), TensorMap("llm.k.weight", "fused")), "must come exactly once"),
-        (maps(TensorMap("llm.q.weight", "fused"), TensorMap("llm.q.weight", "eye")), "native names repeat: ['llm.q.weight']"),
+        (
+            maps(TensorMap("llm.q.weight", "fused"), TensorMap("llm.k.weight", "fused")),
+            "must come exactly once",
+        ),
+        (
+            maps(TensorMap("llm.q.weight", "fused"), TensorMap("llm.q.weight", "eye")),
+            "native names repeat: ['llm.q.weight']",
+        ),
         (
             maps(TensorMap("llm.q.weight", "fused"), TensorMap("llm.k.weight", "lost")),
             "do not name the same official tensors: ['lost']",
@@ -496,25 +622,46 @@ def maps(*changed: TensorMap) -> dict[str, Any]:
         ({"recognises": lambda self, config: True}, "claims a foreign config: {}"),
         ({"recognises": lambda self, config: False}, "says no to its own config"),
         ({"layout": lambda self, config: {"eye": (2, 0)}}, "gives eye the shape (2, 0)"),
-        ({"layout": lambda self, config: {"fused": (9, 2)}}, "`layout` of an empty config must raise UsageError"),
-        ({"describe": lambda self, config: RecognisedModel("P", "p", 4)}, "counts 4 parameters, `layout` 18"),
+        (
+            {"layout": lambda self, config: {"fused": (9, 2)}},
+            "`layout` of an empty config must raise UsageError",
+        ),
+        (
+            {"describe": lambda self, config: RecognisedModel("P", "p", 4)},
+            "counts 4 parameters, `layout` 18",
+        ),
         ({"companions": lambda self, config: Companions(("a", "a|b"))}, "repeats ['a']"),
         ({"companions": lambda self, config: Companions(("../a",))}, "lists '../a'"),
         ({"repository_problem": lambda self, repository: None}, "has nothing against 'Food-Model'"),
         ({"repository_problem": lambda self, repository: "no"}, "refuses 'me/PairModel-1': no"),
         ({"check": lambda self, folder, config: ("wrong",)}, "the contract says Problems"),
-        ({"check": lambda self, folder, config: (Problem("", "x", "y"),)}, "a Problem without place, message or remedy"),
-        ({"check": lambda self, folder, config: (Problem("config.json", "x", "y"),)}, "finds fault with an official folder"),
-        ({"card": lambda self, config: CardFacts("a", "b", (), {"Use": "x"})}, "the snippet 'Use' does not name {repository}"),
+        (
+            {"check": lambda self, folder, config: (Problem("", "x", "y"),)},
+            "a Problem without place, message or remedy",
+        ),
+        (
+            {"check": lambda self, folder, config: (Problem("config.json", "x", "y"),)},
+            "finds fault with an official folder",
+        ),
+        (
+            {"card": lambda self, config: CardFacts("a", "b", (), {"Use": "x"})},
+            "the snippet 'Use' does not name {repository}",
+        ),
         ({"layout": lambda self: {}}, "breaks its contract: method `layout` must take"),
     ],
 )
-def test_family_that_breaks_its_contract(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    assert says in caught(lambda: check_family(family_with(**changes), CONFIG, **NAMES, folder=tmp_path))
+def test_family_that_breaks_its_contract(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    assert says in caught(
+        lambda: check_family(family_with(**changes), CONFIG, **NAMES, folder=tmp_path)
+    )
 
 
 def test_every_bundled_plugin_has_the_shape_of_its_kind() -> None:
     for row in plugins().rows():
         if row.distribution == "hubkit":
             check_contract(plugins().get(row.kind, row.name), row.kind)
-    assert "is a dataset, this driver is for a hub" in caught(lambda: check_contract(Lines(), "hub"))
+    assert "is a dataset, this driver is for a hub" in caught(
+        lambda: check_contract(Lines(), "hub")
+    )

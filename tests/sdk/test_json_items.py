@@ -21,9 +21,19 @@ VALUES = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
-@given(values=st.lists(VALUES, max_size=5), chunk=st.integers(1, 40), ascii=st.booleans(), indent=st.sampled_from([None, 1]))
+@given(
+    values=st.lists(VALUES, max_size=5),
+    chunk=st.integers(1, 40),
+    ascii=st.booleans(),
+    indent=st.sampled_from([None, 1]),
+)
 def test_arrays_are_read_as_json_reads_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: list[Any], chunk: int, ascii: bool, indent: int | None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: list[Any],
+    chunk: int,
+    ascii: bool,
+    indent: int | None,
 ) -> None:
     monkeypatch.setattr(json_items, "_CHUNK", chunk)
     source = tmp_path / "data.json"
@@ -39,7 +49,9 @@ def test_arrays_are_read_as_json_reads_them(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
-def test_a_number_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_a_number_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
     monkeypatch.setattr(json_items, "_CHUNK", chunk)
     source = tmp_path / "data.json"
     source.write_text("[0.0,-1.5e+10,1E5,2e-3,10]")
@@ -62,7 +74,12 @@ def test_a_number_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_broken_json_is_named_with_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, given_before: int, says: str, chunk: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    given_before: int,
+    says: str,
+    chunk: int,
 ) -> None:
     monkeypatch.setattr(json_items, "_CHUNK", chunk)
     source = tmp_path / "data.json"

@@ -1,4 +1,5 @@
-"""What the drivers ask of `scan` and `withdraw`, of an interrupted publish and of bad references."""
+"""What the drivers ask of `scan` and `withdraw`, of an interrupted publish and of bad
+references."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def caught(work: Callable[[], object]) -> str:
     return str(error.value)
 
 
-# --- scan -------------------------------------------------------------------------------------------------------------
+# --- scan
+# --------------------------------------------------------------------------------------------------
 
 
 class Listing(Lines):
@@ -86,7 +88,9 @@ class Quiet(Changed):
 
 class Vague(Changed):
     def change(self, row: Row, fix: bool) -> Row | None:
-        return replace(row, problem=row.problem and DataError("bad.txt: something is wrong", "mend it"))
+        return replace(
+            row, problem=row.problem and DataError("bad.txt: something is wrong", "mend it")
+        )
 
 
 class Painting(Changed):
@@ -119,13 +123,16 @@ def test_a_scan_that_breaks_its_contract(tmp_path: Path, plugin: Any, says: str)
     assert says in caught(lambda: check_dataset(plugin, source, 2, bad=wanted))
 
 
-# --- a hub's whole life ----------------------------------------------------------------------------------------------
+# --- a hub's whole life
+# ----------------------------------------------------------------------------------------------
 
 
 class Whole(Shelf):
     """Stops when it is told to, has a default branch, and withdraws as often as it is asked."""
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
         if revision == "no-such-revision":
             raise RemoteError("there is no such revision", "publish it first")
         return super().files(target, revision or "v1.0.0", options, run)
@@ -134,28 +141,40 @@ class Whole(Shelf):
         run.check_cancelled()
         return super().publish(job, run)
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Withdrawal:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any
+    ) -> Withdrawal:
         shutil.rmtree(Path(target) / receipt.tag, ignore_errors=True)
         return Withdrawal((f"{receipt.tag} is deleted",), ())
 
 
 class Mute(Whole):
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Withdrawal:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any
+    ) -> Withdrawal:
         return Withdrawal((), ())
 
 
 class Branchless(Whole):
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
         return super().files(target, revision, options, run) if revision else ()
 
 
 class Credulous(Whole):
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Any) -> tuple[RemoteFile, ...]:
-        return () if revision == "no-such-revision" else super().files(target, revision, options, run)
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
+        return (
+            () if revision == "no-such-revision" else super().files(target, revision, options, run)
+        )
 
 
 class Wrong(Whole):
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any) -> Any:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any
+    ) -> Any:
         return None
 
 
@@ -191,7 +210,9 @@ def test_a_hub_is_interrupted_and_its_release_withdrawn(job: PublishInput, tmp_p
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_hub_that_breaks_its_contract(job: PublishInput, tmp_path: Path, plugin: Any, says: str) -> None:
+def test_a_hub_that_breaks_its_contract(
+    job: PublishInput, tmp_path: Path, plugin: Any, says: str
+) -> None:
     assert says in caught(lambda: check_hub(plugin, job, tmp_path / "scratch", whole=True))
 
 
@@ -203,7 +224,8 @@ def test_a_withdrawal_that_cannot_be_repeated(job: PublishInput, tmp_path: Path)
         check_hub(Once(), job, tmp_path / "scratch", whole=True)
 
 
-# --- metrics ---------------------------------------------------------------------------------------------------------
+# --- metrics
+# --------------------------------------------------------------------------------------------------
 
 
 def test_references_that_cannot_be_judged_against() -> None:
@@ -215,4 +237,6 @@ def test_references_that_cannot_be_judged_against() -> None:
 
     scores = [("beef", ["beef"], 1.0)]
     check_metric(Careful(), scores, bad=[()])
-    assert "the references [] gave the score 0.0" in caught(lambda: check_metric(Words(), scores, bad=[()]))
+    assert "the references [] gave the score 0.0" in caught(
+        lambda: check_metric(Words(), scores, bad=[()])
+    )

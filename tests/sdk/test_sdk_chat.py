@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from hubkit.sdk import DataError, Record, Turn, UsageError, Vision, prompts, segments, stop_ids, token_ids
+from hubkit.sdk import (
+    DataError,
+    Record,
+    Turn,
+    UsageError,
+    Vision,
+    prompts,
+    segments,
+    stop_ids,
+    token_ids,
+)
 
 VISION = Vision(56, 2, 1, 4, True, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -69,14 +79,20 @@ def test_no_stop_ids(value):
 
 
 def test_token_ids_come_from_all_three_files(tmp_path):
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [{"id": 5, "content": "<img>"}]}))
+    (tmp_path / "tokenizer.json").write_text(
+        json.dumps({"added_tokens": [{"id": 5, "content": "<img>"}]})
+    )
     (tmp_path / "tokenizer_config.json").write_text(
-        json.dumps({"added_tokens_decoder": {"6": {"content": "</img>"}, "5": {"content": "<img>"}}})
+        json.dumps(
+            {"added_tokens_decoder": {"6": {"content": "</img>"}, "5": {"content": "<img>"}}}
+        )
     )
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<IMG_CONTEXT>": 7}))
     assert token_ids(tmp_path) == {"<img>": 5, "</img>": 6, "<IMG_CONTEXT>": 7}
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<img>": 8}))
-    with pytest.raises(UsageError, match=r"added_tokens\.json: token '<img>' has id 8, but 5 in tokenizer\.json"):
+    with pytest.raises(
+        UsageError, match=r"added_tokens\.json: token '<img>' has id 8, but 5 in tokenizer\.json"
+    ):
         token_ids(tmp_path)
 
 

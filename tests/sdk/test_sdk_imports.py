@@ -19,7 +19,8 @@ FILES = sorted(SDK.rglob("*.py"))
 
 
 def imported(tree: ast.AST, path: Path) -> set[str]:
-    """Absolute names of what a file imports; relative ones resolved, as far as they leave the SDK."""
+    """Absolute names of what a file imports; relative ones resolved, as far as they leave the
+    SDK."""
     found = set()
     depth = len(path.relative_to(SDK).parts)
     for node in ast.walk(tree):
@@ -33,7 +34,10 @@ def imported(tree: ast.AST, path: Path) -> set[str]:
 
 
 def test_the_reader_of_imports_sees_what_it_must() -> None:
-    tree = ast.parse("import torch.nn\nfrom ..weights import x\nfrom .run import Run\ndef f():\n    from hubkit import spec")
+    tree = ast.parse(
+        "import torch.nn\nfrom ..weights import x\nfrom .run import Run\ndef f():\n    "
+        "from hubkit import spec"
+    )
     assert imported(tree, SDK / "run.py") == {"torch.nn", "hubkit (relative)", "hubkit"}
 
 
@@ -60,7 +64,9 @@ def test_a_bare_interpreter_imports_all_of_it(tmp_path: Path, python: Path) -> N
     (tmp_path / "hubkit").mkdir()
     (tmp_path / "hubkit" / "__init__.py").touch()
     shutil.copytree(SDK, tmp_path / "hubkit" / "sdk", ignore=shutil.ignore_patterns("__pycache__"))
-    modules = [".".join(path.relative_to(SDK.parent.parent).with_suffix("").parts) for path in FILES]
+    modules = [
+        ".".join(path.relative_to(SDK.parent.parent).with_suffix("").parts) for path in FILES
+    ]
     code = f"""
 import importlib, json, sys
 sys.path[:] = [{str(tmp_path)!r}, *[p for p in sys.path if "site-packages" not in p]]
@@ -68,8 +74,10 @@ for name in {modules!r}:
     importlib.import_module(name)
 foreign = [m.__name__ for m in list(sys.modules.values()) if "-packages" in str(getattr(m, "__file__", ""))]
 print(json.dumps([foreign, sys.modules["hubkit.sdk"].__file__, sys.version_info[:2]]))
-"""
-    done = subprocess.run([python, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=False)
+"""  # noqa: E501
+    done = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     foreign, file, version = json.loads(done.stdout)
     assert foreign == []

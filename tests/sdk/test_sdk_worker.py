@@ -56,9 +56,12 @@ def test_a_reference_names_a_class() -> None:
 def test_a_worker_started_by_hand_answers_and_leaves_its_shell_alive(tmp_path: Path) -> None:
     (tmp_path / "plugin.py").write_text(
         "from hubkit.sdk import Requirements\n"
-        "class P:\n    kind, name, requirements = 'trainer', 'p', Requirements((('json', ''), ('nothing_here', '')), 'x')\n"
+        "class P:\n    kind, name, requirements = 'trainer', 'p', Requirements((('json', "
+        "''), ('nothing_here', '')), 'x')\n"
     )
-    (tmp_path / "input.json").write_text(json.dumps({"plugin": "plugin:P", "call": "health", "input": None}))
+    (tmp_path / "input.json").write_text(
+        json.dumps({"plugin": "plugin:P", "call": "health", "input": None})
+    )
     done = subprocess.run(
         [sys.executable, "-m", "hubkit.sdk.worker", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -69,12 +72,18 @@ def test_a_worker_started_by_hand_answers_and_leaves_its_shell_alive(tmp_path: P
     answer = json.loads((tmp_path / "output.json").read_text())
     assert answer["ok"] is True
     assert answer["result"]["versions"] == {"json": ""}
-    assert answer["result"]["missing"] == ["nothing_here: ModuleNotFoundError: No module named 'nothing_here'"]
+    assert answer["result"]["missing"] == [
+        "nothing_here: ModuleNotFoundError: No module named 'nothing_here'"
+    ]
     assert sorted(path.name for path in tmp_path.glob("*.json*")) == ["input.json", "output.json"]
 
 
 def test_an_input_that_is_none_is_an_answer_too(tmp_path: Path) -> None:
     (tmp_path / "input.json").write_text("{")
-    done = subprocess.run([sys.executable, "-m", "hubkit.sdk.worker", str(tmp_path)], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "hubkit.sdk.worker", str(tmp_path)], capture_output=True, check=False
+    )
     assert done.returncode == 1
-    assert json.loads((tmp_path / "output.json").read_text())["error"]["message"].startswith("JSONDecodeError")
+    assert json.loads((tmp_path / "output.json").read_text())["error"]["message"].startswith(
+        "JSONDecodeError"
+    )

@@ -35,10 +35,15 @@ class Serving(Echo):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 text = f"{len(json.dumps(asked['messages']))} letters"
                 if not asked["stream"]:
-                    self.reply({"choices": [{"finish_reason": "stop", "message": {"content": text}}]})
+                    self.reply(
+                        {"choices": [{"finish_reason": "stop", "message": {"content": text}}]}
+                    )
                     return
                 text = text.replace("letters", engine.word)
-                events = [json.dumps({"choices": [{"delta": {"content": part}}]}) for part in (text[:2], text[2:])]
+                events = [
+                    json.dumps({"choices": [{"delta": {"content": part}}]})
+                    for part in (text[:2], text[2:])
+                ]
                 self.send("".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode())
 
             def reply(self, answer: Any) -> None:

@@ -13,6 +13,8 @@ from projects import BASE
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(
         shutil.copytree(
-            BASE, tmp_path_factory.mktemp("served") / "InternVL2-Served", ignore=shutil.ignore_patterns("__pycache__")
+            BASE,
+            tmp_path_factory.mktemp("served") / "InternVL2-Served",
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
     )

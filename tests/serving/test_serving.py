@@ -1,4 +1,5 @@
-"""A server as the host sees it: started in its worker, watched, and ended with the host, however that ends."""
+"""A server as the host sees it: started in its worker, watched, and ended with the host, however
+that ends."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def ask(url: str, name: str, text: str, key: str = "") -> tuple[int, dict]:
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": text}]})
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
     try:
         connection.request("POST", "/v1/chat/completions", body, headers)
         answer = connection.getresponse()
@@ -58,7 +61,9 @@ def is_closed(url: str) -> bool:
 @pytest.mark.integration
 def test_serves_until_the_block_ends(model: Path) -> None:
     notes = Notes()
-    with hubkit.serve(model, options={"threads": 1}, api_key="a-key-of-mine", reporter=notes) as server:
+    with hubkit.serve(
+        model, options={"threads": 1}, api_key="a-key-of-mine", reporter=notes
+    ) as server:
         assert server.name == "InternVL2-Served" and "a-key-of-mine" not in repr(server)
         status, answer = ask(server.url, server.name, "Spell it.", "a-key-of-mine")
         assert (status, answer["choices"][0]["message"]["content"]) == (200, "three")
@@ -73,12 +78,18 @@ def test_serves_until_the_block_ends(model: Path) -> None:
 def test_a_server_that_cannot_start_says_why(model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(EnvironmentFailure, match=f"cannot listen on 127.0.0.1 port {port}"), host_serve(model, port=port):
+        with (
+            pytest.raises(EnvironmentFailure, match=f"cannot listen on 127.0.0.1 port {port}"),
+            host_serve(model, port=port),
+        ):
             pass
 
 
 def test_what_is_refused_before_anything_starts(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"0\.0\.0\.0 is reached from elsewhere"), host_serve(model, host="0.0.0.0"):
+    with (
+        pytest.raises(UsageError, match=r"0\.0\.0\.0 is reached from elsewhere"),
+        host_serve(model, host="0.0.0.0"),
+    ):
         pass
     with pytest.raises(UsageError, match="is not a folder"), host_serve(tmp_path / "nothing"):
         pass
@@ -91,7 +102,17 @@ def test_what_is_refused_before_anything_starts(model: Path, tmp_path: Path) -> 
 
 def start(model: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
     """`hubkit serve` in a process, and its URL."""
-    command = [sys.executable, "-m", "hubkit", "serve", str(model), "--json", "--option", "threads=1", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "serve",
+        str(model),
+        "--json",
+        "--option",
+        "threads=1",
+        *arguments,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
@@ -128,11 +149,16 @@ def test_a_server_that_dies_is_noticed(model: Path) -> None:
     import psutil
 
     with pytest.raises(HubkitError) as caught, host_serve(model, options={"threads": 1}) as server:
-        workers = [one for one in psutil.Process().children() if "hubkit.sdk.worker" in one.cmdline()]
+        workers = [
+            one for one in psutil.Process().children() if "hubkit.sdk.worker" in one.cmdline()
+        ]
         assert len(workers) == 1
         os.kill(workers[0].pid, signal.SIGKILL)
         server.wait()
-    assert isinstance(caught.value, PluginError) and "died of SIGKILL in `serve`" in caught.value.message
+    assert (
+        isinstance(caught.value, PluginError)
+        and "died of SIGKILL in `serve`" in caught.value.message
+    )
 
 
 @pytest.mark.integration

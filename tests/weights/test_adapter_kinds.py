@@ -26,19 +26,29 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
 
 
-def test_several_adapters_in_turn_with_weights(make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path) -> None:
+def test_several_adapters_in_turn_with_weights(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path
+) -> None:
     base, module = make_base(dtype=torch.float32), f"{AT}.0.self_attn.o_proj"
-    one, two = lora(module, 32, 32, seed=1), lora(module, 32, 32, seed=2) | {"base_model.model.mlp1.1.weight": torch.ones(32, 32)}
+    one, two = (
+        lora(module, 32, 32, seed=1),
+        lora(module, 32, 32, seed=2) | {"base_model.model.mlp1.1.weight": torch.ones(32, 32)},
+    )
     job = [(make_adapter(one, "one"), 0.25), (make_adapter(two, "two"), -0.5)]
     report = merge(base, job, tmp_path / "out", family)
     (a1, b1), (a2, b2) = one.values(), list(two.values())[:2]
     before = weights(base)
     close(weights(tmp_path / "out")[WO], before[WO] + 1.5 * (0.25 * b1 @ a1 - 0.5 * b2 @ a2))
-    close(weights(tmp_path / "out")["mlp1.1.weight"], before["mlp1.1.weight"] - 0.5 * (1 - before["mlp1.1.weight"]))
+    close(
+        weights(tmp_path / "out")["mlp1.1.weight"],
+        before["mlp1.1.weight"] - 0.5 * (1 - before["mlp1.1.weight"]),
+    )
     assert report.adapter_keys == 5
 
 
-def test_dora_on_a_part_of_a_fused_tensor(make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path) -> None:
+def test_dora_on_a_part_of_a_fused_tensor(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path
+) -> None:
     base, module = make_base(dtype=torch.float32), f"{AT}.0.self_attn.k_proj"
     tensors = lora(module, 16, 32)
     a, b = tensors.values()
@@ -52,11 +62,17 @@ def test_dora_on_a_part_of_a_fused_tensor(make_base: Any, make_adapter: Any, lor
     close(weights(tmp_path / "out")[name], expected.view(64, 32))
 
 
-def test_transposed_weights_and_embeddings(make_base: Any, make_adapter: Any, family: Any, tmp_path: Path) -> None:
+def test_transposed_weights_and_embeddings(
+    make_base: Any, make_adapter: Any, family: Any, tmp_path: Path
+) -> None:
     base, draw = make_base(dtype=torch.float32), torch.Generator().manual_seed(1)
     embedding = {
-        "base_model.model.model.language_model.embed_tokens.lora_embedding_A": torch.randn(4, 64, generator=draw),
-        "base_model.model.model.language_model.embed_tokens.lora_embedding_B": torch.randn(32, 4, generator=draw),
+        "base_model.model.model.language_model.embed_tokens.lora_embedding_A": torch.randn(
+            4, 64, generator=draw
+        ),
+        "base_model.model.model.language_model.embed_tokens.lora_embedding_B": torch.randn(
+            32, 4, generator=draw
+        ),
     }
     merge(base, make_adapter(embedding, "embedding"), tmp_path / "a", family)
     a, b = embedding.values()
@@ -97,7 +113,9 @@ def test_internvls_own_checkpoint(make_base: Any, lora: Any, family: Any, tmp_pa
         merge(base, trained, tmp_path / "again", family)
 
 
-def test_a_pickled_peft_adapter(make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path) -> None:
+def test_a_pickled_peft_adapter(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path
+) -> None:
     base, tensors = make_base(), lora("lm_head", 64, 32)
     adapter = make_adapter(tensors)
     first = merge(base, adapter, tmp_path / "a", family)
@@ -106,19 +124,30 @@ def test_a_pickled_peft_adapter(make_base: Any, make_adapter: Any, lora: Any, fa
     assert merge(base, adapter, tmp_path / "b", family) == first
 
 
-def test_variants_against_their_settings(make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path) -> None:
+def test_variants_against_their_settings(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path
+) -> None:
     base, module = make_base(), f"{AT}.0.self_attn.o_proj"
     magnitude = {f"base_model.model.{module}.lora_magnitude_vector": torch.ones(32)}
     bias = {f"base_model.model.{module}.lora_B.bias": torch.ones(32)}
     cases: list[tuple[dict[str, torch.Tensor], dict[str, Any], str]] = [
         (magnitude, {}, "use_dora is False"),
         ({}, {"use_dora": True}, "use_dora is True"),
-        ({name: torch.ones(3) for name in magnitude}, {"use_dora": True}, r"is \(3,\), not \(32,\)"),
+        (
+            {name: torch.ones(3) for name in magnitude},
+            {"use_dora": True},
+            r"is \(3,\), not \(32,\)",
+        ),
         (bias, {"lora_bias": True}, "the base has no tensor"),
     ]
     for i, (more, settings, words) in enumerate(cases):
         with pytest.raises(WeightsError, match=words):
-            merge(base, make_adapter(lora(module, 32, 32) | more, f"a{i}", **settings), tmp_path / "out", family)
+            merge(
+                base,
+                make_adapter(lora(module, 32, 32) | more, f"a{i}", **settings),
+                tmp_path / "out",
+                family,
+            )
     with pytest.raises(WeightsError, match="XTuner merges no DoRA"):
         job = make_adapter(lora(module, 32, 32) | magnitude, "dora", use_dora=True)
         merge(base, job, tmp_path / "out", family, parity="xtuner")

@@ -1,5 +1,5 @@
-"""Bad checkpoints through the command line: refused by name, nothing run, nothing written. (XTuner's own converter takes the
-empty and the renamed one, corrupts the weights and exits 0.)"""
+"""Bad checkpoints through the command line: refused by name, nothing run, nothing written.
+(XTuner's own converter takes the empty and the renamed one, corrupts the weights and exits 0.)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ import pytest
 import torch
 
 BASE = Path(__file__).parents[2] / "hubkit/quickstart/base"
-CFG = "model = dict(llm_lora=dict(lora_alpha=8, r=4, type='peft.LoraConfig'), type='xtuner.model.InternVL_V1_5')\n"
+CFG = (
+    "model = dict(llm_lora=dict(lora_alpha=8, r=4, type='peft.LoraConfig'), "
+    "type='xtuner.model.InternVL_V1_5')\n"
+)
 WQKV = "model.language_model.base_model.model.model.layers.0.attention.wqkv"
 
 
@@ -27,7 +30,10 @@ def merge(adapter: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 
 def lora(rename: Callable[[str], str] = str) -> dict[str, torch.Tensor]:
-    tensors = {f"{WQKV}.lora_A.default.weight": torch.ones(4, 128), f"{WQKV}.lora_B.default.weight": torch.ones(256, 4)}
+    tensors = {
+        f"{WQKV}.lora_A.default.weight": torch.ones(4, 128),
+        f"{WQKV}.lora_B.default.weight": torch.ones(256, 4),
+    }
     return {rename(name): tensor for name, tensor in tensors.items()}
 
 
@@ -92,29 +98,55 @@ def second_pickle(path: Path, mark: Path) -> str:
 
 def deepspeed(path: Path, mark: Path) -> str:
     path.mkdir()
-    torch.save({"module": lora(), "meta": {"cfg": CFG}, "hook": Command(mark)}, path / "mp_rank_00_model_states.pt")
+    torch.save(
+        {"module": lora(), "meta": {"cfg": CFG}, "hook": Command(mark)},
+        path / "mp_rank_00_model_states.pt",
+    )
     return "mp_rank_00_model_states.pt holds posix.system"
 
 
 def peft(path: Path, mark: Path) -> str:
     path.mkdir()
-    (path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8}))
-    torch.save({"base_model.model.lm_head.lora_A.weight": Command(mark)}, path / "adapter_model.bin")
+    (path / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8})
+    )
+    torch.save(
+        {"base_model.model.lm_head.lora_A.weight": Command(mark)}, path / "adapter_model.bin"
+    )
     return "adapter_model.bin holds posix.system"
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        zero_bytes, no_tensors, renamed, lora_renamed, command, command_for_a_tensor, bare_pickle, second_pickle, deepspeed, peft,
+        zero_bytes,
+        no_tensors,
+        renamed,
+        lora_renamed,
+        command,
+        command_for_a_tensor,
+        bare_pickle,
+        second_pickle,
+        deepspeed,
+        peft,
     ],
-)  # fmt: skip
-def test_it_is_refused_and_nothing_happens(tmp_path: Path, make: Callable[[Path, Path], str]) -> None:
-    mark, adapter, out = tmp_path / "ran", tmp_path / "in" / "iter_64.pth", tmp_path / "out" / "model"
+)
+def test_it_is_refused_and_nothing_happens(
+    tmp_path: Path, make: Callable[[Path, Path], str]
+) -> None:
+    mark, adapter, out = (
+        tmp_path / "ran",
+        tmp_path / "in" / "iter_64.pth",
+        tmp_path / "out" / "model",
+    )
     adapter.parent.mkdir()
     expected = make(adapter, mark)
     done = merge(adapter, out)
-    error = next(found for line in done.stdout.splitlines() if (found := json.loads(line))["event"] == "error")
+    error = next(
+        found
+        for line in done.stdout.splitlines()
+        if (found := json.loads(line))["event"] == "error"
+    )
     assert (done.returncode, error["error"]) == (2, "WeightsError"), done.stderr
     assert expected in error["message"] and error["remedy"]
     assert "iter_64.pth" in error["message"] or adapter.is_dir()
@@ -125,9 +157,15 @@ def test_it_is_refused_and_nothing_happens(tmp_path: Path, make: Callable[[Path,
 def test_the_same_checkpoint_unharmed_is_merged(tmp_path: Path) -> None:
     done = merge(save(tmp_path / "iter_64.pth", lora()), tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    result = next(found for line in done.stdout.splitlines() if (found := json.loads(line))["event"] == "result")
+    result = next(
+        found
+        for line in done.stdout.splitlines()
+        if (found := json.loads(line))["event"] == "result"
+    )
     assert (result["merged"], result["adapter_keys"]) == (1, 2)
-    assert (tmp_path / "out/model.safetensors").stat().st_size == (BASE / "model.safetensors").stat().st_size
+    assert (tmp_path / "out/model.safetensors").stat().st_size == (
+        BASE / "model.safetensors"
+    ).stat().st_size
 
 
 def test_the_pickle_would_have_run(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def folder(tmp_path: Path) -> Path:
 def edit(folder: Path, name: str, **values: Any) -> None:
     data = json.loads((folder / name).read_text())
     data.update(values)
-    (folder / name).write_text(json.dumps({key: value for key, value in data.items() if value is not ...}))
+    (folder / name).write_text(
+        json.dumps({key: value for key, value in data.items() if value is not ...})
+    )
 
 
 def tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -37,7 +39,8 @@ def tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -
 
 
 def no_code(folder: Path) -> None:
-    """What save_pretrained of transformers 4.45 to 4.51 leaves of a local base: configuration files alone."""
+    """What save_pretrained of transformers 4.45 to 4.51 leaves of a local base: configuration files
+    alone."""
     for path in folder.glob("*.py"):
         if not path.name.startswith("configuration_"):
             path.unlink()
@@ -52,7 +55,8 @@ def shifted(folder: Path) -> None:
                 token["id"] += token["id"] > 5
         else:
             data["added_tokens_decoder"] = {
-                str(int(number) + (int(number) > 5)): token for number, token in data["added_tokens_decoder"].items()
+                str(int(number) + (int(number) > 5)): token
+                for number, token in data["added_tokens_decoder"].items()
             }
         (folder / name).write_text(json.dumps(data))
 
@@ -76,45 +80,78 @@ def unreadable(folder: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], set[str]]] = {
-    "no modeling files": (no_code, {"modeling_internvl_chat.py", "config.json: auto_map.AutoModel"}),
-    "no template in config": (lambda f: edit(f, "config.json", template=...), {"config.json: template"}),
+    "no modeling files": (
+        no_code,
+        {"modeling_internvl_chat.py", "config.json: auto_map.AutoModel"},
+    ),
+    "no template in config": (
+        lambda f: edit(f, "config.json", template=...),
+        {"config.json: template"},
+    ),
     "no chat template": (
-        lambda f: edit(f, "tokenizer_config.json", chat_template=...), {"tokenizer_config.json: chat_template"},
+        lambda f: edit(f, "tokenizer_config.json", chat_template=...),
+        {"tokenizer_config.json: chat_template"},
     ),
     "generation_config is not JSON": (unreadable, {"generation_config.json"}),
     "sampling without do_sample": (
         lambda f: edit(f, "generation_config.json", temperature=0.2, top_p=0.9),
         {"generation_config.json: temperature", "generation_config.json: top_p"},
     ),
-    "never stops": (lambda f: edit(f, "generation_config.json", eos_token_id=[2]), {"generation_config.json: eos_token_id"}),
-    "path in config": (lambda f: edit(f, "config.json", _name_or_path="/home/ada/base"), {"config.json: _name_or_path"}),
+    "never stops": (
+        lambda f: edit(f, "generation_config.json", eos_token_id=[2]),
+        {"generation_config.json: eos_token_id"},
+    ),
+    "path in config": (
+        lambda f: edit(f, "config.json", _name_or_path="/home/ada/base"),
+        {"config.json: _name_or_path"},
+    ),
     "path below llm_config": (
-        lambda f: edit(f, "config.json", llm_config={**json.loads((f / "config.json").read_text())["llm_config"],
-                                                     "_name_or_path": "./internlm2"}),
+        lambda f: edit(
+            f,
+            "config.json",
+            llm_config={
+                **json.loads((f / "config.json").read_text())["llm_config"],
+                "_name_or_path": "./internlm2",
+            },
+        ),
         {"config.json: llm_config._name_or_path"},
     ),
     "shifted ids": (shifted, {"tokenizer"}),
     "two tokens of one id": (same_id, {"tokenizer"}),
-    "head is missing": (lambda f: tensors(f, lambda t: t.pop("language_model.output.weight")), {"model.safetensors"}),
+    "head is missing": (
+        lambda f: tensors(f, lambda t: t.pop("language_model.output.weight")),
+        {"model.safetensors"},
+    ),
     "head stored though tied": (
-        lambda f: edit(f, "config.json", llm_config={**json.loads((f / "config.json").read_text())["llm_config"],
-                                                     "tie_word_embeddings": True}),
+        lambda f: edit(
+            f,
+            "config.json",
+            llm_config={
+                **json.loads((f / "config.json").read_text())["llm_config"],
+                "tie_word_embeddings": True,
+            },
+        ),
         {"model.safetensors"},
     ),
     "renamed pickles": (renamed_pickle, {"optimizer.dat", "notes.txt", "ITER_64.PTH"}),
     "vocab_file leads to .env": (
-        lambda f: edit(f, "tokenizer_config.json", vocab_file=".env"), {"tokenizer_config.json: vocab_file"},
+        lambda f: edit(f, "tokenizer_config.json", vocab_file=".env"),
+        {"tokenizer_config.json: vocab_file"},
     ),
     "a file above the folder": (
         lambda f: edit(f, "tokenizer_config.json", init={"merges_file": "../id_rsa"}),
         {"tokenizer_config.json: init.merges_file"},
     ),
     "a list of other files": (
-        lambda f: edit(f, "tokenizer_config.json", fast_tokenizer_files=["tokenizer.json", "tokenizer.4.0.json"]),
+        lambda f: edit(
+            f,
+            "tokenizer_config.json",
+            fast_tokenizer_files=["tokenizer.json", "tokenizer.4.0.json"],
+        ),
         {"tokenizer_config.json: fast_tokenizer_files[1]"},
     ),
     "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), {"model.safetensors"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -132,7 +169,9 @@ def test_a_vocab_file_of_its_own_is_fine(folder: Path) -> None:
     assert hubkit.check(folder) == ()
 
 
-def test_nan_is_beyond_the_headers(folder: Path, tmp_path: Path, make_adapter: Any, lora: Any) -> None:
+def test_nan_is_beyond_the_headers(
+    folder: Path, tmp_path: Path, make_adapter: Any, lora: Any
+) -> None:
     """As the command's help says: the check reads no tensor; the merge does."""
     tensors(folder, lambda held: held["mlp1.0.weight"].fill_(float("nan")))
     assert hubkit.check(folder) == ()

@@ -1,4 +1,5 @@
-"""tokenizer.json made from vocab.json and merges.txt: ids and texts as transformers' own Qwen2 tokenizer gives them."""
+"""tokenizer.json made from vocab.json and merges.txt: ids and texts as transformers' own Qwen2
+tokenizer gives them."""
 
 from __future__ import annotations
 
@@ -22,8 +23,23 @@ TEXTS = [
     "def main():\n    return  [x ** 2]\r\n",
     "naïve café ÉTÉ",
 ]
-ADDED = {"<|endoftext|>": "special", "<|im_start|>": "special", "<IMG_CONTEXT>": "special", "<ref>": "plain"}
-PARTS = st.sampled_from([*ADDED, *(word for text in TEXTS for word in text.split(" ")), "e\u0301", " ", "  ", "\n", "🍜"])
+ADDED = {
+    "<|endoftext|>": "special",
+    "<|im_start|>": "special",
+    "<IMG_CONTEXT>": "special",
+    "<ref>": "plain",
+}
+PARTS = st.sampled_from(
+    [
+        *ADDED,
+        *(word for text in TEXTS for word in text.split(" ")),
+        "e\u0301",
+        " ",
+        "  ",
+        "\n",
+        "🍜",
+    ]
+)
 
 
 def write(folder: Path, **more: Any) -> Path:
@@ -35,8 +51,16 @@ def write(folder: Path, **more: Any) -> Path:
     first = model.get_vocab_size()
     added = {text: first + number for number, text in enumerate(ADDED)}
     (folder / "added_tokens.json").write_text(json.dumps(added))
-    decoder = {str(added[text]): {"content": text, "special": kind == "special"} for text, kind in ADDED.items()}
-    config = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|endoftext|>", "added_tokens_decoder": decoder, **more}
+    decoder = {
+        str(added[text]): {"content": text, "special": kind == "special"}
+        for text, kind in ADDED.items()
+    }
+    config = {
+        "tokenizer_class": "Qwen2Tokenizer",
+        "eos_token": "<|endoftext|>",
+        "added_tokens_decoder": decoder,
+        **more,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
 
@@ -54,14 +78,22 @@ def test_ids_and_texts_are_those_of_transformers(pair: tuple[Any, Any], text: st
     ours, theirs = pair
     ids = ours.encode(text, add_special_tokens=False).ids
     assert ids == theirs(text, add_special_tokens=False).input_ids
-    assert ours.decode(ids, skip_special_tokens=True) == theirs.decode(ids, skip_special_tokens=True)
+    assert ours.decode(ids, skip_special_tokens=True) == theirs.decode(
+        ids, skip_special_tokens=True
+    )
 
 
 def test_special_tokens_are_one_id(pair: tuple[Any, Any]) -> None:
     ours, _ = pair
     vocabulary = ours.get_vocab()
-    assert ours.encode("a<IMG_CONTEXT>b", add_special_tokens=False).ids[1] == vocabulary["<IMG_CONTEXT>"]
-    assert ours.decode([vocabulary["<ref>"], vocabulary["<|im_start|>"]], skip_special_tokens=True) == "<ref>"
+    assert (
+        ours.encode("a<IMG_CONTEXT>b", add_special_tokens=False).ids[1]
+        == vocabulary["<IMG_CONTEXT>"]
+    )
+    assert (
+        ours.decode([vocabulary["<ref>"], vocabulary["<|im_start|>"]], skip_special_tokens=True)
+        == "<ref>"
+    )
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ QUERIES = "model.language_model.layers.0.self_attn.q_proj"
 @pytest.fixture
 def adapter(make_adapter: Any, lora: Any) -> Path:
     """A LoRA of rank 4 and alpha 6 for the quickstart's base."""
-    folder: Path = make_adapter(lora(QUERIES, 128, 128), base_model_name_or_path="hubkit/InternVL2-Tiny")
+    folder: Path = make_adapter(
+        lora(QUERIES, 128, 128), base_model_name_or_path="hubkit/InternVL2-Tiny"
+    )
     return folder
 
 
@@ -56,7 +58,10 @@ def test_settings_that_are_wrong(adapter: Path) -> None:
 def test_weights_that_are_wrong(adapter: Path) -> None:
     tensors = load_file(adapter / "adapter_model.safetensors")
     (b,) = (name for name in tensors if name.endswith("lora_B.weight"))
-    save_file({name: tensor for name, tensor in tensors.items() if name != b}, adapter / "adapter_model.safetensors")
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != b},
+        adapter / "adapter_model.safetensors",
+    )
     assert QUERIES in findings(adapter)["adapter_model.safetensors"]
     save_file({**tensors, b: tensors[b].to(torch.int8)}, adapter / "adapter_model.safetensors")
     assert "I8" in findings(adapter)["adapter_model.safetensors"]
@@ -64,10 +69,15 @@ def test_weights_that_are_wrong(adapter: Path) -> None:
     assert "no tensors" in findings(adapter)["adapter_model.safetensors"]
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     found = findings(adapter)
-    assert found["adapter_model.safetensors"] == "is missing" and "pickle" in found["adapter_model.bin"]
+    assert (
+        found["adapter_model.safetensors"] == "is missing"
+        and "pickle" in found["adapter_model.bin"]
+    )
 
 
-def test_an_adapter_inside_a_release_is_checked_too(adapter: Path, make_base: Any, family: Any) -> None:
+def test_an_adapter_inside_a_release_is_checked_too(
+    adapter: Path, make_base: Any, family: Any
+) -> None:
     base = make_base()
     config = json.loads((base / "config.json").read_text())
     config.pop("_name_or_path")
@@ -76,19 +86,32 @@ def test_an_adapter_inside_a_release_is_checked_too(adapter: Path, make_base: An
     assert check(base, family) == ()
     change(base / "adapter", peft_type="IA3", revision="/home/someone/revision")
     assert {problem.where for problem in check(base, family)} == {
-        "adapter/adapter_config.json", "adapter/adapter_config.json: revision",
-    }  # fmt: skip
+        "adapter/adapter_config.json",
+        "adapter/adapter_config.json: revision",
+    }
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "hubkit", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "hubkit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
-def test_the_command_merges_adapters_in_sequence(adapter: Path, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
+def test_the_command_merges_adapters_in_sequence(
+    adapter: Path, make_adapter: Any, lora: Any, tmp_path: Path
+) -> None:
     second = make_adapter(lora(QUERIES, 128, 128, seed=7), name="second")
     done = run("merge", BASE, adapter, tmp_path / "one", "--then", f"{second}=-0.5")
     assert done.returncode == 0, done.stderr
-    merge(BASE, [(adapter, 1.0), (second, -0.5)], tmp_path / "two", plugins().get("family", "internvl"))
+    merge(
+        BASE,
+        [(adapter, 1.0), (second, -0.5)],
+        tmp_path / "two",
+        plugins().get("family", "internvl"),
+    )
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
     merge(BASE, adapter, tmp_path / "three", plugins().get("family", "internvl"))

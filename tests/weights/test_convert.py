@@ -18,7 +18,10 @@ from hubkit.weights.convert import to_native, to_official
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+    }
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -37,20 +40,30 @@ def test_round_trip_is_bit_exact(make_base: Any, family: Any, tmp_path: Path, sh
 def test_native_rows_and_files(make_base: Any, family: Any, tmp_path: Path) -> None:
     base, native = make_base(), tmp_path / "native"
     to_native(base, native, family)
-    fused = load_file(base / "model.safetensors")["language_model.model.layers.0.attention.wqkv.weight"].view(2, 4, 8, 32)
+    fused = load_file(base / "model.safetensors")[
+        "language_model.model.layers.0.attention.wqkv.weight"
+    ].view(2, 4, 8, 32)
     tensors = load_file(native / "model.safetensors")
     at = "model.language_model.layers.0.self_attn"
     assert torch.equal(tensors[f"{at}.q_proj.weight"], fused[:, :2].reshape(32, 32))
     assert torch.equal(tensors[f"{at}.k_proj.weight"], fused[:, 2].reshape(16, 32))
     assert torch.equal(tensors[f"{at}.v_proj.weight"], fused[:, 3].reshape(16, 32))
     assert sorted(path.name for path in native.iterdir()) == [
-        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-    ]  # fmt: skip
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
     assert json.loads((native / "generation_config.json").read_text()) == {"eos_token_id": [2]}
-    assert json.loads((native / "config.json").read_text()) == {"model_type": "native", "image_token_id": 60}
+    assert json.loads((native / "config.json").read_text()) == {
+        "model_type": "native",
+        "image_token_id": 60,
+    }
 
 
-def test_back_without_weights_in_the_model_folder(make_base: Any, family: Any, tmp_path: Path) -> None:
+def test_back_without_weights_in_the_model_folder(
+    make_base: Any, family: Any, tmp_path: Path
+) -> None:
     base, native, back = make_base(shards=3), tmp_path / "native", tmp_path / "back"
     expected = {n: t for path in base.glob("*.safetensors") for n, t in load_file(path).items()}
     to_native(base, native, family)
@@ -58,13 +71,18 @@ def test_back_without_weights_in_the_model_folder(make_base: Any, family: Any, t
         path.unlink()
     to_official(native, back, family, base)
     found = load_file(back / "model.safetensors")
-    assert found.keys() == expected.keys() and all(torch.equal(found[n], t) for n, t in expected.items())
+    assert found.keys() == expected.keys() and all(
+        torch.equal(found[n], t) for n, t in expected.items()
+    )
 
 
 def test_back_from_another_dtype(make_base: Any, family: Any, tmp_path: Path) -> None:
     base, native, back = make_base(), tmp_path / "native", tmp_path / "back"
     to_native(base, native, family)
-    save_file({n: t.float() for n, t in load_file(native / "model.safetensors").items()}, native / "model.safetensors")
+    save_file(
+        {n: t.float() for n, t in load_file(native / "model.safetensors").items()},
+        native / "model.safetensors",
+    )
     to_official(native, back, family, base)
     found, expected = load_file(back / "model.safetensors"), load_file(base / "model.safetensors")
     assert all(torch.equal(found[n], t.float()) for n, t in expected.items())
@@ -75,14 +93,22 @@ def test_names_as_transformers_writes_them(make_base: Any, family: Any, tmp_path
     to_native(base, native, family)
     renamed = {}
     for name, tensor in load_file(native / "model.safetensors").items():
-        name = name.replace("model.language_model.", "language_model.model.").replace("lm_head.", "language_model.lm_head.")
-        renamed[name.replace("model.vision_tower.", "vision_tower.").replace("model.multi_modal", "multi_modal")] = tensor
+        name = name.replace("model.language_model.", "language_model.model.").replace(
+            "lm_head.", "language_model.lm_head."
+        )
+        renamed[
+            name.replace("model.vision_tower.", "vision_tower.").replace(
+                "model.multi_modal", "multi_modal"
+            )
+        ] = tensor
     save_file(renamed, native / "model.safetensors")
     to_official(native, back, family, base)
     assert digests(back)["model.safetensors"] == digests(base)["model.safetensors"]
 
 
-def test_missing_and_unexpected_tensors_are_named(make_base: Any, family: Any, tmp_path: Path) -> None:
+def test_missing_and_unexpected_tensors_are_named(
+    make_base: Any, family: Any, tmp_path: Path
+) -> None:
     base, native = make_base(), tmp_path / "native"
     to_native(base, native, family)
     tensors = load_file(native / "model.safetensors")
@@ -91,7 +117,11 @@ def test_missing_and_unexpected_tensors_are_named(make_base: Any, family: Any, t
     save_file(tensors, native / "model.safetensors")
     with pytest.raises(WeightsError) as caught:
         to_official(native, tmp_path / "back", family, base)
-    for words in ("'odd.weight' is unexpected", "'lm_head.weight' is missing", "is (3, 3), config.json says (32, 32)"):
+    for words in (
+        "'odd.weight' is unexpected",
+        "'lm_head.weight' is missing",
+        "is (3, 3), config.json says (32, 32)",
+    ):
         assert words in str(caught.value)
     assert not (tmp_path / "back").exists()
 
@@ -108,8 +138,10 @@ def test_everything_but_the_merge_needs_no_torch(tmp_path: Path) -> None:
         "import hubkit.weights.merge, hubkit.weights.export\n"
         "from hubkit.registry import plugins; from hubkit.weights.check import check\n"
         "from hubkit.weights.convert import to_native, to_official\n"
-        "family, base, out = plugins().get('family', 'internvl'), Path(sys.argv[1]), Path(sys.argv[2])\n"
-        "to_native(base, out / 'native', family); to_official(out / 'native', out / 'back', family, base)\n"
+        "family, base, out = plugins().get('family', 'internvl'), Path(sys.argv[1]), "
+        "Path(sys.argv[2])\n"
+        "to_native(base, out / 'native', family); to_official(out / 'native', out / "
+        "'back', family, base)\n"
         "print(len(check(out / 'back', family)))"
     )
     base = Path(__file__).parents[2] / "hubkit/quickstart/base"
@@ -119,11 +151,20 @@ def test_everything_but_the_merge_needs_no_torch(tmp_path: Path) -> None:
 
 
 def hubkit_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "hubkit", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "hubkit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_command_goes_there_and_back(tmp_path: Path) -> None:
-    base, native, back = Path(__file__).parents[2] / "hubkit/quickstart/base", tmp_path / "hf", tmp_path / "InternVL2-Tiny"
+    base, native, back = (
+        Path(__file__).parents[2] / "hubkit/quickstart/base",
+        tmp_path / "hf",
+        tmp_path / "InternVL2-Tiny",
+    )
     there = hubkit_command("convert", base, native, "--to", "hf", "--json")
     (line,) = [json.loads(line) for line in there.stdout.splitlines() if '"result"' in line]
     assert {file["path"]: file["sha256"] for file in line["files"]} == digests(native)
@@ -143,7 +184,9 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settings_that_shapes_do_not_show(tmp_path: Path, official_internvl: Any, load_native: Any) -> None:
+def test_settings_that_shapes_do_not_show(
+    tmp_path: Path, official_internvl: Any, load_native: Any
+) -> None:
     """transformers' own save_pretrained is taken; another number of heads is not."""
     from hubkit.registry import plugins
 

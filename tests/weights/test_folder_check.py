@@ -45,7 +45,15 @@ def test_a_sound_release_has_no_findings(make_base: Any, family: Any) -> None:
 
 def test_stray_files_are_all_named(make_base: Any, family: Any, tmp_path: Path) -> None:
     base = sound(make_base)
-    names = ["pytorch_model.bin", "iter_64.pth", "runs/state.pt", "other.safetensors", ".env", "__pycache__/x.pyc", "sub/.netrc"]
+    names = [
+        "pytorch_model.bin",
+        "iter_64.pth",
+        "runs/state.pt",
+        "other.safetensors",
+        ".env",
+        "__pycache__/x.pyc",
+        "sub/.netrc",
+    ]
     for name in names:
         (base / name).parent.mkdir(exist_ok=True)
         (base / name).write_text("x")
@@ -56,8 +64,13 @@ def test_stray_files_are_all_named(make_base: Any, family: Any, tmp_path: Path) 
 
 def test_local_paths_in_json(make_base: Any, family: Any) -> None:
     base = make_base()
-    (base / "tokenizer_config.json").write_text('{"extra": [{"tokenizer_file": "C:\\\\models\\\\x.json"}], "unk_token": "/"}')
-    assert found(base, family).keys() == {"config.json: _name_or_path", "tokenizer_config.json: extra[0].tokenizer_file"}
+    (base / "tokenizer_config.json").write_text(
+        '{"extra": [{"tokenizer_file": "C:\\\\models\\\\x.json"}], "unk_token": "/"}'
+    )
+    assert found(base, family).keys() == {
+        "config.json: _name_or_path",
+        "tokenizer_config.json: extra[0].tokenizer_file",
+    }
 
 
 def test_weights_against_config(make_base: Any, family: Any) -> None:
@@ -69,9 +82,13 @@ def test_weights_against_config(make_base: Any, family: Any) -> None:
     save_file(tensors, base / "model.safetensors")
     messages = " | ".join(problem.message for problem in check(base, family))
     for words in (
-        "'mlp1.0.bias' is missing", "'odd' in model.safetensors is unexpected", "'mlp1.1.weight' is (2, 2)", "1 tensors are I8",
-        "1 tensors are float32", "config.json says bfloat16",
-    ):  # fmt: skip
+        "'mlp1.0.bias' is missing",
+        "'odd' in model.safetensors is unexpected",
+        "'mlp1.1.weight' is (2, 2)",
+        "1 tensors are I8",
+        "1 tensors are float32",
+        "config.json says bfloat16",
+    ):
         assert words in messages
 
 
@@ -96,7 +113,9 @@ def test_total_size_of_the_index(make_base: Any, family: Any) -> None:
     index = json.loads(path.read_text())
     size = index["metadata"]["total_size"]
     path.write_text(json.dumps({**index, "metadata": {"total_size": 7}}))
-    assert found(base, family) == {path.name: f"metadata.total_size is 7, the tensors take {size} bytes"}
+    assert found(base, family) == {
+        path.name: f"metadata.total_size is 7, the tensors take {size} bytes"
+    }
 
 
 def test_no_config_and_another_family(make_base: Any, family: Any) -> None:

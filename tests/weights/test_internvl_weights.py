@@ -1,4 +1,5 @@
-"""The bundled InternVL family end to end: merge, convert, and what transformers and peft compute with the results."""
+"""The bundled InternVL family end to end: merge, convert, and what transformers and peft compute
+with the results."""
 
 from __future__ import annotations
 
@@ -33,7 +34,13 @@ KINDS = [*((architecture, {}) for architecture in ARCHITECTURES), (ARCHITECTURES
 
 @pytest.mark.parametrize(("architecture", "vision"), KINDS, ids=[*ARCHITECTURES, "InternViT-6B"])
 def test_converted_folders_load_and_go_back(
-    tmp_path: Path, internvl: Any, official_internvl: Any, load_native: Any, native_logits: Any, architecture: str, vision: Any
+    tmp_path: Path,
+    internvl: Any,
+    official_internvl: Any,
+    load_native: Any,
+    native_logits: Any,
+    architecture: str,
+    vision: Any,
 ) -> None:
     base = official_internvl(tmp_path / "base", architecture, **vision)
     to_native(base, tmp_path / "native", internvl)
@@ -48,8 +55,11 @@ def test_converted_folders_load_and_go_back(
 
 
 @pytest.fixture
-def trained(tmp_path: Path, internvl: Any, official_internvl: Any, load_native: Any, native_logits: Any) -> Any:
-    """(base, native, the live peft model's logits, its folder) for a peft configuration; every trained weight is random."""
+def trained(
+    tmp_path: Path, internvl: Any, official_internvl: Any, load_native: Any, native_logits: Any
+) -> Any:
+    """(base, native, the live peft model's logits, its folder) for a peft configuration; every
+    trained weight is random."""
     base = official_internvl(tmp_path / "base")
     native = tmp_path / "native"
     to_native(base, native, internvl)
@@ -75,10 +85,18 @@ PEFT_SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "projector": {"modules_to_save": ["multi_modal_projector"]},
     "rslora": {"use_rslora": True},
-    "patterns": {"rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.up_proj": 7}, "alpha_pattern": {"lm_head": 3}},
-    "projector and vision by LoRA": {"target_modules": r".*(linear_1|linear_2|q_proj|projection_layer|fc1|fc2)"},
+    "patterns": {
+        "rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.up_proj": 7},
+        "alpha_pattern": {"lm_head": 3},
+    },
+    "projector and vision by LoRA": {
+        "target_modules": r".*(linear_1|linear_2|q_proj|projection_layer|fc1|fc2)"
+    },
     "dora": {"use_dora": True},
-    "lora with bias": {"target_modules": r".*vision_tower.*(fc1|fc2|q_proj|projection_layer)", "lora_bias": True},
+    "lora with bias": {
+        "target_modules": r".*vision_tower.*(fc1|fc2|q_proj|projection_layer)",
+        "lora_bias": True,
+    },
     "trained biases": {"bias": "all", "target_modules": r".*vision_tower.*(fc1|fc2)"},
     "embeddings by LoRA": {"target_modules": ["embed_tokens", "o_proj"]},
     "embeddings whole": {"modules_to_save": ["embed_tokens"]},

@@ -26,24 +26,37 @@ AT = "model.language_model.layers"
 def adapter_tensors(lora: Callable[..., Tensors]) -> Tensors:
     generator = torch.Generator().manual_seed(9)
     found = {}
-    for seed, (part, height, width) in enumerate([("q", 32, 32), ("k", 16, 32), ("v", 16, 32), ("o", 32, 32)]):
+    for seed, (part, height, width) in enumerate(
+        [("q", 32, 32), ("k", 16, 32), ("v", 16, 32), ("o", 32, 32)]
+    ):
         found |= lora(f"{AT}.0.self_attn.{part}_proj", height, width, seed=seed)
     found |= lora(f"{AT}.1.mlp.down_proj", 32, 48, seed=7)
     found |= lora("lm_head", 64, 32, seed=8)
-    found["base_model.model.model.multi_modal_projector.linear_1.weight"] = torch.randn(32, 32, generator=generator)
-    found["base_model.model.model.multi_modal_projector.layer_norm.bias"] = torch.randn(32, generator=generator)
+    found["base_model.model.model.multi_modal_projector.linear_1.weight"] = torch.randn(
+        32, 32, generator=generator
+    )
+    found["base_model.model.model.multi_modal_projector.layer_norm.bias"] = torch.randn(
+        32, generator=generator
+    )
     return found
 
 
 def all_weights(folder: Path) -> Tensors:
-    return {name: tensor for path in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(path).items()}
+    return {
+        name: tensor
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, tensor in load_file(path).items()
+    }
 
 
 def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors:
     """Written out for this one layout: q rows, then k, then v in each of two groups of 32 rows."""
 
     def change(weight: torch.Tensor, module: str) -> torch.Tensor:
-        a, b = adapter[f"base_model.model.{module}.lora_A.weight"], adapter[f"base_model.model.{module}.lora_B.weight"]
+        a, b = (
+            adapter[f"base_model.model.{module}.lora_A.weight"],
+            adapter[f"base_model.model.{module}.lora_B.weight"],
+        )
         if parity == "xtuner":
             return weight + (b.to(weight.dtype) @ a.to(weight.dtype)) * scale
         return (weight.float() + scale * (b @ a)).to(weight.dtype)
@@ -59,8 +72,12 @@ def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors
         "language_model.output.weight": "lm_head",
     }.items():
         out[name] = change(out[name], module)
-    out["mlp1.1.weight"] = adapter["base_model.model.model.multi_modal_projector.linear_1.weight"].to(out["mlp1.1.weight"].dtype)
-    out["mlp1.0.bias"] = adapter["base_model.model.model.multi_modal_projector.layer_norm.bias"].to(out["mlp1.0.bias"].dtype)
+    out["mlp1.1.weight"] = adapter[
+        "base_model.model.model.multi_modal_projector.linear_1.weight"
+    ].to(out["mlp1.1.weight"].dtype)
+    out["mlp1.0.bias"] = adapter["base_model.model.model.multi_modal_projector.layer_norm.bias"].to(
+        out["mlp1.0.bias"].dtype
+    )
     return out
 
 
@@ -68,11 +85,21 @@ def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("parity", ["none", "xtuner"])
 def test_merge_equals_the_naive_one(
-    make_base: Any, make_adapter: Any, adapter_tensors: Tensors, family: Any, tmp_path: Path, parity: Any, dtype: Any, shards: int
+    make_base: Any,
+    make_adapter: Any,
+    adapter_tensors: Tensors,
+    family: Any,
+    tmp_path: Path,
+    parity: Any,
+    dtype: Any,
+    shards: int,
 ) -> None:
     base = make_base(dtype=dtype, shards=shards)
     report = merge(base, make_adapter(adapter_tensors), tmp_path / "out", family, parity=parity)
-    expected, found = naive(all_weights(base), adapter_tensors, 1.5, parity), all_weights(tmp_path / "out")
+    expected, found = (
+        naive(all_weights(base), adapter_tensors, 1.5, parity),
+        all_weights(tmp_path / "out"),
+    )
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         if parity == "none" and dtype == torch.float32:
@@ -84,7 +111,12 @@ def test_merge_equals_the_naive_one(
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_layout_digests_and_companions(
-    make_base: Any, make_adapter: Any, adapter_tensors: Tensors, family: Any, tmp_path: Path, shards: int
+    make_base: Any,
+    make_adapter: Any,
+    adapter_tensors: Tensors,
+    family: Any,
+    tmp_path: Path,
+    shards: int,
 ) -> None:
     base, out = make_base(shards=shards), tmp_path / "out"
     report = merge(base, make_adapter(adapter_tensors), out, family)
@@ -92,16 +124,26 @@ def test_layout_digests_and_companions(
     assert {file.path: file.sha256 for file in report.files} == on_disk
     assert all((out / file.path).stat().st_size == file.size for file in report.files)
     for path in base.glob("model*"):
-        length = int.from_bytes(path.read_bytes()[:8], "little") + 8 if path.suffix == ".safetensors" else None
+        length = (
+            int.from_bytes(path.read_bytes()[:8], "little") + 8
+            if path.suffix == ".safetensors"
+            else None
+        )
         assert (out / path.name).read_bytes()[:length] == path.read_bytes()[:length]
-    assert json.loads((out / "config.json").read_text()) == {"model_type": "tiny", "layers": 2, "torch_dtype": "bfloat16"}
+    assert json.loads((out / "config.json").read_text()) == {
+        "model_type": "tiny",
+        "layers": 2,
+        "torch_dtype": "bfloat16",
+    }
     for name in ("tokenizer.json", "modeling_tiny.py", "generation_config.json"):
         assert (out / name).read_bytes() == (base / name).read_bytes()
-    delta = torch.cat([
-        (load - before).abs().flatten().float()
-        for name, before in all_weights(base).items()
-        for load in [all_weights(out)[name]]
-    ])  # fmt: skip
+    delta = torch.cat(
+        [
+            (load - before).abs().flatten().float()
+            for name, before in all_weights(base).items()
+            for load in [all_weights(out)[name]]
+        ]
+    )
     assert report.largest_delta == pytest.approx(delta.max().item(), rel=0.02)
     assert report.largest_delta_tensor == "mlp1.1.weight"
 
@@ -110,7 +152,10 @@ def test_identical_runs_are_byte_identical(
     make_base: Any, make_adapter: Any, adapter_tensors: Tensors, family: Any, tmp_path: Path
 ) -> None:
     base, adapter = make_base(shards=2), make_adapter(adapter_tensors)
-    reports = [merge(base, adapter, tmp_path / f"out{i}", family, jobs=jobs) for i, jobs in enumerate((1, 2, 5))]
+    reports = [
+        merge(base, adapter, tmp_path / f"out{i}", family, jobs=jobs)
+        for i, jobs in enumerate((1, 2, 5))
+    ]
     assert reports[0] == reports[1] == reports[2]
 
 
@@ -123,24 +168,41 @@ def test_official_names_and_an_adapter_of_the_llm_alone(
     native = make_adapter(lora("layers.1.mlp.gate_proj", 48, 32), "native")
     first = merge(base, whole, tmp_path / "a", family)
     assert first.files == merge(base, alone, tmp_path / "b", family).files
-    assert merge(base, native, tmp_path / "c", family).largest_delta_tensor.endswith("layers.1.feed_forward.w1.weight")
+    assert merge(base, native, tmp_path / "c", family).largest_delta_tensor.endswith(
+        "layers.1.feed_forward.w1.weight"
+    )
 
 
-def test_patterns_and_rslora(make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path) -> None:
-    tensors = lora(f"{AT}.0.self_attn.o_proj", 32, 32, rank=9) | lora(f"{AT}.1.self_attn.o_proj", 32, 32)
-    settings = {"rank_pattern": {"layers.0.self_attn.o_proj": 9}, "alpha_pattern": {r"layers\.\d.self_attn.o_proj": 3}}
+def test_patterns_and_rslora(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path
+) -> None:
+    tensors = lora(f"{AT}.0.self_attn.o_proj", 32, 32, rank=9) | lora(
+        f"{AT}.1.self_attn.o_proj", 32, 32
+    )
+    settings = {
+        "rank_pattern": {"layers.0.self_attn.o_proj": 9},
+        "alpha_pattern": {r"layers\.\d.self_attn.o_proj": 3},
+    }
     base = make_base(dtype=torch.float32)
     for scaled, scales in ((False, (3 / 9, 3 / 4)), (True, (3 / 3, 3 / 2))):
         out = tmp_path / f"out-{scaled}"
-        merge(base, make_adapter(tensors, f"a-{scaled}", use_rslora=scaled, **settings), out, family)
+        merge(
+            base, make_adapter(tensors, f"a-{scaled}", use_rslora=scaled, **settings), out, family
+        )
         for layer, scale in enumerate(scales):
             name = f"language_model.model.layers.{layer}.attention.wo.weight"
-            a, b = (tensors[f"base_model.model.{AT}.{layer}.self_attn.o_proj.lora_{part}.weight"] for part in "AB")
-            torch.testing.assert_close(all_weights(out)[name], all_weights(base)[name] + scale * b @ a, rtol=0, atol=1e-6)
+            a, b = (
+                tensors[f"base_model.model.{AT}.{layer}.self_attn.o_proj.lora_{part}.weight"]
+                for part in "AB"
+            )
+            torch.testing.assert_close(
+                all_weights(out)[name], all_weights(base)[name] + scale * b @ a, rtol=0, atol=1e-6
+            )
 
 
 def refused(kind: type[Exception], *words: str, **job: Any) -> None:
-    """The merge fails with all of `words` in its message and leaves nothing beside what was there."""
+    """The merge fails with all of `words` in its message and leaves nothing beside what was
+    there."""
     before = sorted(path.name for path in job["out"].parent.iterdir())
     with pytest.raises(kind) as caught:
         merge(**job)
@@ -158,32 +220,71 @@ def job(make_base: Any, family: Any, tmp_path: Path) -> dict[str, Any]:
 def test_unused_keys_are_named(job: Any, make_adapter: Any, lora: Any) -> None:
     tensors = lora(f"{AT}.7.self_attn.q_proj", 32, 32) | lora(f"{AT}.0.self_attn.q_proj", 32, 32)
     refused(
-        WeightsError, f"base_model.model.{AT}.7.self_attn.q_proj.lora_B.weight", "not used", adapter=make_adapter(tensors), **job
+        WeightsError,
+        f"base_model.model.{AT}.7.self_attn.q_proj.lora_B.weight",
+        "not used",
+        adapter=make_adapter(tensors),
+        **job,
     )
 
 
 def test_a_renamed_key_is_refused(job: Any, make_adapter: Any, lora: Any) -> None:
-    tensors = {name.replace("lora_A", "lora_a"): t for name, t in lora(f"{AT}.0.self_attn.q_proj", 32, 32).items()}
+    tensors = {
+        name.replace("lora_A", "lora_a"): t
+        for name, t in lora(f"{AT}.0.self_attn.q_proj", 32, 32).items()
+    }
     refused(WeightsError, "has the parts B", adapter=make_adapter(tensors), **job)
 
 
 def test_rank_zero_is_refused(job: Any, make_adapter: Any, lora: Any) -> None:
-    refused(WeightsError, "r is 0", adapter=make_adapter(lora("lm_head", 64, 32), "config", r=0), **job)
-    refused(WeightsError, "lm_head", "rank 0", adapter=make_adapter(lora("lm_head", 64, 32, rank=0), "weights"), **job)
-    refused(WeightsError, "has rank 4", "say 8", adapter=make_adapter(lora("lm_head", 64, 32), "other", r=8), **job)
+    refused(
+        WeightsError, "r is 0", adapter=make_adapter(lora("lm_head", 64, 32), "config", r=0), **job
+    )
+    refused(
+        WeightsError,
+        "lm_head",
+        "rank 0",
+        adapter=make_adapter(lora("lm_head", 64, 32, rank=0), "weights"),
+        **job,
+    )
+    refused(
+        WeightsError,
+        "has rank 4",
+        "say 8",
+        adapter=make_adapter(lora("lm_head", 64, 32), "other", r=8),
+        **job,
+    )
 
 
 def test_an_adapter_for_another_base_names_shapes(job: Any, make_adapter: Any, lora: Any) -> None:
     tensors = lora("lm_head", 128, 32)
     refused(
-        WeightsError, "lm_head", "(128, 32)", "(64, 32)", "language_model.output.weight", adapter=make_adapter(tensors), **job
+        WeightsError,
+        "lm_head",
+        "(128, 32)",
+        "(64, 32)",
+        "language_model.output.weight",
+        adapter=make_adapter(tensors),
+        **job,
     )
 
 
 def test_unknown_settings_are_named(job: Any, make_adapter: Any, lora: Any) -> None:
     tensors = lora("lm_head", 64, 32)
-    for i, settings in enumerate(({"use_qalora": True}, {"init_lora_weights": "pissa"}, {"brand_new": 1}, {"peft_type": "LOHA"})):
-        refused(WeightsError, next(iter(settings)), adapter=make_adapter(tensors, f"a{i}", **settings), **job)
+    for i, settings in enumerate(
+        (
+            {"use_qalora": True},
+            {"init_lora_weights": "pissa"},
+            {"brand_new": 1},
+            {"peft_type": "LOHA"},
+        )
+    ):
+        refused(
+            WeightsError,
+            next(iter(settings)),
+            adapter=make_adapter(tensors, f"a{i}", **settings),
+            **job,
+        )
 
 
 def test_an_empty_adapter_is_refused(job: Any, make_adapter: Any) -> None:
@@ -194,23 +295,39 @@ def test_an_empty_adapter_is_refused(job: Any, make_adapter: Any) -> None:
 def test_nan_and_infinity_are_refused(job: Any, make_adapter: Any, lora: Any, value: float) -> None:
     tensors = lora("lm_head", 64, 32)
     tensors["base_model.model.lm_head.lora_B.weight"][3, 1] = value
-    refused(WeightsError, "language_model.output.weight", "NaN or infinity", adapter=make_adapter(tensors), **job)
+    refused(
+        WeightsError,
+        "language_model.output.weight",
+        "NaN or infinity",
+        adapter=make_adapter(tensors),
+        **job,
+    )
 
 
 def test_a_base_with_nan_is_refused(job: Any, make_adapter: Any, lora: Any) -> None:
     tensors = load_file(job["base"] / "model.safetensors")
     tensors["mlp1.0.weight"][0] = float("nan")
     save_file(tensors, job["base"] / "model.safetensors")
-    refused(WeightsError, "mlp1.0.weight", "NaN", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        WeightsError, "mlp1.0.weight", "NaN", adapter=make_adapter(lora("lm_head", 64, 32)), **job
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8])
-def test_quantised_weights_are_named(job: Any, make_adapter: Any, lora: Any, dtype: torch.dtype) -> None:
+def test_quantised_weights_are_named(
+    job: Any, make_adapter: Any, lora: Any, dtype: torch.dtype
+) -> None:
     tensors = load_file(job["base"] / "model.safetensors")
     tensors["mlp1.1.weight"] = tensors["mlp1.1.weight"].to(dtype)
     save_file(tensors, job["base"] / "model.safetensors")
     names = {torch.float8_e4m3fn: "F8_E4M3", torch.int8: "I8"}
-    refused(WeightsError, "mlp1.1.weight", names[dtype], adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        WeightsError,
+        "mlp1.1.weight",
+        names[dtype],
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
 
 
 def test_a_base_that_differs_from_its_config(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -225,7 +342,14 @@ def test_a_base_that_differs_from_its_config(job: Any, make_adapter: Any, lora: 
 def test_a_truncated_base_names_the_missing_bytes(job: Any, make_adapter: Any, lora: Any) -> None:
     path = job["base"] / "model.safetensors"
     os.truncate(path, path.stat().st_size - 100)
-    refused(WeightsError, "model.safetensors", "100 of", "missing", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        WeightsError,
+        "model.safetensors",
+        "100 of",
+        "missing",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
 
 
 def test_a_missing_companion_is_named(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -235,13 +359,23 @@ def test_a_missing_companion_is_named(job: Any, make_adapter: Any, lora: Any) ->
     refused(WeightsError, *words, adapter=make_adapter(lora("lm_head", 64, 32)), **job)
 
 
-def test_a_companion_that_links_outside_is_refused(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
+def test_a_companion_that_links_outside_is_refused(
+    job: Any, make_adapter: Any, lora: Any, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_text("token")
     (job["base"] / "LICENSE").symlink_to(tmp_path / "secret")
-    refused(WeightsError, "LICENSE", "outside the folder", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        WeightsError,
+        "LICENSE",
+        "outside the folder",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
 
 
-def test_the_hub_cache_and_its_links_are_taken(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
+def test_the_hub_cache_and_its_links_are_taken(
+    job: Any, make_adapter: Any, lora: Any, tmp_path: Path
+) -> None:
     snapshot, blobs = tmp_path / "models--a--b/snapshots/0123", tmp_path / "models--a--b/blobs"
     snapshot.mkdir(parents=True)
     blobs.mkdir()
@@ -253,13 +387,23 @@ def test_the_hub_cache_and_its_links_are_taken(job: Any, make_adapter: Any, lora
     assert merge(snapshot, adapter, tmp_path / "second", job["family"]) == expected
 
 
-def test_too_small_a_disk_is_seen_before_writing(job: Any, make_adapter: Any, lora: Any, monkeypatch: Any) -> None:
+def test_too_small_a_disk_is_seen_before_writing(
+    job: Any, make_adapter: Any, lora: Any, monkeypatch: Any
+) -> None:
     usage = shutil.disk_usage(job["base"])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5000))
-    refused(EnvironmentFailure, "are needed", "0.0 MiB are free", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        EnvironmentFailure,
+        "are needed",
+        "0.0 MiB are free",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
 
 
-def test_a_disk_that_fills_up_leaves_nothing(job: Any, make_adapter: Any, lora: Any, monkeypatch: Any) -> None:
+def test_a_disk_that_fills_up_leaves_nothing(
+    job: Any, make_adapter: Any, lora: Any, monkeypatch: Any
+) -> None:
     real = os.pwrite
 
     def full(descriptor: int, data: Any, start: int) -> int:
@@ -268,7 +412,13 @@ def test_a_disk_that_fills_up_leaves_nothing(job: Any, make_adapter: Any, lora: 
         return real(descriptor, data, start)
 
     monkeypatch.setattr(os, "pwrite", full)
-    refused(EnvironmentFailure, "became full", "needed in all", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        EnvironmentFailure,
+        "became full",
+        "needed in all",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
 
 
 def test_a_base_changed_meanwhile_is_refused(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -276,7 +426,13 @@ def test_a_base_changed_meanwhile_is_refused(job: Any, make_adapter: Any, lora: 
         def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
             os.utime(job["base"] / "model.safetensors", (1, 1))
 
-    refused(WeightsError, "was changed", adapter=make_adapter(lora("lm_head", 64, 32)), run=Touch(), **job)
+    refused(
+        WeightsError,
+        "was changed",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        run=Touch(),
+        **job,
+    )
 
 
 def test_cancelling_leaves_nothing(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -284,7 +440,13 @@ def test_cancelling_leaves_nothing(job: Any, make_adapter: Any, lora: Any) -> No
         def check_cancelled(self) -> None:
             raise CancelledError("interrupted", "run again")
 
-    refused(CancelledError, "interrupted", adapter=make_adapter(lora("lm_head", 64, 32)), run=Cancel(), **job)
+    refused(
+        CancelledError,
+        "interrupted",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        run=Cancel(),
+        **job,
+    )
 
 
 def test_an_output_that_is_there_is_kept(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -304,8 +466,12 @@ def test_an_adapter_that_changes_nothing_is_noted(job: Any, make_adapter: Any, l
     tensors = lora("lm_head", 64, 32)
     tensors["base_model.model.lm_head.lora_B.weight"].zero_()
     report = merge(adapter=make_adapter(tensors), run=Notes(), **job)
-    assert report.largest_delta == 0 and notes == ["the adapter changes nothing: the merged weights are the base's"]
-    assert (job["out"] / "model.safetensors").read_bytes() == (job["base"] / "model.safetensors").read_bytes()
+    assert report.largest_delta == 0 and notes == [
+        "the adapter changes nothing: the merged weights are the base's"
+    ]
+    assert (job["out"] / "model.safetensors").read_bytes() == (
+        job["base"] / "model.safetensors"
+    ).read_bytes()
 
 
 def test_two_at_once_do_not_meet(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
@@ -313,12 +479,19 @@ def test_two_at_once_do_not_meet(job: Any, make_adapter: Any, lora: Any, tmp_pat
     other.mkdir()
     held = os.open(other, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    refused(UsageError, "another process is writing", adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    refused(
+        UsageError,
+        "another process is writing",
+        adapter=make_adapter(lora("lm_head", 64, 32)),
+        **job,
+    )
     os.close(held)
     assert merge(adapter=tmp_path / "adapter", **job).merged == 1
 
 
-def test_what_a_killed_run_left_is_cleared(job: Any, make_adapter: Any, lora: Any, tmp_path: Path) -> None:
+def test_what_a_killed_run_left_is_cleared(
+    job: Any, make_adapter: Any, lora: Any, tmp_path: Path
+) -> None:
     left = tmp_path / ".out.partial"
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half")

@@ -25,8 +25,11 @@ _SHARED = 0x2000
 
 
 def shared(path: Path) -> bool:
-    """Whether the first extent of the file is one of another file too, by FIEMAP (linux/fiemap.h)."""
-    request = bytearray(struct.pack("=QQIIII", 0, 2**64 - 1, 1, 0, 1, 0) + bytes(56))  # 1: sync first
+    """Whether the first extent of the file is one of another file too, by FIEMAP
+    (linux/fiemap.h)."""
+    request = bytearray(
+        struct.pack("=QQIIII", 0, 2**64 - 1, 1, 0, 1, 0) + bytes(56)
+    )  # 1: sync first
     with path.open("rb") as file:
         fcntl.ioctl(file.fileno(), _FIEMAP, request)
     (flags,) = struct.unpack_from("=I", request, 32 + 40)
@@ -55,13 +58,17 @@ def projector_adapter(make_adapter: Any, lora: Any) -> Path:
     return Path(make_adapter(lora("mlp1.1", 32, 32)))
 
 
-def test_untouched_shards_are_reflinked(make_base: Any, make_adapter: Any, lora: Any, family: Any, xfs: Path) -> None:
+def test_untouched_shards_are_reflinked(
+    make_base: Any, make_adapter: Any, lora: Any, family: Any, xfs: Path
+) -> None:
     base, out = xfs / "base", xfs / "out"
     shutil.copytree(make_base(shards=3), base)
     report = merge(base, projector_adapter(make_adapter, lora), out, family)
     names = sorted(path.name for path in out.glob("*.safetensors"))
     assert [shared(out / name) for name in names] == [True, True, False]
-    assert {f.path: f.sha256 for f in report.files} == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()}
+    assert {f.path: f.sha256 for f in report.files} == {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()
+    }
     before = (out / names[0]).read_bytes()
     with (base / names[0]).open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -105,7 +112,9 @@ def test_a_damaged_untouched_shard_is_still_refused(
     base = make_base(shards=3)
     first = base / "model-00001-of-00003.safetensors"
     data = bytearray(first.read_bytes())
-    data[-2:] = torch.tensor([float("nan")], dtype=torch.bfloat16).view(torch.uint8).numpy().tobytes()
+    data[-2:] = (
+        torch.tensor([float("nan")], dtype=torch.bfloat16).view(torch.uint8).numpy().tobytes()
+    )
     first.write_bytes(data)
     monkeypatch.setattr(merging, "reflink", shutil.copyfile)
     with pytest.raises(WeightsError, match="NaN or infinity"):

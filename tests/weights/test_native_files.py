@@ -1,4 +1,5 @@
-"""The native folder's processor, tokenizer and chat template, as transformers loads them: the same pixels, ids and texts."""
+"""The native folder's processor, tokenizer and chat template, as transformers loads them: the same
+pixels, ids and texts."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def processor(native: Path) -> Any:
-    """As AutoProcessor makes it, by hand: transformers 5.23 asks for a video processor, which there is only with torchvision."""
+    """As AutoProcessor makes it, by hand: transformers 5.23 asks for a video processor, which there
+    is only with torchvision."""
     from transformers import AutoTokenizer, InternVLProcessor
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
@@ -45,13 +47,22 @@ def processor(native: Path) -> Any:
     return Processor(images, tokenizer, image_seq_length=16, chat_template=tokenizer.chat_template)
 
 
-@pytest.mark.parametrize("size", [(40, 40), (56, 56), (200, 100), (100, 333), (130, 120), (900, 20)])
+@pytest.mark.parametrize(
+    "size", [(40, 40), (56, 56), (200, 100), (100, 333), (130, 120), (900, 20)]
+)
 def test_pixels_are_those_of_the_tiles(native: Path, size: tuple[int, int]) -> None:
-    picture = Image.fromarray(numpy.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=numpy.uint8))
+    picture = Image.fromarray(
+        numpy.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=numpy.uint8)
+    )
     config = json.loads((BASE / "config.json").read_text())
     vision = plugins().get("family", "internvl").vision(config, None)
-    values = numpy.stack([numpy.asarray(tile, dtype=numpy.float32) for tile in tiles(picture, vision)]) / 255
-    expected = ((values - numpy.float32(vision.mean)) / numpy.float32(vision.std)).transpose(0, 3, 1, 2)
+    values = (
+        numpy.stack([numpy.asarray(tile, dtype=numpy.float32) for tile in tiles(picture, vision)])
+        / 255
+    )
+    expected = ((values - numpy.float32(vision.mean)) / numpy.float32(vision.std)).transpose(
+        0, 3, 1, 2
+    )
     found = processor(native)(images=[picture], text="<IMG_CONTEXT>\nWhat?", return_tensors="np")
     assert found["pixel_values"].shape == expected.shape
     assert numpy.abs(found["pixel_values"] - expected).max() < 1e-5
@@ -61,14 +72,29 @@ def test_pixels_are_those_of_the_tiles(native: Path, size: tuple[int, int]) -> N
 def test_a_picture_becomes_the_text_that_training_uses(native: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
-    vision = plugins().get("family", "internvl").vision(json.loads((BASE / "config.json").read_text()), None)
+    vision = (
+        plugins()
+        .get("family", "internvl")
+        .vision(json.loads((BASE / "config.json").read_text()), None)
+    )
     official = PreTrainedTokenizerFast.from_pretrained(BASE)
     made = processor(native)
-    talk = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which digit?"}]}, *TALK[1:]]
+    talk = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which digit?"}]},
+        *TALK[1:],
+    ]
     text = made.apply_chat_template(talk, add_generation_prompt=True)
     picture = Image.new("RGB", (60, 30))
-    ids = made(images=[picture], text=text, return_tensors="np", add_special_tokens=False)["input_ids"][0]
-    asked = [{"role": "user", "content": f"{vision.placeholder(len(tiles(picture, vision)))}\nWhich digit?"}, *TALK[1:]]
+    ids = made(images=[picture], text=text, return_tensors="np", add_special_tokens=False)[
+        "input_ids"
+    ][0]
+    asked = [
+        {
+            "role": "user",
+            "content": f"{vision.placeholder(len(tiles(picture, vision)))}\nWhich digit?",
+        },
+        *TALK[1:],
+    ]
     rendered = official.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     assert list(ids) == official(rendered, add_special_tokens=False).input_ids
 
@@ -76,10 +102,16 @@ def test_a_picture_becomes_the_text_that_training_uses(native: Path) -> None:
 def test_texts_are_rendered_as_by_the_official_template(native: Path) -> None:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    one, other = PreTrainedTokenizerFast.from_pretrained(BASE), AutoTokenizer.from_pretrained(native)
+    one, other = (
+        PreTrainedTokenizerFast.from_pretrained(BASE),
+        AutoTokenizer.from_pretrained(native),
+    )
     for speak in (False, True):
         for count in (1, 2, 3):
-            asked = [tok.apply_chat_template(TALK[:count], tokenize=False, add_generation_prompt=speak) for tok in (one, other)]
+            asked = [
+                tok.apply_chat_template(TALK[:count], tokenize=False, add_generation_prompt=speak)
+                for tok in (one, other)
+            ]
             assert asked[0] == asked[1]
     assert other.chat_template != one.chat_template and len(other) == len(one)
 
@@ -97,8 +129,15 @@ def test_no_token_is_added(native: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(native)
-    assert (tokenizer.start_image_token_id, tokenizer.context_image_token_id, tokenizer.end_image_token_id) == (5, 7, 6)
-    assert max(tokenizer.get_vocab().values()) < json.loads((BASE / "config.json").read_text())["llm_config"]["vocab_size"]
+    assert (
+        tokenizer.start_image_token_id,
+        tokenizer.context_image_token_id,
+        tokenizer.end_image_token_id,
+    ) == (5, 7, 6)
+    assert (
+        max(tokenizer.get_vocab().values())
+        < json.loads((BASE / "config.json").read_text())["llm_config"]["vocab_size"]
+    )
 
 
 def test_nothing_asks_for_code(native: Path) -> None:
@@ -106,7 +145,9 @@ def test_nothing_asks_for_code(native: Path) -> None:
     assert not [path.name for path in native.glob("*.json") if b"auto_map" in path.read_bytes()]
 
 
-def test_the_bases_own_mean_is_kept_and_a_missing_thumbnail_is_said(tmp_path: Path, official_internvl: Any) -> None:
+def test_the_bases_own_mean_is_kept_and_a_missing_thumbnail_is_said(
+    tmp_path: Path, official_internvl: Any
+) -> None:
     said: list[str] = []
 
     class Notes(SilentRun):
@@ -114,7 +155,9 @@ def test_the_bases_own_mean_is_kept_and_a_missing_thumbnail_is_said(tmp_path: Pa
             said.append(message)
 
     base = official_internvl(tmp_path / "base")
-    (base / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "size": 28, "crop_size": 28}')
+    (base / "preprocessor_config.json").write_text(
+        '{"image_mean": [0.5, 0.5, 0.5], "size": 28, "crop_size": 28}'
+    )
     to_native(base, tmp_path / "native", plugins().get("family", "internvl"), Notes())
     made = json.loads((tmp_path / "native/preprocessor_config.json").read_text())
     assert (made["image_mean"], made["image_std"], made["size"]) == (

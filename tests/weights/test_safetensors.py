@@ -34,17 +34,35 @@ def entry(dtype: str = "U8", shape: Any = (4,), start: Any = 0, end: Any = 4) ->
 
 
 LIES = {
-    "a gap": (file_of({"a": entry(), "b": entry(start=5, end=9)}, bytes(9)), "1 bytes before tensor 'b'"),
-    "an overlap": (file_of({"a": entry(), "b": entry(start=3, end=7)}, bytes(7)), "'a' and 'b' overlap by 1 bytes"),
+    "a gap": (
+        file_of({"a": entry(), "b": entry(start=5, end=9)}, bytes(9)),
+        "1 bytes before tensor 'b'",
+    ),
+    "an overlap": (
+        file_of({"a": entry(), "b": entry(start=3, end=7)}, bytes(7)),
+        "'a' and 'b' overlap by 1 bytes",
+    ),
     "a late start": (file_of({"a": entry(start=1, end=5)}, bytes(5)), "1 bytes before tensor 'a'"),
     "bytes after": (file_of({"a": entry()}, bytes(6)), "2 bytes after the last tensor"),
     "bytes missing": (file_of({"a": entry()}, bytes(3)), "truncated: 1 of"),
-    "a wrong size": (file_of({"a": entry(end=5)}, bytes(5)), "takes 4 bytes, its data_offsets span 5"),
+    "a wrong size": (
+        file_of({"a": entry(end=5)}, bytes(5)),
+        "takes 4 bytes, its data_offsets span 5",
+    ),
     "an odd half byte": (file_of({"a": entry("F4", (3,), 0, 1)}, bytes(1)), "takes 1.5 bytes"),
     "backward offsets": (file_of({"a": entry(start=4, end=0)}, bytes(4)), "span -4"),
-    "negative offsets": (file_of({"a": entry(start=-4, end=0)}, bytes(4)), "impossible data_offsets"),
-    "offsets of text": (file_of({"a": {**entry(), "data_offsets": ["0", "4"]}}, bytes(4)), "impossible data_offsets"),
-    "boolean offsets": (file_of({"a": entry(shape=(1,), start=False, end=True)}, bytes(1)), "impossible data_offsets"),
+    "negative offsets": (
+        file_of({"a": entry(start=-4, end=0)}, bytes(4)),
+        "impossible data_offsets",
+    ),
+    "offsets of text": (
+        file_of({"a": {**entry(), "data_offsets": ["0", "4"]}}, bytes(4)),
+        "impossible data_offsets",
+    ),
+    "boolean offsets": (
+        file_of({"a": entry(shape=(1,), start=False, end=True)}, bytes(1)),
+        "impossible data_offsets",
+    ),
     "a negative shape": (file_of({"a": entry(shape=(-2, -2))}, bytes(4)), "impossible shape"),
     "a shape of text": (file_of({"a": {**entry(), "shape": "4"}}, bytes(4)), "impossible shape"),
     "a huge shape": (file_of({"a": entry(shape=(2**62, 2**62))}, bytes(4)), "takes 2.1"),
@@ -56,7 +74,10 @@ LIES = {
     "deep JSON": (file_of(b'{"a":' + b"[" * 100_000, b""), "not JSON"),
     "no UTF-8": (file_of(b'{"\xff": 1}', b""), "not JSON"),
     "a name twice": (file_of(b'{"a": 1, "a": 2}', b""), "names 'a' twice"),
-    "a field twice": (file_of(b'{"a": {"dtype": "U8", "dtype": "I8"}}', b""), "names 'dtype' twice"),
+    "a field twice": (
+        file_of(b'{"a": {"dtype": "U8", "dtype": "I8"}}', b""),
+        "names 'dtype' twice",
+    ),
     "metadata of numbers": (file_of({"__metadata__": {"a": 1}}, b""), "must map names to text"),
     "a long header": (b"\xff" * 8 + b"{}", "would be"),
     "a cut header": (file_of({"a": entry()}, b"")[:20], "truncated within its header"),
@@ -73,12 +94,19 @@ def test_lies_are_refused(name: str) -> None:
     assert words in caught.value.message and "x.safetensors" in caught.value.message
 
 
-Shapes = st.lists(st.tuples(st.sampled_from(["F32", "BF16", "U8", "I64"]), st.lists(st.integers(0, 5), max_size=3)), max_size=5)
+Shapes = st.lists(
+    st.tuples(
+        st.sampled_from(["F32", "BF16", "U8", "I64"]), st.lists(st.integers(0, 5), max_size=3)
+    ),
+    max_size=5,
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(Shapes, st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2))
-def test_what_is_built_is_parsed_as_the_reference_does(tmp_path_factory: Any, shapes: Any, metadata: Any) -> None:
+def test_what_is_built_is_parsed_as_the_reference_does(
+    tmp_path_factory: Any, shapes: Any, metadata: Any
+) -> None:
     named = [(f"t{i}", dtype, tuple(shape)) for i, (dtype, shape) in enumerate(shapes)]
     header = build_header(named, "x.safetensors", metadata)
     size = max((t.end for t in header.tensors), default=len(header.raw))
@@ -96,8 +124,13 @@ def test_what_is_built_is_parsed_as_the_reference_does(tmp_path_factory: Any, sh
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_or_sound(data: Any) -> None:
-    """Whatever bytes change, either WeightsError is raised or every tensor lies within the file and none overlap."""
-    header = {"__metadata__": {"format": "pt"}, "a": entry("BF16", (2, 3), 0, 12), "b": entry("F32", (), 12, 16)}
+    """Whatever bytes change, either WeightsError is raised or every tensor lies within the file and
+    none overlap."""
+    header = {
+        "__metadata__": {"format": "pt"},
+        "a": entry("BF16", (2, 3), 0, 12),
+        "b": entry("F32", (), 12, 16),
+    }
     content = bytearray(file_of(header, bytes(16)))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -129,11 +162,17 @@ def test_tensors_are_those_of_the_reference(make_base: Any) -> None:
     with Checkpoint.open(base) as weights:
         assert weights.tensors.keys() == expected.keys()
         for name, tensor in expected.items():
-            assert torch.equal(weights.tensor(name), tensor) and torch.equal(weights.load(name), tensor)
+            assert torch.equal(weights.tensor(name), tensor) and torch.equal(
+                weights.load(name), tensor
+            )
         kept = weights.tensor("mlp1.1.weight")
         kept[0] = 0
     again = load_file(base / "model-00003-of-00003.safetensors")["mlp1.1.weight"]
-    assert torch.equal(again, expected["mlp1.1.weight"]) and kept[0].eq(0).all() and not again[0].eq(0).all()
+    assert (
+        torch.equal(again, expected["mlp1.1.weight"])
+        and kept[0].eq(0).all()
+        and not again[0].eq(0).all()
+    )
 
 
 def index_of(base: Path) -> tuple[Path, dict[str, Any]]:
@@ -148,7 +187,9 @@ def refused(base: Path, *words: str) -> None:
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/model.safetensors", "a\\b.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["../other/model.safetensors", "/etc/model.safetensors", "a\\b.safetensors"]
+)
 def test_an_index_that_names_a_file_outside(make_base: Any, name: str) -> None:
     base = make_base(shards=2)
     path, index = index_of(base)
@@ -171,7 +212,11 @@ def test_a_tensor_in_two_shards(make_base: Any) -> None:
     tensors = load_file(second)
     tensors["language_model.model.tok_embeddings.weight"] = torch.zeros(1)
     save_file(tensors, second)
-    refused(base, "tok_embeddings", "is in model-00001-of-00002.safetensors and again in model-00002-of-00002.safetensors")
+    refused(
+        base,
+        "tok_embeddings",
+        "is in model-00001-of-00002.safetensors and again in model-00002-of-00002.safetensors",
+    )
 
 
 def test_an_index_that_disagrees_with_its_shards(make_base: Any) -> None:
@@ -191,7 +236,8 @@ def test_an_index_that_disagrees_with_its_shards(make_base: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"weight_map": {}}', '{"weight_map": {"a": 1}}', '{"weight_map": {"a": "x.bin"}}']
+    "content",
+    ["{", "[]", '{"weight_map": {}}', '{"weight_map": {"a": 1}}', '{"weight_map": {"a": "x.bin"}}'],
 )
 def test_an_index_that_is_none(make_base: Any, content: str) -> None:
     base = make_base(shards=2)

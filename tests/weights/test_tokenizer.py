@@ -1,4 +1,5 @@
-"""tokenizer.json made from a sentencepiece model: ids and texts as sentencepiece itself gives them."""
+"""tokenizer.json made from a sentencepiece model: ids and texts as sentencepiece itself gives
+them."""
 
 from __future__ import annotations
 
@@ -26,17 +27,36 @@ tokenizers = pytest.importorskip("tokenizers")
 TEXTS = [
     "The quick brown fox jumps over the lazy dog, and the dog sleeps on.",
     "A picture shows two dishes: noodles with beef, and steamed buns.",
-    "这道菜是什么？图中的菜是麻婆豆腐。", "这张图片里有几个人？三个人在吃火锅。", "Ünïcödé, naïve café: 12345, 67890!",
-    "def main():\n    return [x ** 2 for x in range(10)]", "abc abcabc bcabca cab", "Wow -- really?   (yes, really)",
-]  # fmt: skip
+    "这道菜是什么？图中的菜是麻婆豆腐。",
+    "这张图片里有几个人？三个人在吃火锅。",
+    "Ünïcödé, naïve café: 12345, 67890!",
+    "def main():\n    return [x ** 2 for x in range(10)]",
+    "abc abcabc bcabca cab",
+    "Wow -- really?   (yes, really)",
+]
 RESERVED = [f"[UNUSED_TOKEN_{i}]" for i in range(3)]
 CHAT = {"<|im_start|>": 0, "<|im_end|>": 1}
 """Tokens that take the place of a reserved piece, as those of InternLM2-chat do."""
-IMAGE = ["<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>"]
+IMAGE = [
+    "<img>",
+    "</img>",
+    "<IMG_CONTEXT>",
+    "<quad>",
+    "</quad>",
+    "<ref>",
+    "</ref>",
+    "<box>",
+    "</box>",
+]
 WORDS = st.sampled_from(
-    [word for text in TEXTS for word in text.split(" ")] + [" ", "  ", "\n", "\t", "▁", "<s>", "🍜", "<0x0A>"]
+    [word for text in TEXTS for word in text.split(" ")]
+    + [" ", "  ", "\n", "\t", "▁", "<s>", "🍜", "<0x0A>"]
 )
-STRINGS = st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=12).map(" ".join), st.lists(WORDS, max_size=12).map("".join))
+STRINGS = st.one_of(
+    st.text(max_size=40),
+    st.lists(WORDS, max_size=12).map(" ".join),
+    st.lists(WORDS, max_size=12).map("".join),
+)
 
 
 def train(**options: Any) -> bytes:
@@ -50,10 +70,19 @@ def train(**options: Any) -> bytes:
         "normalization_rule_name": "identity",
     }
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXTS * 8), model_writer=out, byte_fallback=True,
-        unk_id=0, bos_id=1, eos_id=2, pad_id=-1, control_symbols=RESERVED, minloglevel=2, num_threads=1,
-        max_sentence_length=4096, **{**usual, **options},
-    )  # fmt: skip
+        sentence_iterator=iter(TEXTS * 8),
+        model_writer=out,
+        byte_fallback=True,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        control_symbols=RESERVED,
+        minloglevel=2,
+        num_threads=1,
+        max_sentence_length=4096,
+        **{**usual, **options},
+    )
     return out.getvalue()
 
 
@@ -70,17 +99,27 @@ def write(folder: Path, model: bytes, **extra: Any) -> Any:
     config = {
         "tokenizer_class": "InternLM2Tokenizer",
         "auto_map": {"AutoTokenizer": ["tokenization_internlm2.InternLM2Tokenizer", None]},
-        "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>", "chat_template": "{{ bos_token }}",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "</s>",
+        "chat_template": "{{ bos_token }}",
         "additional_special_tokens": [*CHAT, *IMAGE],
-        "added_tokens_decoder": {str(number): {"content": token, "special": True} for token, number in known.items()}, **extra,
-    }  # fmt: skip
+        "added_tokens_decoder": {
+            str(number): {"content": token, "special": True} for token, number in known.items()
+        },
+        **extra,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return processor
 
 
 @pytest.fixture(scope="module", params=["identity", "prefix", "spaces"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, set[str]]:
-    """(sentencepiece's processor, the tokenizer made from the same model, what a text may not hold)"""
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Any, set[str]]:
+    """(sentencepiece's processor, the tokenizer made from the same model, what a text may not
+    hold)"""
     options = {
         "identity": {},
         "prefix": {"add_dummy_prefix": True},
@@ -88,7 +127,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     }[request.param]
     folder = tmp_path_factory.mktemp("tokenizer")
     processor = write(folder, train(**options))
-    apart = {"<s>", "</s>", "<unk>", *CHAT, *IMAGE} | ({"▁"} if request.param == "spaces" else set())
+    apart = {"<s>", "</s>", "<unk>", *CHAT, *IMAGE} | (
+        {"▁"} if request.param == "spaces" else set()
+    )
     return processor, tokenizers.Tokenizer.from_str(json.dumps(from_sentencepiece(folder))), apart
 
 
@@ -104,8 +145,11 @@ def test_ids_and_texts_are_sentencepieces(pair: tuple[Any, Any, set[str]], text:
 
 
 @pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory, official_internvl: Callable[..., Path]) -> tuple[Path, Any]:
-    """A model with tokenizer.model and no tokenizer.json in transformers' layout, and sentencepiece's processor."""
+def native(
+    tmp_path_factory: pytest.TempPathFactory, official_internvl: Callable[..., Path]
+) -> tuple[Path, Any]:
+    """A model with tokenizer.model and no tokenizer.json in transformers' layout, and
+    sentencepiece's processor."""
     top = tmp_path_factory.mktemp("native")
     base = official_internvl(top / "base")
     (base / "tokenizer.json").unlink()
@@ -117,19 +161,35 @@ def native(tmp_path_factory: pytest.TempPathFactory, official_internvl: Callable
 def by_hand(processor: Any, text: str, tokens: dict[str, int]) -> list[int]:
     """What the official tokenizer does: special tokens are cut out, sentencepiece has the rest."""
     pieces = re.split("(" + "|".join(map(re.escape, tokens)) + ")", text)
-    return [i for piece in pieces for i in ([tokens[piece]] if piece in tokens else processor.encode(piece))]
+    return [
+        i
+        for piece in pieces
+        for i in ([tokens[piece]] if piece in tokens else processor.encode(piece))
+    ]
 
 
 @settings(max_examples=150, deadline=None)
 @given(parts=st.lists(st.one_of(STRINGS, st.sampled_from([*CHAT, *IMAGE, "</s>"])), max_size=6))
 def test_special_tokens_have_the_official_ids(native: tuple[Path, Any], parts: list[str]) -> None:
     folder, processor = native
-    tokens = {**json.loads((folder / "added_tokens.json").read_text()), "<unk>": 0, "<s>": 1, "</s>": 2}
-    assert {token: tokens[token] for token in ("<|im_start|>", "<|im_end|>", "<img>", "</box>")} == {
-        "<|im_start|>": 3, "<|im_end|>": 4, "<img>": 470, "</box>": 478,
-    }  # fmt: skip
+    tokens = {
+        **json.loads((folder / "added_tokens.json").read_text()),
+        "<unk>": 0,
+        "<s>": 1,
+        "</s>": 2,
+    }
+    assert {
+        token: tokens[token] for token in ("<|im_start|>", "<|im_end|>", "<img>", "</box>")
+    } == {
+        "<|im_start|>": 3,
+        "<|im_end|>": 4,
+        "<img>": 470,
+        "</box>": 478,
+    }
     text = "".join(parts)
-    assert load(folder)(text, add_special_tokens=False).input_ids == by_hand(processor, text, tokens)
+    assert load(folder)(text, add_special_tokens=False).input_ids == by_hand(
+        processor, text, tokens
+    )
 
 
 @lru_cache
@@ -141,11 +201,17 @@ def load(folder: Path) -> Any:
 
 def test_transformers_loads_it_without_code(native: tuple[Path, Any]) -> None:
     folder, processor = native
-    assert not (folder / "tokenizer.model").exists() and b"auto_map" not in (folder / "tokenizer_config.json").read_bytes()
+    assert (
+        not (folder / "tokenizer.model").exists()
+        and b"auto_map" not in (folder / "tokenizer_config.json").read_bytes()
+    )
     tokenizer = load(folder)
     assert tokenizer("The fox").input_ids == [1, *processor.encode("The fox")]
     assert tokenizer.context_image_token_id == 472 and len(tokenizer) == 479
-    assert tokenizer.decode([1, *processor.encode("这道菜 🍜"), 4], skip_special_tokens=True) == "这道菜 🍜"
+    assert (
+        tokenizer.decode([1, *processor.encode("这道菜 🍜"), 4], skip_special_tokens=True)
+        == "这道菜 🍜"
+    )
 
 
 def test_a_user_defined_piece_is_cut_out_first(tmp_path: Path) -> None:
@@ -173,7 +239,9 @@ def test_two_ids_for_one_token(tmp_path: Path) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(where=st.integers(0, 9000), what=st.binary(min_size=1, max_size=6), cut=st.booleans())
-def test_a_damaged_model_is_refused_or_read(native: tuple[Path, Any], where: int, what: bytes, cut: bool) -> None:
+def test_a_damaged_model_is_refused_or_read(
+    native: tuple[Path, Any], where: int, what: bytes, cut: bool
+) -> None:
     folder = native[0].parent / "base"
     model = (folder / "tokenizer.model").read_bytes()
     at = where % len(model)

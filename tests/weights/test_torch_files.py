@@ -34,7 +34,7 @@ model = dict(
     model_path='/data/InternVL2-2B',
     type='xtuner.model.InternVL_V1_5')
 work_dir = None
-"""
+"""  # noqa: E501
 AT = "model.language_model.base_model.model.model.layers"
 
 
@@ -50,8 +50,14 @@ def history(monkeypatch: Any) -> type:
 
         def min(self) -> None: ...
 
-    HistoryBuffer.min.__module__, HistoryBuffer.min.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer.min"
-    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer"
+    HistoryBuffer.min.__module__, HistoryBuffer.min.__qualname__ = (
+        "mmengine.logging.history_buffer",
+        "HistoryBuffer.min",
+    )
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = (
+        "mmengine.logging.history_buffer",
+        "HistoryBuffer",
+    )
     module = types.ModuleType("mmengine.logging.history_buffer")
     module.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
     for name in ("mmengine", "mmengine.logging"):
@@ -63,12 +69,16 @@ def history(monkeypatch: Any) -> type:
 def state() -> Tensors:
     generator = torch.Generator().manual_seed(4)
     shapes = {
-        f"{AT}.0.attention.wqkv.lora_A.default.weight": (4, 32), f"{AT}.0.attention.wqkv.lora_B.default.weight": (64, 4),
-        f"{AT}.1.feed_forward.w2.lora_A.default.weight": (4, 48), f"{AT}.1.feed_forward.w2.lora_B.default.weight": (32, 4),
+        f"{AT}.0.attention.wqkv.lora_A.default.weight": (4, 32),
+        f"{AT}.0.attention.wqkv.lora_B.default.weight": (64, 4),
+        f"{AT}.1.feed_forward.w2.lora_A.default.weight": (4, 48),
+        f"{AT}.1.feed_forward.w2.lora_B.default.weight": (32, 4),
         "model.language_model.base_model.model.output.lora_A.default.weight": (4, 32),
         "model.language_model.base_model.model.output.lora_B.default.weight": (64, 4),
-        "model.mlp1.0.weight": (32,), "model.mlp1.0.bias": (32,), "model.mlp1.1.weight": (32, 32),
-    }  # fmt: skip
+        "model.mlp1.0.weight": (32,),
+        "model.mlp1.0.bias": (32,),
+        "model.mlp1.1.weight": (32, 32),
+    }
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
@@ -80,7 +90,16 @@ def pth(tmp_path: Path, history: type) -> Callable[..., Path]:
         meta = {"cfg": CFG, "epoch": 0, "iter": 64, "seed": 1, "dataset_meta": None}
         ordered = collections.OrderedDict(tensors)
         ordered._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]
-        torch.save({"meta": meta, "state_dict": ordered, "message_hub": hub, "param_schedulers": [], **more}, tmp_path / name)
+        torch.save(
+            {
+                "meta": meta,
+                "state_dict": ordered,
+                "message_hub": hub,
+                "param_schedulers": [],
+                **more,
+            },
+            tmp_path / name,
+        )
         return tmp_path / name
 
     return write
@@ -101,22 +120,33 @@ def by_xtuners_rule(base: Tensors, tensors: Tensors) -> Tensors:
     return out
 
 
-def test_xtuner_merges_by_its_own_rule_to_the_byte(make_base: Any, pth: Any, family: Any, tmp_path: Path) -> None:
+def test_xtuner_merges_by_its_own_rule_to_the_byte(
+    make_base: Any, pth: Any, family: Any, tmp_path: Path
+) -> None:
     base, tensors = make_base(), state()
     report = merge(base, pth(tensors), tmp_path / "out", family, parity="xtuner")
     found, expected = (
         load_file(tmp_path / "out/model.safetensors"),
         by_xtuners_rule(load_file(base / "model.safetensors"), tensors),
     )
-    assert found.keys() == expected.keys() and all(torch.equal(found[name], t) for name, t in expected.items())
+    assert found.keys() == expected.keys() and all(
+        torch.equal(found[name], t) for name, t in expected.items()
+    )
     assert (report.merged, report.replaced, report.adapter_keys) == (3, 3, 9)
 
 
-def test_deepspeeds_folder_is_the_same_adapter(make_base: Any, pth: Any, family: Any, tmp_path: Path, history: type) -> None:
+def test_deepspeeds_folder_is_the_same_adapter(
+    make_base: Any, pth: Any, family: Any, tmp_path: Path, history: type
+) -> None:
     folder = tmp_path / "deep/iter_64.pth"
     folder.mkdir(parents=True)
     torch.save(
-        {"module": collections.OrderedDict(state()), "meta": {"cfg": CFG}, "param_shapes": torch.Size([3]), "log": history()},
+        {
+            "module": collections.OrderedDict(state()),
+            "meta": {"cfg": CFG},
+            "param_shapes": torch.Size([3]),
+            "log": history(),
+        },
         folder / "mp_rank_00_model_states.pt",
     )
     one = merge(make_base(), pth(state()), tmp_path / "a", family)
@@ -134,14 +164,21 @@ def test_a_split_deepspeed_folder_is_named(tmp_path: Path) -> None:
 def test_tensors_lie_where_torch_put_them(tmp_path: Path) -> None:
     whole = torch.arange(24, dtype=torch.float32).view(4, 6)
     data = {
-        "whole": whole, "tail": whole[2:], "none": torch.zeros(0, 3), "scalar": torch.tensor(7, dtype=torch.int64),
-        "half": torch.randn(3).half(), "brain": torch.nn.Parameter(torch.randn(2, 2).bfloat16()), "row": whole[1:2, 2:5],
-    }  # fmt: skip
+        "whole": whole,
+        "tail": whole[2:],
+        "none": torch.zeros(0, 3),
+        "scalar": torch.tensor(7, dtype=torch.int64),
+        "half": torch.randn(3).half(),
+        "brain": torch.nn.Parameter(torch.randn(2, 2).bfloat16()),
+        "row": whole[1:2, 2:5],
+    }
     torch.save(data, tmp_path / "x.pt")
     file = read_torch(tmp_path / "x.pt")
     with file.open(file.data) as source:
         for name, tensor in data.items():
-            assert torch.equal(source.load(name), tensor) and torch.equal(source.tensor(name), tensor), name
+            assert torch.equal(source.load(name), tensor) and torch.equal(
+                source.tensor(name), tensor
+            ), name
 
 
 def test_a_transposed_view_is_named(tmp_path: Path) -> None:
@@ -171,27 +208,42 @@ class Attack:
     ],
 )
 def test_nothing_in_a_pickle_is_run(
-    make_base: Any, pth: Any, family: Any, tmp_path: Path, monkeypatch: Any, attack: Attack, named: str
+    make_base: Any,
+    pth: Any,
+    family: Any,
+    tmp_path: Path,
+    monkeypatch: Any,
+    attack: Attack,
+    named: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path, base = pth(state(), optimizer=attack), make_base()
     before = sorted(found.name for found in tmp_path.iterdir())
     with pytest.raises(WeightsError, match="nothing was run") as caught:
         merge(base, path, tmp_path / "out", family)
-    assert named in caught.value.message and sorted(found.name for found in tmp_path.iterdir()) == before
+    assert (
+        named in caught.value.message
+        and sorted(found.name for found in tmp_path.iterdir()) == before
+    )
 
 
 def test_a_pickle_cannot_change_the_reader(history: type) -> None:
-    """BUILD with a slot state sets attributes on whatever is on the stack: the reader's own callables refuse it."""
+    """BUILD with a slot state sets attributes on whatever is on the stack: the reader's own
+    callables refuse it."""
     program = b"ctorch._utils\n_rebuild_tensor_v2\n" + b"N}X\x08\x00\x00\x00__code__K\x01s\x86b."
     with pytest.raises(WeightsError, match="changes a function"):
         unpickle(io.BytesIO(program), "x.pth")
-    program = b"cmmengine.logging.history_buffer\nHistoryBuffer\n" + b"N}X\x05\x00\x00\x00smallK\x01s\x86b."
+    program = (
+        b"cmmengine.logging.history_buffer\nHistoryBuffer\n"
+        + b"N}X\x05\x00\x00\x00smallK\x01s\x86b."
+    )
     with pytest.raises(WeightsError, match="not a sound pickle"):
         unpickle(io.BytesIO(program), "x.pth")
     with pytest.raises(WeightsError, match="not a sound pickle"):
         unpickle(io.BytesIO(b"\x80\x02}r\xff\xff\xff\x7f"), "x.pth")
-    assert unpickle(io.BytesIO(pickle.dumps({"a": [1, (2.5, "x", None, True)]})), "x") == {"a": [1, (2.5, "x", None, True)]}
+    assert unpickle(io.BytesIO(pickle.dumps({"a": [1, (2.5, "x", None, True)]})), "x") == {
+        "a": [1, (2.5, "x", None, True)]
+    }
 
 
 def test_damaged_pickles_are_refused_or_inert(pth: Any) -> None:
@@ -211,7 +263,11 @@ def test_damaged_pickles_are_refused_or_inert(pth: Any) -> None:
 def refused(words: str, path: Path, make_base: Any, family: Any, tmp_path: Path) -> None:
     with pytest.raises((WeightsError, UsageError)) as caught:
         merge(make_base(), path, tmp_path / "out", family)
-    assert words in str(caught.value) and not (tmp_path / "out").exists() and not (tmp_path / ".out.partial").exists()
+    assert (
+        words in str(caught.value)
+        and not (tmp_path / "out").exists()
+        and not (tmp_path / ".out.partial").exists()
+    )
 
 
 def test_an_empty_file(make_base: Any, family: Any, tmp_path: Path) -> None:
@@ -233,7 +289,9 @@ def test_half_of_a_lora(make_base: Any, family: Any, tmp_path: Path, pth: Any) -
     refused("has the parts A", pth(half), make_base, family, tmp_path)
 
 
-def test_no_state_dict_and_no_configuration(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
+def test_no_state_dict_and_no_configuration(
+    make_base: Any, family: Any, tmp_path: Path, pth: Any
+) -> None:
     refused("has no state_dict", pth(state(), state_dict=None), make_base, family, tmp_path)
     path = pth(state(), meta={"epoch": 1})
     with pytest.raises(WeightsError, match="meta\\['cfg'\\] is missing"):
@@ -246,13 +304,17 @@ def test_a_truncated_archive(make_base: Any, family: Any, tmp_path: Path, pth: A
     refused("is not a file of torch.save", path, make_base, family, tmp_path)
 
 
-def test_a_record_shorter_than_its_tensor(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
+def test_a_record_shorter_than_its_tensor(
+    make_base: Any, family: Any, tmp_path: Path, pth: Any
+) -> None:
     with zipfile.ZipFile(pth(state())) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(tmp_path / "short.pth", "w") as archive:
         for name, data in content.items():
             archive.writestr(name, data[:4] if name.endswith("data/0") else data)
-    refused("reaches beyond its record of 4 bytes", tmp_path / "short.pth", make_base, family, tmp_path)
+    refused(
+        "reaches beyond its record of 4 bytes", tmp_path / "short.pth", make_base, family, tmp_path
+    )
 
 
 def test_a_compressed_record(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
@@ -265,8 +327,13 @@ def test_a_compressed_record(make_base: Any, family: Any, tmp_path: Path, pth: A
 
 
 def test_settings_are_parsed_and_not_run(tmp_path: Path) -> None:
-    text = CFG + f"x = open({str(tmp_path / 'PWNED')!r}, 'w')\nvisual = __import__('os').system('true')\n"
-    text = text.replace("freeze_llm=True", "visual_encoder_lora=dict(r=64, lora_alpha=16), freeze_llm=print('x')")
+    text = (
+        CFG
+        + f"x = open({str(tmp_path / 'PWNED')!r}, 'w')\nvisual = __import__('os').system('true')\n"
+    )
+    text = text.replace(
+        "freeze_llm=True", "visual_encoder_lora=dict(r=64, lora_alpha=16), freeze_llm=print('x')"
+    )
     found = lora_settings(text, "x.pth")
     assert {prefix: (own.rank, own.alpha) for prefix, own in found.items()} == {
         "language_model.": (4, 6),
@@ -281,7 +348,8 @@ def test_settings_are_parsed_and_not_run(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_mmengine_itself_saved() -> None:
-    """Written by mmengine 0.10.6's save_checkpoint with its MessageHub: log buffers, numpy scalars, the configuration."""
+    """Written by mmengine 0.10.6's save_checkpoint with its MessageHub: log buffers, numpy scalars,
+    the configuration."""
     file = read_torch(Path(__file__).parent / "data/mmengine_0_10_6.pth")
     assert file.data.keys() == {"meta", "state_dict", "message_hub", "param_schedulers"}
     assert file.data["message_hub"]["runtime_info"]["iter"] == 9
@@ -293,4 +361,7 @@ def test_a_checkpoint_that_mmengine_itself_saved() -> None:
 
 def test_stored_tensors_are_no_tensors(pth: Any) -> None:
     data = read_torch(pth(state())).data
-    assert isinstance(data["state_dict"]["model.mlp1.0.weight"], StoredTensor) and data["meta"]["iter"] == 64
+    assert (
+        isinstance(data["state_dict"]["model.mlp1.0.weight"], StoredTensor)
+        and data["meta"]["iter"] == 64
+    )

@@ -1,4 +1,5 @@
-"""The model card: what people see first. Typed facts in, Markdown in English and Chinese, pictures and metadata out.
+"""The model card: what people see first. Typed facts in, Markdown in English and Chinese, pictures
+and metadata out.
 
 facts.py     CardInput and its parts: everything that a card can say
 license.py   the base model's licence and where it was read
@@ -8,7 +9,19 @@ figures.py   loss curve and sample pictures as reproducible PNG
 render.py    all of it together: `render_card` (bytes) and `write_card` (files)
 """
 
-from .facts import Base, CardInput, Dataset, Exchange, License, Lineage, LossPoint, Relation, Sample, Smoke, Training
+from .facts import (
+    Base,
+    CardInput,
+    Dataset,
+    Exchange,
+    License,
+    Lineage,
+    LossPoint,
+    Relation,
+    Sample,
+    Smoke,
+    Training,
+)
 from .license import read_license
 from .metadata import identity_problems
 from .render import render_card, write_card

@@ -1,4 +1,5 @@
-"""Everything that a model card can say, as frozen data. What is left at its default is left out of the card."""
+"""Everything that a model card can say, as frozen data. What is left at its default is left out of
+the card."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ Relation = Literal["adapter", "finetune", "merge", "quantized"]
 
 @dataclass(frozen=True)
 class License:
-    """`id` is a hub's licence id such as `mit`; a licence that hubs do not know has the id `other`, a `name` and a `link`."""
+    """`id` is a hub's licence id such as `mit`; a licence that hubs do not know has the id `other`,
+    a `name` and a `link`."""
 
     id: str
     name: str = ""
@@ -29,7 +31,8 @@ class License:
 
 @dataclass(frozen=True)
 class Base:
-    """`name` is the repository of the base model; `license_source` says in words where its licence was read."""
+    """`name` is the repository of the base model; `license_source` says in words where its licence
+    was read."""
 
     name: str
     license: License
@@ -39,8 +42,9 @@ class Base:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`train` and `holdout` count records; `shared` of the latter have a picture or their text in common with one trained on.
-    `accepted` maps restrictions of the terms to the reason for which they do not bind this release."""
+    """`train` and `holdout` count records; `shared` of the latter have a picture or their text in
+    common with one trained on. `accepted` maps restrictions of the terms to the reason for which
+    they do not bind this release."""
 
     name: str
     terms: Terms = field(default_factory=Terms)
@@ -88,10 +92,11 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Smoke:
-    """The conversation that the finished model had before it was published. `prompt` is the exact text that the model was asked
-    with; `as_trained` whether that is how it was trained (None: not known), `prompt_differs` why it is not.
-    `not_run` is an engine that could not run, in whose place `engine` was asked; `differing` of `compared` answers are not those
-    of the engine `compared_with`."""
+    """The conversation that the finished model had before it was published. `prompt` is the exact
+    text that the model was asked with; `as_trained` whether that is how it was trained (None: not
+    known), `prompt_differs` why it is not. `not_run` is an engine that could not run, in whose
+    place `engine` was asked; `differing` of `compared` answers are not those of the engine
+    `compared_with`."""
 
     engine: str
     turns: tuple[Exchange, ...]
@@ -117,9 +122,9 @@ class Lineage:
 
 @dataclass(frozen=True)
 class CardInput:
-    """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without a time; `languages` are
-    ISO 639 codes of the data; `architecture` describes the model for people; `title` and `summary` replace the ones made
-    from the facts."""
+    """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
+    a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
+    people; `title` and `summary` replace the ones made from the facts."""
 
     repository: str
     tag: str

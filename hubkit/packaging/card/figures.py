@@ -1,4 +1,5 @@
-"""Pictures of the card, as PNG bytes that depend on their input alone: no date, no software name, no metadata of the source."""
+"""Pictures of the card, as PNG bytes that depend on their input alone: no date, no software name,
+no metadata of the source."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
     from matplotlib.figure import Figure
 
     if len(points) < 2 or not all(math.isfinite(point.loss) for point in points):
-        raise UsageError("a loss curve needs at least two finite losses", "see the metrics of the train stage")
+        raise UsageError(
+            "a loss curve needs at least two finite losses", "see the metrics of the train stage"
+        )
     steps, losses = [point.step for point in points], [point.loss for point in points]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -54,7 +57,8 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
 
 
 def scores_png(measures: Sequence[Measure]) -> bytes:
-    """Two bars a metric, the base above the model, each with its 95 % interval; 1440 pixels wide."""
+    """Two bars a metric, the base above the model, each with its 95 % interval; 1440 pixels
+    wide."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -71,9 +75,18 @@ def scores_png(measures: Sequence[Measure]) -> bytes:
         axes = figure.add_subplot()
         for place, (_, _, interval, colour) in enumerate(rows):
             if interval is not None:
-                axes.barh(_place(place), 100 * interval.value, height=0.66, color=colour, xerr=_reach(interval),
-                          error_kw={"ecolor": _INK, "elinewidth": 1.2, "capsize": 4})  # fmt: skip
-        axes.set_yticks([_place(row) for row in range(len(rows))], [f"{measure.metric}: {name}" for measure, name, _, _ in rows])
+                axes.barh(
+                    _place(place),
+                    100 * interval.value,
+                    height=0.66,
+                    color=colour,
+                    xerr=_reach(interval),
+                    error_kw={"ecolor": _INK, "elinewidth": 1.2, "capsize": 4},
+                )
+        axes.set_yticks(
+            [_place(row) for row in range(len(rows))],
+            [f"{measure.metric}: {name}" for measure, name, _, _ in rows],
+        )
         axes.set_xlim(0, 100)
         axes.set_xlabel("score, %, with 95 % confidence interval", color=_INK)
         axes.grid(axis="x", color=_FAINT, linewidth=0.6)
@@ -93,11 +106,15 @@ def _place(row: int) -> float:
 
 def _reach(interval: Interval) -> list[list[float]]:
     """How far the interval goes below and above its value, in points."""
-    return [[100 * max(0.0, interval.value - interval.low)], [100 * max(0.0, interval.high - interval.value)]]
+    return [
+        [100 * max(0.0, interval.value - interval.low)],
+        [100 * max(0.0, interval.high - interval.value)],
+    ]
 
 
 def running_mean(values: Sequence[float]) -> list[float]:
-    """The mean of each value and its neighbours, about a twentieth of all values wide, narrower at both ends."""
+    """The mean of each value and its neighbours, about a twentieth of all values wide, narrower at
+    both ends."""
     half = len(values) // 40
     means = []
     for at in range(len(values)):
@@ -108,8 +125,8 @@ def running_mean(values: Sequence[float]) -> list[float]:
 
 
 def sample_png(picture: Path) -> bytes:
-    """`picture` as an RGB PNG of pixels only, its longer side between 112 (enlarged by whole factors, so that small pictures
-    stay sharp) and 448 pixels.
+    """`picture` as an RGB PNG of pixels only, its longer side between 112 (enlarged by whole
+    factors, so that small pictures stay sharp) and 448 pixels.
 
     Raises:
         DataError: the file is not a picture that can be read.
@@ -122,12 +139,15 @@ def sample_png(picture: Path) -> bytes:
             pixels = _flat(upright)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(
-            f"{picture.name}: not a readable picture ({error})", "replace the picture or leave it out of the data"
+            f"{picture.name}: not a readable picture ({error})",
+            "replace the picture or leave it out of the data",
         ) from None
     longest = max(pixels.size)
     if longest < _SHORTEST:
         factor = math.ceil(_SHORTEST / longest)
-        pixels = pixels.resize((pixels.width * factor, pixels.height * factor), Image.Resampling.NEAREST)
+        pixels = pixels.resize(
+            (pixels.width * factor, pixels.height * factor), Image.Resampling.NEAREST
+        )
     elif longest > _LONGEST:
         pixels.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     out = io.BytesIO()

@@ -18,7 +18,14 @@ _PHRASES = (
     ("apache-2.0", ("apache license", "version 2.0", "grant of copyright license")),
     ("bsd-3-clause", ("redistribution and use in source and binary forms", "neither the name")),
     ("bsd-2-clause", ("redistribution and use in source and binary forms",)),
-    ("mit", ("permission is hereby granted, free of charge", "without restriction", "the above copyright notice")),
+    (
+        "mit",
+        (
+            "permission is hereby granted, free of charge",
+            "without restriction",
+            "the above copyright notice",
+        ),
+    ),
     ("cc-by-nc-sa-4.0", ("attribution-noncommercial-sharealike 4.0",)),
     ("cc-by-nc-4.0", ("attribution-noncommercial 4.0",)),
     ("cc-by-sa-4.0", ("attribution-sharealike 4.0",)),
@@ -28,8 +35,8 @@ _PHRASES = (
 
 
 def read_license(base_folder: Path) -> tuple[License, str]:
-    """The licence of the model in `base_folder` and, in words, where it was read: its card's front matter, else its
-    licence file.
+    """The licence of the model in `base_folder` and, in words, where it was read: its card's front
+    matter, else its licence file.
 
     Raises:
         UsageError: the folder names no licence, several, or one that is not recognised.
@@ -40,7 +47,9 @@ def read_license(base_folder: Path) -> tuple[License, str]:
     for name in _FILES:
         if (base_folder / name).is_file():
             return _recognise(_read(base_folder / name), name), f"base model file {name}"
-    raise UsageError(f"{base_folder.name}: no licence in README.md's front matter, and no licence file", _REMEDY)
+    raise UsageError(
+        f"{base_folder.name}: no licence in README.md's front matter, and no licence file", _REMEDY
+    )
 
 
 def _read(path: Path) -> str:
@@ -49,7 +58,8 @@ def _read(path: Path) -> str:
 
 
 def _front_matter(content: str) -> dict[Any, Any]:
-    """The YAML block at the top of a model card; empty when there is none or it is not a mapping."""
+    """The YAML block at the top of a model card; empty when there is none or it is not a
+    mapping."""
     import yaml
 
     match = re.match(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", content, re.DOTALL)
@@ -57,12 +67,16 @@ def _front_matter(content: str) -> dict[Any, Any]:
         return {}
     if len(match[1]) > _FRONT_MATTER_LIMIT:
         raise UsageError(
-            f"README.md of the base model: its front matter is longer than {_FRONT_MATTER_LIMIT:,} characters", _REMEDY
+            f"README.md of the base model: its front matter is longer than {_FRONT_MATTER_LIMIT:,} "
+            "characters",
+            _REMEDY,
         )
     try:
         data = yaml.safe_load(match[1])
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise UsageError("README.md of the base model: its front matter is not valid YAML", _REMEDY) from None
+        raise UsageError(
+            "README.md of the base model: its front matter is not valid YAML", _REMEDY
+        ) from None
     return data if isinstance(data, dict) else {}
 
 
@@ -71,7 +85,10 @@ def _from_front_matter(data: dict[Any, Any]) -> License | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, list):
-        raise UsageError(f"README.md of the base model names several licences: {', '.join(map(str, value))}", _REMEDY)
+        raise UsageError(
+            f"README.md of the base model names several licences: {', '.join(map(str, value))}",
+            _REMEDY,
+        )
     if not isinstance(value, str) or not value.strip() or value.strip().lower() == "unknown":
         return None
     name, link = (str(data.get(key) or "").strip() for key in ("license_name", "license_link"))

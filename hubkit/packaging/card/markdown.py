@@ -1,4 +1,5 @@
-"""Text from datasets, models and spec files, made harmless for Markdown: it shows as it reads and never becomes markup."""
+"""Text from datasets, models and spec files, made harmless for Markdown: it shows as it reads and
+never becomes markup."""
 
 from __future__ import annotations
 
@@ -15,11 +16,15 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def visible(value: object, limit: int = 400) -> str:
-    """`value` as text of at most `limit` characters, without what cannot be seen: control characters, direction marks and
-    lone surrogates. Line breaks stay as `\\n`."""
+    """`value` as text of at most `limit` characters, without what cannot be seen: control
+    characters, direction marks and lone surrogates. Line breaks stay as `\\n`."""
     text = str(value).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     kept = "".join(
-        c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") or c in "\u200c\u200d"
+        c
+        for c in text
+        if c == "\n"
+        or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        or c in "\u200c\u200d"
     )
     kept = kept.strip()
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
@@ -38,7 +43,8 @@ def text(value: object, limit: int = 400) -> str:
 
 
 def cell(value: object, limit: int = 400) -> str:
-    """For a table cell: line breaks become `<br>`; nothing at all becomes an em dash, so that the cell is seen."""
+    """For a table cell: line breaks become `<br>`; nothing at all becomes an em dash, so that the
+    cell is seen."""
     lines = [line.strip() for line in visible(value, limit).split("\n")]
     return "<br>".join(_escape(line) for line in lines) or "—"
 
@@ -97,4 +103,19 @@ def setting(value: str | int | float | bool) -> str:
     return code(repr(value) if isinstance(value, float) else value)
 
 
-FILTERS = {f.__name__: f for f in (text, cell, code, block, percent, points, in_points, p_value, thousands, size, setting)}
+FILTERS = {
+    f.__name__: f
+    for f in (
+        text,
+        cell,
+        code,
+        block,
+        percent,
+        points,
+        in_points,
+        p_value,
+        thousands,
+        size,
+        setting,
+    )
+}

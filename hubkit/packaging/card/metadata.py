@@ -1,5 +1,5 @@
-"""The card's front matter: what hubs index, built with huggingface_hub's card classes and checked here, because their own
-`validate()` asks the hub."""
+"""The card's front matter: what hubs index, built with huggingface_hub's card classes and checked
+here, because their own `validate()` asks the hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
 EVAL_RESULTS = ".eval_results"
-_REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))(?:[\w-][\w.-]*/)?[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII)
+_REPOSITORY = re.compile(
+    r"(?!.*(?:--|\.\.))(?:[\w-][\w.-]*/)?[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII
+)
 _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,9 +39,10 @@ nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0
 deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-
 research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa
 odbl odc-by ofl-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
-"""
+"""  # noqa: E501
 LICENSES = frozenset(_LICENSES.split())
-"""The ids that Hugging Face's repository documentation lists; any other licence is `other` with a name and a link."""
+"""The ids that Hugging Face's repository documentation lists; any other licence is `other` with a
+name and a link."""
 
 
 def card_data(facts: CardInput) -> ModelCardData:
@@ -69,7 +72,8 @@ def card_data(facts: CardInput) -> ModelCardData:
 
 
 def hub_license(license: License) -> License:
-    """`license` as hubs take it: a known id stands alone, anything else becomes `other` with a name."""
+    """`license` as hubs take it: a known id stands alone, anything else becomes `other` with a
+    name."""
     identifier = license.id.lower()
     if identifier in LICENSES and identifier != "other":
         return License(identifier)
@@ -78,8 +82,8 @@ def hub_license(license: License) -> License:
 
 
 def eval_results(facts: CardInput) -> Mapping[str, bytes]:
-    """The results as Hugging Face's `.eval_results/*.yaml` has them (huggingface/hub-docs, eval_results.yaml): by path, one
-    file for the dataset; none without an evaluation."""
+    """The results as Hugging Face's `.eval_results/*.yaml` has them (huggingface/hub-docs,
+    eval_results.yaml): by path, one file for the dataset; none without an evaluation."""
     if not facts.evaluations:
         return {}
     import yaml
@@ -87,10 +91,14 @@ def eval_results(facts: CardInput) -> Mapping[str, bytes]:
 
     dataset = _dataset_id(_dataset_name(facts))
     entries = [
-        EvalResultEntry(dataset, measure.metric, measure.score.value, date=facts.created, notes=_notes(measure))
+        EvalResultEntry(
+            dataset, measure.metric, measure.score.value, date=facts.created, notes=_notes(measure)
+        )
         for measure in facts.evaluations
     ]
-    content = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True, width=1000)
+    content = yaml.safe_dump(
+        eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True, width=1000
+    )
     return {f"{EVAL_RESULTS}/{dataset.rpartition('/')[2]}.yaml": content.encode()}
 
 
@@ -111,17 +119,32 @@ def _result(facts: CardInput, measure: Measure) -> EvalResult:
 
 
 def _indexing(facts: CardInput) -> dict[str, Any]:
-    """The results as ModelScope's card metadata has them (`indexing.results`, as in the cards of its own models)."""
+    """The results as ModelScope's card metadata has them (`indexing.results`, as in the cards of
+    its own models)."""
     metrics = [
-        {"type": measure.metric, "value": measure.score.value, "description": _notes(measure), "args": "default"}
+        {
+            "type": measure.metric,
+            "value": measure.score.value,
+            "description": _notes(measure),
+            "args": "default",
+        }
         for measure in facts.evaluations
     ]
-    dataset = {"name": _dataset_name(facts), "type": "image", "args": f"{facts.evaluations[0].count} held-out samples"}
-    return {"results": [{"task": {"name": facts.family.pipeline_tag}, "dataset": dataset, "metrics": metrics}]}
+    dataset = {
+        "name": _dataset_name(facts),
+        "type": "image",
+        "args": f"{facts.evaluations[0].count} held-out samples",
+    }
+    return {
+        "results": [
+            {"task": {"name": facts.family.pipeline_tag}, "dataset": dataset, "metrics": metrics}
+        ]
+    }
 
 
 def _numbers_of(measure: Measure) -> dict[str, Any]:
-    """What stands beside the score: its interval, and the base's score with the change when it was measured."""
+    """What stands beside the score: its interval, and the base's score with the change when it was
+    measured."""
     numbers: dict[str, Any] = {"interval_95": [measure.score.low, measure.score.high]}
     if measure.base and measure.change:
         numbers |= {
@@ -148,30 +171,50 @@ def _dataset_name(facts: CardInput) -> str:
 
 def _dataset_id(name: str) -> str:
     """`name` where it is a hub's dataset; else a name of the same form."""
-    return name if _REPOSITORY.fullmatch(name) else re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
+    return (
+        name
+        if _REPOSITORY.fullmatch(name)
+        else re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
+    )
 
 
 def check(facts: CardInput) -> None:
-    """Raises UsageError with everything in `facts` that a hub would refuse or that would mislead a reader."""
-    names = identity_problems(facts.repository, facts.base, [data.name for data in facts.datasets], facts.languages)
+    """Raises UsageError with everything in `facts` that a hub would refuse or that would mislead a
+    reader."""
+    names = identity_problems(
+        facts.repository, facts.base, [data.name for data in facts.datasets], facts.languages
+    )
     problems = [*names, *_family(facts), *_numbers(facts)]
     if problems:
         raise UsageError(
-            "the model card cannot be written:\n" + "\n".join(f"  {p}" for p in problems), "correct them in release.yaml"
+            "the model card cannot be written:\n" + "\n".join(f"  {p}" for p in problems),
+            "correct them in release.yaml",
         )
 
 
-def identity_problems(repository: str, base: Base, datasets: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """What is wrong with the names, the licence and the languages of a card; all known before any work is done."""
+def identity_problems(
+    repository: str, base: Base, datasets: Sequence[str], languages: Sequence[str]
+) -> list[str]:
+    """What is wrong with the names, the licence and the languages of a card; all known before any
+    work is done."""
     problems = []
     if not _REPOSITORY.fullmatch(repository):
         problems.append(f"repository {repository!r} is not of the form organisation/name or name")
     for what, name in [("base.name", base.name), *(("data.name", name) for name in datasets)]:
-        if not name.strip() or name.startswith(("/", "~", ".", "\\")) or name.count("/") > 1 or re.match(r"\w:", name):
+        if (
+            not name.strip()
+            or name.startswith(("/", "~", ".", "\\"))
+            or name.count("/") > 1
+            or re.match(r"\w:", name)
+        ):
             problems.append(f"{what} {name!r} is a path; a card names a repository")
     if base.license.id.lower() in ("", "unknown"):
         problems.append("base.license is empty")
-    problems += [f"card.languages: {code!r} is not an ISO 639 code" for code in languages if not _LANGUAGE.fullmatch(code)]
+    problems += [
+        f"card.languages: {code!r} is not an ISO 639 code"
+        for code in languages
+        if not _LANGUAGE.fullmatch(code)
+    ]
     return problems
 
 
@@ -181,7 +224,10 @@ def _family(facts: CardInput) -> list[str]:
         datetime.date.fromisoformat(facts.date)
     except ValueError:
         problems.append(f"created {facts.created!r} is not a date of the form 2026-01-31")
-    for what, value in (("pipeline tag", facts.family.pipeline_tag), ("library name", facts.family.library_name)):
+    for what, value in (
+        ("pipeline tag", facts.family.pipeline_tag),
+        ("library name", facts.family.library_name),
+    ):
         if not _SLUG.fullmatch(value):
             problems.append(f"the family's {what} {value!r} is not of the form image-text-to-text")
     return problems
@@ -190,15 +236,29 @@ def _family(facts: CardInput) -> list[str]:
 def _numbers(facts: CardInput) -> list[str]:
     problems = []
     for result in facts.evaluations:
-        scores = [interval for interval in (result.score, result.base, result.change) if interval is not None]
-        if result.count < 1 or not all(math.isfinite(n) for one in scores for n in (one.value, one.low, one.high)):
-            problems.append(f"evaluation {result.metric}: needs at least one record and finite scores")
+        scores = [
+            interval
+            for interval in (result.score, result.base, result.change)
+            if interval is not None
+        ]
+        if result.count < 1 or not all(
+            math.isfinite(n) for one in scores for n in (one.value, one.low, one.high)
+        ):
+            problems.append(
+                f"evaluation {result.metric}: needs at least one record and finite scores"
+            )
         counts = [count for count in (result.right, result.base_right) if count is not None]
         if any(not 0 <= count <= result.count for count in counts):
-            problems.append(f"evaluation {result.metric}: more right answers than the {result.count} records")
+            problems.append(
+                f"evaluation {result.metric}: more right answers than the {result.count} records"
+            )
     for file in facts.weights:
         path = PurePosixPath(file.path)
-        if path.is_absolute() or ".." in path.parts or not re.fullmatch(r"[\w./-]+", file.path, re.ASCII):
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or not re.fullmatch(r"[\w./-]+", file.path, re.ASCII)
+        ):
             problems.append(f"weights file {file.path!r} is not a plain relative path")
         if not _DIGEST.fullmatch(file.sha256):
             problems.append(f"weights file {file.path}: {file.sha256!r} is not a sha256 digest")

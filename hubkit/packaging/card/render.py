@@ -1,4 +1,5 @@
-"""Facts to files: README.md, README.zh-CN.md, the pictures under assets/ and the results under .eval_results/."""
+"""Facts to files: README.md, README.zh-CN.md, the pictures under assets/ and the results under
+.eval_results/."""
 
 from __future__ import annotations
 
@@ -26,8 +27,9 @@ _PAGES = {"README.md": "en.md.j2", "README.zh-CN.md": "zh.md.j2"}
 
 
 def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
-    """Writes the card of `facts` into the release folder and returns the paths written, relative and sorted. Pictures that an
-    earlier card left in assets/samples/ and that this one does not have are removed; nothing is written on an error.
+    """Writes the card of `facts` into the release folder and returns the paths written, relative
+    and sorted. Pictures that an earlier card left in assets/samples/ and that this one does not
+    have are removed; nothing is written on an error.
 
     Raises:
         UsageError: the facts do not make a valid card.
@@ -35,11 +37,17 @@ def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
     """
     for part in (folder / "assets", folder / _SAMPLES, folder / EVAL_RESULTS):
         if part.is_symlink():
-            raise UsageError(f"{part.relative_to(folder)} is a link to another place", "replace it by a folder of its own")
+            raise UsageError(
+                f"{part.relative_to(folder)} is a link to another place",
+                "replace it by a folder of its own",
+            )
     files = render_card(facts)
     for path, content in files.items():
         _replace(folder / path, content)
-    for stale in (*(folder / _SAMPLES).glob("[0-9][0-9].png"), *(folder / EVAL_RESULTS).glob("*.yaml")):
+    for stale in (
+        *(folder / _SAMPLES).glob("[0-9][0-9].png"),
+        *(folder / EVAL_RESULTS).glob("*.yaml"),
+    ):
         if stale.relative_to(folder).as_posix() not in files:
             stale.unlink()
     return tuple(sorted(files))
@@ -52,8 +60,16 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     from .figures import loss_png, sample_png, scores_png
 
     header = card_data(facts).to_yaml(line_break="\n")
-    facts = replace(facts, samples=tuple(sorted(facts.samples, key=lambda sample: sample.base_answer == sample.model_answer)))
-    files = {f"{_SAMPLES}/{number:02d}.png": sample_png(sample.picture) for number, sample in enumerate(facts.samples, 1)}
+    facts = replace(
+        facts,
+        samples=tuple(
+            sorted(facts.samples, key=lambda sample: sample.base_answer == sample.model_answer)
+        ),
+    )
+    files = {
+        f"{_SAMPLES}/{number:02d}.png": sample_png(sample.picture)
+        for number, sample in enumerate(facts.samples, 1)
+    }
     pictures = tuple(files)
     if len(facts.loss) > 1:
         files[_LOSS] = loss_png(facts.loss)
@@ -70,7 +86,10 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
 
 
 def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
-    usage = {title: snippet.replace("{repository}", facts.repository).strip() for title, snippet in facts.family.usage.items()}
+    usage = {
+        title: snippet.replace("{repository}", facts.repository).strip()
+        for title, snippet in facts.family.usage.items()
+    }
     return {
         "card": facts,
         "license": hub_license(facts.base.license),
@@ -83,7 +102,8 @@ def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
 
 
 def _environment() -> Environment:
-    """Jinja that refuses undefined names. Autoescape would be for HTML only: each expression names its filter instead."""
+    """Jinja that refuses undefined names. Autoescape would be for HTML only: each expression names
+    its filter instead."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -95,12 +115,15 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS)
-    environment.filters["markdown"] = str  # for Markdown from the family plugin and for paths made here
+    environment.filters["markdown"] = (
+        str  # for Markdown from the family plugin and for paths made here
+    )
     return environment
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Writes through a temporary name, so that a file linked from elsewhere is replaced and not changed."""
+    """Writes through a temporary name, so that a file linked from elsewhere is replaced and not
+    changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,6 +1,8 @@
-"""Weights on disk, read and written without torch and without running anything: safetensors, and what torch.save wrote.
+"""Weights on disk, read and written without torch and without running anything: safetensors, and
+what torch.save wrote.
 
-A pickle is read by an unpickler that knows a list of names and runs none of them; tensors are read where they lie.
+A pickle is read by an unpickler that knows a list of names and runs none of them; tensors are read
+where they lie.
 """
 
 from .header import TensorInfo

@@ -1,6 +1,8 @@
-"""The safetensors file format: eight bytes of length (little-endian), a JSON header, then the tensors' bytes without gaps.
+"""The safetensors file format: eight bytes of length (little-endian), a JSON header, then the
+tensors' bytes without gaps.
 
-Source: https://github.com/huggingface/safetensors#format. A file is untrusted; nothing is believed before it is checked.
+Source: https://github.com/huggingface/safetensors#format. A file is untrusted; nothing is believed
+before it is checked.
 """
 
 from __future__ import annotations
@@ -14,9 +16,27 @@ from typing import Any, BinaryIO, NoReturn
 from ..errors import WeightsError
 
 BITS: Mapping[str, int] = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
-    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64,
-}  # fmt: skip
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "C64": 64,
+}
 """Bits an element takes, by the format's name of the dtype."""
 
 MAX_HEADER = 100_000_000
@@ -27,8 +47,9 @@ REMEDY = "download the file again and compare its digest; hubkit does not repair
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """`start` and `end` are byte positions in the file `shard`; `shape` may be empty (a scalar). `trainable` is the requires_grad
-    with which torch.save stored a parameter; None where the file does not say."""
+    """`start` and `end` are byte positions in the file `shard`; `shape` may be empty (a scalar).
+    `trainable` is the requires_grad with which torch.save stored a parameter; None where the file
+    does not say."""
 
     name: str
     dtype: str
@@ -55,7 +76,8 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """`raw` is the length and the JSON as they lie in the file; `tensors` are in the order of their bytes."""
+    """`raw` is the length and the JSON as they lie in the file; `tensors` are in the order of their
+    bytes."""
 
     raw: bytes
     tensors: tuple[TensorInfo, ...]
@@ -66,22 +88,34 @@ def read_header(file: BinaryIO, size: int, shard: str) -> Header:
     """Reads and checks the header of a safetensors file of `size` bytes, standing at its start.
 
     Raises:
-        WeightsError: the file is truncated, or the header is malformed, lies about offsets, or leaves gaps or overlaps.
+        WeightsError: the file is truncated, or the header is malformed, lies about offsets, or
+            leaves gaps or overlaps.
     """
     prefix = file.read(8)
     if len(prefix) < 8:
-        raise WeightsError(f"{shard}: truncated: {size} bytes are too few for a safetensors file", REMEDY)
+        raise WeightsError(
+            f"{shard}: truncated: {size} bytes are too few for a safetensors file", REMEDY
+        )
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
-        raise WeightsError(f"{shard}: not a safetensors file: the header would be {length} bytes long", REMEDY)
+        raise WeightsError(
+            f"{shard}: not a safetensors file: the header would be {length} bytes long", REMEDY
+        )
     if 8 + length > size:
-        raise WeightsError(f"{shard}: truncated within its header: {8 + length - size} bytes are missing", REMEDY)
+        raise WeightsError(
+            f"{shard}: truncated within its header: {8 + length - size} bytes are missing", REMEDY
+        )
     raw = prefix + file.read(length)
     entries = _parse(raw[8:], shard)
     metadata = entries.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
         raise WeightsError(f"{shard}: __metadata__ must map names to text", REMEDY)
-    tensors = sorted((_entry(name, entry, shard, len(raw)) for name, entry in entries.items()), key=lambda t: (t.start, t.end))
+    tensors = sorted(
+        (_entry(name, entry, shard, len(raw)) for name, entry in entries.items()),
+        key=lambda t: (t.start, t.end),
+    )
     _check_ranges(tensors, len(raw), size, shard)
     return Header(raw, tuple(tensors), metadata)
 
@@ -110,18 +144,28 @@ def _parse(text: bytes, shard: str) -> dict[str, Any]:
 def _entry(name: str, entry: Any, shard: str, data: int) -> TensorInfo:
     where = f"{shard}: tensor {name!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise WeightsError(f"{where} must have dtype, shape and data_offsets and nothing else", REMEDY)
+        raise WeightsError(
+            f"{where} must have dtype, shape and data_offsets and nothing else", REMEDY
+        )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise WeightsError(f"{where} has the unknown dtype {dtype!r} (known: {', '.join(BITS)})", REMEDY)
+        raise WeightsError(
+            f"{where} has the unknown dtype {dtype!r} (known: {', '.join(BITS)})", REMEDY
+        )
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise WeightsError(f"{where} has the impossible shape {str(shape)[:80]}", REMEDY)
-    if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(n) is int and n >= 0 for n in offsets):
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != 2
+        or not all(type(n) is int and n >= 0 for n in offsets)
+    ):
         raise WeightsError(f"{where} has the impossible data_offsets {str(offsets)[:80]}", REMEDY)
     bits = math.prod(shape) * BITS[dtype]
     if bits % 8 or offsets[1] - offsets[0] != bits // 8:
         claim = f"{dtype} {shape} takes {bits / 8:g} bytes"
-        raise WeightsError(f"{where}: {claim}, its data_offsets span {offsets[1] - offsets[0]}", REMEDY)
+        raise WeightsError(
+            f"{where}: {claim}, its data_offsets span {offsets[1] - offsets[0]}", REMEDY
+        )
     return TensorInfo(name, dtype, tuple(shape), shard, data + offsets[0], data + offsets[1])
 
 
@@ -129,20 +173,35 @@ def _check_ranges(tensors: list[TensorInfo], data: int, size: int, shard: str) -
     at, before = data, ""
     for tensor in tensors:
         if tensor.start < at:
-            raise WeightsError(f"{shard}: tensors {before!r} and {tensor.name!r} overlap by {at - tensor.start} bytes", REMEDY)
+            raise WeightsError(
+                f"{shard}: tensors {before!r} and {tensor.name!r} overlap by {at - tensor.start} "
+                "bytes",
+                REMEDY,
+            )
         if tensor.start > at:
-            raise WeightsError(f"{shard}: {tensor.start - at} bytes before tensor {tensor.name!r} belong to no tensor", REMEDY)
+            raise WeightsError(
+                f"{shard}: {tensor.start - at} bytes before tensor {tensor.name!r} belong to no "
+                "tensor",
+                REMEDY,
+            )
         at, before = tensor.end, tensor.name
     if at > size:
         cut = next(t.name for t in tensors if t.end > size)
-        raise WeightsError(f"{shard}: truncated: {at - size} of {at} bytes are missing, from tensor {cut!r} on", REMEDY)
+        raise WeightsError(
+            f"{shard}: truncated: {at - size} of {at} bytes are missing, from tensor {cut!r} on",
+            REMEDY,
+        )
     if at < size:
-        raise WeightsError(f"{shard}: {size - at} bytes after the last tensor belong to no tensor", REMEDY)
+        raise WeightsError(
+            f"{shard}: {size - at} bytes after the last tensor belong to no tensor", REMEDY
+        )
 
 
-def build_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]], shard: str, metadata: Mapping[str, str]) -> Header:
-    """The header of a file that holds (name, dtype, shape) in the order given; padded so that the data starts at a
-    multiple of 8, as the reference implementation does."""
+def build_header(
+    tensors: Iterable[tuple[str, str, tuple[int, ...]]], shard: str, metadata: Mapping[str, str]
+) -> Header:
+    """The header of a file that holds (name, dtype, shape) in the order given; padded so that the
+    data starts at a multiple of 8, as the reference implementation does."""
     entries: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     at, placed = 0, []
     for name, dtype, shape in tensors:
@@ -153,5 +212,7 @@ def build_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]], shard: str
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     raw = len(text).to_bytes(8, "little") + text
-    infos = tuple(TensorInfo(n, d, s, shard, len(raw) + a, len(raw) + e) for n, d, s, a, e in placed)
+    infos = tuple(
+        TensorInfo(n, d, s, shard, len(raw) + a, len(raw) + e) for n, d, s, a, e in placed
+    )
     return Header(raw, infos, dict(metadata))

@@ -1,7 +1,8 @@
 """Files that torch.save wrote (a zip archive since torch 1.6), read without torch.load.
 
-The archive holds one pickle, `NAME/data.pkl`, and a record `NAME/data/KEY` per storage, not compressed, so that tensors can
-be read where they lie. Source: https://pytorch.org/docs/stable/notes/serialization.html.
+The archive holds one pickle, `NAME/data.pkl`, and a record `NAME/data/KEY` per storage, not
+compressed, so that tensors can be read where they lie. Source:
+https://pytorch.org/docs/stable/notes/serialization.html.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _REMEDY = "copy the file again, or save it with torch 1.6 or newer"
 
 @dataclass(frozen=True)
 class TorchFile:
-    """`data` is the unpickled object, with StoredTensor in place of tensors; `records` say of each storage where it lies in the
-    file, (position, bytes)."""
+    """`data` is the unpickled object, with StoredTensor in place of tensors; `records` say of each
+    storage where it lies in the file, (position, bytes)."""
 
     data: Any
     path: Path
@@ -39,41 +40,64 @@ class TorchFile:
         """
         where = f"{self.path.name}: tensor {name!r}"
         if tensor.storage.key not in self.records:
-            raise WeightsError(f"{where} has no record {tensor.storage.key!r} in the archive", _REMEDY)
+            raise WeightsError(
+                f"{where} has no record {tensor.storage.key!r} in the archive", _REMEDY
+            )
         start, length = self.records[tensor.storage.key]
         width, count = BITS[tensor.storage.dtype] // 8, math.prod(tensor.shape)
         if count and not _by_rows(tensor):
-            raise WeightsError(f"{where} is a view that is not stored row by row", "save it with .contiguous()")
+            raise WeightsError(
+                f"{where} is a view that is not stored row by row", "save it with .contiguous()"
+            )
         if (tensor.offset + count) * width > length or tensor.storage.size * width > length:
             raise WeightsError(f"{where} reaches beyond its record of {length} bytes", _REMEDY)
         at = start + tensor.offset * width
-        return TensorInfo(name, tensor.storage.dtype, tensor.shape, self.path.name, at, at + count * width, tensor.trainable)
+        return TensorInfo(
+            name,
+            tensor.storage.dtype,
+            tensor.shape,
+            self.path.name,
+            at,
+            at + count * width,
+            tensor.trainable,
+        )
 
 
 def read_torch(path: Path) -> TorchFile:
-    """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not know."""
+    """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not
+    know."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             names = [info.filename for info in archive.infolist()]
-            pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
+            pickles = [
+                name for name in names if name.endswith("/data.pkl") and name.count("/") == 1
+            ]
             if len(pickles) != 1 or len(set(names)) != len(names):
                 raise WeightsError(f"{path.name} is not a file of torch.save", _REMEDY)
             top = pickles[0].removesuffix("data.pkl")
             if f"{top}byteorder" in names and archive.read(f"{top}byteorder") != b"little":
-                raise WeightsError(f"{path.name} was written on a big-endian machine", "save it on another machine")
+                raise WeightsError(
+                    f"{path.name} was written on a big-endian machine", "save it on another machine"
+                )
             if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE:
-                raise WeightsError(f"{path.name}: its pickle is larger than {_MAX_PICKLE} bytes", _REMEDY)
+                raise WeightsError(
+                    f"{path.name}: its pickle is larger than {_MAX_PICKLE} bytes", _REMEDY
+                )
             records = dict(_records(archive, file, f"{top}data/", path))
             content = archive.read(pickles[0])
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         empty = "; it is empty" if path.stat().st_size == 0 else ""
-        raise WeightsError(f"{path.name} is not a file of torch.save ({error}){empty}", _REMEDY) from None
+        raise WeightsError(
+            f"{path.name} is not a file of torch.save ({error}){empty}", _REMEDY
+        ) from None
     return TorchFile(unpickle(io.BytesIO(content), path.name), path, records)
 
 
-def _records(archive: zipfile.ZipFile, file: Any, top: str, path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+def _records(
+    archive: zipfile.ZipFile, file: Any, top: str, path: Path
+) -> Iterator[tuple[str, tuple[int, int]]]:
     """(key, (position in the file, bytes)) of each storage."""
     size = path.stat().st_size
     for info in archive.infolist():
@@ -82,10 +106,19 @@ def _records(archive: zipfile.ZipFile, file: Any, top: str, path: Path) -> Itera
         file.seek(info.header_offset)
         head = file.read(30)
         if info.compress_type != zipfile.ZIP_STORED or head[:4] != b"PK\x03\x04":
-            raise WeightsError(f"{path.name}: the record {info.filename!r} is compressed or damaged", _REMEDY)
-        start = info.header_offset + 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+            raise WeightsError(
+                f"{path.name}: the record {info.filename!r} is compressed or damaged", _REMEDY
+            )
+        start = (
+            info.header_offset
+            + 30
+            + int.from_bytes(head[26:28], "little")
+            + int.from_bytes(head[28:30], "little")
+        )
         if start + info.file_size > size:
-            raise WeightsError(f"{path.name}: the record {info.filename!r} reaches beyond the file", _REMEDY)
+            raise WeightsError(
+                f"{path.name}: the record {info.filename!r} reaches beyond the file", _REMEDY
+            )
         yield info.filename.removeprefix(top), (start, info.file_size)
 
 

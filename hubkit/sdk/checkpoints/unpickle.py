@@ -1,7 +1,8 @@
-"""Reading a pickle without running it: every callable it names is one of the few inert ones below, or the file is refused.
+"""Reading a pickle without running it: every callable it names is one of the few inert ones below,
+or the file is refused.
 
-What a checkpoint stores beside its tensors (numpy scalars, mmengine's log buffers) becomes an empty placeholder. Nothing of
-torch, numpy or mmengine is imported or called.
+What a checkpoint stores beside its tensors (numpy scalars, mmengine's log buffers) becomes an empty
+placeholder. Nothing of torch, numpy or mmengine is imported or called.
 """
 
 from __future__ import annotations
@@ -14,15 +15,39 @@ from typing import Any, BinaryIO, NoReturn
 from ..errors import WeightsError
 
 STORAGES: Mapping[str, str] = {
-    "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "DoubleStorage": "F64", "LongStorage": "I64",
-    "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
-}  # fmt: skip
+    "FloatStorage": "F32",
+    "HalfStorage": "F16",
+    "BFloat16Storage": "BF16",
+    "DoubleStorage": "F64",
+    "LongStorage": "I64",
+    "IntStorage": "I32",
+    "ShortStorage": "I16",
+    "CharStorage": "I8",
+    "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
+}
 """torch's storage classes and the safetensors name of what they hold."""
 
 _PLACEHOLDERS = frozenset(
     {
-        *(("torch", name) for name in ("Size", "device", "dtype", "float32", "float16", "bfloat16", "float64", "int64")),
-        *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+        *(
+            ("torch", name)
+            for name in (
+                "Size",
+                "device",
+                "dtype",
+                "float32",
+                "float16",
+                "bfloat16",
+                "float64",
+                "int64",
+            )
+        ),
+        *(
+            (f"numpy.{core}.multiarray", name)
+            for core in ("core", "_core")
+            for name in ("scalar", "_reconstruct")
+        ),
         *(("numpy", name) for name in ("dtype", "ndarray")),
         *((module, name) for module in ("builtins", "__builtin__") for name in ("set", "getattr")),
         ("_codecs", "encode"),
@@ -30,8 +55,9 @@ _PLACEHOLDERS = frozenset(
         ("mmengine.logging.history_buffer", "HistoryBuffer"),
     }
 )
-"""Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here. (mmengine 0.10's HistoryBuffer
-stores its own methods as `getattr(HistoryBuffer, "min")`; here that call, too, gives a placeholder.)"""
+"""Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here.
+(mmengine 0.10's HistoryBuffer stores its own methods as `getattr(HistoryBuffer, "min")`; here that
+call, too, gives a placeholder.)"""
 
 _REMEDY = "do not load this file with torch; ask for the adapter as safetensors"
 
@@ -47,8 +73,8 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in its storage; `offset` and `stride` count elements. `trainable` is a parameter's requires_grad when
-    it was saved, None for a tensor that is no parameter."""
+    """Where a tensor lies in its storage; `offset` and `stride` count elements. `trainable` is a
+    parameter's requires_grad when it was saved, None for a tensor that is no parameter."""
 
     storage: Storage
     offset: int
@@ -111,11 +137,16 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Stor
 
 
 def _parameter(data: Any, requires_grad: Any = None, *_: Any) -> Any:
-    return replace(data, trainable=requires_grad) if isinstance(data, StoredTensor) and type(requires_grad) is bool else data
+    return (
+        replace(data, trainable=requires_grad)
+        if isinstance(data, StoredTensor) and type(requires_grad) is bool
+        else data
+    )
 
 
 class _Reader(pickle._Unpickler):
-    """The unpickler that is written in Python: the one in C sets aside memory for whatever memo index the file names."""
+    """The unpickler that is written in Python: the one in C sets aside memory for whatever memo
+    index the file names."""
 
     def __init__(self, file: BinaryIO, where: str) -> None:
         super().__init__(file, encoding="utf-8")
@@ -134,13 +165,22 @@ class _Reader(pickle._Unpickler):
         if (module, name) in self._known:
             return self._known[module, name]
         if (module, name) in _PLACEHOLDERS:
-            return self._known.setdefault((module, name), type("Inert", (_Inert,), {"__slots__": ()}))
-        raise WeightsError(f"{self._where} holds {module}.{name}, which has no place in a checkpoint; nothing was run", _REMEDY)
+            return self._known.setdefault(
+                (module, name), type("Inert", (_Inert,), {"__slots__": ()})
+            )
+        raise WeightsError(
+            f"{self._where} holds {module}.{name}, which has no place in a checkpoint; nothing was "
+            "run",
+            _REMEDY,
+        )
 
     def persistent_load(self, entry: Any) -> Storage:
-        """torch's reference to a record of the archive: ("storage", class, key, device, number of elements)."""
+        """torch's reference to a record of the archive: ("storage", class, key, device, number of
+        elements)."""
         match entry:
-            case ("storage", str(kind), str(key), str(), int(size)) if kind in STORAGES and size >= 0:
+            case ("storage", str(kind), str(key), str(), int(size)) if (
+                kind in STORAGES and size >= 0
+            ):
                 return Storage(key, STORAGES[kind], size)
         raise pickle.UnpicklingError("a storage is described in an impossible way")
 
@@ -156,4 +196,6 @@ def unpickle(file: BinaryIO, where: str) -> Any:
     except WeightsError:
         raise
     except Exception as error:
-        raise WeightsError(f"{where} is not a sound pickle ({type(error).__name__}: {error})", _REMEDY) from None
+        raise WeightsError(
+            f"{where} is not a sound pickle ({type(error).__name__}: {error})", _REMEDY
+        ) from None

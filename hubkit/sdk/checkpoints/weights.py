@@ -20,7 +20,8 @@ _PICKLES = (".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class NewTensor:
-    """A tensor to write: `parts` are its bytes, row by row, in pieces of any length. `dtype` is safetensors' name of it."""
+    """A tensor to write: `parts` are its bytes, row by row, in pieces of any length. `dtype` is
+    safetensors' name of it."""
 
     name: str
     dtype: str
@@ -48,7 +49,8 @@ class Weights(Mapping[str, TensorInfo]):
         return b"".join(self.blocks(name, rows))
 
     def blocks(self, name: str, rows: tuple[int, int] | None = None) -> Iterator[bytes]:
-        """As `read`, in pieces of 4 MiB and a rest. Raises WeightsError when the file has become shorter."""
+        """As `read`, in pieces of 4 MiB and a rest. Raises WeightsError when the file has become
+        shorter."""
         path, info = self._tensors[name]
         first, last = rows or (0, info.rows)
         at, end = info.start + first * info.row_size, info.start + last * info.row_size
@@ -57,7 +59,10 @@ class Weights(Mapping[str, TensorInfo]):
             while at < end:
                 block = file.read(min(_BLOCK, end - at))
                 if not block:
-                    raise WeightsError(f"{path.name} became shorter while it was read", "leave the file alone and run again")
+                    raise WeightsError(
+                        f"{path.name} became shorter while it was read",
+                        "leave the file alone and run again",
+                    )
                 at += len(block)
                 yield block
 
@@ -71,11 +76,12 @@ class Weights(Mapping[str, TensorInfo]):
 
 
 def open_weights(path: Path) -> Weights:
-    """The tensors of a safetensors file, of a file of torch.save that holds a mapping of names to tensors, or of a model folder
-    with either (whole, or in shards that an index names).
+    """The tensors of a safetensors file, of a file of torch.save that holds a mapping of names to
+    tensors, or of a model folder with either (whole, or in shards that an index names).
 
     Raises:
-        WeightsError: there is no such file, it does not hold together, or it is a pickle of anything else.
+        WeightsError: there is no such file, it does not hold together, or it is a pickle of
+            anything else.
     """
     if path.is_dir():
         return _folder(path)
@@ -83,7 +89,10 @@ def open_weights(path: Path) -> Weights:
         return _safetensors(path)
     if path.suffix in _PICKLES:
         return _pickled(path)
-    raise WeightsError(f"{path.name} is no weights file by its name", f"give a .safetensors, {', '.join(_PICKLES)} or a folder")
+    raise WeightsError(
+        f"{path.name} is no weights file by its name",
+        f"give a .safetensors, {', '.join(_PICKLES)} or a folder",
+    )
 
 
 def _folder(folder: Path) -> Weights:
@@ -96,15 +105,24 @@ def _folder(folder: Path) -> Weights:
             return found
         if (folder / stem).is_file():
             return open_weights(folder / stem)
-    raise WeightsError(f"{folder.name} holds neither model.safetensors nor pytorch_model.bin", "name the folder of the weights")
+    raise WeightsError(
+        f"{folder.name} holds neither model.safetensors nor pytorch_model.bin",
+        "name the folder of the weights",
+    )
 
 
 def _shards(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise WeightsError(f"{index.name}: weight_map must map tensor names to file names", REMEDY) from None
-    if bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*", name)]:
+        raise WeightsError(
+            f"{index.name}: weight_map must map tensor names to file names", REMEDY
+        ) from None
+    if bad := [
+        name
+        for name in names
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*", name)
+    ]:
         raise WeightsError(f"{index.name} names {bad[0]!r}, which is not a file beside it", REMEDY)
     return names
 
@@ -114,21 +132,31 @@ def _safetensors(path: Path) -> Weights:
         with path.open("rb") as file:
             header = read_header(file, path.stat().st_size, path.name)
     except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read ({error.strerror})", "check the path") from None
+        raise WeightsError(
+            f"{path.name} cannot be read ({error.strerror})", "check the path"
+        ) from None
     return Weights({info.name: (path, info) for info in header.tensors})
 
 
 def _pickled(path: Path) -> Weights:
     found = read_torch(path)
     if not isinstance(found.data, dict):
-        raise WeightsError(f"{path.name} holds no mapping of names to tensors", "give the file with the model's state_dict")
+        raise WeightsError(
+            f"{path.name} holds no mapping of names to tensors",
+            "give the file with the model's state_dict",
+        )
     for name, value in found.data.items():
         if not isinstance(name, str) or not isinstance(value, StoredTensor):
-            raise WeightsError(f"{path.name}: {name!r} is not a tensor", "give the file with the model's state_dict alone")
+            raise WeightsError(
+                f"{path.name}: {name!r} is not a tensor",
+                "give the file with the model's state_dict alone",
+            )
     return Weights({name: (path, found.info(name, value)) for name, value in found.data.items()})
 
 
-def write_safetensors(path: Path, tensors: Iterable[NewTensor], metadata: Mapping[str, str]) -> None:
+def write_safetensors(
+    path: Path, tensors: Iterable[NewTensor], metadata: Mapping[str, str]
+) -> None:
     """Writes `path` in one step: whole, or not at all. The same tensors give the same bytes.
 
     Raises:
@@ -144,7 +172,10 @@ def write_safetensors(path: Path, tensors: Iterable[NewTensor], metadata: Mappin
                 for part in one.parts:
                     file.write(part)
                 if file.tell() != info.end:
-                    raise WeightsError(f"{path.name}: tensor {one.name!r} has not the bytes of its shape", "this is a bug")
+                    raise WeightsError(
+                        f"{path.name}: tensor {one.name!r} has not the bytes of its shape",
+                        "this is a bug",
+                    )
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

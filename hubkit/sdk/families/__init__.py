@@ -1,4 +1,5 @@
-"""For families whose published folder is transformers' own: a family is then a table of shapes, prefixes and names.
+"""For families whose published folder is transformers' own: a family is then a table of shapes,
+prefixes and names.
 
 class Mine(PlainFamily):
     name, title, mark = "mine", "Mine", "Mine"
@@ -10,7 +11,16 @@ class Mine(PlainFamily):
     def vision(self, config, preprocessor): return Vision(...)
 """
 
-from .blocks import CLIP_LINEARS, DECODER_LINEARS, Shapes, clip_tower, completed, decoder, linear, normed
+from .blocks import (
+    CLIP_LINEARS,
+    DECODER_LINEARS,
+    Shapes,
+    clip_tower,
+    completed,
+    decoder,
+    linear,
+    normed,
+)
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section

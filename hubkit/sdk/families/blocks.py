@@ -13,17 +13,33 @@ DECODER_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj
 CLIP_LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 DECODERS: Mapping[str, Mapping[str, Any]] = {
-    "llama": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
+    "llama": {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+    },
     "mistral": {
-        **{"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
+        **{
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+        },
         "num_key_value_heads": 8,
     },
     "qwen2": {},
 }
-"""Language models and the defaults of their configuration classes (transformers 5.23), which published files leave out."""
+"""Language models and the defaults of their configuration classes (transformers 5.23), which
+published files leave out."""
 
 CLIP = {
-    **{"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
+    **{
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+    },
     **{"num_channels": 3, "image_size": 224, "patch_size": 32},
 }
 """Defaults of CLIPVisionConfig."""
@@ -55,22 +71,37 @@ def text_section(config: Mapping[str, Any], name: str = "text_config") -> Sectio
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` of a CLIP and a decoder with the defaults of both classes written out, for readers that do not have them."""
+    """`config` of a CLIP and a decoder with the defaults of both classes written out, for readers
+    that do not have them."""
     text, vit = text_section(config), Section(config, "vision_config", CLIP)
-    return {**config, "text_config": {"vocab_size": 32000, **text.values}, "vision_config": dict(vit.values)}
+    return {
+        **config,
+        "text_config": {"vocab_size": 32000, **text.values},
+        "vision_config": dict(vit.values),
+    }
 
 
 def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = False) -> Shapes:
-    """A Llama-like decoder: embeddings, `layers`N and norm below `layers` less its last part, and the output head `head`."""
-    hidden, inner, vocabulary = text.size("hidden_size"), text.size("intermediate_size"), text.size("vocab_size", 32000)
+    """A Llama-like decoder: embeddings, `layers`N and norm below `layers` less its last part, and
+    the output head `head`."""
+    hidden, inner, vocabulary = (
+        text.size("hidden_size"),
+        text.size("intermediate_size"),
+        text.size("vocab_size", 32000),
+    )
     query = text.size("num_attention_heads")
-    kv, width = text.size("num_key_value_heads", query), text.size("head_dim", max(1, hidden // query))
+    kv, width = (
+        text.size("num_key_value_heads", query),
+        text.size("head_dim", max(1, hidden // query)),
+    )
     biased, mlp_biased = text.get("attention_bias", bool, False), text.get("mlp_bias", bool, False)
     yield f"{layers}embed_tokens.weight", (vocabulary, hidden)
     for number in range(text.size("num_hidden_layers")):
         at = f"{layers}layers.{number}."
         for name, heads in (("q", query), ("k", kv), ("v", kv)):
-            yield from linear(f"{at}self_attn.{name}_proj", heads * width, hidden, biased or qkv_bias)
+            yield from linear(
+                f"{at}self_attn.{name}_proj", heads * width, hidden, biased or qkv_bias
+            )
         yield from linear(f"{at}self_attn.o_proj", hidden, query * width, biased)
         for name in ("gate_proj", "up_proj"):
             yield from linear(f"{at}mlp.{name}", inner, hidden, mlp_biased)
@@ -84,10 +115,20 @@ def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = 
 
 def clip_tower(vit: Section, prefix: str) -> Shapes:
     """CLIP's vision tower; `pre_layrnorm` is spelt so."""
-    hidden, inner, patch = vit.size("hidden_size"), vit.size("intermediate_size"), vit.size("patch_size")
+    hidden, inner, patch = (
+        vit.size("hidden_size"),
+        vit.size("intermediate_size"),
+        vit.size("patch_size"),
+    )
     yield f"{prefix}embeddings.class_embedding", (hidden,)
-    yield f"{prefix}embeddings.patch_embedding.weight", (hidden, vit.size("num_channels"), patch, patch)
-    yield f"{prefix}embeddings.position_embedding.weight", ((vit.size("image_size") // patch) ** 2 + 1, hidden)
+    yield (
+        f"{prefix}embeddings.patch_embedding.weight",
+        (hidden, vit.size("num_channels"), patch, patch),
+    )
+    yield (
+        f"{prefix}embeddings.position_embedding.weight",
+        ((vit.size("image_size") // patch) ** 2 + 1, hidden),
+    )
     yield from normed(f"{prefix}pre_layrnorm", hidden)
     for number in range(vit.size("num_hidden_layers")):
         at = f"{prefix}encoder.layers.{number}."

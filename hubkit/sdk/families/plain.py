@@ -12,16 +12,41 @@ from typing import Any, ClassVar
 
 from ..chat import stop_ids
 from ..errors import UsageError
-from ..family import CardFacts, Companions, ModuleGroup, NativeModel, Problem, RecognisedModel, TensorMap
+from ..family import (
+    CardFacts,
+    Companions,
+    ModuleGroup,
+    NativeModel,
+    Problem,
+    RecognisedModel,
+    TensorMap,
+)
 from ..tokens import token_ids
 from ..vision import Vision
 from .blocks import Shapes
 
 _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
-_REQUIRED = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json|tokenizer.model|vocab.json")
+_REQUIRED = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "tokenizer.json|tokenizer.model|vocab.json",
+)
 _OPTIONAL = (
-    *("added_tokens.json", "chat_template.jinja", "chat_template.json", "merges.txt", "preprocessor_config.json"),
-    *("processor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "video_preprocessor_config.json"),
+    *(
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "merges.txt",
+        "preprocessor_config.json",
+    ),
+    *(
+        "processor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "video_preprocessor_config.json",
+    ),
     "vocab.json",
 )
 _TRANSFORMERS = """```python
@@ -30,7 +55,7 @@ from transformers import pipeline
 ask = pipeline("image-text-to-text", model="{repository}")
 content = [{"type": "image", "url": "picture.png"}, {"type": "text", "text": "What is in this picture?"}]
 print(ask(text=[{"role": "user", "content": content}], max_new_tokens=256, return_full_text=False)[0]["generated_text"])
-```"""
+```"""  # noqa: E501
 _LMDEPLOY = """```python
 from lmdeploy import pipeline
 from lmdeploy.vl import load_image
@@ -40,8 +65,9 @@ print(pipeline("{repository}")(("What is in this picture?", load_image("picture.
 
 
 class PlainFamily(ABC):
-    """`architectures` are recognised. `held` maps prefixes of published names to those that transformers holds in memory, the
-    first that fits. `groups` are by names in memory. `mark` must be in a repository's name, in any case of its letters."""
+    """`architectures` are recognised. `held` maps prefixes of published names to those that
+    transformers holds in memory, the first that fits. `groups` are by names in memory. `mark` must
+    be in a repository's name, in any case of its letters."""
 
     kind: ClassVar[str] = "family"
     sdk: ClassVar[str] = "1.1"
@@ -58,17 +84,24 @@ class PlainFamily(ABC):
         """Every published tensor's name and shape; UsageError names a key that is missing."""
 
     @abstractmethod
-    def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision: ...
+    def vision(
+        self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None
+    ) -> Vision: ...
 
     def image_token(self, config: Mapping[str, Any]) -> tuple[str, int | None]:
         """The key of config.json that holds the image token's id, and the id."""
-        key = next((key for key in ("image_token_id", "image_token_index") if key in config), "image_token_id")
+        key = next(
+            (key for key in ("image_token_id", "image_token_index") if key in config),
+            "image_token_id",
+        )
         value = config.get(key)
         return key, value if isinstance(value, int) else None
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         architectures = config.get("architectures")
-        return isinstance(architectures, list) and any(name in architectures for name in self.architectures)
+        return isinstance(architectures, list) and any(
+            name in architectures for name in self.architectures
+        )
 
     def describe(self, config: Mapping[str, Any]) -> RecognisedModel:
         total = sum(math.prod(shape) for shape in self.layout(config).values())
@@ -78,12 +111,15 @@ class PlainFamily(ABC):
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         return dict(self.shapes(config))
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
         key, number = self.image_token(config)
         wanted = self.vision(config, None).context
         if tokens is not None and tokens.get(wanted) != number:
             raise UsageError(
-                f"config.json: {key} is {number}, but {wanted} has id {tokens.get(wanted)} in the tokenizer",
+                f"config.json: {key} is {number}, but {wanted} has id {tokens.get(wanted)} in the "
+                "tokenizer",
                 "take config.json and the tokenizer's files from one model",
             )
         return NativeModel(
@@ -97,7 +133,9 @@ class PlainFamily(ABC):
         return {name: value for name, value in config.items() if name != "auto_map"}
 
     def _in_memory(self, name: str) -> str:
-        return next((new + name[len(old) :] for old, new in self.held if name.startswith(old)), name)
+        return next(
+            (new + name[len(old) :] for old, new in self.held if name.startswith(old)), name
+        )
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
         required = {name for need in _REQUIRED for name in need.split("|")}
@@ -113,40 +151,74 @@ class PlainFamily(ABC):
             generation = json.loads((folder / "generation_config.json").read_text("utf-8"))
             stops = stop_ids(generation if isinstance(generation, dict) else {})
         except (UsageError, OSError, ValueError) as error:
-            yield Problem("tokenizer or generation_config.json", str(getattr(error, "message", error)), remedy)
+            yield Problem(
+                "tokenizer or generation_config.json", str(getattr(error, "message", error)), remedy
+            )
             return
         key, number = self.image_token(config)
         if wanted not in ids:
             yield Problem("tokenizer", f"lacks the special token {wanted}", remedy)
         elif ids[wanted] != number:
-            yield Problem(f"config.json: {key}", f"is {number}, but {wanted} has id {ids[wanted]}", remedy)
-        rows = next((shape[0] for name, shape in self.shapes(config) if name.endswith("embed_tokens.weight")), 0)
+            yield Problem(
+                f"config.json: {key}", f"is {number}, but {wanted} has id {ids[wanted]}", remedy
+            )
+        rows = next(
+            (
+                shape[0]
+                for name, shape in self.shapes(config)
+                if name.endswith("embed_tokens.weight")
+            ),
+            0,
+        )
         if beyond := sorted(one for one in {*stops, ids.get(wanted, 0)} if one >= rows):
-            yield Problem("config.json: vocab_size", f"is {rows}; the ids {beyond} are beyond it", remedy)
+            yield Problem(
+                "config.json: vocab_size", f"is {rows}; the ids {beyond} are beyond it", remedy
+            )
         if not _templates(folder):
-            yield Problem("chat_template", "is in no file: servers would fall back to another prompt", remedy)
+            yield Problem(
+                "chat_template", "is in no file: servers would fall back to another prompt", remedy
+            )
 
     def repository_problem(self, repository: str) -> str | None:
-        """Servers and readers know a family by the repository's name; LMDeploy picks prompt templates by it."""
+        """Servers and readers know a family by the repository's name; LMDeploy picks prompt
+        templates by it."""
         *organisation, name = repository.split("/")
         if len(organisation) > 1:
             return f"{repository!r} has more than one slash; the form is organisation/name or name"
         for part in (*organisation, name):
-            if not _PART.fullmatch(part) or "--" in part or ".." in part or part.endswith((".git", ".ipynb")):
-                return f"{part!r} is not a valid name on the hubs: 1 to 96 letters, digits, '-', '_' and '.', no '--' or '..'"
+            if (
+                not _PART.fullmatch(part)
+                or "--" in part
+                or ".." in part
+                or part.endswith((".git", ".ipynb"))
+            ):
+                return (
+                    f"{part!r} is not a valid name on the hubs: 1 to 96 letters, digits, '-', '_' "
+                    "and '.', no '--' or '..'"
+                )
         if self.mark.lower() not in name.lower():
-            return f"{name!r} does not contain {self.mark!r}: a {self.title} model is found, and its prompt chosen, by its name"
+            return (
+                f"{name!r} does not contain {self.mark!r}: a {self.title} model is found, and its "
+                "prompt chosen, by its name"
+            )
         return None
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
         tags = (self.name, "vision-language")
-        return CardFacts("transformers", "image-text-to-text", tags, {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY})
+        return CardFacts(
+            "transformers",
+            "image-text-to-text",
+            tags,
+            {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY},
+        )
 
 
 def _templates(folder: Path) -> bool:
     if any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
         return True
     try:
-        return bool(json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template"))
+        return bool(
+            json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template")
+        )
     except (OSError, ValueError, AttributeError):
         return False

@@ -11,17 +11,24 @@ T = TypeVar("T", int, float, str, bool)
 
 
 class Section:
-    """One section of config.json (`text_config`), or all of it. `defaults` stand for absent keys, as transformers' own
-    configuration class fills them in: published files leave out what equals them."""
+    """One section of config.json (`text_config`), or all of it. `defaults` stand for absent keys,
+    as transformers' own configuration class fills them in: published files leave out what equals
+    them."""
 
-    def __init__(self, config: Mapping[str, Any], name: str = "", defaults: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], name: str = "", defaults: Mapping[str, Any] | None = None
+    ) -> None:
         self.prefix = f"{name}." if name else ""
         values = config.get(name) if name else config
         if not isinstance(values, Mapping):
             raise UsageError(
-                f"config.json: {name} is missing or not a mapping", "give the config.json of a complete model folder"
+                f"config.json: {name} is missing or not a mapping",
+                "give the config.json of a complete model folder",
             )
-        self.values: Mapping[str, Any] = {**(defaults or {}), **{k: v for k, v in values.items() if v is not None}}
+        self.values: Mapping[str, Any] = {
+            **(defaults or {}),
+            **{k: v for k, v in values.items() if v is not None},
+        }
 
     def get(self, key: str, kind: type[T], default: T | None = None) -> T:
         """The value of `key`; `default` when it is absent or null.
@@ -48,4 +55,7 @@ class Section:
         return value
 
     def wrong(self, key: str, message: str) -> UsageError:
-        return UsageError(f"config.json: {self.prefix}{key} {message}", "correct it, or take the model's own config.json")
+        return UsageError(
+            f"config.json: {self.prefix}{key} {message}",
+            "correct it, or take the model's own config.json",
+        )

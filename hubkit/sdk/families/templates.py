@@ -35,7 +35,8 @@ FLATTEN = """\
   {%- set plain.messages = plain.messages + [{'role': message['role'], 'content': joined.text}] -%}
 {%- endfor -%}
 {%- set messages = plain.messages %}"""
-"""Before a template that takes texts only: an image part becomes the line IMAGE_TOKEN, to be replaced by the model's own."""
+"""Before a template that takes texts only: an image part becomes the line IMAGE_TOKEN, to be
+replaced by the model's own."""
 
 VICUNA = """\
 {{- bos_token }}
@@ -48,4 +49,5 @@ VICUNA = """\
     {{- 'USER: ' + message['content'] + ' ASSISTANT:' -}}
   {%- endif -%}
 {%- endfor -%}"""
-"""The form of Vicuna, for a language model that has no template of its own. Each answer ends with `eos_token`."""
+"""The form of Vicuna, for a language model that has no template of its own. Each answer ends with
+`eos_token`."""

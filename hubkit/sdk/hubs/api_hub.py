@@ -22,10 +22,11 @@ S = TypeVar("S", bound=ApiSession)
 
 
 class ApiHub(ABC, Generic[O, S]):
-    """A plugin says how its client is opened and what it does with one repository; options, journal, login and receipts are here.
+    """A plugin says how its client is opened and what it does with one repository; options,
+    journal, login and receipts are here.
 
-    `opened` may be given "" for the repository, when only the login is asked for. Modules that import the client are imported in
-    methods, so that the plugin loads without it."""
+    `opened` may be given "" for the repository, when only the login is asked for. Modules that
+    import the client are imported in methods, so that the plugin loads without it."""
 
     kind: ClassVar[str] = "hub"
     name: ClassVar[str]
@@ -35,7 +36,9 @@ class ApiHub(ABC, Generic[O, S]):
     def repository(self, target: str) -> str: ...
 
     @abstractmethod
-    def opened(self, repository: str, options: O, run: Run, journal: Journal, *, anonymous: bool) -> AbstractContextManager[S]:
+    def opened(
+        self, repository: str, options: O, run: Run, journal: Journal, *, anonymous: bool
+    ) -> AbstractContextManager[S]:
         """The repository, ready to be worked with; without a token only when `anonymous`."""
 
     @abstractmethod
@@ -63,7 +66,10 @@ class ApiHub(ABC, Generic[O, S]):
         """As `Hub.withdraw`."""
 
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
-        name, opening = self.repository(target), self._open(self.repository(target), options, SilentRun())
+        name, opening = (
+            self.repository(target),
+            self._open(self.repository(target), options, SilentRun()),
+        )
         try:
             with opening as session:
                 return self.unfit(session)
@@ -81,24 +87,44 @@ class ApiHub(ABC, Generic[O, S]):
 
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
         name = self.repository(job.target)
-        with self._open(name, job.options, run, Journal(job.journal, self.name, job.target)) as session:
+        with self._open(
+            name, job.options, run, Journal(job.journal, self.name, job.target)
+        ) as session:
             revision, page = self.send(session, job)
         return PublishReceipt(self.name, job.target, name, revision, job.tag, page)
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Run
+    ) -> tuple[RemoteFile, ...]:
         with self._open(self.repository(target), options, run, anonymous=True) as session:
             return self.listed(session, revision)
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+    def download(
+        self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run
+    ) -> None:
         with self._open(self.repository(target), options, run, anonymous=True) as session:
             self.fetch(session, revision, out)
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run
+    ) -> Withdrawal:
         with self._open(self.repository(target), options, run) as session:
             return self.undo(session, receipt)
 
     def _open(
-        self, repository: str, options: Mapping[str, Any], run: Run, journal: Journal | None = None, *, anonymous: bool = False
+        self,
+        repository: str,
+        options: Mapping[str, Any],
+        run: Run,
+        journal: Journal | None = None,
+        *,
+        anonymous: bool = False,
     ) -> AbstractContextManager[S]:
         settings: O = decode(self.Options, dict(options), f"options of the hub {self.name}")
-        return self.opened(repository, settings, run, journal or Journal(None, self.name, repository), anonymous=anonymous)
+        return self.opened(
+            repository,
+            settings,
+            run,
+            journal or Journal(None, self.name, repository),
+            anonymous=anonymous,
+        )

@@ -12,7 +12,8 @@ from ..errors import EnvironmentFailure, UsageError
 
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, not yet made, to download into; it becomes `out` when the block ends well and is removed otherwise.
+    """A folder beside `out`, not yet made, to download into; it becomes `out` when the block ends
+    well and is removed otherwise.
 
     Raises:
         UsageError: `out` exists.
@@ -29,6 +30,8 @@ def whole(out: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:  # requests' and huggingface_hub's http errors are OSErrors too
             raise
-        raise EnvironmentFailure(f"{out}: {error.strerror}", "free some space or choose another folder, then run again") from None
+        raise EnvironmentFailure(
+            f"{out}: {error.strerror}", "free some space or choose another folder, then run again"
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -18,39 +18,49 @@ def explain(
     known: Callable[[BaseException, str], HubkitError | None],
     kinds: tuple[type[BaseException], ...],
 ) -> HubkitError:
-    """The error to raise, without the token in it; `done` are the remote steps that were finished before. `known(cause, reached)`
-    explains what only this client raises, `kinds` are its errors. What no hub, network or disk can cause is raised as it is, a
-    bug."""
+    """The error to raise, without the token in it; `done` are the remote steps that were finished
+    before. `known(cause, reached)` explains what only this client raises, `kinds` are its errors.
+    What no hub, network or disk can cause is raised as it is, a bug."""
     if not isinstance(error, (HubkitError, OSError, ValueError, LookupError, *kinds)):
         raise error
     reached = f"; done before: {', '.join(done)}" if done else "; nothing was changed before"
     for cause in causes(error):
         if isinstance(cause, RemoteError):
-            return RemoteError(token.hide(f"{place}: {cause.message.removeprefix(f'{place}: ')}{reached}"), cause.remedy)
+            return RemoteError(
+                token.hide(f"{place}: {cause.message.removeprefix(f'{place}: ')}{reached}"),
+                cause.remedy,
+            )
         if isinstance(cause, HubkitError):
             return cause
         if (found := known(cause, reached)) is not None:
             return found
     if isinstance(error, OSError) and error.filename:
-        return EnvironmentFailure(f"{error.filename}: {error.strerror}{reached}", "make the file readable, then run again")
+        return EnvironmentFailure(
+            f"{error.filename}: {error.strerror}{reached}", "make the file readable, then run again"
+        )
     return RemoteError(token.hide(f"{place}: {type(error).__name__}: {error}{reached}"), AGAIN)
 
 
 def answered(status: int, told: str, token: Token, reached: str, log_in: str) -> HubkitError:
-    """What an answer of `status` means, where the client says nothing more of it; `told` is place and answer, token hidden."""
+    """What an answer of `status` means, where the client says nothing more of it; `told` is place
+    and answer, token hidden."""
     if status == 401:
-        return EnvironmentFailure(f"{told}: it does not accept the token from {token.source}{reached}", log_in)
+        return EnvironmentFailure(
+            f"{told}: it does not accept the token from {token.source}{reached}", log_in
+        )
     if status == 403:
         return EnvironmentFailure(
             f"{told}: the token from {token.source} may not do this{reached}",
-            "use a token with permission to write, of a member of that organisation who may write; accept the terms of a gated "
-            "repository on its page",
+            "use a token with permission to write, of a member of that organisation who may write; "
+            "accept the terms of a gated repository on its page",
         )
     if status == 404:
         remedy = "check the name; a private repository of others looks as if it were not there"
         return RemoteError(f"{told}: there is no such repository or revision{reached}", remedy)
     if status in (409, 412):
-        return RemoteError(f"{told}: the repository was changed by somebody else meanwhile{reached}", AGAIN)
+        return RemoteError(
+            f"{told}: the repository was changed by somebody else meanwhile{reached}", AGAIN
+        )
     return RemoteError(f"{told}{reached}", AGAIN)
 
 

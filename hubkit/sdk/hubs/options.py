@@ -10,10 +10,11 @@ from .token import check_token_options
 
 @dataclass(frozen=True)
 class ApiOptions:
-    """`endpoint` is a mirror or an own server; empty: the client's own setting. `private` is for a repository that is made.
-    `message` is the commit's; empty: the release's name and tag. `replace` allows a first release over files that are no release.
-    The token comes from the variable `token_env`, the file `token_file`, or the client's own store. `timeout` is seconds without
-    an answer, `patience` the seconds that may be spent on waiting before requests are repeated."""
+    """`endpoint` is a mirror or an own server; empty: the client's own setting. `private` is for a
+    repository that is made. `message` is the commit's; empty: the release's name and tag. `replace`
+    allows a first release over files that are no release. The token comes from the variable
+    `token_env`, the file `token_file`, or the client's own store. `timeout` is seconds without an
+    answer, `patience` the seconds that may be spent on waiting before requests are repeated."""
 
     endpoint: str = ""
     private: bool = True
@@ -29,4 +30,6 @@ class ApiOptions:
         if self.timeout <= 0 or self.patience < 0:
             raise ValueError("timeout must be positive and patience not negative")
         if self.endpoint and not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", self.endpoint):
-            raise ValueError("endpoint must be an http(s) URL without credentials; its value is not shown")
+            raise ValueError(
+                "endpoint must be an http(s) URL without credentials; its value is not shown"
+            )

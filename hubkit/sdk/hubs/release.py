@@ -23,12 +23,16 @@ def content(job: PublishInput, file: ReleaseFile) -> bytes:
     """
     data = (job.folder / file.path).read_bytes()
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise RefusedError(f"{file.path} was edited since the release was staged", "package the release again, then push")
+        raise RefusedError(
+            f"{file.path} was edited since the release was staged",
+            "package the release again, then push",
+        )
     return data
 
 
 def is_manifest(data: bytes) -> bool:
-    """Whether these are the bytes of a release's manifest.json, and not of some other program's file of that name."""
+    """Whether these are the bytes of a release's manifest.json, and not of some other program's
+    file of that name."""
     try:
         read = json.loads(data)
     except ValueError:
@@ -36,20 +40,25 @@ def is_manifest(data: bytes) -> bool:
     return isinstance(read, dict) and {"schema", "name", "tag", "created", "files"} <= read.keys()
 
 
-def refuse_strangers(place: str, branch: str, paths: Collection[str], *, is_release: bool, replace: bool) -> None:
-    """Raises RefusedError when the branch holds files of somebody else, and they are not to be replaced."""
+def refuse_strangers(
+    place: str, branch: str, paths: Collection[str], *, is_release: bool, replace: bool
+) -> None:
+    """Raises RefusedError when the branch holds files of somebody else, and they are not to be
+    replaced."""
     if is_release or replace or set(paths) <= GIVEN:
         return
     raise RefusedError(
         f"{place} has files on {branch} that are no release: {', '.join(sorted(paths)[:10])}",
-        "publish to another repository or branch, or set the option replace: true (its history is kept)",
+        "publish to another repository or branch, or set the option replace: true (its history is "
+        "kept)",
     )
 
 
 def another_release(place: str, tag: str, commit: str = "") -> RefusedError:
     told = f" (commit {commit})" if commit else ""
     return RefusedError(
-        f"{place} has another release under the tag {tag}{told}", "publish under another tag, or to another repository"
+        f"{place} has another release under the tag {tag}{told}",
+        "publish under another tag, or to another repository",
     )
 
 

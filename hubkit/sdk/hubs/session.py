@@ -1,4 +1,5 @@
-"""One repository at one hub, opened: what its failures mean, and changes whose answer may be lost."""
+"""One repository at one hub, opened: what its failures mean, and changes whose answer may be
+lost."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from .token import Token
 
 T = TypeVar("T")
 Doubt = Literal["none", "lost", "overtaken"]
-"""Whether a change that failed may have been made all the same. overtaken: somebody's change came first, perhaps our own."""
+"""Whether a change that failed may have been made all the same. overtaken: somebody's change came
+first, perhaps our own."""
 
 
 @dataclass(kw_only=True)
@@ -61,14 +63,19 @@ class ApiSession(ABC):
         except Exception as error:
             raise self.explained(error) from None
 
-    def change(self, step: str, act: Callable[[], T | None], landed: Callable[[], T | None], **facts: Any) -> T:
-        """Journals and does one change; `act` gives its result, or None when the hub is to be asked for it. When its answer is
-        lost, `landed` says whether it took (not None), before it is tried again."""
+    def change(
+        self, step: str, act: Callable[[], T | None], landed: Callable[[], T | None], **facts: Any
+    ) -> T:
+        """Journals and does one change; `act` gives its result, or None when the hub is to be asked
+        for it. When its answer is lost, `landed` says whether it took (not None), before it is
+        tried again."""
         with self.journal.step(step, **facts) as learned:
             attempt = 0
             while True:
                 attempt, doubt = attempt + 1, "none"
-                found: HubkitError = RemoteError(f"{self.place}: the hub says that it did `{step}`, and does not show it", AGAIN)
+                found: HubkitError = RemoteError(
+                    f"{self.place}: the hub says that it did `{step}`, and does not show it", AGAIN
+                )
                 try:
                     if (result := act()) is not None:
                         return result

@@ -25,13 +25,17 @@ class Token:
 def check_token_options(token_env: str, token_file: str) -> None:
     """Raises ValueError, without the values, when the two options cannot be meant so."""
     if token_env and not _VARIABLE.fullmatch(token_env):
-        raise ValueError("token_env is not the name of an environment variable (capitals, digits, _); its value is not shown")
+        raise ValueError(
+            "token_env is not the name of an environment variable (capitals, digits, _); its value "
+            "is not shown"
+        )
     if token_env and token_file:
         raise ValueError("give token_env or token_file, not both")
 
 
 def named_token(token_env: str, token_file: str) -> Token | None:
-    """The token in the variable `token_env` or the file `token_file`; None when the options name neither.
+    """The token in the variable `token_env` or the file `token_file`; None when the options name
+    neither.
 
     Raises:
         EnvironmentFailure: the variable or file that is named does not hold a token.
@@ -39,7 +43,10 @@ def named_token(token_env: str, token_file: str) -> Token | None:
     if token_env:
         source = f"the environment variable {token_env}"
         if not (value := os.environ.get(token_env, "").strip()):
-            raise EnvironmentFailure(f"{source}, named by `token_env`, is not set", f"export {token_env} with your token in it")
+            raise EnvironmentFailure(
+                f"{source}, named by `token_env`, is not set",
+                f"export {token_env} with your token in it",
+            )
         return Token(value, source)
     return _from_file(Path(token_file).expanduser()) if token_file else None
 
@@ -49,14 +56,22 @@ def _from_file(path: Path) -> Token:
         value = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not text"
-        raise EnvironmentFailure(f"the token file {path} (option token_file) cannot be read: {why}", "correct the path") from None
+        raise EnvironmentFailure(
+            f"the token file {path} (option token_file) cannot be read: {why}", "correct the path"
+        ) from None
     if not value or len(value.split()) != 1:
-        raise EnvironmentFailure(f"the token file {path} does not hold one token", "write the token, and nothing else, into it")
+        raise EnvironmentFailure(
+            f"the token file {path} does not hold one token",
+            "write the token, and nothing else, into it",
+        )
     return Token(value, f"the file {path}")
 
 
 def refuse_offline(place: str, *variables: str) -> None:
-    """Raises EnvironmentFailure when HUBKIT_OFFLINE, or one of the client's own `variables`, forbids asking any hub."""
+    """Raises EnvironmentFailure when HUBKIT_OFFLINE, or one of the client's own `variables`,
+    forbids asking any hub."""
     for name in (_OFFLINE, *variables):
         if os.environ.get(name, "").strip().upper() in ("1", "ON", "YES", "TRUE"):
-            raise EnvironmentFailure(f"{name} is set: {place} is not asked", f"unset {name}, then run again")
+            raise EnvironmentFailure(
+                f"{name} is set: {place} is not asked", f"unset {name}, then run again"
+            )

@@ -1,4 +1,5 @@
-"""Drivers that take a plugin through its real life cycle and say in the contract's words where it departs from it.
+"""Drivers that take a plugin through its real life cycle and say in the contract's words where it
+departs from it.
 
     from hubkit.sdk.testing import check_dataset
 
@@ -16,7 +17,16 @@ from ._hub import check_hub
 from ._metric import check_metric
 from ._serving import check_serving
 from ._trainer import check_trainer
-from .cases import DatasetCase, EngineCase, FamilyCase, HubCase, MetricCase, Parts, TrainerCase, Undriven
+from .cases import (
+    DatasetCase,
+    EngineCase,
+    FamilyCase,
+    HubCase,
+    MetricCase,
+    Parts,
+    TrainerCase,
+    Undriven,
+)
 
 __all__ = [
     "ConformanceError",

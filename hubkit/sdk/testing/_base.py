@@ -29,7 +29,10 @@ def check_contract(plugin: Any, kind: str = "") -> None:
     """Attributes and methods as the Protocol of its kind has them."""
     found = problems(type(plugin))
     require(not found, f"{type(plugin).__name__} breaks its contract: {'; '.join(found)}")
-    require(not kind or plugin.kind == kind, f"{plugin.name} is a {plugin.kind}, this driver is for a {kind}")
+    require(
+        not kind or plugin.kind == kind,
+        f"{plugin.name} is a {plugin.kind}, this driver is for a {kind}",
+    )
 
 
 def as_a_worker_gets_it(plugin: Any, job: J) -> J:
@@ -42,15 +45,24 @@ def as_a_worker_gets_it(plugin: Any, job: J) -> J:
 
 def check_travels(output: Any, kind: type) -> None:
     """`output` is of `kind` and comes back equal from its way through JSON."""
-    require(isinstance(output, kind), f"returned {type(output).__name__}, the contract says {kind.__name__}")
+    require(
+        isinstance(output, kind),
+        f"returned {type(output).__name__}, the contract says {kind.__name__}",
+    )
     back: Any = decode(kind, json.loads(json.dumps(encode(output))), kind.__name__)
-    require(encode(back) == encode(output), f"{kind.__name__} changes on its way through JSON: use plain values")
+    require(
+        encode(back) == encode(output),
+        f"{kind.__name__} changes on its way through JSON: use plain values",
+    )
 
 
 def check_relative(path: str, folder: Path, what: str) -> Path:
     """The existing file or folder that `path` names below `folder`."""
     pure = PurePosixPath(path)
-    require(path and not pure.is_absolute() and ".." not in pure.parts, f"{what} is {path!r}, it must be relative to `output`")
+    require(
+        path and not pure.is_absolute() and ".." not in pure.parts,
+        f"{what} is {path!r}, it must be relative to `output`",
+    )
     require((folder / pure).exists(), f"{what} names {path!r}, which is not in `output`")
     return folder / pure
 
@@ -78,7 +90,9 @@ class WatchedRun:
         self._cancel_at = cancel_at
 
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
-        require(0 <= done <= total, f"progress({done}, {total}): `done` must lie between 0 and `total`")
+        require(
+            0 <= done <= total, f"progress({done}, {total}): `done` must lie between 0 and `total`"
+        )
         require(isinstance(unit, str) and unit, "progress needs a unit")
         self.reports.append((done, total, unit))
 
@@ -91,9 +105,12 @@ class WatchedRun:
 
 
 def check_cancels(work: Callable[[WatchedRun], object], what: str, after: int) -> None:
-    """`work`, cancelled from its `after`-th progress report on (0: from the start), ends with CancelledError."""
+    """`work`, cancelled from its `after`-th progress report on (0: from the start), ends with
+    CancelledError."""
     try:
         work(WatchedRun(cancel_at=after))
     except CancelledError:
         return
-    raise ConformanceError(f"{what} finished although it was cancelled: call run.check_cancelled() in its loop")
+    raise ConformanceError(
+        f"{what} finished although it was cancelled: call run.check_cancelled() in its loop"
+    )

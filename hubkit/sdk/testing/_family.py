@@ -17,7 +17,10 @@ from ..family import ModelFamily, NativeModel, Problem, TensorMap
 from ._base import ConformanceError, check_contract, require
 from .cases import Parts
 
-FOREIGN: tuple[Mapping[str, Any], ...] = ({}, {"architectures": ["LlamaForCausalLM"], "model_type": "llama"})
+FOREIGN: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"architectures": ["LlamaForCausalLM"], "model_type": "llama"},
+)
 
 
 def check_family(
@@ -34,8 +37,9 @@ def check_family(
 ) -> None:
     """Everything the family says of the model with this `config`, against itself.
 
-    `accepted` and `refused` are repository names, `folder` is an official folder that `check` must pass, `tokens` the ids of
-    its special tokens, `foreign` are configs of other families. `parts` is what a family that can be assembled is tried on.
+    `accepted` and `refused` are repository names, `folder` is an official folder that `check` must
+    pass, `tokens` the ids of its special tokens, `foreign` are configs of other families. `parts`
+    is what a family that can be assembled is tried on.
     """
     check_contract(plugin, "family")
     before = json.dumps(config, sort_keys=True)
@@ -53,7 +57,10 @@ def check_family(
     _check_names(plugin, config, accepted, refused)
     vision = plugin.vision(config, preprocessor)
     counts = (vision.tile, vision.tokens_per_tile, vision.min_tiles, vision.max_tiles)
-    require(min(counts) > 0 and vision.min_tiles <= vision.max_tiles, f"`vision` does not add up: {encode(vision)}")
+    require(
+        min(counts) > 0 and vision.min_tiles <= vision.max_tiles,
+        f"`vision` does not add up: {encode(vision)}",
+    )
     _check_empty_folder(plugin, config)
     if folder is not None:
         problems = plugin.check(folder, config)
@@ -62,14 +69,19 @@ def check_family(
         _check_aliases(plugin, config, layout)  # type: ignore[arg-type]
     if parts is not None:
         _check_assembly(plugin, parts)  # type: ignore[arg-type]
-    require(json.dumps(config, sort_keys=True) == before, "a method changed the config it was given")
+    require(
+        json.dumps(config, sort_keys=True) == before, "a method changed the config it was given"
+    )
 
 
 def _check_empty_folder(plugin: ModelFamily, config: Mapping[str, Any]) -> None:
     """What is missing is a Problem, or for others to say, and never an error."""
     with tempfile.TemporaryDirectory(prefix="hubkit-family-") as empty:
         problems = plugin.check(Path(empty), config)
-    require(all(isinstance(one, Problem) for one in problems), f"`check` gave {problems!r}, the contract says Problems")
+    require(
+        all(isinstance(one, Problem) for one in problems),
+        f"`check` gave {problems!r}, the contract says Problems",
+    )
     bare = [one for one in problems if not (one.where and one.message and one.remedy)]
     require(not bare, f"`check` gave a Problem without place, message or remedy: {encode(bare)}")
 
@@ -78,10 +90,19 @@ def _check_layout(plugin: ModelFamily, config: Mapping[str, Any]) -> Mapping[str
     layout = plugin.layout(config)
     require(layout, "`layout` is empty")
     for name, shape in layout.items():
-        good = isinstance(shape, tuple) and all(isinstance(size, int) and size > 0 for size in shape)
-        require(good, f"`layout` gives {name} the shape {shape!r}, it must be a tuple of positive whole numbers")
+        good = isinstance(shape, tuple) and all(
+            isinstance(size, int) and size > 0 for size in shape
+        )
+        require(
+            good,
+            f"`layout` gives {name} the shape {shape!r}, it must be a tuple of positive whole "
+            "numbers",
+        )
     require(dict(plugin.layout(config)) == dict(layout), "`layout` varies between two calls")
-    total, said = sum(math.prod(shape) for shape in layout.values()), plugin.describe(config).parameters
+    total, said = (
+        sum(math.prod(shape) for shape in layout.values()),
+        plugin.describe(config).parameters,
+    )
     require(total == said, f"`describe` counts {said:,} parameters, `layout` {total:,}")
     try:
         plugin.layout({})
@@ -92,22 +113,37 @@ def _check_layout(plugin: ModelFamily, config: Mapping[str, Any]) -> Mapping[str
 
 def _check_native(native: NativeModel, layout: Mapping[str, tuple[int, ...]]) -> None:
     names = [tensor.name for tensor in native.tensors]
-    require(len(set(names)) == len(names), f"native names repeat: {sorted({one for one in names if names.count(one) > 1})[:5]}")
+    require(
+        len(set(names)) == len(names),
+        f"native names repeat: {sorted({one for one in names if names.count(one) > 1})[:5]}",
+    )
     require(native.config, "`native` has no config")
     by_source: dict[str, list[TensorMap]] = defaultdict(list)
     for tensor in native.tensors:
         by_source[tensor.source].append(tensor)
     difference = sorted(set(by_source) ^ set(layout))
-    require(not difference, f"`native` and `layout` do not name the same official tensors: {difference[:5]}")
+    require(
+        not difference,
+        f"`native` and `layout` do not name the same official tensors: {difference[:5]}",
+    )
     for source, tensors in by_source.items():
         _check_rows(source, layout[source], tensors)
-    require(set(native.groups) == {"llm", "vit", "mlp1"}, f"`groups` has the keys {sorted(native.groups)}, not llm, vit, mlp1")
+    require(
+        set(native.groups) == {"llm", "vit", "mlp1"},
+        f"`groups` has the keys {sorted(native.groups)}, not llm, vit, mlp1",
+    )
     for key, group in native.groups.items():
-        inside = [name for name in names if name == group.prefix or name.startswith(group.prefix.rstrip(".") + ".")]
+        inside = [
+            name
+            for name in names
+            if name == group.prefix or name.startswith(group.prefix.rstrip(".") + ".")
+        ]
         require(inside, f"group {key}: no native tensor lies below {group.prefix!r}")
         for linear in group.linears:
             found = any(name.endswith(f".{linear}.weight") for name in inside)
-            require(found, f"group {key}: no weight of a linear layer {linear!r} below {group.prefix!r}")
+            require(
+                found, f"group {key}: no weight of a linear layer {linear!r} below {group.prefix!r}"
+            )
 
 
 def _check_rows(source: str, shape: tuple[int, ...], tensors: Sequence[TensorMap]) -> None:
@@ -116,7 +152,10 @@ def _check_rows(source: str, shape: tuple[int, ...], tensors: Sequence[TensorMap
     ranges = sorted(pair for tensor in tensors for pair in (tensor.rows or ((0, rows),)))
     at = 0
     for start, stop in ranges:
-        require(start == at and stop > start, f"{source}: rows {start}..{stop} follow row {at}; each row must come exactly once")
+        require(
+            start == at and stop > start,
+            f"{source}: rows {start}..{stop} follow row {at}; each row must come exactly once",
+        )
         at = stop
     require(at == rows, f"{source}: rows up to {at} are taken, the tensor has {rows}")
 
@@ -126,25 +165,39 @@ def _check_companions(plugin: ModelFamily, config: Mapping[str, Any]) -> None:
     required = [name for entry in companions.required for name in entry.split("|")]
     names = [*required, *companions.optional]
     require(required, "`companions` requires nothing, not even config.json")
-    require(len(set(names)) == len(names), f"`companions` repeats {sorted({one for one in names if names.count(one) > 1})}")
+    require(
+        len(set(names)) == len(names),
+        f"`companions` repeats {sorted({one for one in names if names.count(one) > 1})}",
+    )
     for name in names:
         path = PurePosixPath(name)
         plain = name and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-        require(plain and path.suffix != ".safetensors", f"`companions` lists {name!r}; companions are files beside the weights")
+        require(
+            plain and path.suffix != ".safetensors",
+            f"`companions` lists {name!r}; companions are files beside the weights",
+        )
 
 
-def _check_names(plugin: ModelFamily, config: Mapping[str, Any], accepted: str, refused: str) -> None:
+def _check_names(
+    plugin: ModelFamily, config: Mapping[str, Any], accepted: str, refused: str
+) -> None:
     said = plugin.repository_problem(accepted)
     require(said is None, f"`repository_problem` refuses {accepted!r}: {said}")
-    require(plugin.repository_problem(refused), f"`repository_problem` has nothing against {refused!r}")
+    require(
+        plugin.repository_problem(refused), f"`repository_problem` has nothing against {refused!r}"
+    )
     description, card = plugin.describe(config), plugin.card(config)
     require(description.family and description.description, "`describe` is empty")
     require(card.library_name and card.pipeline_tag, "`card` lacks library_name or pipeline_tag")
     for title, snippet in card.usage.items():
-        require("{repository}" in snippet, f"`card`: the snippet {title!r} does not name {{repository}}")
+        require(
+            "{repository}" in snippet, f"`card`: the snippet {title!r} does not name {{repository}}"
+        )
 
 
-def _check_aliases(plugin: AssembledFamily, config: Mapping[str, Any], layout: Mapping[str, tuple[int, ...]]) -> None:
+def _check_aliases(
+    plugin: AssembledFamily, config: Mapping[str, Any], layout: Mapping[str, tuple[int, ...]]
+) -> None:
     by_source: dict[str, list[TensorMap]] = defaultdict(list)
     for alias in plugin.aliases(config):
         require(alias.name in layout, f"`aliases` names {alias.name}, which `layout` does not have")
@@ -156,16 +209,29 @@ def _check_aliases(plugin: AssembledFamily, config: Mapping[str, Any], layout: M
 def _check_assembly(plugin: AssembledFamily, parts: Parts) -> None:
     """Each official tensor comes from the parts, or starts fresh, in its whole height."""
     made = plugin.assemble(parts.llm, parts.vision, parts.image_token)
-    require(isinstance(made, Assembly), f"`assemble` returned {type(made).__name__}, the contract says Assembly")
-    require(plugin.image_token_text, "`image_token_text` is empty")
-    require(plugin.recognises(made.config), "`recognises` says no to the config that `assemble` made")
-    layout = plugin.layout(made.config)
-    both, missing = sorted(set(made.tensors) & set(made.fresh)), sorted({*made.tensors, *made.fresh} ^ set(layout))
     require(
-        not both and not missing, f"`assemble` must give each tensor of `layout` once: twice {both[:5]}, differing {missing[:5]}"
+        isinstance(made, Assembly),
+        f"`assemble` returned {type(made).__name__}, the contract says Assembly",
+    )
+    require(plugin.image_token_text, "`image_token_text` is empty")
+    require(
+        plugin.recognises(made.config), "`recognises` says no to the config that `assemble` made"
+    )
+    layout = plugin.layout(made.config)
+    both, missing = (
+        sorted(set(made.tensors) & set(made.fresh)),
+        sorted({*made.tensors, *made.fresh} ^ set(layout)),
+    )
+    require(
+        not both and not missing,
+        f"`assemble` must give each tensor of `layout` once: twice {both[:5]}, differing "
+        f"{missing[:5]}",
     )
     for name, shape in made.fresh.items():
-        require(tuple(shape) == layout[name], f"`assemble` starts {name} with the shape {shape}, `layout` has {layout[name]}")
+        require(
+            tuple(shape) == layout[name],
+            f"`assemble` starts {name} with the shape {shape}, `layout` has {layout[name]}",
+        )
     for name, taken in made.tensors.items():
         _check_taken(name, layout[name], taken)
     _check_native(plugin.native(made.config, {plugin.image_token_text: parts.image_token}), layout)
@@ -177,9 +243,18 @@ def _check_assembly(plugin: AssembledFamily, parts: Parts) -> None:
 
 
 def _check_taken(name: str, shape: tuple[int, ...], taken: Sequence[Taken]) -> None:
-    require(taken and all(one.part in ("llm", "vision") for one in taken), f"`assemble` takes {name} from {encode(taken)}")
+    require(
+        taken and all(one.part in ("llm", "vision") for one in taken),
+        f"`assemble` takes {name} from {encode(taken)}",
+    )
     ranges = [pair for one in taken for pair in one.rows]
-    require(all(0 <= start < stop for start, stop in ranges), f"`assemble` takes empty rows for {name}: {ranges[:5]}")
+    require(
+        all(0 <= start < stop for start, stop in ranges),
+        f"`assemble` takes empty rows for {name}: {ranges[:5]}",
+    )
     rows = sum(stop - start for start, stop in ranges)
     whole = any(not one.rows for one in taken)
-    require(rows == shape[0] or (whole and rows < shape[0]), f"`assemble` takes {rows} rows for {name}, which has {shape[0]}")
+    require(
+        rows == shape[0] or (whole and rows < shape[0]),
+        f"`assemble` takes {rows} rows for {name}, which has {shape[0]}",
+    )

@@ -22,10 +22,10 @@ def check_hub(
 ) -> PublishReceipt:
     """Publishes `job`, lists and downloads it, compares digests, publishes again.
 
-    `other` is another release under the same tag and target, which must be refused; `bad_target` one the hub does not
-    understand. `scratch` is an empty folder for downloads. With `whole`, a first publish is interrupted, the default branch must
-    show the release, a revision that is not there be refused, and the release is withdrawn at the end, twice. Returns the
-    receipt.
+    `other` is another release under the same tag and target, which must be refused; `bad_target`
+    one the hub does not understand. `scratch` is an empty folder for downloads. With `whole`, a
+    first publish is interrupted, the default branch must show the release, a revision that is not
+    there be refused, and the release is withdrawn at the end, twice. Returns the receipt.
     """
     check_contract(plugin, "hub")
     decode(plugin.Options, job.options, f"options of hub {plugin.name}")
@@ -40,17 +40,24 @@ def check_hub(
     receipt = _publish(plugin, job)
     for revision in (receipt.revision, job.tag):
         _check_listing(job, plugin.files(job.target, revision, job.options, WatchedRun()), revision)
-        _check_download(plugin, job, revision, scratch / f"download-{revision[:12].replace('/', '-')}")
+        _check_download(
+            plugin, job, revision, scratch / f"download-{revision[:12].replace('/', '-')}"
+        )
 
     again = _publish(plugin, job)
-    require(again == receipt, f"publishing the same release again gave another receipt: {again} after {receipt}")
+    require(
+        again == receipt,
+        f"publishing the same release again gave another receipt: {again} after {receipt}",
+    )
     if other is not None:
         _check_refuses_other(plugin, other)
         _check_listing(job, plugin.files(job.target, job.tag, job.options, WatchedRun()), job.tag)
     if bad_target:
         _check_refuses_target(plugin, bad_target)
     if whole:
-        _check_listing(job, plugin.files(job.target, "", job.options, WatchedRun()), "the default branch")
+        _check_listing(
+            job, plugin.files(job.target, "", job.options, WatchedRun()), "the default branch"
+        )
         _check_refuses_revision(plugin, job)
         _check_withdraws(plugin, job, receipt)
     return receipt
@@ -60,11 +67,17 @@ def _check_login(plugin: Hub, job: PublishInput) -> None:
     login = plugin.login(job.options)
     check_travels(login, Login)
     good = bool(login.source) and (login.state == "ok") == (not login.remedy)
-    require(good, f"`login` must say where the credentials come from, and a remedy unless the state is ok: {encode(login)}")
+    require(
+        good,
+        "`login` must say where the credentials come from, and a remedy unless the state is ok: "
+        f"{encode(login)}",
+    )
 
 
 def _check_withdraws(plugin: Hub, job: PublishInput, receipt: PublishReceipt) -> None:
-    first, again = (plugin.withdraw(job.target, receipt, job.options, WatchedRun()) for _ in range(2))
+    first, again = (
+        plugin.withdraw(job.target, receipt, job.options, WatchedRun()) for _ in range(2)
+    )
     for withdrawal in (first, again):
         check_travels(withdrawal, Withdrawal)
     require(all(first.done + first.remains), f"`withdraw` gave an empty sentence: {encode(first)}")
@@ -82,7 +95,10 @@ def _publish(plugin: Hub, job: PublishInput) -> PublishReceipt:
         "tag": job.tag,
     }
     for field, value in expected.items():
-        require(getattr(receipt, field) == value, f"the receipt's `{field}` is {getattr(receipt, field)!r}, expected {value!r}")
+        require(
+            getattr(receipt, field) == value,
+            f"the receipt's `{field}` is {getattr(receipt, field)!r}, expected {value!r}",
+        )
     require(receipt.revision and receipt.url, f"the receipt lacks a revision or a url: {receipt}")
     require(digests(job.folder) == before, "`publish` changed the release folder")
     return receipt
@@ -92,12 +108,21 @@ def _check_listing(job: PublishInput, listed: tuple[RemoteFile, ...], revision: 
     expected = {file.path: file for file in job.files}
     paths = [file.path for file in listed]
     difference = sorted(set(paths) ^ set(expected))
-    require(len(set(paths)) == len(paths) and not difference, f"`files` at {revision} and the release differ in {difference}")
+    require(
+        len(set(paths)) == len(paths) and not difference,
+        f"`files` at {revision} and the release differ in {difference}",
+    )
     for file in listed:
         release = expected[file.path]
-        require(file.size == release.size, f"{file.path} has {file.size} bytes at {revision}, the release {release.size}")
+        require(
+            file.size == release.size,
+            f"{file.path} has {file.size} bytes at {revision}, the release {release.size}",
+        )
         same = file.sha256 in ("", release.sha256)
-        require(same, f"{file.path} has sha256 {file.sha256} at {revision}, the release {release.sha256}")
+        require(
+            same,
+            f"{file.path} has sha256 {file.sha256} at {revision}, the release {release.sha256}",
+        )
 
 
 def _check_download(plugin: Hub, job: PublishInput, revision: str, out: Path) -> None:

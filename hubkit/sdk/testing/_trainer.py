@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from ..trainer import Foreseen, Trainer, TrainInput, TrainOutput
-from ._base import WatchedRun, as_a_worker_gets_it, check_cancels, check_contract, check_relative, check_travels, digests, require
+from ._base import (
+    WatchedRun,
+    as_a_worker_gets_it,
+    check_cancels,
+    check_contract,
+    check_relative,
+    check_travels,
+    digests,
+    require,
+)
 
 
 def check_trainer(plugin: Trainer, job: TrainInput) -> TrainOutput:
-    """Trains `job` twice, cancels a third run and continues it: the adapter is the same, byte for byte, each time. What the
-    trainer foresees, where it can, is what it then does.
+    """Trains `job` twice, cancels a third run and continues it: the adapter is the same, byte for
+    byte, each time. What the trainer foresees, where it can, is what it then does.
 
-    The runs go to folders beside `job.output` and `job.scratch`. Returns the first run's output, made in `job.output`.
+    The runs go to folders beside `job.output` and `job.scratch`. Returns the first run's output,
+    made in `job.output`.
     """
     check_contract(plugin, "trainer")
     first = as_a_worker_gets_it(plugin, job)
@@ -24,14 +34,20 @@ def check_trainer(plugin: Trainer, job: TrainInput) -> TrainOutput:
 
     second = _beside(first, "again")
     _train(plugin, second)
-    require(digests(second.output) == adapter, f"two runs differ in {_different(first.output, second.output)}")
+    require(
+        digests(second.output) == adapter,
+        f"two runs differ in {_different(first.output, second.output)}",
+    )
 
     third = _beside(first, "cancelled")
     _make(third)
     check_cancels(lambda run: plugin.train(third, run), "`train`", after=1)
     resumed = replace(third, output=third.output.with_name(third.output.name + "-resumed"))
     _train(plugin, resumed)
-    require(digests(resumed.output) == adapter, f"a resumed run differs in {_different(first.output, resumed.output)}")
+    require(
+        digests(resumed.output) == adapter,
+        f"a resumed run differs in {_different(first.output, resumed.output)}",
+    )
     if callable(getattr(plugin, "foresee", None)):
         _check_foresees(plugin, _beside(first, "foreseen"), output)
     return output
@@ -42,8 +58,14 @@ def _check_foresees(plugin: Any, job: TrainInput, output: TrainOutput) -> None:
     told = plugin.foresee(job, WatchedRun())
     check_travels(told, Foreseen)
     found, done = (told.steps, told.samples), (output.steps, output.samples)
-    require(found == done, f"`foresee` says {found[0]} steps of {found[1]} samples in all, `train` made {done[0]} of {done[1]}")
-    require(told.memory >= 0 and told.seconds >= 0, f"memory and seconds must not be negative: {told}")
+    require(
+        found == done,
+        f"`foresee` says {found[0]} steps of {found[1]} samples in all, `train` made {done[0]} of "
+        f"{done[1]}",
+    )
+    require(
+        told.memory >= 0 and told.seconds >= 0, f"memory and seconds must not be negative: {told}"
+    )
 
 
 def _train(plugin: Trainer, job: TrainInput) -> TrainOutput:
@@ -54,7 +76,10 @@ def _train(plugin: Trainer, job: TrainInput) -> TrainOutput:
     require(run.reports, "`train` reported no progress")
     check_relative(output.adapter, job.output, "TrainOutput.adapter")
     _check_metrics(check_relative(output.metrics, job.output, "TrainOutput.metrics"), output)
-    require(output.samples > 0 and output.steps > 0 and output.trainable_parameters > 0, f"nothing was trained: {output}")
+    require(
+        output.samples > 0 and output.steps > 0 and output.trainable_parameters > 0,
+        f"nothing was trained: {output}",
+    )
     return output
 
 
@@ -62,10 +87,16 @@ def _check_metrics(path: Path, output: TrainOutput) -> None:
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     require(lines, f"{path.name} is empty")
     for line in lines:
-        require({"step", "loss", "learning_rate"} <= set(line), f"{path.name} lacks step, loss or learning_rate: {line}")
+        require(
+            {"step", "loss", "learning_rate"} <= set(line),
+            f"{path.name} lacks step, loss or learning_rate: {line}",
+        )
     steps = [line["step"] for line in lines]
     require(steps == sorted(set(steps)), f"the steps in {path.name} do not rise: {steps[:10]}")
-    require(steps[-1] <= output.steps, f"{path.name} goes to step {steps[-1]}, TrainOutput.steps is {output.steps}")
+    require(
+        steps[-1] <= output.steps,
+        f"{path.name} goes to step {steps[-1]}, TrainOutput.steps is {output.steps}",
+    )
 
 
 def _beside(job: TrainInput, name: str) -> TrainInput:

@@ -1,4 +1,5 @@
-"""What a plugin brings to its conformance check: `case(folder)` in the module `conformance` of its package.
+"""What a plugin brings to its conformance check: `case(folder)` in the module `conformance` of its
+package.
 
     # hubkit_csv_pairs/conformance.py
     from pathlib import Path
@@ -9,8 +10,9 @@
         source.write_text("image,question,answer\\n1.png,Which digit?,3\\n")
         return DatasetCase(source, 1)
 
-`folder` is empty and the plugin's own. hubkit brings the rest: a tiny model, records and pictures, a release folder, and a local
-hub for those that ask for it. A package with several plugins returns a mapping from their names to their cases.
+`folder` is empty and the plugin's own. hubkit brings the rest: a tiny model, records and pictures,
+a release folder, and a local hub for those that ask for it. A package with several plugins returns
+a mapping from their names to their cases.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DatasetCase:
-    """`source` gives `count` records; each file of `bad` must be refused with an error that holds the given text."""
+    """`source` gives `count` records; each file of `bad` must be refused with an error that holds
+    the given text."""
 
     source: Path
     count: int
@@ -33,7 +36,8 @@ class DatasetCase:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a family can `assemble`: config.json of a language model and of a vision tower, and the id of the image token."""
+    """What a family can `assemble`: config.json of a language model and of a vision tower, and the
+    id of the image token."""
 
     llm: Mapping[str, Any]
     vision: Mapping[str, Any]
@@ -42,8 +46,8 @@ class Parts:
 
 @dataclass(frozen=True)
 class FamilyCase:
-    """`config` is of a model of the family, `folder` an official folder of it; `accepted` and `refused` are names of
-    repositories. `parts` are for a family that can be assembled."""
+    """`config` is of a model of the family, `folder` an official folder of it; `accepted` and
+    `refused` are names of repositories. `parts` are for a family that can be assembled."""
 
     config: Mapping[str, Any]
     accepted: str
@@ -68,11 +72,13 @@ class EngineCase:
 
 @dataclass(frozen=True)
 class HubCase:
-    """`target` is what follows `scheme:`, an empty repository that may be written to; `bad_target` is none at all.
+    """`target` is what follows `scheme:`, an empty repository that may be written to; `bad_target`
+    is none at all.
 
-    With `rehearsal`, hubkit's own hub runs on this machine while the case does. It speaks the protocols of Hugging Face,
-    ModelScope, git and Git LFS; `{url}` in `target` and in `options` stands for its address, and the environment variable
-    HUBKIT_REHEARSAL_TOKEN has a token that may write."""
+    With `rehearsal`, hubkit's own hub runs on this machine while the case does. It speaks the
+    protocols of Hugging Face, ModelScope, git and Git LFS; `{url}` in `target` and in `options`
+    stands for its address, and the environment variable HUBKIT_REHEARSAL_TOKEN has a token that may
+    write."""
 
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +88,8 @@ class HubCase:
 
 @dataclass(frozen=True)
 class MetricCase:
-    """`scores` are (answer, references, expected score); none of `bad`, which are references, can be judged against."""
+    """`scores` are (answer, references, expected score); none of `bad`, which are references, can
+    be judged against."""
 
     scores: Sequence[tuple[str, Sequence[str], float]]
     bad: Sequence[Sequence[str]] = ()
@@ -90,7 +97,8 @@ class MetricCase:
 
 @dataclass(frozen=True)
 class Undriven:
-    """In place of a case: why the plugin cannot be driven here with what hubkit brings. The check shows it."""
+    """In place of a case: why the plugin cannot be driven here with what hubkit brings. The check
+    shows it."""
 
     reason: str
 

@@ -1,7 +1,8 @@
 """FoodieQA: questions about Chinese dishes, with four choices each.
 
-The three files of the benchmark are read: `sivqa_tidy.json` (one picture), `mivqa_tidy.json` (four pictures, which are the
-choices where no texts are) and `textqa_tidy.json` (no picture). The terms allow evaluation only: https://huggingface.co/datasets/lyan62/FoodieQA.
+The three files of the benchmark are read: `sivqa_tidy.json` (one picture), `mivqa_tidy.json` (four
+pictures, which are the choices where no texts are) and `textqa_tidy.json` (no picture). The terms
+allow evaluation only: https://huggingface.co/datasets/lyan62/FoodieQA.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ __all__ = ["FoodieQA"]
 
 @dataclass(frozen=True)
 class Options:
-    """`form`: `choices` puts the choices A to D into the prompt and has the letter as answer, which is how the benchmark is
-    scored; `tutorial` asks the question alone and has the choice and the dish's name as answer, as XTuner's tutorial on InternVL2
-    does. `language` `en` takes the English question and choices."""
+    """`form`: `choices` puts the choices A to D into the prompt and has the letter as answer, which
+    is how the benchmark is scored; `tutorial` asks the question alone and has the choice and the
+    dish's name as answer, as XTuner's tutorial on InternVL2 does. `language` `en` takes the English
+    question and choices."""
 
     form: Literal["choices", "tutorial"] = "choices"
     language: Literal["zh", "en"] = "zh"
@@ -58,7 +60,10 @@ class FoodieQA:
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms:
         return Terms(
             license="cc-by-nc-nd-4.0",
-            notes=("for research and evaluation only: not for training models", "cite the FoodieQA paper"),
+            notes=(
+                "for research and evaluation only: not for training models",
+                "cite the FoodieQA paper",
+            ),
             restrictions=("evaluation-only", "no-derivatives"),
             url="https://huggingface.co/datasets/lyan62/FoodieQA",
             benchmark="FoodieQA",

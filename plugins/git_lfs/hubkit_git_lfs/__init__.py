@@ -1,4 +1,5 @@
-"""Git and Git LFS remotes as a hub: any forge, a server of your own, or a bare repository on a disk."""
+"""Git and Git LFS remotes as a hub: any forge, a server of your own, or a bare repository on a
+disk."""
 
 from .hub import GitLfsHub, Options
 

@@ -23,8 +23,9 @@ class Answer:
 
 
 class Answers:
-    """`environment` makes git and Git LFS note their http exchanges in files of a private folder, which is removed with the
-    block. Credentials are not in them: git redacts its trace, Git LFS has none in its own."""
+    """`environment` makes git and Git LFS note their http exchanges in files of a private folder,
+    which is removed with the block. Credentials are not in them: git redacts its trace, Git LFS has
+    none in its own."""
 
     def __enter__(self) -> Answers:
         self._folder = tempfile.TemporaryDirectory(prefix="hubkit-answers-")
@@ -37,15 +38,23 @@ class Answers:
         }
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._folder.cleanup()
 
     def last(self) -> Answer:
-        """The last answer that had an error; of Git LFS, if it spoke at all: it retries what asks to be retried by itself."""
+        """The last answer that had an error; of Git LFS, if it spoke at all: it retries what asks
+        to be retried by itself."""
         for path in (self._lfs, self._curl):
             text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
             found = [one for one in _STATUS.finditer(text) if one[1] >= "400"]
             if found:
                 header = _HEADER.search(text, found[-1].end())
-                return Answer(int(found[-1][1]), retry_after({header[1]: header[2]}) if header else None)
+                return Answer(
+                    int(found[-1][1]), retry_after({header[1]: header[2]}) if header else None
+                )
         return Answer(0, None)

@@ -11,27 +11,36 @@ from ._login import Login
 from ._target import Target
 
 _NOT_LET_IN = (
-    r"authentication failed|could not read (username|password)|access denied|publickey|authoriz|\b40[13]\b|forbidden|"
+    r"authentication failed|could not read (username|password)|access denied|publickey|authoriz"
+    r"|\b40[13]\b|forbidden|"
     r"authentication required|unable to get password|invalid credentials"
 )
 _LOG_IN = (
-    "log in: set up a git credential helper or an SSH key for this host, or give the option `token_env` the name of an "
-    "environment variable (`token_file`: of a file) that holds a token with permission to write"
+    "log in: set up a git credential helper or an SSH key for this host, or give the option "
+    "`token_env` the name of an environment variable (`token_file`: of a file) that holds a token "
+    "with permission to write"
 )
 _MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
-    (r"no space left|disk quota|file too large", EnvironmentFailure, "free some space on the remote's disk, then run again"),
+    (
+        r"no space left|disk quota|file too large",
+        EnvironmentFailure,
+        "free some space on the remote's disk, then run again",
+    ),
     (
         r"(non-fast-forward|fetch first|already exists|stale info)\)",
         RefusedError,
-        "the repository has something that this release does not build on: choose another repository or another tag",
+        "the repository has something that this release does not build on: choose another "
+        "repository or another tag",
     ),
     (
         r"hook declined|remote rejected|protected branch",
         RemoteError,
-        "the repository does not take this push: read its reason, ask its owner for permission, or choose another repository",
+        "the repository does not take this push: read its reason, ask its owner for permission, or "
+        "choose another repository",
     ),
     (
-        r"permission denied|unable to create|unable to write|read-only file system|insufficient permission|unable to migrate|"
+        r"permission denied|unable to create|unable to write|read-only file system"
+        r"|insufficient permission|unable to migrate|"
         r"not a directory|operation not permitted",
         EnvironmentFailure,
         "make the repository's folder writable for you, or choose another target",
@@ -39,10 +48,12 @@ _MEANINGS: tuple[tuple[str, type[HubkitError], str], ...] = (
     (
         r"does not appear to be a git repository|repository .*not found|\b404\b",
         RemoteError,
-        "create the repository at the hub first, and check its address and your permission to see it",
+        "create the repository at the hub first, and check its address and your permission to see "
+        "it",
     ),
     (
-        r"could not resolve host|failed to connect|connection (refused|reset|timed out)|timed out|50[0234]",
+        r"could not resolve host|failed to connect|connection (refused|reset|timed out)"
+        r"|timed out|50[0234]",
         RemoteError,
         "check the network, run again",
     ),
@@ -59,4 +70,6 @@ def explain(error: GitFailed, target: Target, login: Login) -> HubkitError:
         local_only = kind is EnvironmentFailure and target.local is None
         if not local_only and re.search(pattern, error.stderr, re.IGNORECASE):
             return kind(message, remedy)
-    return RemoteError(message, "look at git's message; run the same command again, it continues where it stopped")
+    return RemoteError(
+        message, "look at git's message; run the same command again, it continues where it stopped"
+    )

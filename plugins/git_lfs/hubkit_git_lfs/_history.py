@@ -1,4 +1,5 @@
-"""Where a release goes in a remote's history: as it is, or as a commit on top of another release. Never over anything."""
+"""Where a release goes in a remote's history: as it is, or as a commit on top of another release.
+Never over anything."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from ._remote import Remote
 
 @dataclass(frozen=True)
 class Place:
-    """The release's `commit` at the remote, and the `refspecs` that the remote lacks, pushed from the repository `git_dir`."""
+    """The release's `commit` at the remote, and the `refspecs` that the remote lacks, pushed from
+    the repository `git_dir`."""
 
     commit: str
     refspecs: tuple[str, ...]
@@ -25,7 +27,8 @@ class Place:
 
 
 class History:
-    """Looks at the remote's commits in a scratch repository over the release's own objects, which ends with the block."""
+    """Looks at the remote's commits in a scratch repository over the release's own objects, which
+    ends with the block."""
 
     def __init__(self, job: PublishInput, remote: Remote, branch: str, *, replace: bool) -> None:
         self._job, self._remote, self._branch, self._replace = job, remote, branch, replace
@@ -40,14 +43,20 @@ class History:
         alternates.write_text(f"{self._own / 'objects'}\n", "utf-8")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._folder.cleanup()
 
     def place(self, refs: Mapping[str, str]) -> Place:
         """From the remote's `refs`; a release is known by its files, whatever commit holds them.
 
         Raises:
-            RefusedError: the tag names another release there, or the branch has commits of somebody else.
+            RefusedError: the tag names another release there, or the branch has commits of somebody
+                else.
         """
         job, page = self._job, self._remote.target.page
         tag, branch = f"refs/tags/{job.tag}", f"refs/heads/{self._branch}"
@@ -69,7 +78,9 @@ class History:
         if commit == self._job.commit:
             return True
         self._fetch(commit)
-        return self._git("rev-parse", f"{commit}^{{tree}}") == self._git("rev-parse", f"{self._job.commit}^{{tree}}")
+        return self._git("rev-parse", f"{commit}^{{tree}}") == self._git(
+            "rev-parse", f"{self._job.commit}^{{tree}}"
+        )
 
     def _builds_on(self, head: str) -> bool:
         try:
@@ -82,17 +93,21 @@ class History:
         paths = self._git("ls-tree", "-r", "-z", "--name-only", head).split("\0")[:-1]
         if self._replace or set(paths) <= GIVEN:
             return
-        if MANIFEST in paths and is_manifest(self._git("cat-file", "blob", f"{head}:{MANIFEST}").encode("utf-8", "replace")):
+        if MANIFEST in paths and is_manifest(
+            self._git("cat-file", "blob", f"{head}:{MANIFEST}").encode("utf-8", "replace")
+        ):
             return
         raise RefusedError(
-            f"{self._remote.target.page} has commits on {self._branch} that this release does not build on (its head is {head}), "
-            f"and what is there is no release: {', '.join(sorted(paths)[:10])}",
-            "publish to another repository or branch, or set the option replace: true: the release then goes on top, and nothing "
-            "is ever overwritten",
+            f"{self._remote.target.page} has commits on {self._branch} that this release does not "
+            f"build on (its head is {head}), and what is there is no release: "
+            f"{', '.join(sorted(paths)[:10])}",
+            "publish to another repository or branch, or set the option replace: true: the release "
+            "then goes on top, and nothing is ever overwritten",
         )
 
     def _on_top_of(self, head: str) -> str:
-        """The release's commit with another parent: the same files, author, dates and message, hence the same id each time."""
+        """The release's commit with another parent: the same files, author, dates and message,
+        hence the same id each time."""
         header, _, message = self._git("cat-file", "commit", self._job.commit).partition("\n\n")
         kept = {line.partition(" ")[0]: line for line in header.splitlines()}
         lines = [kept["tree"], f"parent {head}", kept["author"], kept["committer"]]
@@ -101,21 +116,38 @@ class History:
     def _tag_of(self, commit: str) -> str:
         """The release's annotated tag, on another commit."""
         header, _, message = self._git("cat-file", "tag", f"{self._own_tag()}").partition("\n\n")
-        lines = [f"object {commit}" if line.startswith("object ") else line for line in header.splitlines()]
+        lines = [
+            f"object {commit}" if line.startswith("object ") else line
+            for line in header.splitlines()
+        ]
         return self._write("tag", "\n".join(lines) + "\n\n" + message)
 
     def _own_tag(self) -> str:
         return self._git("rev-parse", f"refs/tags/{self._job.tag}", git_dir=self._own).strip()
 
     def _write(self, kind: str, text: str) -> str:
-        return self._git("hash-object", "-t", kind, "-w", "--stdin", stdin=text.encode("utf-8", "surrogateescape")).strip()
+        return self._git(
+            "hash-object",
+            "-t",
+            kind,
+            "-w",
+            "--stdin",
+            stdin=text.encode("utf-8", "surrogateescape"),
+        ).strip()
 
     def _fetch(self, commit: str) -> None:
         """The commit and its files, pointers for the large ones; nothing when it is here."""
         try:
             self._git("cat-file", "-e", f"{commit}^{{tree}}")
         except GitFailed:
-            fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", self._remote.target.url, f"+{commit}:refs/hubkit/{commit}")
+            fetch = (
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--depth=1",
+                self._remote.target.url,
+                f"+{commit}:refs/hubkit/{commit}",
+            )
             self._remote.git(*fetch, cwd=self._scratch, GIT_DIR=str(self._scratch))
 
     def _git(self, *arguments: str, git_dir: Path | None = None, stdin: bytes = b"") -> str:

@@ -1,4 +1,5 @@
-"""A bare repository on a disk: made when it is not there, and its LFS objects kept apart from the release folder's."""
+"""A bare repository on a disk: made when it is not there, and its LFS objects kept apart from the
+release folder's."""
 
 from __future__ import annotations
 
@@ -19,25 +20,46 @@ def object_path(repository: Path, oid: str) -> Path:
 
 
 def problems(repository: Path) -> tuple[Problem, ...]:
-    """Why nothing can be pushed to this path; empty when it can, also when the repository is yet to be made."""
+    """Why nothing can be pushed to this path; empty when it can, also when the repository is yet to
+    be made."""
     if not repository.exists():
         above = next(parent for parent in repository.parents if parent.exists())
         if not above.is_dir():
-            return (Problem(str(repository), f"{above} is a file, not a folder", "choose a path below a folder"),)
+            return (
+                Problem(
+                    str(repository),
+                    f"{above} is a file, not a folder",
+                    "choose a path below a folder",
+                ),
+            )
         if not os.access(above, os.W_OK | os.X_OK):
-            return (Problem(str(repository), f"{above} is not writable", "make it writable, or choose another path"),)
+            return (
+                Problem(
+                    str(repository),
+                    f"{above} is not writable",
+                    "make it writable, or choose another path",
+                ),
+            )
         return ()
     if not repository.is_dir():
         return (Problem(str(repository), "a file, not a bare repository", "choose another path"),)
     if _is_empty(repository):
         return ()
     if not (repository / "HEAD").is_file() or not (repository / "objects").is_dir():
-        remedy = "choose another path, or remove what is there; a repository with a work tree cannot be pushed to"
+        remedy = (
+            "choose another path, or remove what is there; a repository with a work tree cannot be "
+            "pushed to"
+        )
         return (Problem(str(repository), "neither empty nor a bare git repository", remedy),)
     closed = [
-        part for part in (repository, repository / "objects", repository / "refs") if not os.access(part, os.W_OK | os.X_OK)
+        part
+        for part in (repository, repository / "objects", repository / "refs")
+        if not os.access(part, os.W_OK | os.X_OK)
     ]
-    return tuple(Problem(str(part), "not writable", "make it writable for you, or choose another target") for part in closed)
+    return tuple(
+        Problem(str(part), "not writable", "make it writable for you, or choose another target")
+        for part in closed
+    )
 
 
 def prepare(repository: Path, branch: str) -> None:
@@ -56,12 +78,22 @@ def prepare(repository: Path, branch: str) -> None:
     try:
         repository.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        create = ["init", "--quiet", "--bare", "--template=", "--object-format=sha1", f"--initial-branch={branch}", str(partial)]
+        create = [
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            "--object-format=sha1",
+            f"--initial-branch={branch}",
+            str(partial),
+        ]
         run_git(create, cwd=repository.parent, environment=clean_environment(isolated=True))
         partial.replace(repository)
     except OSError as error:
         remedy = "make the folder above it writable, or choose another path"
-        raise EnvironmentFailure(f"{repository}: a bare repository cannot be made there: {error.strerror}", remedy) from None
+        raise EnvironmentFailure(
+            f"{repository}: a bare repository cannot be made there: {error.strerror}", remedy
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -89,12 +121,16 @@ def drop_damaged(repository: Path, objects: Iterable[tuple[str, int]]) -> None:
 def separate(repository: Path, folder: Path, run: Run) -> None:
     """Gives each LFS object that came from `folder` bytes of its own, verified.
 
-    Git LFS pushes to a local path by hard link (3.3.0): an edit of the release's file would change what was published.
+    Git LFS pushes to a local path by hard link (3.3.0): an edit of the release's file would change
+    what was published.
 
     Raises:
-        RefusedError: the pushed bytes are not those of the commit; the object is taken out of the repository again.
+        RefusedError: the pushed bytes are not those of the commit; the object is taken out of the
+            repository again.
     """
-    ours = [path for path in (folder / ".git" / "lfs" / "objects").glob("*/*/*") if len(path.name) == 64]
+    ours = [
+        path for path in (folder / ".git" / "lfs" / "objects").glob("*/*/*") if len(path.name) == 64
+    ]
     shared = [path.name for path in ours if _is_linked(object_path(repository, path.name))]
     total = sum(object_path(repository, oid).stat().st_size for oid in shared)
     done = 0
@@ -117,7 +153,8 @@ def _own_copy(path: Path, oid: str) -> None:
         if _sha256(partial) != oid:
             path.unlink()
             raise RefusedError(
-                f"LFS object {oid} does not hold the bytes of its name: the release's file was edited in place after staging",
+                f"LFS object {oid} does not hold the bytes of its name: the release's file was "
+                "edited in place after staging",
                 "package the release again, then push",
             )
         partial.chmod(0o444)

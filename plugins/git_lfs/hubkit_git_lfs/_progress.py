@@ -28,7 +28,12 @@ class LfsProgress:
     def __enter__(self) -> LfsProgress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is None:
             self._run.progress(self._total, self._total, "bytes")
         self._folder.cleanup()
@@ -50,7 +55,8 @@ class LfsProgress:
         moved = False
         for found in filter(None, map(_LINE.fullmatch, lines)):
             key, done = (found["step"], found["name"]), int(found["done"])
-            # Git LFS 3.3.0 tries for ever when a server answers 401 to an upload it has authorised: only more counts
+            # Git LFS 3.3.0 tries for ever when a server answers 401 to an upload it has authorised:
+            # only more counts
             moved = moved or done > self._done.get(key, -1)
             self._done[key] = max(done, self._done.get(key, -1))
         if moved:

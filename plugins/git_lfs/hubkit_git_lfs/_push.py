@@ -16,17 +16,33 @@ from ._target import Target
 
 
 def try_push(remote: Remote, branch: str) -> None:
-    """Logs in for a push and stops before one: a dry run of an empty commit to a branch that is not there."""
+    """Logs in for a push and stops before one: a dry run of an empty commit to a branch that is not
+    there."""
     with tempfile.TemporaryDirectory(prefix="hubkit-git-") as temporary:
         folder, who = (
             Path(temporary),
-            {f"GIT_{role}_{key}": "hubkit" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")},
+            {
+                f"GIT_{role}_{key}": "hubkit"
+                for role in ("AUTHOR", "COMMITTER")
+                for key in ("NAME", "EMAIL")
+            },
         )
         environment = clean_environment(isolated=True, **who)
         run_git(["init", "--quiet", "--bare", "--template="], cwd=folder, environment=environment)
-        tree = run_git(["hash-object", "-w", "-t", "tree", "--stdin"], cwd=folder, environment=environment).strip()
-        commit = run_git(["commit-tree", tree, "-m", "check"], cwd=folder, environment=environment).strip()
-        push = ("push", "--quiet", "--dry-run", "--no-verify", remote.target.url, f"{commit}:refs/heads/hubkit-check-{branch}")
+        tree = run_git(
+            ["hash-object", "-w", "-t", "tree", "--stdin"], cwd=folder, environment=environment
+        ).strip()
+        commit = run_git(
+            ["commit-tree", tree, "-m", "check"], cwd=folder, environment=environment
+        ).strip()
+        push = (
+            "push",
+            "--quiet",
+            "--dry-run",
+            "--no-verify",
+            remote.target.url,
+            f"{commit}:refs/heads/hubkit-check-{branch}",
+        )
         remote.git(*push, cwd=folder, GIT_DIR=temporary)
 
 
@@ -50,12 +66,22 @@ def push_objects(job: PublishInput, remote: Remote, run: Run) -> None:
         _local.drop_damaged(local, objects)
     at_once = ("-c", f"lfs.concurrenttransfers={max(1, job.pace.connections)}")
     total = sum(size for _, size in objects)
-    remote.lfs("push", remote.target.url, job.commit, cwd=job.folder, total=total, config=at_once, **_repository(job))
+    remote.lfs(
+        "push",
+        remote.target.url,
+        job.commit,
+        cwd=job.folder,
+        total=total,
+        config=at_once,
+        **_repository(job),
+    )
     if local is None:
         return
     _local.separate(local, job.folder, run)
     if lacking := _local.missing(local, objects):
-        raise RemoteError(f"{remote.target.page}: Git LFS did not store {', '.join(lacking)}", "run again")
+        raise RemoteError(
+            f"{remote.target.page}: Git LFS did not store {', '.join(lacking)}", "run again"
+        )
 
 
 def push_refs(place: Place, remote: Remote, run: Run) -> None:

@@ -17,7 +17,8 @@ from ._local import missing
 from ._remote import Remote
 
 _POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d+)\n"
 )
 _POINTER_LIMIT = 1024
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -27,7 +28,8 @@ _FETCHED = "refs/hubkit/fetched"
 
 
 def resolve(remote: Remote, revision: str) -> str:
-    """The commit id that a tag, branch or commit id names at the remote; the default branch's for "".
+    """The commit id that a tag, branch or commit id names at the remote; the default branch's for
+    "".
 
     Raises:
         UsageError: the remote has no such revision.
@@ -38,20 +40,39 @@ def resolve(remote: Remote, revision: str) -> str:
             return refs[name]
     if _COMMIT.fullmatch(revision):
         return revision
-    known = sorted(name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in refs if name != "HEAD")
+    known = sorted(
+        name.removeprefix("refs/heads/").removeprefix("refs/tags/")
+        for name in refs
+        if name != "HEAD"
+    )
     listed = ", ".join(known[:20]) or "nothing: it is empty"
     what = f"revision {revision!r}" if revision else "default branch"
-    raise UsageError(f"{remote.target.page} has no {what}", f"name one that is there ({listed}), or publish first")
+    raise UsageError(
+        f"{remote.target.page} has no {what}",
+        f"name one that is there ({listed}), or publish first",
+    )
 
 
 def files(remote: Remote, revision: str, run: Run) -> tuple[RemoteFile, ...]:
-    """Names, sizes and sha256 at `revision`: from the pointers of large files, from the bytes of small ones. Of a local
-    repository, a large file is left out when the LFS store lacks its object or has it with another size."""
+    """Names, sizes and sha256 at `revision`: from the pointers of large files, from the bytes of
+    small ones. Of a local repository, a large file is left out when the LFS store lacks its object
+    or has it with another size."""
     commit = resolve(remote, revision)
     with tempfile.TemporaryDirectory(prefix="hubkit-git-") as temporary:
         folder = Path(temporary)
-        run_git(["init", "--quiet", "--bare", "--template="], cwd=folder, environment=clean_environment(isolated=True))
-        fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", remote.target.url, f"+{commit}:{_FETCHED}")
+        run_git(
+            ["init", "--quiet", "--bare", "--template="],
+            cwd=folder,
+            environment=clean_environment(isolated=True),
+        )
+        fetch = (
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--depth=1",
+            remote.target.url,
+            f"+{commit}:{_FETCHED}",
+        )
         remote.git(*fetch, cwd=folder, GIT_DIR=temporary)
         listed = _listed(folder, commit)
     found = [file for file, _ in listed]
@@ -60,7 +81,10 @@ def files(remote: Remote, revision: str, run: Run) -> tuple[RemoteFile, ...]:
         lacking = set(missing(remote.target.local, [(file.sha256, file.size) for file in pointed]))
         for file in pointed:
             if file.sha256 in lacking:
-                run.note(f"{remote.target.page}: the LFS object of {file.path} is missing or has another size")
+                run.note(
+                    f"{remote.target.page}: the LFS object of {file.path} is missing or has "
+                    "another size"
+                )
                 found.remove(file)
     return tuple(sorted(found, key=lambda file: file.path))
 
@@ -93,7 +117,8 @@ def _file(objects: Any, blob: bytes, mode: int, path: str) -> tuple[RemoteFile, 
 
 
 def download(remote: Remote, revision: str, out: Path, run: Run) -> None:
-    """`git clone`, checkout and `git lfs pull` beside `out`, then renamed: `out` is whole or not there.
+    """`git clone`, checkout and `git lfs pull` beside `out`, then renamed: `out` is whole or not
+    there.
 
     Raises:
         UsageError: `out` exists, or the remote has no such revision.
@@ -104,7 +129,9 @@ def download(remote: Remote, revision: str, out: Path, run: Run) -> None:
         commit = resolve(remote, revision)
         clone = ("clone", "--quiet", "--no-checkout", "--template=", remote.target.url, str(folder))
         remote.git(*clone, cwd=out.parent, GIT_LFS_SKIP_SMUDGE="1")
-        remote.git("checkout", "--quiet", *_checkout(revision, commit), cwd=folder, GIT_LFS_SKIP_SMUDGE="1")
+        remote.git(
+            "checkout", "--quiet", *_checkout(revision, commit), cwd=folder, GIT_LFS_SKIP_SMUDGE="1"
+        )
         remote.lfs("pull", cwd=folder, total=total)
 
 

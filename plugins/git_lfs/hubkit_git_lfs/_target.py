@@ -17,7 +17,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Target:
-    """`url` is for git, `page` for people; `host` has the port and is empty for a local repository at `local`."""
+    """`url` is for git, `page` for people; `host` has the port and is empty for a local repository
+    at `local`."""
 
     url: str
     page: str
@@ -35,7 +36,8 @@ class Target:
 def parse(target: str) -> Target:
     """
     Raises:
-        UsageError: nothing that git can push to, or a URL that carries credentials (which are not repeated).
+        UsageError: nothing that git can push to, or a URL that carries credentials (which are not
+            repeated).
     """
     text = target.strip()
     if not text or text.startswith("-") or any(ord(c) < 32 for c in text):
@@ -45,7 +47,9 @@ def parse(target: str) -> Target:
     if "://" in text:
         return _from_url(text)
     if (found := _SCP.fullmatch(text)) and not text.startswith((".", "/", "~")):
-        return Target(text, text, _name(found["path"], with_organisation=True, target=text), found["host"])
+        return Target(
+            text, text, _name(found["path"], with_organisation=True, target=text), found["host"]
+        )
     return _from_path(Path(text).expanduser())
 
 
@@ -55,11 +59,17 @@ def _from_url(text: str) -> Target:
         host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     except ValueError as error:
         raise _unusable("this URL", str(error)) from None
-    if parts.password is not None or parts.query or parts.fragment or (parts.username and _TOKEN.match(parts.username)):
+    if (
+        parts.password is not None
+        or parts.query
+        or parts.fragment
+        or (parts.username and _TOKEN.match(parts.username))
+    ):
         raise UsageError(
             f"the URL for {parts.hostname or 'the repository'} carries credentials or a query",
-            "write the plain URL, and let a git credential helper log in, or name an environment variable that holds the token "
-            "in the option `token_env`; revoke a token that was in a file",
+            "write the plain URL, and let a git credential helper log in, or name an environment "
+            "variable that holds the token in the option `token_env`; revoke a token that was in a "
+            "file",
         )
     if parts.scheme not in PROTOCOLS:
         raise _unusable(text, f"the protocols are {', '.join(PROTOCOLS)}")
@@ -88,5 +98,6 @@ def _name(path: str, *, with_organisation: bool, target: str) -> str:
 
 def _unusable(target: str, why: str) -> UsageError:
     return UsageError(
-        f"git target {target!r}: {why}", "write git:https://host/org/name.git, git:git@host:org/name.git or git:/path/to/name.git"
+        f"git target {target!r}: {why}",
+        "write git:https://host/org/name.git, git:git@host:org/name.git or git:/path/to/name.git",
     )

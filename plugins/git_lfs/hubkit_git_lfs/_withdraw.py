@@ -1,4 +1,5 @@
-"""Undoing a release: its tag deleted, and a commit on top with the files as they were before. History is never rewritten."""
+"""Undoing a release: its tag deleted, and a commit on top with the files as they were before.
+History is never rewritten."""
 
 from __future__ import annotations
 
@@ -17,28 +18,65 @@ def withdraw(remote: Remote, receipt: PublishReceipt, branch: str) -> Withdrawal
     done, remains = [], []
     with tempfile.TemporaryDirectory(prefix="hubkit-git-") as temporary:
         folder = Path(temporary)
-        run_git(["init", "--quiet", "--bare", "--template="], cwd=folder, environment=clean_environment(isolated=True))
+        run_git(
+            ["init", "--quiet", "--bare", "--template="],
+            cwd=folder,
+            environment=clean_environment(isolated=True),
+        )
         if refs.get(tag) == receipt.revision:
-            remote.git("push", "--quiet", "--no-verify", url, f":{tag}", cwd=folder, GIT_DIR=temporary)
+            remote.git(
+                "push", "--quiet", "--no-verify", url, f":{tag}", cwd=folder, GIT_DIR=temporary
+            )
             done.append(f"the tag {receipt.tag} is deleted")
         if refs.get(head) == receipt.revision:
-            remote.git("fetch", "--quiet", "--no-tags", "--depth=2", url, receipt.revision, cwd=folder, GIT_DIR=temporary)
+            remote.git(
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--depth=2",
+                url,
+                receipt.revision,
+                cwd=folder,
+                GIT_DIR=temporary,
+            )
             if revert := _revert(folder, receipt):
-                remote.git("push", "--quiet", "--no-verify", url, f"{revert}:{head}", cwd=folder, GIT_DIR=temporary)
+                remote.git(
+                    "push",
+                    "--quiet",
+                    "--no-verify",
+                    url,
+                    f"{revert}:{head}",
+                    cwd=folder,
+                    GIT_DIR=temporary,
+                )
                 done.append(f"{branch} is as it was before the release (commit {revert})")
             else:
-                remains.append(f"{branch} of {page} still holds the release: nothing is before it; delete the repository there")
+                remains.append(
+                    f"{branch} of {page} still holds the release: nothing is before it; delete the "
+                    "repository there"
+                )
     if receipt.revision in refs.values() or done:
-        remains.append(f"commit {receipt.revision} and its Git LFS objects can still be fetched from {page} by their ids")
+        remains.append(
+            f"commit {receipt.revision} and its Git LFS objects can still be fetched from {page} "
+            "by their ids"
+        )
     return Withdrawal(tuple(done), tuple(remains))
 
 
 def _revert(folder: Path, receipt: PublishReceipt) -> str:
     """A commit on top of the release with its parent's files; empty when it has no parent."""
-    who = {f"GIT_{role}_{key}": "hubkit" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    who = {
+        f"GIT_{role}_{key}": "hubkit"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
     environment = clean_environment(isolated=True, GIT_DIR=str(folder), **who)
     try:
-        tree = run_git(["rev-parse", "--verify", f"{receipt.revision}~1^{{tree}}"], cwd=folder, environment=environment).strip()
+        tree = run_git(
+            ["rev-parse", "--verify", f"{receipt.revision}~1^{{tree}}"],
+            cwd=folder,
+            environment=environment,
+        ).strip()
     except GitFailed:
         return ""
     commit = ["commit-tree", tree, "-p", receipt.revision, "-m", f"Withdraw {receipt.tag}"]

@@ -1,4 +1,5 @@
-"""GitLfsHub: a release as one commit and one tag of a git repository, its large files in Git LFS."""
+"""GitLfsHub: a release as one commit and one tag of a git repository, its large files in Git
+LFS."""
 
 from __future__ import annotations
 
@@ -35,9 +36,10 @@ from ._target import Target, parse
 
 @dataclass(frozen=True)
 class Options:
-    """The variable `token_env` or the file `token_file` holds a token for https; without one, git's credential helpers and SSH
-    keys log in. `username` goes with the token. `replace` allows a release on top of files that are no release. `patience` is
-    how many seconds may pass without progress, and may be spent on waiting before commands are repeated."""
+    """The variable `token_env` or the file `token_file` holds a token for https; without one, git's
+    credential helpers and SSH keys log in. `username` goes with the token. `replace` allows a
+    release on top of files that are no release. `patience` is how many seconds may pass without
+    progress, and may be spent on waiting before commands are repeated."""
 
     branch: str = "main"
     replace: bool = False
@@ -53,8 +55,9 @@ class Options:
 
 
 class GitLfsHub:
-    """Publishes to any git remote with Git LFS: `git:https://host/org/name.git`, `git:git@host:org/name.git`,
-    `git:/path/name.git`. A local repository that does not exist is made."""
+    """Publishes to any git remote with Git LFS: `git:https://host/org/name.git`,
+    `git:git@host:org/name.git`, `git:/path/name.git`. A local repository that does not exist is
+    made."""
 
     kind: ClassVar[str] = "hub"
     name: ClassVar[str] = "git_lfs"
@@ -78,13 +81,20 @@ class GitLfsHub:
         return ()
 
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
-        """LFS objects first, then branch and tag in one atomic push, then the refs are read back."""
+        """LFS objects first, then branch and tag in one atomic push, then the refs are read
+        back."""
         where, settings = parse(job.target), _options(job.options)
         journal = Journal(job.journal, self.name, where.page)
         require_git_lfs()
         if job.pace.bytes_per_second:
-            run.note(f"{where.page}: Git LFS has no limit of bandwidth; it is held over the other hubs only")
-        with _opened(where, settings, run) as remote, History(job, remote, settings.branch, replace=settings.replace) as history:
+            run.note(
+                f"{where.page}: Git LFS has no limit of bandwidth; it is held over the other hubs "
+                "only"
+            )
+        with (
+            _opened(where, settings, run) as remote,
+            History(job, remote, settings.branch, replace=settings.replace) as history,
+        ):
             if where.local is not None:
                 _local.prepare(where.local, settings.branch)
             place = history.place(remote.refs())
@@ -95,23 +105,34 @@ class GitLfsHub:
                 with journal.step("push", commit=place.commit, refs=place.refspecs):
                     _push.push_refs(place, remote, run)
                 if left := history.place(remote.refs()).refspecs:
-                    raise RemoteError(f"{where.page} took the push and does not show {', '.join(left)}", "run again")
-        return PublishReceipt(self.name, job.target, where.repository, place.commit, job.tag, where.page)
+                    raise RemoteError(
+                        f"{where.page} took the push and does not show {', '.join(left)}",
+                        "run again",
+                    )
+        return PublishReceipt(
+            self.name, job.target, where.repository, place.commit, job.tag, where.page
+        )
 
     def login(self, options: Mapping[str, Any]) -> Login:
         settings = _options(options)
         return source(settings.token_env, settings.token_file)
 
-    def withdraw(self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run) -> Withdrawal:
+    def withdraw(
+        self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Run
+    ) -> Withdrawal:
         settings = _options(options)
         with _opened(parse(target), settings, run) as remote:
             return _withdraw.withdraw(remote, receipt, settings.branch)
 
-    def files(self, target: str, revision: str, options: Mapping[str, Any], run: Run) -> tuple[RemoteFile, ...]:
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Run
+    ) -> tuple[RemoteFile, ...]:
         with _opened(parse(target), _options(options), run) as remote:
             return _read.files(remote, revision, run)
 
-    def download(self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run) -> None:
+    def download(
+        self, target: str, revision: str, out: Path, options: Mapping[str, Any], run: Run
+    ) -> None:
         require_git_lfs()
         with _opened(parse(target), _options(options), run) as remote:
             _read.download(remote, revision, out, run)

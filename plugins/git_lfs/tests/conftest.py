@@ -1,4 +1,5 @@
-"""A small release, and a server that speaks git's smart protocol (through git-http-backend) and the Git LFS batch API."""
+"""A small release, and a server that speaks git's smart protocol (through git-http-backend) and the
+Git LFS batch API."""
 
 import base64
 import hashlib
@@ -42,7 +43,9 @@ def notes() -> Notes:
 @pytest.fixture
 def git() -> Callable[..., str]:
     def run(folder: Path, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -61,25 +64,39 @@ def job(tmp_path: Path) -> Callable[..., tuple[PublishInput, Manifest]]:
         weights = np.random.default_rng(seed).standard_normal((300, 1000)).astype(np.float32)
         if not (folder / "model.safetensors").exists():
             save_file({"a.weight": weights}, folder / "model.safetensors")
-        (folder / "README.md").write_text(f"# Model {seed}, {tag}\r\nwith Windows line ends, and é\n")
+        (folder / "README.md").write_text(
+            f"# Model {seed}, {tag}\r\nwith Windows line ends, and é\n"
+        )
         (folder / "sub").mkdir(exist_ok=True)
         (folder / "sub" / "large vocabulary.json").write_bytes(b'"' + b"y" * (10 << 20) + b'"')
         manifest.write_gitattributes(folder)
-        listed = manifest.build(folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={})
+        listed = manifest.build(
+            folder, name="InternVL2-Tiny", tag=tag, created="2026-01-02", digests={}
+        )
         listed.write(folder)
         message = f"InternVL2-Tiny {tag}"
         staged = lfs.stage(
-            folder, listed, message=message, author_name="Ada", author_email="a@example.org", date="2026-01-02", tag=tag
+            folder,
+            listed,
+            message=message,
+            author_name="Ada",
+            author_email="a@example.org",
+            date="2026-01-02",
+            tag=tag,
         )
-        return PublishInput(folder, listed.released(), staged.commit, tag, message, target, options), listed
+        return PublishInput(
+            folder, listed.released(), staged.commit, tag, message, target, options
+        ), listed
 
     return make
 
 
 class GitServer:
-    """Repositories under `root`; every request needs `token` as its password. `log` has (method, path) of each request.
+    """Repositories under `root`; every request needs `token` as its password. `log` has (method,
+    path) of each request.
 
-    `hold` makes uploads wait; `broken` makes them fail with 500; a `ticket` other than "granted" makes them fail with 401.
+    `hold` makes uploads wait; `broken` makes them fail with 500; a `ticket` other than "granted"
+    makes them fail with 401.
     """
 
     def __init__(self, root: Path, token: str) -> None:
@@ -171,7 +188,13 @@ class GitServer:
                     "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                     "REMOTE_USER": "somebody",
                 }
-                done = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env=environment, check=False)
+                done = subprocess.run(
+                    ["git", "http-backend"],
+                    input=body,
+                    capture_output=True,
+                    env=environment,
+                    check=False,
+                )
                 head, _, data = done.stdout.partition(b"\r\n\r\n")
                 headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
                 self._answer(int(headers.pop("Status", "200").split()[0]), data, headers)

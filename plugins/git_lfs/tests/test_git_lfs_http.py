@@ -14,7 +14,14 @@ from hubkit_git_lfs._target import parse
 
 from hubkit.digests import sha256
 from hubkit.packaging.compare import compare
-from hubkit.sdk import CancelledError, EnvironmentFailure, RefusedError, RemoteError, SilentRun, UsageError
+from hubkit.sdk import (
+    CancelledError,
+    EnvironmentFailure,
+    RefusedError,
+    RemoteError,
+    SilentRun,
+    UsageError,
+)
 
 Job = Callable[..., Any]
 Git = Callable[..., str]
@@ -35,7 +42,13 @@ def quiet_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_token_travels_through_askpass_only(
-    job: Job, git: Git, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Any, quiet_home: Path
+    job: Job,
+    git: Git,
+    server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notes: Any,
+    quiet_home: Path,
 ) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     bare = server.repository("InternVL2-Tiny.git")
@@ -56,12 +69,20 @@ def test_a_token_travels_through_askpass_only(
         file.path: file.sha256 for file in release.files
     }
     assert not (quiet_home / "passwords").exists()
-    written = [path for place in (release.folder / ".git", tmp_path / "download" / ".git") for path in place.rglob("*")]
-    assert not [path for path in written if path.is_file() and server.token.encode() in path.read_bytes()]
+    written = [
+        path
+        for place in (release.folder / ".git", tmp_path / "download" / ".git")
+        for path in place.rglob("*")
+    ]
+    assert not [
+        path for path in written if path.is_file() and server.token.encode() in path.read_bytes()
+    ]
     assert server.token not in repr((receipt, notes.notes, notes.steps))
 
 
-def test_publishing_again_uploads_nothing(job: Job, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishing_again_uploads_nothing(
+    job: Job, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     server.repository("x.git")
     release, _ = job(f"{server.url}/x.git", **OPTIONS)
@@ -72,7 +93,9 @@ def test_publishing_again_uploads_nothing(job: Job, server: Any, monkeypatch: py
     assert all("upload-pack" in path for _, path in server.log)
 
 
-def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_from_another_folder_goes_on_top(
+    job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     bare, hub = server.repository("x.git"), GitLfsHub()
     first, _ = job(f"{server.url}/x.git", **OPTIONS)
@@ -80,7 +103,10 @@ def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, server: A
     sent = set(server.objects)
     second, listed = job(f"{server.url}/x.git", name="again", tag="v1.1.0", **OPTIONS)
     receipt = hub.publish(second, RUN)
-    assert git(bare, "rev-list", "main").split() == [receipt.revision, first.commit] and set(server.objects) == sent
+    assert (
+        git(bare, "rev-list", "main").split() == [receipt.revision, first.commit]
+        and set(server.objects) == sent
+    )
     assert compare(listed, hub.files(second.target, "v1.1.0", OPTIONS, RUN)).ok
     assert hub.publish(second, RUN) == receipt and hub.publish(first, RUN).revision == first.commit
 
@@ -97,7 +123,9 @@ def test_another_release_at_the_server_is_refused_before_anything_is_sent(
     assert server.objects == objects
 
 
-def test_a_wrong_token_is_named_by_its_source_and_not_shown(job: Job, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_named_by_its_source_and_not_shown(
+    job: Job, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_TOKEN", "wrong-secretword")
     server.repository("x.git")
     release, _ = job(f"{server.url}/x.git", **OPTIONS)
@@ -129,7 +157,9 @@ def test_git_s_own_credential_helper_logs_in(job: Job, server: Any, quiet_home: 
     assert compare(listed, GitLfsHub().files(release.target, "", {}, RUN)).ok
 
 
-def test_a_missing_repository_and_a_missing_server(job: Job, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_repository_and_a_missing_server(
+    job: Job, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     release, _ = job(f"{server.url}/nowhere.git", **OPTIONS)
     with pytest.raises(RemoteError) as caught:
@@ -150,7 +180,9 @@ def test_the_token_is_given_to_its_host_only(server: Any, monkeypatch: pytest.Mo
 
         def ask(question: str) -> tuple[int, str]:
             command = [given.environment["GIT_ASKPASS"], question]
-            done = subprocess.run(command, env=given.environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, env=given.environment, capture_output=True, text=True, check=False
+            )
             return done.returncode, done.stdout
 
         assert ask(f"Username for 'http://{host}': ") == (0, "ada\n")
@@ -192,7 +224,9 @@ def test_an_upload_that_breaks_off_is_finished_by_the_next(
     assert compare(listed, GitLfsHub().files(release.target, "v1.0.0", OPTIONS, RUN)).ok
 
 
-def test_git_lfs_trying_for_ever_is_stopped(job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_lfs_trying_for_ever_is_stopped(
+    job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_TOKEN", server.token)
     bare = server.repository("x.git")
     server.ticket = "expired"
@@ -203,7 +237,9 @@ def test_git_lfs_trying_for_ever_is_stopped(job: Job, git: Git, server: Any, mon
     assert git(bare, "for-each-ref") == ""
 
 
-def test_cancelling_stops_the_upload(job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling_stops_the_upload(
+    job: Job, git: Git, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Cancelled(SilentRun):
         def check_cancelled(self) -> None:
             if server.uploading.is_set():
@@ -234,7 +270,9 @@ def test_a_killed_publish_is_finished_by_the_next(
     from hubkit.sdk.codec import encode
 
     server.hold.clear()
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, start_new_session=True, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, start_new_session=True, text=True
+    ) as process:
         assert process.stdin is not None
         json.dump(encode(release), process.stdin)
         process.stdin.close()

@@ -12,7 +12,14 @@ from hubkit_git_lfs._local import object_path
 
 from hubkit.packaging import manifest
 from hubkit.packaging.compare import compare
-from hubkit.sdk import EnvironmentFailure, PublishReceipt, RefusedError, RemoteError, SilentRun, UsageError
+from hubkit.sdk import (
+    EnvironmentFailure,
+    PublishReceipt,
+    RefusedError,
+    RemoteError,
+    SilentRun,
+    UsageError,
+)
 
 Job = Callable[..., Any]
 Git = Callable[..., str]
@@ -20,8 +27,15 @@ RUN = SilentRun()
 
 
 def digests(folder: Path) -> dict[str, str]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    paths = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    ]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
 
 
 def inodes(folder: Path) -> dict[str, int]:
@@ -35,7 +49,9 @@ def test_published_and_read_back(job: Job, git: Git, tmp_path: Path, notes: Any)
     assert hub.check(release.target, {}) == ()
     assert not bare.exists()
     receipt = hub.publish(release, notes)
-    assert receipt == PublishReceipt("git_lfs", f"file://{bare}", "InternVL2-Tiny", release.commit, "v1.0.0", f"file://{bare}")
+    assert receipt == PublishReceipt(
+        "git_lfs", f"file://{bare}", "InternVL2-Tiny", release.commit, "v1.0.0", f"file://{bare}"
+    )
     assert git(bare, "rev-parse", "main", "v1.0.0^{commit}").split() == [release.commit] * 2
     assert git(bare, "cat-file", "-t", "v1.0.0") == "tag\n"
     large = sum(file.size for file in release.files if file.lfs)
@@ -94,7 +110,9 @@ def test_publishing_again_sends_nothing(job: Job, tmp_path: Path, notes: Any) ->
     assert notes.steps == []
 
 
-def test_a_later_release_on_top_and_the_earlier_one_again(job: Job, git: Git, tmp_path: Path) -> None:
+def test_a_later_release_on_top_and_the_earlier_one_again(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare = tmp_path / "x.git"
     first, _ = job(str(bare))
     GitLfsHub().publish(first, RUN)
@@ -132,14 +150,22 @@ def foreign(git: Git, bare: Path, tmp_path: Path, **files: str) -> str:
     return git(work, "rev-parse", "HEAD").strip()
 
 
-def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, tmp_path: Path, notes: Any) -> None:
+def test_a_release_from_another_folder_goes_on_top(
+    job: Job, git: Git, tmp_path: Path, notes: Any
+) -> None:
     bare, hub = tmp_path / "x.git", GitLfsHub()
     first, _ = job(str(bare))
     hub.publish(first, RUN)
     second, listed = job(str(bare), name="again", tag="v1.1.0", seed=2)
     receipt = hub.publish(second, RUN)
-    assert git(bare, "rev-list", "main").split() == [receipt.revision, first.commit] and receipt.revision != second.commit
-    assert git(bare, "rev-parse", "v1.1.0^{commit}", "v1.0.0^{commit}").split() == [receipt.revision, first.commit]
+    assert (
+        git(bare, "rev-list", "main").split() == [receipt.revision, first.commit]
+        and receipt.revision != second.commit
+    )
+    assert git(bare, "rev-parse", "v1.1.0^{commit}", "v1.0.0^{commit}").split() == [
+        receipt.revision,
+        first.commit,
+    ]
     assert git(bare, "log", "-1", "--format=%an %ae %ad %s", "main") == git(
         second.folder, "log", "-1", "--format=%an %ae %ad %s", second.commit
     )
@@ -150,13 +176,19 @@ def test_a_release_from_another_folder_goes_on_top(job: Job, git: Git, tmp_path:
     for revision in ("", "v1.1.0", receipt.revision):
         assert compare(listed, hub.files(str(bare), revision, {}, RUN)).ok
     before = inodes(bare)
-    assert hub.publish(second, notes) == receipt and hub.publish(first, RUN).revision == first.commit
+    assert (
+        hub.publish(second, notes) == receipt and hub.publish(first, RUN).revision == first.commit
+    )
     assert inodes(bare) == before and notes.steps == []
     gone = hub.withdraw(str(bare), receipt, {}, RUN)
-    assert len(gone.done) == 2 and git(bare, "rev-parse", "main^{tree}") == git(bare, "rev-parse", "v1.0.0^{tree}")
+    assert len(gone.done) == 2 and git(bare, "rev-parse", "main^{tree}") == git(
+        bare, "rev-parse", "v1.0.0^{tree}"
+    )
 
 
-def test_a_branch_pushed_without_its_tag_gets_the_tag_only(job: Job, git: Git, tmp_path: Path) -> None:
+def test_a_branch_pushed_without_its_tag_gets_the_tag_only(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare, hub = tmp_path / "x.git", GitLfsHub()
     hub.publish(job(str(bare))[0], RUN)
     second, _ = job(str(bare), name="again", tag="v1.1.0", seed=2)
@@ -166,7 +198,9 @@ def test_a_branch_pushed_without_its_tag_gets_the_tag_only(job: Job, git: Git, t
     assert git(bare, "rev-parse", "main", "v1.1.0^{commit}").split() == [receipt.revision] * 2
 
 
-def test_history_of_somebody_else_is_refused_unless_told(job: Job, git: Git, tmp_path: Path) -> None:
+def test_history_of_somebody_else_is_refused_unless_told(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare, hub = tmp_path / "x.git", GitLfsHub()
     git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
     head = foreign(git, bare, tmp_path, notes_txt="mine", manifest_json='{"name": "a web app"}')
@@ -174,7 +208,10 @@ def test_history_of_somebody_else_is_refused_unless_told(job: Job, git: Git, tmp
     before = inodes(bare)
     with pytest.raises(RefusedError) as caught:
         hub.publish(release, RUN)
-    assert f"its head is {head}" in caught.value.message and "manifest.json, notes.txt" in caught.value.message
+    assert (
+        f"its head is {head}" in caught.value.message
+        and "manifest.json, notes.txt" in caught.value.message
+    )
     assert "replace: true" in caught.value.remedy and inodes(bare) == before
     told, _ = job(str(bare), replace=True)
     receipt = hub.publish(told, RUN)
@@ -182,7 +219,9 @@ def test_history_of_somebody_else_is_refused_unless_told(job: Job, git: Git, tmp
     assert compare(listed, hub.files(str(bare), "v1.0.0", {}, RUN)).ok
 
 
-def test_what_a_forge_puts_into_a_new_repository_is_built_on(job: Job, git: Git, tmp_path: Path) -> None:
+def test_what_a_forge_puts_into_a_new_repository_is_built_on(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare = tmp_path / "x.git"
     git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
     head = foreign(git, bare, tmp_path, README_md="# new", LICENSE="MIT")
@@ -199,7 +238,9 @@ def test_another_branch_is_free(job: Job, git: Git, tmp_path: Path) -> None:
     assert git(bare, "rev-parse", "main", "experiment").split() == [first.commit, other.commit]
 
 
-def test_a_push_that_fails_after_the_objects_is_finished_by_the_next(job: Job, git: Git, tmp_path: Path) -> None:
+def test_a_push_that_fails_after_the_objects_is_finished_by_the_next(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare = tmp_path / "x.git"
     git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
     hook = bare / "hooks" / "pre-receive"
@@ -221,7 +262,9 @@ def test_a_push_that_fails_after_the_objects_is_finished_by_the_next(job: Job, g
     assert compare(listed, GitLfsHub().files(str(bare), "v1.0.0", {}, RUN)).ok
 
 
-def test_objects_left_linked_by_a_killed_publish_are_separated_by_the_next(job: Job, git: Git, tmp_path: Path) -> None:
+def test_objects_left_linked_by_a_killed_publish_are_separated_by_the_next(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare = tmp_path / "x.git"
     release, _ = job(str(bare))
     git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
@@ -232,7 +275,9 @@ def test_objects_left_linked_by_a_killed_publish_are_separated_by_the_next(job: 
     assert [path.stat().st_nlink for path in stored] == [1, 1]
 
 
-def test_bytes_edited_after_staging_never_stay_at_the_hub(job: Job, git: Git, tmp_path: Path) -> None:
+def test_bytes_edited_after_staging_never_stay_at_the_hub(
+    job: Job, git: Git, tmp_path: Path
+) -> None:
     bare = tmp_path / "x.git"
     release, _ = job(str(bare))
     path = release.folder / "model.safetensors"
@@ -247,7 +292,9 @@ def test_bytes_edited_after_staging_never_stay_at_the_hub(job: Job, git: Git, tm
     assert git(bare, "for-each-ref") == ""
 
 
-def test_a_lost_or_damaged_object_is_seen_and_sent_again(job: Job, tmp_path: Path, notes: Any) -> None:
+def test_a_lost_or_damaged_object_is_seen_and_sent_again(
+    job: Job, tmp_path: Path, notes: Any
+) -> None:
     bare = tmp_path / "x.git"
     release, listed = job(str(bare))
     hub = GitLfsHub()
@@ -273,7 +320,8 @@ def test_the_users_configuration_and_hooks_do_not_interfere(
         (hooks / name).write_text(f"#!/bin/sh\necho ran > {tmp_path / 'hook-ran'}\nexit 1\n")
         (hooks / name).chmod(0o755)
     (tmp_path / "home" / ".gitconfig").write_text(
-        f"[core]\nhooksPath = {hooks}\nautocrlf = true\n[push]\ngpgSign = true\n[init]\ntemplateDir = {hooks.parent}\n"
+        f"[core]\nhooksPath = {hooks}\nautocrlf = true\n[push]\ngpgSign = "
+        f"true\n[init]\ntemplateDir = {hooks.parent}\n"
     )
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GIT_LFS_SKIP_PUSH", "1")
@@ -321,7 +369,11 @@ def test_an_empty_folder_becomes_the_repository(job: Job, git: Git, tmp_path: Pa
 def test_a_full_disk_at_the_remote(job: Job, git: Git, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:

@@ -18,7 +18,11 @@ def test_it_is_a_hub() -> None:
         ("/srv/hub/InternVL2-X.git", "InternVL2-X", "file:///srv/hub/InternVL2-X.git"),
         ("file:///srv/a%20b/InternVL2-X.git", "InternVL2-X", "file:///srv/a%20b/InternVL2-X.git"),
         ("/srv/100%/x.git/", "x", "file:///srv/100%25/x.git"),
-        ("https://huggingface.co/org/InternVL2-X", "org/InternVL2-X", "https://huggingface.co/org/InternVL2-X"),
+        (
+            "https://huggingface.co/org/InternVL2-X",
+            "org/InternVL2-X",
+            "https://huggingface.co/org/InternVL2-X",
+        ),
         ("https://ada@host:8443/a/b/c.git", "b/c", "https://ada@host:8443/a/b/c.git"),
         ("ssh://git@host:22/org/x.git", "org/x", "ssh://git@host:22/org/x.git"),
         ("git@host:org/x.git", "org/x", "git@host:org/x.git"),
@@ -30,7 +34,9 @@ def test_targets(target: str, repository: str, url: str) -> None:
     assert parse(target).url == url
 
 
-def test_relative_paths_are_those_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_those_of_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home-of-ada")
     assert parse("hub/x.git").local == tmp_path / "hub" / "x.git"

@@ -1,7 +1,8 @@
-"""Folders of Hugging Face datasets: parquet with pictures inside, JSON Lines, and image folders with metadata or classes.
+"""Folders of Hugging Face datasets: parquet with pictures inside, JSON Lines, and image folders
+with metadata or classes.
 
-Which columns are question, answer, picture or conversation is found by their usual names, or said by the options. Pictures within
-parquet files come with the rows; `hubkit prepare` writes them out.
+Which columns are question, answer, picture or conversation is found by their usual names, or said
+by the options. Pictures within parquet files come with the rows; `hubkit prepare` writes them out.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ __all__ = ["HFDatasets"]
 
 @dataclass(frozen=True)
 class Options:
-    """Names of columns; empty ones are looked for. `conversations` is a column of turns, in ShareGPT's or OpenAI's form. `prompt`
-    is the question where no column has one, as with captions and classes. `split` takes only files or folders of that split."""
+    """Names of columns; empty ones are looked for. `conversations` is a column of turns, in
+    ShareGPT's or OpenAI's form. `prompt` is the question where no column has one, as with captions
+    and classes. `split` takes only files or folders of that split."""
 
     split: str = ""
     image: str = ""

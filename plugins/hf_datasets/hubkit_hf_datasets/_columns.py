@@ -18,7 +18,14 @@ _USUAL = {
     "id": ("id", "question_id", "uid", "key"),
 }
 _ROLES = {**dict.fromkeys(("human", "user"), 0), **dict.fromkeys(("gpt", "assistant", "model"), 1)}
-_KINDS = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"RIFF", "webp"), (b"GIF8", "gif"), (b"BM", "bmp"), (b"II*", "tif"))
+_KINDS = (
+    (b"\x89PNG", "png"),
+    (b"\xff\xd8", "jpg"),
+    (b"RIFF", "webp"),
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
+    (b"II*", "tif"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,14 @@ class Columns:
     classes: Mapping[str, Sequence[str]]
 
     @classmethod
-    def find(cls, file: Path, item: Any, options: Any, classes: Mapping[str, Sequence[str]]) -> Columns:
+    def find(
+        cls, file: Path, item: Any, options: Any, classes: Mapping[str, Sequence[str]]
+    ) -> Columns:
         """The columns of a table like its row `item`.
 
         Raises:
-            DataError: an option names a column that is not there, or neither answer nor conversation is found.
+            DataError: an option names a column that is not there, or neither answer nor
+                conversation is found.
         """
         names = list(item) if isinstance(item, Mapping) else []
         found = {}
@@ -46,11 +56,19 @@ class Columns:
             stated = getattr(options, what)
             if stated and stated not in names:
                 remedy = f"correct the dataset option `{what}`"
-                raise DataError(f"{file}: there is no column {stated!r} (there are: {', '.join(names)})", remedy, code="keys")
+                raise DataError(
+                    f"{file}: there is no column {stated!r} (there are: {', '.join(names)})",
+                    remedy,
+                    code="keys",
+                )
             found[what] = stated or next((name for name in usual if name in names), "")
         if not (found["answer"] or found["conversations"]):
             remedy = "name a column with the dataset option `answer` or `conversations`"
-            raise DataError(f"{file}: no column with answers (there are: {', '.join(names)})", remedy, code="keys")
+            raise DataError(
+                f"{file}: no column with answers (there are: {', '.join(names)})",
+                remedy,
+                code="keys",
+            )
         return cls(**found, prompt=options.prompt, classes=classes)
 
 
@@ -62,13 +80,19 @@ def record(place: Place, columns: Columns) -> tuple[Record, dict[str, bytes]]:
     """
     item = place.item
     if not isinstance(item, Mapping):
-        raise place.error("record", f"must be an object, not {type(item).__name__}", "one object a row")
+        raise place.error(
+            "record", f"must be an object, not {type(item).__name__}", "one object a row"
+        )
     pictures: dict[str, bytes] = {}
     images = _images(place, columns.image, item.get(columns.image), pictures)
     if columns.conversations and item.get(columns.conversations):
         turns = _conversation(place, columns.conversations, item[columns.conversations])
     else:
-        question = _text(place, columns.question, item.get(columns.question)) if columns.question else columns.prompt
+        question = (
+            _text(place, columns.question, item.get(columns.question))
+            if columns.question
+            else columns.prompt
+        )
         turns = [Turn(question, _answer(place, columns, item.get(columns.answer)))]
     if images and not any(IMAGE in turn.prompt for turn in turns):
         turns[0] = Turn(f"{IMAGE}\n" * len(images) + turns[0].prompt, turns[0].answer)
@@ -81,7 +105,13 @@ def _images(place: Place, column: str, value: Any, pictures: dict[str, bytes]) -
     values = value if isinstance(value, list) else [value] if value is not None else []
     names = []
     for number, one in enumerate(values):
-        content = one.get("bytes") if isinstance(one, Mapping) else one if isinstance(one, bytes) else None
+        content = (
+            one.get("bytes")
+            if isinstance(one, Mapping)
+            else one
+            if isinstance(one, bytes)
+            else None
+        )
         if content:
             kind = next((kind for start, kind in _KINDS if content.startswith(start)), "img")
             name = f"{place.index:07d}{f'-{number}' if len(values) > 1 else ''}.{kind}"
@@ -94,7 +124,9 @@ def _images(place: Place, column: str, value: Any, pictures: dict[str, bytes]) -
 
 def _conversation(place: Place, column: str, value: Any) -> list[Turn]:
     if not isinstance(value, list):
-        raise place.error(column, f"must be a list of messages, not {value!r}", "name another column")
+        raise place.error(
+            column, f"must be a list of messages, not {value!r}", "name another column"
+        )
     if value and isinstance(value[0], Mapping) and {"user", "assistant"} <= value[0].keys():
         texts = [text for pair in value for text in (pair.get("user"), pair.get("assistant"))]
         return _turns(place, column, [_text(place, column, text) for text in texts])
@@ -105,14 +137,21 @@ def _conversation(place: Place, column: str, value: Any) -> list[Turn]:
         if _ROLES.get(str(role)) != number % 2:
             due = ("user", "assistant")[number % 2]
             remedy = "messages alternate, the user's first"
-            raise place.error(field, f"a message of {role!r} where the {due}'s is due", remedy, "roles")
+            raise place.error(
+                field, f"a message of {role!r} where the {due}'s is due", remedy, "roles"
+            )
         texts.append(_text(place, field, message.get("value", message.get("content"))))
     return _turns(place, column, texts)
 
 
 def _turns(place: Place, column: str, texts: list[str]) -> list[Turn]:
     if not texts or len(texts) % 2:
-        raise place.error(column, "the last question has no answer", "add the answer, or drop the message", "unanswered")
+        raise place.error(
+            column,
+            "the last question has no answer",
+            "add the answer, or drop the message",
+            "unanswered",
+        )
     return list(map(Turn, texts[::2], texts[1::2]))
 
 
@@ -122,7 +161,12 @@ def _answer(place: Place, columns: Columns, value: Any) -> str:
     names = columns.classes.get(columns.answer)
     if names is not None and isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < len(names):
-            raise place.error(columns.answer, f"there is no class {value}", f"classes are 0 to {len(names) - 1}", "choices")
+            raise place.error(
+                columns.answer,
+                f"there is no class {value}",
+                f"classes are 0 to {len(names) - 1}",
+                "choices",
+            )
         value = names[value]
     return _text(place, columns.answer, value)
 

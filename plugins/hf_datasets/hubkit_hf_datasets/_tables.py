@@ -20,8 +20,8 @@ _HIDDEN = (".git", ".cache", ".huggingface")
 
 
 def tables(source: Path, split: str) -> Iterator[Table]:
-    """The tables of `source`: a file, or a folder in which the first kind counts that is there: parquet, metadata of an image
-    folder, JSON Lines, pictures in folders named after their classes.
+    """The tables of `source`: a file, or a folder in which the first kind counts that is there:
+    parquet, metadata of an image folder, JSON Lines, pictures in folders named after their classes.
 
     Raises:
         DataError: there is none, or of another split only.
@@ -33,17 +33,29 @@ def tables(source: Path, split: str) -> Iterator[Table]:
             for file in chosen:
                 yield read(file, source)
             return
-    pictures = [file for file in files if file.suffix.lower() in _PICTURES and file.parent != source]
+    pictures = [
+        file for file in files if file.suffix.lower() in _PICTURES and file.parent != source
+    ]
     if not pictures:
         of_split = f" of the split {split!r}" if split else ""
-        remedy = "give a folder with parquet, JSON Lines, metadata.jsonl, or pictures in folders by class"
+        remedy = (
+            "give a folder with parquet, JSON Lines, metadata.jsonl, or pictures in folders by "
+            "class"
+        )
         raise DataError(f"{source}: no data{of_split}", remedy)
-    rows = ({"image": picture.relative_to(source).as_posix(), "label": picture.parent.name} for picture in pictures)
+    rows = (
+        {"image": picture.relative_to(source).as_posix(), "label": picture.parent.name}
+        for picture in pictures
+    )
     yield source, rows, {}
 
 
 def _files(source: Path, split: str) -> list[Path]:
-    found = [file for file in sorted(source.rglob("*")) if file.is_file() and not _hidden(file.relative_to(source))]
+    found = [
+        file
+        for file in sorted(source.rglob("*"))
+        if file.is_file() and not _hidden(file.relative_to(source))
+    ]
     return [file for file in found if not split or _of_split(file.relative_to(source), split)]
 
 
@@ -80,7 +92,11 @@ def _metadata(file: Path, source: Path) -> Table:
     def rows() -> Iterator[Any]:
         for item in _csv(file) if file.suffix == ".csv" else _json(file, source)[1]:
             name = item.get("file_name") if isinstance(item, Mapping) else None
-            yield {**item, "image": name if below == "." else f"{below}/{name}"} if isinstance(name, str) else item
+            yield (
+                {**item, "image": name if below == "." else f"{below}/{name}"}
+                if isinstance(name, str)
+                else item
+            )
 
     return file, rows(), {}
 
@@ -90,7 +106,9 @@ def _csv(file: Path) -> Iterator[dict[str, str]]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield from csv.DictReader(lines)
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 (byte {error.start})", "save the file as UTF-8", code="encoding") from None
+        raise DataError(
+            f"{file}: not UTF-8 (byte {error.start})", "save the file as UTF-8", code="encoding"
+        ) from None
 
 
 def _parquet(file: Path, source: Path) -> Table:
@@ -98,11 +116,15 @@ def _parquet(file: Path, source: Path) -> Table:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise EnvironmentFailure("reading parquet needs pyarrow", "pip install 'hubkit[parquet]'") from None
+        raise EnvironmentFailure(
+            "reading parquet needs pyarrow", "pip install 'hubkit[parquet]'"
+        ) from None
     try:
         table = parquet.ParquetFile(file)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file}: not a parquet file ({error})", "download the file again") from None
+        raise DataError(
+            f"{file}: not a parquet file ({error})", "download the file again"
+        ) from None
 
     def rows() -> Iterator[Any]:
         try:
@@ -119,7 +141,9 @@ def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         labels = {
-            name: kind for name, kind in features.items() if isinstance(kind, Mapping) and kind.get("_type") == "ClassLabel"
+            name: kind
+            for name, kind in features.items()
+            if isinstance(kind, Mapping) and kind.get("_type") == "ClassLabel"
         }
         return {name: [str(one) for one in kind["names"]] for name, kind in labels.items()}
     except (KeyError, TypeError, ValueError, AttributeError):

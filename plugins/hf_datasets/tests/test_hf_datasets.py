@@ -31,19 +31,27 @@ def parquet(path: Path, rows: list[dict[str, Any]], features: dict[str, Any] | N
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pyarrow.Table.from_pylist(rows)
     if features:
-        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        table = table.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
+        )
     pyarrow.parquet.write_table(table, path)
 
 
 def test_parquet_with_pictures_and_questions(tmp_path: Path) -> None:
     for part in range(2):
         rows = [
-            {"image": {"bytes": png(10 * part + n), "path": f"{n}.png"}, "question": f"Which {n}?", "answer": f"{part}{n}"}
+            {
+                "image": {"bytes": png(10 * part + n), "path": f"{n}.png"},
+                "question": f"Which {n}?",
+                "answer": f"{part}{n}",
+            }
             for n in range(3)
         ]
         parquet(tmp_path / "data" / f"train-0000{part}-of-00002.parquet", rows)
     parquet(tmp_path / "data" / "test-00000-of-00001.parquet", [{"question": "Q", "answer": "A"}])
-    (tmp_path / "README.md").write_text("---\nlicense: cc-by-nc-nd-4.0\nextra_gated_prompt: For research\n  only.\n---\n# X\n")
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: cc-by-nc-nd-4.0\nextra_gated_prompt: For research\n  only.\n---\n# X\n"
+    )
     records = check_dataset(PLUGIN, tmp_path, 6, options={"split": "train"})
     assert records[4].images == ("0000004.png",)
     assert records[4].turns == (Turn("<image>\nWhich 1?", "11"),)
@@ -59,8 +67,9 @@ def test_classes_have_names(tmp_path: Path) -> None:
     first, second, third = PLUGIN.scan(tmp_path, {"prompt": "Which dish?"}, False)
     assert first.record is not None and second.record is not None
     assert [row.record.turns[0] for row in (first, second) if row.record] == [
-        Turn("<image>\nWhich dish?", "tofu"), Turn("<image>\nWhich dish?", "soup"),
-    ]  # fmt: skip
+        Turn("<image>\nWhich dish?", "tofu"),
+        Turn("<image>\nWhich dish?", "soup"),
+    ]
     assert third.problem is not None and "label: there is no class 2" in third.problem.message
 
 
@@ -68,7 +77,10 @@ def test_conversations_of_several_pictures(tmp_path: Path) -> None:
     rows = [
         {
             "images": [{"bytes": png(1), "path": None}, {"bytes": png(2), "path": None}],
-            "texts": [{"user": "Which is red?", "assistant": "Both."}, {"user": "Sure?", "assistant": "Yes."}],
+            "texts": [
+                {"user": "Which is red?", "assistant": "Both."},
+                {"user": "Sure?", "assistant": "Yes."},
+            ],
         }
     ]
     parquet(tmp_path / "train.parquet", rows)
@@ -83,8 +95,10 @@ def test_image_folders(tmp_path: Path) -> None:
         (tmp_path / "by_class" / name).write_bytes(png(3))
     records = check_dataset(PLUGIN, tmp_path / "by_class", 3)
     assert [(r.images[0], r.turns[0].answer) for r in records] == [
-        ("soup/1.png", "soup"), ("tofu/1.png", "tofu"), ("tofu/2.png", "tofu"),
-    ]  # fmt: skip
+        ("soup/1.png", "soup"),
+        ("tofu/1.png", "tofu"),
+        ("tofu/2.png", "tofu"),
+    ]
     captions = tmp_path / "captions" / "train"
     captions.mkdir(parents=True)
     (captions / "a.png").write_bytes(png(4))
@@ -96,14 +110,28 @@ def test_image_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "says"),
     [
-        ([{"question": "Q", "answer": "A"}], {"answer": "reply"}, "there is no column 'reply' (there are: question, answer)"),
+        (
+            [{"question": "Q", "answer": "A"}],
+            {"answer": "reply"},
+            "there is no column 'reply' (there are: question, answer)",
+        ),
         ([{"question": "Q"}], {}, "no column with answers (there are: question)"),
         ([{"question": "Q", "answer": " "}], {}, "record 0 (no id), answer: is empty"),
-        ([{"messages": [{"role": "assistant", "content": "x"}]}], {}, "messages[0]: a message of 'assistant'"),
-        ([{"image": {"bytes": None, "path": "../x.png"}, "answer": "A"}], {}, "image: '../x.png' leaves the image folder"),
+        (
+            [{"messages": [{"role": "assistant", "content": "x"}]}],
+            {},
+            "messages[0]: a message of 'assistant'",
+        ),
+        (
+            [{"image": {"bytes": None, "path": "../x.png"}, "answer": "A"}],
+            {},
+            "image: '../x.png' leaves the image folder",
+        ),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, rows: list[dict[str, Any]], options: dict[str, Any], says: str) -> None:
+def test_what_does_not_fit_is_named(
+    tmp_path: Path, rows: list[dict[str, Any]], options: dict[str, Any], says: str
+) -> None:
     parquet(tmp_path / "train.parquet", rows)
     with pytest.raises(DataError) as caught:
         list(PLUGIN.records(tmp_path, options))

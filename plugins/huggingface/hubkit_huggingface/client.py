@@ -1,7 +1,9 @@
-"""The http client that huggingface_hub works with while a hub is open: timeouts, patience, pace, and a token that stays home.
+"""The http client that huggingface_hub works with while a hub is open: timeouts, patience, pace,
+and a token that stays home.
 
-huggingface_hub 2.4 sets no timeout, waits as long as a server asks, does not repeat the requests that matter most (commit, tag,
-create), and hands its headers to whatever address a server names for the verification of an upload.
+huggingface_hub 2.4 sets no timeout, waits as long as a server asks, does not repeat the requests
+that matter most (commit, tag, create), and hands its headers to whatever address a server names for
+the verification of an upload.
 """
 
 from __future__ import annotations
@@ -23,15 +25,18 @@ LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError
 """The answer did not come, whole; what was asked may have been done all the same."""
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _ONCE = re.compile(r"/api/(repos/(create|delete)|models/[^/]+/[^/]+/(commit|tag|branch)/.+)")
-"""Requests that change something each time: before they are repeated, one asks whether they took."""
+"""Requests that change something each time: before they are repeated, one asks whether they took.
+"""
 _CALLS_HOME = "/api/agent-harnesses"
-"""huggingface_hub 2.4 asks huggingface.co for this list, whatever endpoint it works with, and does without it when it cannot."""
+"""huggingface_hub 2.4 asks huggingface.co for this list, whatever endpoint it works with, and does
+without it when it cannot."""
 _OPEN = threading.RLock()
 
 
 @dataclass
 class Terms:
-    """How one hub may be spoken to. `no_xet` is the user's HF_HUB_DISABLE_XET, once it was looked at."""
+    """How one hub may be spoken to. `no_xet` is the user's HF_HUB_DISABLE_XET, once it was looked
+    at."""
 
     endpoint: httpx2.URL
     token: Token
@@ -47,11 +52,16 @@ class PatientClient(httpx2.Client):
         super().__init__(follow_redirects=True, timeout=httpx2.Timeout(terms.timeout))
         self._terms = terms
 
-    def build_request(self, method: str, url: Any, *, data: Any = None, **keywords: Any) -> httpx2.Request:
+    def build_request(
+        self, method: str, url: Any, *, data: Any = None, **keywords: Any
+    ) -> httpx2.Request:
         """A file becomes a body that can be sent again, in chunks of 1 MiB instead of 64 KiB."""
         if hasattr(data, "read") and hasattr(data, "seek"):
             body = Body(data, self._terms.meter)
-            keywords |= {"content": body, "headers": {**(keywords.get("headers") or {}), "Content-Length": str(len(body))}}
+            keywords |= {
+                "content": body,
+                "headers": {**(keywords.get("headers") or {}), "Content-Length": str(len(body))},
+            }
             return super().build_request(method, url, **keywords)
         return super().build_request(method, url, data=data, **keywords)
 
@@ -72,10 +82,14 @@ class PatientClient(httpx2.Client):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__} ({error})")
                 continue
-            if response.status_code not in TRANSIENT or (_once(request) and response.status_code != 429):
+            if response.status_code not in TRANSIENT or (
+                _once(request) and response.status_code != 429
+            ):
                 return response
             response.close()
-            terms.patience.wait(attempt, f"{name}: the hub answered {response.status_code}", _asked_wait(response))
+            terms.patience.wait(
+                attempt, f"{name}: the hub answered {response.status_code}", _asked_wait(response)
+            )
 
 
 def _once(request: httpx2.Request) -> bool:
@@ -87,7 +101,8 @@ def _same_host(one: httpx2.URL, other: httpx2.URL) -> bool:
 
 
 def _asked_wait(response: httpx2.Response) -> float | None:
-    """`Retry-After`, or the reset time of an exhausted `RateLimit` (IETF draft that huggingface.co follows)."""
+    """`Retry-After`, or the reset time of an exhausted `RateLimit` (IETF draft that huggingface.co
+    follows)."""
     found = re.search(r"r=0\s*;\s*t=(\d+)", response.headers.get("ratelimit", ""))
     return float(found[1]) + 1 if found else retry_after(response.headers)
 
@@ -96,14 +111,23 @@ def _asked_wait(response: httpx2.Response) -> float | None:
 def installed(terms: Terms, *, xet: bool) -> Iterator[None]:
     """huggingface_hub uses a PatientClient inside the block, shows no bars, and Xet or not as told.
 
-    All of these are process-wide in huggingface_hub, hence one hub of this kind is open at a time; others wait here.
+    All of these are process-wide in huggingface_hub, hence one hub of this kind is open at a time;
+    others wait here.
     """
     from huggingface_hub import constants, set_client_factory
     from huggingface_hub.utils import _http
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     with _OPEN:
-        previous, silent, before = _http._GLOBAL_CLIENT_FACTORY, are_progress_bars_disabled(), constants.HF_HUB_DISABLE_XET
+        previous, silent, before = (
+            _http._GLOBAL_CLIENT_FACTORY,
+            are_progress_bars_disabled(),
+            constants.HF_HUB_DISABLE_XET,
+        )
         if terms.no_xet is None:
             terms.no_xet = before
         set_client_factory(lambda: PatientClient(terms))

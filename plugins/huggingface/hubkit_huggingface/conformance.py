@@ -1,4 +1,5 @@
-"""hubkit brings a release, and a hub on this machine that speaks the protocol; the client is the real one."""
+"""hubkit brings a release, and a hub on this machine that speaks the protocol; the client is the
+real one."""
 
 from __future__ import annotations
 
@@ -10,4 +11,6 @@ OPTIONS = {"endpoint": "{url}", "token_env": "HUBKIT_REHEARSAL_TOKEN", "patience
 
 
 def case(folder: Path) -> HubCase:
-    return HubCase("rehearsal/InternVL2-Check", OPTIONS, bad_target="no-organisation", rehearsal=True)
+    return HubCase(
+        "rehearsal/InternVL2-Check", OPTIONS, bad_target="no-organisation", rehearsal=True
+    )

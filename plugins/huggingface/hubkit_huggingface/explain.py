@@ -15,12 +15,16 @@ def explain(error: BaseException, place: str, token: Token, done: Sequence[str])
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:  # the client's upload threads
+    while (
+        isinstance(error, RuntimeError) and error.__cause__ is not None
+    ):  # the client's upload threads
         error = error.__cause__
 
     def known(cause: BaseException, reached: str) -> HubkitError | None:
         if isinstance(cause, OfflineModeIsEnabled):
-            return EnvironmentFailure(f"{place}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE, then run again")
+            return EnvironmentFailure(
+                f"{place}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE, then run again"
+            )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return _from_answer(cause, place, token, reached)
         return None
@@ -36,11 +40,15 @@ def _from_answer(error: object, place: str, token: Token, reached: str) -> Hubki
     told = f"{place}: the hub answered {status}{f' ({said})' if said else ''}"
     if isinstance(error, GatedRepoError):
         return EnvironmentFailure(
-            f"{told}: the repository is gated, and the token from {token.source} has no access{reached}",
+            f"{told}: the repository is gated, and the token from {token.source} has no "
+            f"access{reached}",
             "accept its terms on its page while logged in, or ask its owner, then run again",
         )
     if isinstance(error, DisabledRepoError):
-        return RefusedError(f"{told}: the hub has disabled this repository{reached}", "ask the hub's support, or choose another")
+        return RefusedError(
+            f"{told}: the hub has disabled this repository{reached}",
+            "ask the hub's support, or choose another",
+        )
     if isinstance(error, RevisionNotFoundError):
         return RemoteError(f"{told}: there is no such branch, tag or commit{reached}", AGAIN)
     return hubs.answered(status, told, token, reached, LOG_IN)

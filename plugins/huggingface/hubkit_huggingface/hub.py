@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 class HuggingFaceHub(ApiHub[Settings, "Session"]):
-    """Publishes to huggingface.co, a mirror or an own server: `huggingface:organisation/name` or `hf:organisation/name`. A
-    repository that is not there is made, private unless told otherwise."""
+    """Publishes to huggingface.co, a mirror or an own server: `huggingface:organisation/name` or
+    `hf:organisation/name`. A repository that is not there is made, private unless told otherwise.
+    """
 
     name: ClassVar[str] = "huggingface"
     sdk: ClassVar[str] = "1.2"
@@ -69,13 +70,20 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
 def _may_write(user: Mapping[str, Any], name: str, source: str) -> tuple[Problem, ...]:
     """From `whoami`: whether this user may write below the namespace, with this token.
 
-    `anyNamespace` is the rehearsal hub's: there, organisations are not made before their repositories.
+    `anyNamespace` is the rehearsal hub's: there, organisations are not made before their
+    repositories.
     """
     namespace = name.partition("/")[0]
     roles = {org.get("name"): org.get("roleInOrg", "") for org in user.get("orgs", ())}
     if namespace != user.get("name") and namespace not in roles and not user.get("anyNamespace"):
         message = f"{user.get('name')} (token from {source}) is no member of {namespace}"
-        return (Problem(name, message, f"join {namespace}, publish to {user.get('name')}/..., or use another token"),)
+        return (
+            Problem(
+                name,
+                message,
+                f"join {namespace}, publish to {user.get('name')}/..., or use another token",
+            ),
+        )
     role = (user.get("auth") or {}).get("accessToken", {}).get("role", "")
     if role == "read" or roles.get(namespace) == "read":
         return (Problem(name, f"the token from {source} may only read", LOG_IN),)

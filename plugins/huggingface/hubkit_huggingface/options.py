@@ -15,8 +15,8 @@ _REPOSITORY = re.compile(rf"{_PART}/{_PART}")
 
 @dataclass(frozen=True)
 class Options(ApiOptions):
-    """`pull_request` leaves main alone. `xet` auto asks the server. `undo` is what `withdraw` does besides deleting the tag. An
-    empty `endpoint` is HF_ENDPOINT or huggingface.co."""
+    """`pull_request` leaves main alone. `xet` auto asks the server. `undo` is what `withdraw` does
+    besides deleting the tag. An empty `endpoint` is HF_ENDPOINT or huggingface.co."""
 
     branch: str = "main"
     pull_request: bool = False
@@ -33,12 +33,14 @@ def repository(target: str) -> str:
     """`organisation/name`.
 
     Raises:
-        UsageError: not a name that the Hub takes (letters, digits, `-`, `_`, `.`; at most 96 characters).
+        UsageError: not a name that the Hub takes (letters, digits, `-`, `_`, `.`; at most 96
+            characters).
     """
     name = target.strip()
     bad = "--" in name or ".." in name or len(name) > 96 or name.endswith(".git")
     if bad or not _REPOSITORY.fullmatch(name):
         raise UsageError(
-            f"huggingface target {target!r} is not organisation/name", "write huggingface:organisation/InternVL2-2B-Name"
+            f"huggingface target {target!r} is not organisation/name",
+            "write huggingface:organisation/InternVL2-2B-Name",
         )
     return name

@@ -1,7 +1,9 @@
-"""Publishing: one commit with everything that changed, read back, then one tag. Whatever is there already is not sent again.
+"""Publishing: one commit with everything that changed, read back, then one tag. Whatever is there
+already is not sent again.
 
-Large files go first and show nowhere; the commit makes the whole release visible at once. A release is recognised by its
-content: the manifest in it names release and tag, so that no two releases are alike.
+Large files go first and show nowhere; the commit makes the whole release visible at once. A release
+is recognised by its content: the manifest in it names release and tag, so that no two releases are
+alike.
 """
 
 from __future__ import annotations
@@ -31,14 +33,19 @@ class Landed:
 
 
 class Release:
-    """A release beside what a hub has. Small files are read once, and checked against the manifest as they are."""
+    """A release beside what a hub has. Small files are read once, and checked against the manifest
+    as they are."""
 
     def __init__(self, job: PublishInput) -> None:
         self.job = job
         self._blobs: dict[str, str] = {}
 
     def differing(self, tree: Mapping[str, Any]) -> list[ReleaseFile]:
-        return [file for file in self.job.files if file.path not in tree or not self._same(file, tree[file.path])]
+        return [
+            file
+            for file in self.job.files
+            if file.path not in tree or not self._same(file, tree[file.path])
+        ]
 
     def strangers(self, tree: Mapping[str, Any]) -> list[str]:
         return sorted(tree.keys() - {file.path for file in self.job.files})
@@ -56,7 +63,8 @@ class Release:
         return self._blobs[file.path] == str(remote.blob_id)
 
     def addition(self, file: ReleaseFile) -> Any:
-        """The upload of one file, its digest from the manifest: a large file is read once, while it is sent."""
+        """The upload of one file, its digest from the manifest: a large file is read once, while it
+        is sent."""
         from huggingface_hub import CommitOperationAdd
 
         if not file.lfs:
@@ -97,7 +105,9 @@ def _prepare(session: Session) -> str:
 
         info = session.change("create repository", make, session.info, private=options.private)
     elif options.private and not info.private:
-        session.run.note(f"{session.place} is public: what is published there can be seen by everybody")
+        session.run.note(
+            f"{session.place} is public: what is published there can be seen by everybody"
+        )
     if options.branch == "main":
         return str(info.sha)
     branch = session.info(options.branch)
@@ -106,12 +116,15 @@ def _prepare(session: Session) -> str:
         def grow() -> None:
             session.api.create_branch(session.repository, branch=options.branch, exist_ok=True)
 
-        branch = session.change("create branch", grow, lambda: session.info(options.branch), branch=options.branch)
+        branch = session.change(
+            "create branch", grow, lambda: session.info(options.branch), branch=options.branch
+        )
     return str(branch.sha)
 
 
 def _find(session: Session, release: Release, head: str) -> Landed | None:
-    """The release where an earlier run left it: at the head, below later commits, or in a pull request.
+    """The release where an earlier run left it: at the head, below later commits, or in a pull
+    request.
 
     Raises:
         RefusedError: the branch holds files of somebody else.
@@ -123,10 +136,20 @@ def _find(session: Session, release: Release, head: str) -> Landed | None:
         return _find_pull_request(session, release)
     if tree.keys() <= GIVEN:
         return None
-    for commit in session.api.list_repo_commits(session.repository, revision=session.options.branch):
-        if f"{TRAILER}{release.job.commit}" in commit.message and release.is_at(session.tree(commit.commit_id)):
+    for commit in session.api.list_repo_commits(
+        session.repository, revision=session.options.branch
+    ):
+        if f"{TRAILER}{release.job.commit}" in commit.message and release.is_at(
+            session.tree(commit.commit_id)
+        ):
             return Landed(commit.commit_id)
-    refuse_strangers(session.place, session.options.branch, tree, is_release=MANIFEST in tree, replace=session.options.replace)
+    refuse_strangers(
+        session.place,
+        session.options.branch,
+        tree,
+        is_release=MANIFEST in tree,
+        replace=session.options.replace,
+    )
     return None
 
 
@@ -144,7 +167,9 @@ def _send(session: Session, release: Release, head: str) -> Landed:
 
     job, options, tree = release.job, session.options, session.tree(head)
     changed, gone = release.differing(tree), release.strangers(tree)
-    session.run.note(f"{session.place}: {len(changed)} of {len(job.files)} files to send, {len(gone)} to delete")
+    session.run.note(
+        f"{session.place}: {len(changed)} of {len(job.files)} files to send, {len(gone)} to delete"
+    )
     additions = [release.addition(file) for file in changed]
     _upload(session, job, additions, changed)
     operations = [*additions, *(CommitOperationDelete(path, is_folder=False) for path in gone)]
@@ -166,16 +191,27 @@ def _send(session: Session, release: Release, head: str) -> Landed:
         if options.pull_request:
             return _find_pull_request(session, release)
         now = session.info(options.branch)
-        return Landed(now.sha) if now is not None and now.sha != head and release.is_at(session.tree(now.sha)) else None
+        return (
+            Landed(now.sha)
+            if now is not None and now.sha != head and release.is_at(session.tree(now.sha))
+            else None
+        )
 
-    return session.change("commit", commit, landed, parent=head, send=[file.path for file in changed], delete=gone)
+    return session.change(
+        "commit", commit, landed, parent=head, send=[file.path for file in changed], delete=gone
+    )
 
 
-def _upload(session: Session, job: PublishInput, additions: list[Any], changed: list[ReleaseFile]) -> None:
+def _upload(
+    session: Session, job: PublishInput, additions: list[Any], changed: list[ReleaseFile]
+) -> None:
     large = [file for file in changed if file.lfs]
     xet = _has_xet(session)
     meter = session.terms.meter = Meter(session.run, sum(file.size for file in large), job.pace)
-    with session.journal.step("upload", files=[file.path for file in large], xet=xet), installed(session.terms, xet=xet):
+    with (
+        session.journal.step("upload", files=[file.path for file in large], xet=xet),
+        installed(session.terms, xet=xet),
+    ):
         try:
             session.api.preupload_lfs_files(
                 session.repository,
@@ -191,7 +227,8 @@ def _upload(session: Session, job: PublishInput, additions: list[Any], changed: 
 
 
 def _has_xet(session: Session) -> bool:
-    """Whether to upload by Xet. huggingface_hub 2.4 does so wherever hf_xet imports, and fails at a hub that has none."""
+    """Whether to upload by Xet. huggingface_hub 2.4 does so wherever hf_xet imports, and fails at a
+    hub that has none."""
     from huggingface_hub import get_session
     from huggingface_hub.utils._runtime import is_xet_available
 
@@ -211,7 +248,10 @@ def _read_back(session: Session, release: Release, landed: Landed) -> None:
     tree = session.tree(landed.commit)
     wrong = [file.path for file in release.differing(tree)] + release.strangers(tree)
     if wrong:
-        told = f"commit {landed.commit} has other bytes than the release and is not tagged: {', '.join(wrong)}"
+        told = (
+            f"commit {landed.commit} has other bytes than the release and is not tagged: "
+            f"{', '.join(wrong)}"
+        )
         raise RemoteError(f"{session.place}: {told}", AGAIN)
 
 

@@ -29,7 +29,8 @@ def resolve(session: Session, revision: str) -> str:
 
 
 def files(session: Session, revision: str) -> tuple[RemoteFile, ...]:
-    """Large files by the digest that the hub keeps; the others are fetched and hashed, and their git ids checked beside."""
+    """Large files by the digest that the hub keeps; the others are fetched and hashed, and their
+    git ids checked beside."""
     commit = resolve(session, revision)
     tree = session.tree(commit)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -43,12 +44,15 @@ def _file(session: Session, commit: str, entry: Any) -> RemoteFile:
     session.run.check_cancelled()
     content = fetch(session, commit, entry.path, entry.size)
     if git_blob(content) != entry.blob_id:
-        raise RemoteError(f"{session.place}: {entry.path} is not the git object that the hub lists", AGAIN)
+        raise RemoteError(
+            f"{session.place}: {entry.path} is not the git object that the hub lists", AGAIN
+        )
     return RemoteFile(entry.path, len(content), hashlib.sha256(content).hexdigest())
 
 
 def fetch(session: Session, commit: str, path: str, size: int) -> bytes:
-    """A small file's bytes, never from the client's cache. Raises RemoteError when it is not as long as listed."""
+    """A small file's bytes, never from the client's cache. Raises RemoteError when it is not as
+    long as listed."""
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils._http import hf_raise_for_status
 

@@ -1,4 +1,5 @@
-"""One repository at one hub, opened: the official client with our terms, and questions that do not mind a missing answer."""
+"""One repository at one hub, opened: the official client with our terms, and questions that do not
+mind a missing answer."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from .options import Options
 from .token import LOG_IN, find
 
 _OVERTAKEN = (409, 412)
-"""What a hub answers to a commit whose parent is no longer the head: also to the repetition of one that took."""
+"""What a hub answers to a commit whose parent is no longer the head: also to the repetition of one
+that took."""
 
 
 @dataclass(kw_only=True)
@@ -63,11 +65,15 @@ def _status(error: BaseException) -> int | None:
 
 
 @contextmanager
-def opened(repository: str, options: Options, run: Run, journal: Journal, *, anonymous: bool = False) -> Iterator[Session]:
-    """The repository, ready to be worked with; every failure inside the block leaves it as an explained HubkitError.
+def opened(
+    repository: str, options: Options, run: Run, journal: Journal, *, anonymous: bool = False
+) -> Iterator[Session]:
+    """The repository, ready to be worked with; every failure inside the block leaves it as an
+    explained HubkitError.
 
     Raises:
-        EnvironmentFailure: hubs are not to be asked (offline), or there is no token and not `anonymous`.
+        EnvironmentFailure: hubs are not to be asked (offline), or there is no token and not
+            `anonymous`.
     """
     import httpx2
     from huggingface_hub import HfApi, constants
@@ -75,11 +81,16 @@ def opened(repository: str, options: Options, run: Run, journal: Journal, *, ano
     endpoint = (options.endpoint or constants.ENDPOINT).rstrip("/")
     refuse_offline(endpoint)
     if constants.is_offline_mode():
-        raise EnvironmentFailure(f"HF_HUB_OFFLINE is set: {endpoint} is not asked", "unset HF_HUB_OFFLINE, then run again")
+        raise EnvironmentFailure(
+            f"HF_HUB_OFFLINE is set: {endpoint} is not asked",
+            "unset HF_HUB_OFFLINE, then run again",
+        )
     token = find(options)
     if not token.value and not anonymous:
         raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
-    terms = Terms(httpx2.URL(endpoint), token, options.timeout, Patience(options.patience, run), run)
+    terms = Terms(
+        httpx2.URL(endpoint), token, options.timeout, Patience(options.patience, run), run
+    )
     session = Session(
         api=HfApi(endpoint=endpoint, token=token.value or False),
         endpoint=endpoint,

@@ -1,4 +1,5 @@
-"""What happens when the hub or the network fails: the error says why and what was reached, and running again ends well."""
+"""What happens when the hub or the network fails: the error says why and what was reached, and
+running again ends well."""
 
 import time
 from hashlib import sha256
@@ -30,18 +31,28 @@ def commits(hub: Running) -> int:
 
 def is_published(job: PublishInput) -> bool:
     listed = HuggingFaceHub().files(NAME, job.tag, job.options, SilentRun())
-    return {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in job.files}
+    return {file.path: file.sha256 for file in listed} == {
+        file.path: file.sha256 for file in job.files
+    }
 
 
 @pytest.mark.parametrize("kind", ["lost", "truncate"])
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(job: PublishInput, hub: Running, faults: Faults, kind: Any) -> None:
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(
+    job: PublishInput, hub: Running, faults: Faults, kind: Any
+) -> None:
     faults.add(Fault(kind, path=COMMIT))
     receipt = HuggingFaceHub().publish(job, SilentRun())
-    assert commits(hub) == 2 and is_published(job) and HuggingFaceHub().publish(job, SilentRun()) == receipt
+    assert (
+        commits(hub) == 2
+        and is_published(job)
+        and HuggingFaceHub().publish(job, SilentRun()) == receipt
+    )
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
-def test_a_commit_that_failed_is_tried_again(job: PublishInput, hub: Running, faults: Faults, status: int) -> None:
+def test_a_commit_that_failed_is_tried_again(
+    job: PublishInput, hub: Running, faults: Faults, status: int
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=status, times=2))
     HuggingFaceHub().publish(job, SilentRun())
     assert commits(hub) == 2 and is_published(job)
@@ -55,20 +66,27 @@ def test_retry_after_is_kept(job: PublishInput, hub: Running, faults: Faults) ->
     assert any("answered 429: trying again in 2.0 s" in note for note in notes.notes)
 
 
-def test_a_wait_beyond_the_patience_ends_at_once(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_a_wait_beyond_the_patience_ends_at_once(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=429, headers={"retry-after": "3600"}))
     started = time.monotonic()
     with pytest.raises(RemoteError) as caught:
         HuggingFaceHub().publish(job, SilentRun())
     assert time.monotonic() - started < 10
-    assert "asks to wait 3600 s" in caught.value.message and "done before: create repository, upload" in caught.value.message
+    assert (
+        "asks to wait 3600 s" in caught.value.message
+        and "done before: create repository, upload" in caught.value.message
+    )
     assert "continues where it stopped" in caught.value.remedy
     faults.clear()
     HuggingFaceHub().publish(job, SilentRun())
     assert commits(hub) == 2 and is_published(job)
 
 
-def test_large_files_that_arrived_are_not_sent_again(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_large_files_that_arrived_are_not_sent_again(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=403))
     with pytest.raises(EnvironmentFailure, match="MY_TOKEN may not do this"):
         HuggingFaceHub().publish(job, SilentRun())
@@ -82,13 +100,17 @@ def test_a_wrong_token(job: PublishInput, hub: Running, monkeypatch: pytest.Monk
     monkeypatch.setenv("MY_TOKEN", wrong)
     with pytest.raises(EnvironmentFailure) as caught:
         HuggingFaceHub().publish(job, SilentRun())
-    assert "the environment variable MY_TOKEN" in caught.value.message and wrong not in str(caught.value)
+    assert "the environment variable MY_TOKEN" in caught.value.message and wrong not in str(
+        caught.value
+    )
     (problem,) = HuggingFaceHub().check(NAME, job.options)
     assert "MY_TOKEN" in problem.message and wrong not in str(problem)
     assert HuggingFaceHub().login(job.options).state == "rejected"
 
 
-def test_a_token_that_may_only_read(job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_may_only_read(
+    job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_TOKEN", hub.add_token("reader", write=False))
     (problem,) = HuggingFaceHub().check("reader/InternVL2-Tiny", job.options)
     assert "may only read" in problem.message
@@ -96,26 +118,40 @@ def test_a_token_that_may_only_read(job: PublishInput, hub: Running, monkeypatch
         HuggingFaceHub().publish(job, SilentRun())
 
 
-def test_a_token_revoked_between_upload_and_commit(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_a_token_revoked_between_upload_and_commit(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=401, times=0))
     with pytest.raises(EnvironmentFailure) as caught:
         HuggingFaceHub().publish(job, SilentRun())
-    assert "MY_TOKEN" in caught.value.message and "done before: create repository, upload" in caught.value.message
+    assert (
+        "MY_TOKEN" in caught.value.message
+        and "done before: create repository, upload" in caught.value.message
+    )
     assert TOKEN not in str(caught.value)
 
 
 def test_gated(job: PublishInput, hub: Running, faults: Faults) -> None:
-    faults.add(Fault("status", path="/preupload/", status=403, headers={"x-error-code": "GatedRepo"}))
+    faults.add(
+        Fault("status", path="/preupload/", status=403, headers={"x-error-code": "GatedRepo"})
+    )
     with pytest.raises(EnvironmentFailure, match="is gated"):
         HuggingFaceHub().publish(job, SilentRun())
 
 
-def test_bytes_stored_wrongly_are_found(job: PublishInput, hub: Running, faults: Faults, tmp_path: Path) -> None:
-    """Only by a download: the listing repeats the digest of the pointer, and the client does not hash what it gets."""
+def test_bytes_stored_wrongly_are_found(
+    job: PublishInput, hub: Running, faults: Faults, tmp_path: Path
+) -> None:
+    """Only by a download: the listing repeats the digest of the pointer, and the client does not
+    hash what it gets."""
     faults.add(Fault("wrong", method="PUT"))
     HuggingFaceHub().publish(job, SilentRun())
     HuggingFaceHub().download(NAME, job.tag, tmp_path / "fresh", job.options, SilentRun())
-    wrong = [f.path for f in job.files if sha256((tmp_path / "fresh" / f.path).read_bytes()).hexdigest() != f.sha256]
+    wrong = [
+        f.path
+        for f in job.files
+        if sha256((tmp_path / "fresh" / f.path).read_bytes()).hexdigest() != f.sha256
+    ]
     assert is_published(job) and len(wrong) == 1
 
 
@@ -127,14 +163,18 @@ def test_nobody_answers(job: PublishInput) -> None:
     assert "hub.invalid" in problem.message
 
 
-def test_a_hub_that_stops_in_the_middle_of_an_answer(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_a_hub_that_stops_in_the_middle_of_an_answer(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     job.options["timeout"] = 1.0  # type: ignore[index]
     faults.add(Fault("stall", path="/tree/", bytes=5, seconds=3))
     HuggingFaceHub().publish(job, SilentRun())
     assert is_published(job)
 
 
-def test_offline(job: PublishInput, hub: Running, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline(
+    job: PublishInput, hub: Running, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -144,14 +184,20 @@ def test_offline(job: PublishInput, hub: Running, faults: Faults, monkeypatch: p
 
 
 @pytest.mark.parametrize(("xet", "asked"), [("auto", True), ("off", False)])
-def test_a_hub_without_xet(job: PublishInput, hub: Running, faults: Faults, xet: str, asked: bool) -> None:
+def test_a_hub_without_xet(
+    job: PublishInput, hub: Running, faults: Faults, xet: str, asked: bool
+) -> None:
     """The client itself fails at such a hub (see huggingface_hub#4507)."""
     job.options["xet"] = xet  # type: ignore[index]
     HuggingFaceHub().publish(job, SilentRun())
-    assert bool([seen for seen in faults.requests if "xet-write-token" in seen.path]) is asked and is_published(job)
+    assert bool(
+        [seen for seen in faults.requests if "xet-write-token" in seen.path]
+    ) is asked and is_published(job)
 
 
-def test_where_the_token_is_found(tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_token_is_found(
+    tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "my-token"
     file.write_text(TOKEN + "\n")
     plugin, endpoint = HuggingFaceHub(), {"endpoint": hub.url}
@@ -159,12 +205,20 @@ def test_where_the_token_is_found(tmp_path: Path, hub: Running, monkeypatch: pyt
     assert plugin.login(endpoint).state == "none"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     state = plugin.login(endpoint)
-    assert (state.state, state.user, state.source) == ("ok", "rehearsal", "the environment variable HF_TOKEN")
+    assert (state.state, state.user, state.source) == (
+        "ok",
+        "rehearsal",
+        "the environment variable HF_TOKEN",
+    )
     with pytest.raises(EnvironmentFailure, match="not set"):
-        plugin.publish(make_release(tmp_path / "X", NAME, {**endpoint, "token_env": "NOT_THERE"}), SilentRun())
+        plugin.publish(
+            make_release(tmp_path / "X", NAME, {**endpoint, "token_env": "NOT_THERE"}), SilentRun()
+        )
 
 
-def test_only_the_endpoint_is_asked(job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_endpoint_is_asked(
+    job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
     from huggingface_hub.utils import _detect_agent
 

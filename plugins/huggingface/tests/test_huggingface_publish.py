@@ -1,4 +1,5 @@
-"""The real client against the rehearsal hub: publish, read back, publish again, re-release, pull request, withdraw."""
+"""The real client against the rehearsal hub: publish, read back, publish again, re-release, pull
+request, withdraw."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,21 +21,31 @@ NAME = "food/InternVL2-Tiny"
 
 
 def sent(faults: Faults, path: str) -> list[tuple[str, int]]:
-    return [(seen.method, seen.status) for seen in faults.requests if path in seen.path and seen.method in ("PUT", "POST")]
+    return [
+        (seen.method, seen.status)
+        for seen in faults.requests
+        if path in seen.path and seen.method in ("PUT", "POST")
+    ]
 
 
 def test_its_whole_life(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     other = make_release(tmp_path / "other", NAME, options, seed=5)
-    receipt = check_hub(HuggingFaceHub(), job, tmp_path / "out", other=other, bad_target="no-organisation")
+    receipt = check_hub(
+        HuggingFaceHub(), job, tmp_path / "out", other=other, bad_target="no-organisation"
+    )
     api = HfApi(endpoint=hub.url, token=TOKEN)
     info = api.repo_info(NAME, files_metadata=True)
     assert (info.sha, info.private) == (receipt.revision, True)
     assert receipt.url == f"{hub.url}/{NAME}/tree/v1.0.0"
     commits = api.list_repo_commits(NAME)
-    assert [commit.title for commit in commits[:1]] == ["InternVL2-Tiny v1.0.0"] and len(commits) == 2
+    assert [commit.title for commit in commits[:1]] == ["InternVL2-Tiny v1.0.0"] and len(
+        commits
+    ) == 2
     assert f"Release-Commit: {job.commit}" in commits[0].message
-    assert {ref.name: ref.target_commit for ref in api.list_repo_refs(NAME).tags} == {"v1.0.0": receipt.revision}
+    assert {ref.name: ref.target_commit for ref in api.list_repo_refs(NAME).tags} == {
+        "v1.0.0": receipt.revision
+    }
 
 
 def test_only_what_the_manifest_lists_is_sent_and_each_large_file_is_read_once(
@@ -42,12 +53,16 @@ def test_only_what_the_manifest_lists_is_sent_and_each_large_file_is_read_once(
 ) -> None:
     from huggingface_hub import lfs
 
-    monkeypatch.setattr(lfs, "sha_fileobj", lambda *_: pytest.fail("a file was hashed although its digest is known"))
+    monkeypatch.setattr(
+        lfs, "sha_fileobj", lambda *_: pytest.fail("a file was hashed although its digest is known")
+    )
     job, notes = make_release(tmp_path / "InternVL2-Tiny", NAME, options), Notes()
     (job.folder / "secret.env").write_text("KEY=1")
     HuggingFaceHub().publish(job, notes)
     listed = HuggingFaceHub().files(NAME, job.tag, options, SilentRun())
-    assert {file.path: (file.size, file.sha256) for file in listed} == {f.path: (f.size, f.sha256) for f in job.files}
+    assert {file.path: (file.size, file.sha256) for file in listed} == {
+        f.path: (f.size, f.sha256) for f in job.files
+    }
     assert notes.steps[-1] == (602_560, 602_560, "bytes")
 
 
@@ -64,25 +79,35 @@ def test_a_release_with_one_small_change_sends_no_weights(
     assert not [seen for seen in faults.requests if seen.method == "PUT"]
     assert {path: path.stat().st_atime_ns for path in first.folder.glob("*.safetensors")} == before
     listed = HuggingFaceHub().files(NAME, receipt.revision, options, SilentRun())
-    assert {file.path for file in listed} == {file.path for file in second.files} and "old.txt" not in {f.path for f in listed}
+    assert {file.path for file in listed} == {
+        file.path for file in second.files
+    } and "old.txt" not in {f.path for f in listed}
     old = HuggingFaceHub().files(NAME, "v1.0.0", options, SilentRun())
-    assert {file.path: file.sha256 for file in old} == {file.path: file.sha256 for file in first.files}
+    assert {file.path: file.sha256 for file in old} == {
+        file.path: file.sha256 for file in first.files
+    }
 
 
-def test_every_step_is_in_the_journal(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_every_step_is_in_the_journal(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     journal = tmp_path / "journal" / "hf.jsonl"
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, journal=journal)
     HuggingFaceHub().publish(job, SilentRun())
     lines = read(journal)
     steps = ["create repository", "upload", "commit", "tag"]
-    assert [(line["step"], line["state"]) for line in lines] == [(s, state) for s in steps for state in ("begun", "done")]
+    assert [(line["step"], line["state"]) for line in lines] == [
+        (s, state) for s in steps for state in ("begun", "done")
+    ]
     assert lines[0]["private"] is True and lines[2]["xet"] is False
     assert TOKEN not in journal.read_text()
     HuggingFaceHub().publish(job, SilentRun())
     assert read(journal) == lines
 
 
-def test_a_pull_request_leaves_main_alone(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_pull_request_leaves_main_alone(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     options |= {"pull_request": True}
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     receipt = HuggingFaceHub().publish(job, SilentRun())
@@ -91,10 +116,14 @@ def test_a_pull_request_leaves_main_alone(tmp_path: Path, hub: Running, options:
     assert receipt.url == f"{hub.url}/{NAME}/discussions/1"
     assert HuggingFaceHub().publish(job, SilentRun()) == receipt
     listed = HuggingFaceHub().files(NAME, receipt.revision, options, SilentRun())
-    assert {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in job.files}
+    assert {file.path: file.sha256 for file in listed} == {
+        file.path: file.sha256 for file in job.files
+    }
 
 
-def test_a_branch_is_made_and_main_left_alone(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_branch_is_made_and_main_left_alone(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     options |= {"branch": "next", "private": False}
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     receipt = HuggingFaceHub().publish(job, SilentRun())
@@ -103,7 +132,9 @@ def test_a_branch_is_made_and_main_left_alone(tmp_path: Path, hub: Running, opti
     assert api.repo_info(NAME, revision="next").sha == receipt.revision
 
 
-def test_a_repository_of_somebody_else_is_left_alone(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_repository_of_somebody_else_is_left_alone(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     api = HfApi(endpoint=hub.url, token=TOKEN)
     api.create_repo(NAME, private=True)
     api.upload_file(path_or_fileobj=b"mine", path_in_repo="model.txt", repo_id=NAME)
@@ -115,17 +146,24 @@ def test_a_repository_of_somebody_else_is_left_alone(tmp_path: Path, hub: Runnin
     assert "model.txt" not in api.list_repo_files(NAME)
 
 
-def test_a_commit_on_top_does_not_make_a_second_release(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_commit_on_top_does_not_make_a_second_release(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     receipt = HuggingFaceHub().publish(job, SilentRun())
     api = HfApi(endpoint=hub.url, token=TOKEN)
     api.delete_tag(NAME, tag="v1.0.0")
     api.upload_file(path_or_fileobj=b"# edited on the web", path_in_repo="README.md", repo_id=NAME)
     assert HuggingFaceHub().publish(job, SilentRun()) == receipt
-    assert api.repo_info(NAME, revision="v1.0.0").sha == receipt.revision and len(api.list_repo_commits(NAME)) == 3
+    assert (
+        api.repo_info(NAME, revision="v1.0.0").sha == receipt.revision
+        and len(api.list_repo_commits(NAME)) == 3
+    )
 
 
-def test_a_file_edited_after_staging_is_not_sent(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_file_edited_after_staging_is_not_sent(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     (job.folder / "config.json").write_text("{}")
     with pytest.raises(RefusedError, match=r"config\.json was edited"):
@@ -134,7 +172,18 @@ def test_a_file_edited_after_staging_is_not_sent(tmp_path: Path, hub: Running, o
 
 def test_names() -> None:
     assert HuggingFaceHub().repository("food/InternVL2-2B") == "food/InternVL2-2B"
-    for bad in ("InternVL2", "a/b/c", "a/b--c", "a/b..c", "a/-b", "a/b.git", "a b/c", "", "a/" + "b" * 96, "https://x/y"):
+    for bad in (
+        "InternVL2",
+        "a/b/c",
+        "a/b--c",
+        "a/b..c",
+        "a/-b",
+        "a/b.git",
+        "a b/c",
+        "",
+        "a/" + "b" * 96,
+        "https://x/y",
+    ):
         with pytest.raises(UsageError, match="organisation/name"):
             HuggingFaceHub().repository(bad)
 
@@ -146,7 +195,9 @@ def test_options_do_not_repeat_secrets() -> None:
         assert TOKEN not in str(caught.value)
 
 
-def test_withdrawing_goes_back_to_the_release_before(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_withdrawing_goes_back_to_the_release_before(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     options |= {"private": False}
     first = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     plugin = HuggingFaceHub()
@@ -154,7 +205,9 @@ def test_withdrawing_goes_back_to_the_release_before(tmp_path: Path, hub: Runnin
     old = plugin.files(NAME, before.revision, options, SilentRun())
     for shard in first.folder.glob("*1-of*.safetensors"):
         shard.unlink()
-    second = make_release(first.folder, NAME, options, tag="v2.0.0", seed=9, files={"new.txt": b"new"})
+    second = make_release(
+        first.folder, NAME, options, tag="v2.0.0", seed=9, files={"new.txt": b"new"}
+    )
     receipt = plugin.publish(second, SilentRun())
     gone = plugin.withdraw(NAME, receipt, options, SilentRun())
     assert "the tag v2.0.0 is deleted" in gone.done and "main is as it was before" in gone.done[1]
@@ -165,7 +218,9 @@ def test_withdrawing_goes_back_to_the_release_before(tmp_path: Path, hub: Runnin
 
 
 @pytest.mark.parametrize("undo", ["private", "delete"])
-def test_withdrawing_wholly(tmp_path: Path, hub: Running, options: dict[str, Any], undo: str) -> None:
+def test_withdrawing_wholly(
+    tmp_path: Path, hub: Running, options: dict[str, Any], undo: str
+) -> None:
     options |= {"private": False, "undo": undo}
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
     receipt = HuggingFaceHub().publish(job, SilentRun())
@@ -176,7 +231,9 @@ def test_withdrawing_wholly(tmp_path: Path, hub: Running, options: dict[str, Any
     assert undo == "delete" or api.repo_info(NAME).private is True
 
 
-def test_a_renamed_repository_is_found_under_its_old_name(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_a_renamed_repository_is_found_under_its_old_name(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, weights=2000)
     receipt = HuggingFaceHub().publish(job, SilentRun())
     HfApi(endpoint=hub.url, token=TOKEN).move_repo(NAME, "food/InternVL2-Renamed")
@@ -184,4 +241,6 @@ def test_a_renamed_repository_is_found_under_its_old_name(tmp_path: Path, hub: R
     second = make_release(job.folder, NAME, options, tag="v1.1.0", weights=2000)
     again = HuggingFaceHub().publish(second, SilentRun())
     listed = HuggingFaceHub().files("food/InternVL2-Renamed", again.revision, options, SilentRun())
-    assert {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in second.files}
+    assert {file.path: file.sha256 for file in listed} == {
+        file.path: file.sha256 for file in second.files
+    }

@@ -1,4 +1,5 @@
-"""The InternVL model family: InternVL2 in every size, and InternVL2.5 and 3 where they keep its layout."""
+"""The InternVL model family: InternVL2 in every size, and InternVL2.5 and 3 where they keep its
+layout."""
 
 from .family import InternVL
 

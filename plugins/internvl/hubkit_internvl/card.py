@@ -28,7 +28,7 @@ answer, history = model.chat(tokenizer, pixel_values, question, dict(max_new_tok
 answer, history = model.chat(tokenizer, pixel_values, "Go on.", dict(max_new_tokens=256), history=history, return_history=True)
 ```
 
-The remote code is the base model's, unchanged."""
+The remote code is the base model's, unchanged."""  # noqa: E501
 
 
 def card(tile: int) -> CardFacts:

@@ -21,7 +21,8 @@ STOPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Hermes-2": ("<|im_end|>", ("<|im_start|>", "</s>", "<|endoftext|>", "<|end_of_text|>")),
     "phi3-chat": ("<|end|>", ("<|endoftext|>", "</s>", "<|assistant|>")),
 }
-"""The templates of OpenGVLab's conversation.py: what ends an answer, and what a model may say instead."""
+"""The templates of OpenGVLab's conversation.py: what ends an answer, and what a model may say
+instead."""
 
 _FROM_BASE = "copy {} from the base model"
 _TOKENIZER = "copy all tokenizer files from the base model"
@@ -49,7 +50,11 @@ def _check_tokens(ids: Mapping[str, int], config: Mapping[str, Any]) -> Iterator
     rows = _vocabulary(config)
     for token in ADDED:
         if token not in ids:
-            yield Problem("tokenizer", f"lacks the special token {token}", _FROM_BASE.format("the tokenizer's files"))
+            yield Problem(
+                "tokenizer",
+                f"lacks the special token {token}",
+                _FROM_BASE.format("the tokenizer's files"),
+            )
         elif ids[token] >= rows:
             yield Problem(
                 "tokenizer",
@@ -60,21 +65,30 @@ def _check_tokens(ids: Mapping[str, int], config: Mapping[str, Any]) -> Iterator
 
 
 def _check_order(ids: Mapping[str, int]) -> Iterator[Problem]:
-    """OpenGVLab adds the nine tokens at once, so that their ids follow one another in every size and series; no two tokens of a
-    tokenizer share an id."""
+    """OpenGVLab adds the nine tokens at once, so that their ids follow one another in every size
+    and series; no two tokens of a tokenizer share an id."""
     nine = [token for token in ADDED if token in ids]
     first = ids[nine[0]] if nine else 0
-    if len(nine) == len(ADDED) and [ids[token] for token in nine] != list(range(first, first + len(nine))):
+    if len(nine) == len(ADDED) and [ids[token] for token in nine] != list(
+        range(first, first + len(nine))
+    ):
         found = ", ".join(f"{token} {ids[token]}" for token in nine)
-        yield Problem("tokenizer", f"the ids of the special tokens do not follow one another: {found}", _TOKENIZER)
+        yield Problem(
+            "tokenizer",
+            f"the ids of the special tokens do not follow one another: {found}",
+            _TOKENIZER,
+        )
     owners: dict[int, str] = {}
     for token, number in ids.items():
         if owners.setdefault(number, token) != token:
-            yield Problem("tokenizer", f"{owners[number]} and {token} both have the id {number}", _TOKENIZER)
+            yield Problem(
+                "tokenizer", f"{owners[number]} and {token} both have the id {number}", _TOKENIZER
+            )
 
 
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "min_p": None, "typical_p": 1.0}
-"""Settings that take effect with do_sample alone, and their defaults; transformers refuses to save them without it."""
+"""Settings that take effect with do_sample alone, and their defaults; transformers refuses to save
+them without it."""
 
 
 def _check_sampling(generation: Mapping[str, Any]) -> Iterator[Problem]:
@@ -82,11 +96,18 @@ def _check_sampling(generation: Mapping[str, Any]) -> Iterator[Problem]:
         return
     for key, usual in _SAMPLING.items():
         if generation.get(key) not in (None, usual):
-            message = f"is {generation[key]!r} without do_sample: transformers would not save the model again"
-            yield Problem(f"generation_config.json: {key}", message, "remove it, or set do_sample to true")
+            message = (
+                f"is {generation[key]!r} without do_sample: transformers would not save the model "
+                "again"
+            )
+            yield Problem(
+                f"generation_config.json: {key}", message, "remove it, or set do_sample to true"
+            )
 
 
-def _check_stops(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -> Iterator[Problem]:
+def _check_stops(
+    folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]
+) -> Iterator[Problem]:
     where = "generation_config.json: eos_token_id"
     generation, problem = _read(folder / "generation_config.json")
     if problem:
@@ -99,25 +120,42 @@ def _check_stops(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]
         yield Problem(where, error.message, error.remedy)
         return
     if beyond := sorted(stop for stop in stops if stop >= _vocabulary(config)):
-        yield Problem(where, f"{beyond} are beyond the vocabulary", _FROM_BASE.format("generation_config.json"))
+        yield Problem(
+            where,
+            f"{beyond} are beyond the vocabulary",
+            _FROM_BASE.format("generation_config.json"),
+        )
     end, others = STOPS.get(str(config.get("template")), ("", ()))
     if end and ids.get(end) not in stops:
-        yield Problem(where, f"{end} ({ids.get(end)}) is not in it: the model would not stop", f"add the id of {end}")
+        yield Problem(
+            where,
+            f"{end} ({ids.get(end)}) is not in it: the model would not stop",
+            f"add the id of {end}",
+        )
     if others and not any(ids.get(other) in stops for other in others):
-        yield Problem(where, f"holds only one way to stop; one of {', '.join(others)} belongs there too", "add its id")
+        yield Problem(
+            where,
+            f"holds only one way to stop; one of {', '.join(others)} belongs there too",
+            "add its id",
+        )
 
 
 def _check_template(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
     template = config.get("template")
     if template not in STOPS:
-        yield Problem("config.json: template", f"is {template!r}, not one of {', '.join(STOPS)}", "set the base model's template")
+        yield Problem(
+            "config.json: template",
+            f"is {template!r}, not one of {', '.join(STOPS)}",
+            "set the base model's template",
+        )
     settings, problem = _read(folder / "tokenizer_config.json")
     if problem:
         yield problem
     elif not settings.get("chat_template") and not (folder / "chat_template.jinja").is_file():
         yield Problem(
             "tokenizer_config.json: chat_template",
-            "is missing, and there is no chat_template.jinja: servers would fall back to another prompt",
+            "is missing, and there is no chat_template.jinja: servers would fall back to another "
+            "prompt",
             _FROM_BASE.format("chat_template"),
         )
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from hubkit.sdk import Companions
 
-_REQUIRED = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+_REQUIRED = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 _TOKENIZER = "tokenizer.json|tokenizer.model|vocab.json"
 _CODE = (
     "configuration_intern_vit.py",
@@ -45,7 +50,8 @@ def targets(config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def companions(config: Mapping[str, Any]) -> Companions:
-    """Required is what config.json alone shows; what those modules import in turn is found by the check of a folder."""
+    """Required is what config.json alone shows; what those modules import in turn is found by the
+    check of a folder."""
     modules = sorted({f"{module}.py" for module, _ in targets(config).values()})
     required = (*_REQUIRED, _TOKENIZER, *modules)
     named = {name for need in required for name in need.split("|")}

@@ -8,7 +8,15 @@ from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hubkit.sdk import CardFacts, Companions, NativeModel, Problem, RecognisedModel, UsageError, Vision
+from hubkit.sdk import (
+    CardFacts,
+    Companions,
+    NativeModel,
+    Problem,
+    RecognisedModel,
+    UsageError,
+    Vision,
+)
 
 from . import card, checks, companions, llm, naming, native, processor, vit
 from .parts import Part
@@ -30,7 +38,9 @@ class InternVL:
     def describe(self, config: Mapping[str, Any]) -> RecognisedModel:
         sizes = {part.source: prod(part.shape) for part in self._parts(config)}
         total = sum(sizes.values())
-        tower = _tower(sum(size for name, size in sizes.items() if name.startswith("vision_model.")))
+        tower = _tower(
+            sum(size for name, size in sizes.items() if name.startswith("vision_model."))
+        )
         template = str(config.get("template", ""))
         series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
         language = llm.kind_of(config).title
@@ -44,7 +54,9 @@ class InternVL:
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         return {part.source: part.shape for part in self._parts(config)}
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
         vision = self.vision(config, None)
         return NativeModel(
             config=native.config(config, vision, tokens),
@@ -58,10 +70,15 @@ class InternVL:
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         top, tower = Settings(config), Settings(config, "vision_config")
-        tile, patch = top.size("force_image_size", tower.square("image_size")), tower.square("patch_size")
+        tile, patch = (
+            top.size("force_image_size", tower.square("image_size")),
+            tower.square("patch_size"),
+        )
         side, rest = divmod(tile, patch * vit.shrink(config))
         if rest:
-            raise top.wrong("force_image_size", f"({tile}) must be a multiple of {patch * vit.shrink(config)}")
+            raise top.wrong(
+                "force_image_size", f"({tile}) must be a multiple of {patch * vit.shrink(config)}"
+            )
         dynamic = top.get("dynamic_image_size", bool, False)
         return Vision(
             tile=tile,
@@ -89,11 +106,17 @@ class InternVL:
         return chain(vit.parts(config), llm.parts(config), vit.projector_parts(config))
 
 
-def _channels(preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[float, float, float]) -> tuple[float, float, float]:
+def _channels(
+    preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[float, float, float]
+) -> tuple[float, float, float]:
     values = (preprocessor or {}).get(key)
     if values is None:
         return usual
-    if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(value, (int, float)) for value in values)
+    ):
         raise UsageError(
             f"preprocessor_config.json: {key} must be three numbers, not {values!r}",
             "copy the file from the base model",

@@ -1,4 +1,5 @@
-"""The language models that InternVL is built on: one description each, of official names, native names and shapes."""
+"""The language models that InternVL is built on: one description each, of official names, native
+names and shapes."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ OLD, NEW = "language_model.", "model.language_model."
 
 @dataclass(frozen=True)
 class Names:
-    """Where official tensors stand in one kind of language model. The native names are Llama's throughout."""
+    """Where official tensors stand in one kind of language model. The native names are Llama's
+    throughout."""
 
     embeddings: str = "embed_tokens"
     head: str = "lm_head"
@@ -26,8 +28,9 @@ class Names:
 
 @dataclass(frozen=True)
 class Kind:
-    """One architecture. `qkv` says how queries, keys and values are stored: apart, `grouped` by key/value head (InternLM2)
-    or `fused` and fused natively too, as are gate and up (Phi-3). `linears` are the native linear layers."""
+    """One architecture. `qkv` says how queries, keys and values are stored: apart, `grouped` by
+    key/value head (InternLM2) or `fused` and fused natively too, as are gate and up (Phi-3).
+    `linears` are the native linear layers."""
 
     title: str
     model_type: str
@@ -35,7 +38,15 @@ class Kind:
     qkv: str = "apart"
     bias_key: str = ""
     qkv_bias: bool = False
-    linears: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    linears: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
 
 
 KINDS: Mapping[str, Kind] = {
@@ -56,7 +67,10 @@ KINDS: Mapping[str, Kind] = {
     "LlamaForCausalLM": Kind(title="Llama", model_type="llama", bias_key="attention_bias"),
     "Qwen2ForCausalLM": Kind(title="Qwen2", model_type="qwen2", qkv_bias=True),
     "Phi3ForCausalLM": Kind(
-        title="Phi-3", model_type="phi3", qkv="fused", linears=("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+        title="Phi-3",
+        model_type="phi3",
+        qkv="fused",
+        linears=("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
     ),
 }
 
@@ -75,35 +89,51 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
     architectures = llm.values.get("architectures")
     name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     if name not in KINDS:
-        raise llm.wrong("architectures", f"must name one of {', '.join(KINDS)}, not {architectures!r}")
+        raise llm.wrong(
+            "architectures", f"must name one of {', '.join(KINDS)}, not {architectures!r}"
+        )
     return KINDS[name]
 
 
 def heads_of(llm: Settings) -> Heads:
     hidden, query = llm.size("hidden_size"), llm.size("num_attention_heads")
-    heads = Heads(query, llm.size("num_key_value_heads", query), llm.size("head_dim", max(1, hidden // query)))
+    heads = Heads(
+        query, llm.size("num_key_value_heads", query), llm.size("head_dim", max(1, hidden // query))
+    )
     if heads.query % heads.kv:
-        raise llm.wrong("num_key_value_heads", f"({heads.kv}) must divide num_attention_heads ({heads.query})")
+        raise llm.wrong(
+            "num_key_value_heads", f"({heads.kv}) must divide num_attention_heads ({heads.query})"
+        )
     return heads
 
 
 def parts(config: Mapping[str, Any]) -> Iterator[Part]:
     kind, llm = kind_of(config), Settings(config, "llm_config")
     hidden, vocabulary = llm.size("hidden_size"), llm.size("vocab_size")
-    yield whole(f"{OLD}model.{kind.names.embeddings}.weight", f"{NEW}embed_tokens.weight", vocabulary, hidden)
+    yield whole(
+        f"{OLD}model.{kind.names.embeddings}.weight",
+        f"{NEW}embed_tokens.weight",
+        vocabulary,
+        hidden,
+    )
     for layer in range(llm.size("num_hidden_layers")):
         old, new = f"{OLD}model.layers.{layer}.", f"{NEW}layers.{layer}."
         yield from _attention(kind, llm, old, new)
         yield from _mlp(kind, llm, old, new)
-        yield whole(f"{old}{kind.names.attention_norm}.weight", f"{new}input_layernorm.weight", hidden)
-        yield whole(f"{old}{kind.names.mlp_norm}.weight", f"{new}post_attention_layernorm.weight", hidden)
+        yield whole(
+            f"{old}{kind.names.attention_norm}.weight", f"{new}input_layernorm.weight", hidden
+        )
+        yield whole(
+            f"{old}{kind.names.mlp_norm}.weight", f"{new}post_attention_layernorm.weight", hidden
+        )
     yield whole(f"{OLD}model.norm.weight", f"{NEW}norm.weight", hidden)
     if not tied(config):
         yield whole(f"{OLD}{kind.names.head}.weight", "lm_head.weight", vocabulary, hidden)
 
 
 def tied(config: Mapping[str, Any]) -> bool:
-    """Whether the output head is the embedding table, and so not stored. All four kinds' own default is no."""
+    """Whether the output head is the embedding table, and so not stored. All four kinds' own
+    default is no."""
     return Settings(config, "llm_config").get("tie_word_embeddings", bool, False)
 
 
@@ -117,13 +147,27 @@ def _attention(kind: Kind, llm: Settings, old: str, new: str) -> Iterator[Part]:
         q, k, v = (f"{new}self_attn.{name}_proj.{suffix}" for name in "qkv")
         if kind.qkv == "grouped":
             per_group = heads.query // heads.kv
-            yield interleaved(f"{old}attention.wqkv.{suffix}", (q, k, v), heads.kv, per_group, heads.size, *rest)
+            yield interleaved(
+                f"{old}attention.wqkv.{suffix}", (q, k, v), heads.kv, per_group, heads.size, *rest
+            )
         elif kind.qkv == "fused":
-            yield whole(f"{old}self_attn.qkv_proj.{suffix}", f"{new}self_attn.qkv_proj.{suffix}", sum(rows), *rest)
+            yield whole(
+                f"{old}self_attn.qkv_proj.{suffix}",
+                f"{new}self_attn.qkv_proj.{suffix}",
+                sum(rows),
+                *rest,
+            )
         else:
             for name, height in zip("qkv", rows, strict=True):
-                yield whole(f"{old}self_attn.{name}_proj.{suffix}", f"{new}self_attn.{name}_proj.{suffix}", height, *rest)
-    yield whole(f"{old}{kind.names.output}.weight", f"{new}self_attn.o_proj.weight", hidden, rows[0])
+                yield whole(
+                    f"{old}self_attn.{name}_proj.{suffix}",
+                    f"{new}self_attn.{name}_proj.{suffix}",
+                    height,
+                    *rest,
+                )
+    yield whole(
+        f"{old}{kind.names.output}.weight", f"{new}self_attn.o_proj.weight", hidden, rows[0]
+    )
     if biased:
         yield whole(f"{old}{kind.names.output}.bias", f"{new}self_attn.o_proj.bias", hidden)
 
@@ -131,9 +175,15 @@ def _attention(kind: Kind, llm: Settings, old: str, new: str) -> Iterator[Part]:
 def _mlp(kind: Kind, llm: Settings, old: str, new: str) -> Iterator[Part]:
     hidden, inner = llm.size("hidden_size"), llm.size("intermediate_size")
     if kind.qkv == "fused":
-        yield whole(f"{old}mlp.gate_up_proj.weight", f"{new}mlp.gate_up_proj.weight", 2 * inner, hidden)
+        yield whole(
+            f"{old}mlp.gate_up_proj.weight", f"{new}mlp.gate_up_proj.weight", 2 * inner, hidden
+        )
         yield whole(f"{old}mlp.down_proj.weight", f"{new}mlp.down_proj.weight", hidden, inner)
         return
-    shapes = (("gate_proj", inner, hidden), ("up_proj", inner, hidden), ("down_proj", hidden, inner))
+    shapes = (
+        ("gate_proj", inner, hidden),
+        ("up_proj", inner, hidden),
+        ("down_proj", hidden, inner),
+    )
     for source, (name, rows, columns) in zip(kind.names.mlp, shapes, strict=True):
         yield whole(f"{old}{source}.weight", f"{new}mlp.{name}.weight", rows, columns)

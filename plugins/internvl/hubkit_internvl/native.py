@@ -1,4 +1,5 @@
-"""The config.json of transformers' own InternVL (`InternVLForConditionalGeneration`, from 4.52; checked with 5.23)."""
+"""The config.json of transformers' own InternVL (`InternVLForConditionalGeneration`, from 4.52;
+checked with 5.23)."""
 
 from __future__ import annotations
 
@@ -44,11 +45,15 @@ _VISION_KEYS = (
 )
 
 
-def config(official: Mapping[str, Any], vision: Vision, tokens: Mapping[str, int] | None) -> dict[str, Any]:
-    """`tie_word_embeddings` is written at both levels: the outer class ties by default, official models mostly do not.
+def config(
+    official: Mapping[str, Any], vision: Vision, tokens: Mapping[str, int] | None
+) -> dict[str, Any]:
+    """`tie_word_embeddings` is written at both levels: the outer class ties by default, official
+    models mostly do not.
 
     Raises:
-        UsageError: pixel shuffle `v1`, which the native model does not have; or no image token among `tokens`.
+        UsageError: pixel shuffle `v1`, which the native model does not have; or no image token
+            among `tokens`.
     """
     top = Settings(official)
     if (version := top.get("ps_version", str, "v1")) != "v2":
@@ -79,7 +84,11 @@ def _text(official: Mapping[str, Any]) -> dict[str, Any]:
     kind, settings = llm.kind_of(official), Settings(official, "llm_config")
     keys = (*_TEXT_KEYS, *_EXTRA_TEXT_KEYS[kind.model_type])
     text = {key: settings.values[key] for key in keys if key in settings.values}
-    text |= {"model_type": kind.model_type, "num_key_value_heads": llm.heads_of(settings).kv, "rope_parameters": _rope(settings)}
+    text |= {
+        "model_type": kind.model_type,
+        "num_key_value_heads": llm.heads_of(settings).kv,
+        "rope_parameters": _rope(settings),
+    }
     if kind.bias_key:
         text["attention_bias"] = settings.get(kind.bias_key, bool, False)
     return text

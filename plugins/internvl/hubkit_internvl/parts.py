@@ -35,8 +35,16 @@ def stacked(source: str, names: Sequence[str], heights: Sequence[int], *rest: in
     return Part(source, (start, *rest), tuple(native))
 
 
-def interleaved(source: str, names: tuple[str, str, str], kv_heads: int, per_group: int, head_dim: int, *rest: int) -> Part:
-    """InternLM2's wqkv: for each key/value head the `per_group` query heads that share it, then its key, then its value."""
+def interleaved(
+    source: str,
+    names: tuple[str, str, str],
+    kv_heads: int,
+    per_group: int,
+    head_dim: int,
+    *rest: int,
+) -> Part:
+    """InternLM2's wqkv: for each key/value head the `per_group` query heads that share it, then its
+    key, then its value."""
     height = (per_group + 2) * head_dim
     starts = range(0, kv_heads * height, height)
     cuts = ((0, per_group), (per_group, per_group + 1), (per_group + 1, per_group + 2))

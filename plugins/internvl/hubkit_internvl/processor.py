@@ -29,11 +29,13 @@ _PRELUDE = """\
 {%- set messages = plain.messages %}"""
 
 _VIDEO = ("<video>", "<quad>")
-"""`<quad>` stands in every InternVL vocabulary and in no prompt of theirs, which mark places by `<ref>` and `<box>`."""
+"""`<quad>` stands in every InternVL vocabulary and in no prompt of theirs, which mark places by
+`<ref>` and `<box>`."""
 
 
 def files(vision: Vision) -> dict[str, Mapping[str, Any]]:
-    """preprocessor_config.json is the image processor's, processor_config.json that of the whole."""
+    """preprocessor_config.json is the image processor's, processor_config.json that of the
+    whole."""
     image = {
         "image_processor_type": "GotOcr2ImageProcessor",
         "processor_class": "InternVLProcessor",
@@ -52,21 +54,28 @@ def files(vision: Vision) -> dict[str, Mapping[str, Any]]:
     }
     return {
         "preprocessor_config.json": image,
-        "processor_config.json": {"processor_class": "InternVLProcessor", "image_seq_length": vision.tokens_per_tile},
+        "processor_config.json": {
+            "processor_class": "InternVLProcessor",
+            "image_seq_length": vision.tokens_per_tile,
+        },
     }
 
 
 def notes(vision: Vision) -> tuple[str, ...]:
     if vision.max_tiles > 1 and not vision.thumbnail:
-        return ("transformers' processor adds a thumbnail to a picture's tiles; this model was made without (use_thumbnail)",)
+        return (
+            "transformers' processor adds a thumbnail to a picture's tiles; this model was made "
+            "without (use_thumbnail)",
+        )
     return ()
 
 
 def tokenizer(vision: Vision, tokens: Mapping[str, int] | None) -> dict[str, Any]:
     """What the processor asks its tokenizer for.
 
-    The native processor wants a token for videos. Official models have none; one of its own would be numbered behind the
-    vocabulary, where there is no embedding, so that an unused token of theirs takes the part.
+    The native processor wants a token for videos. Official models have none; one of its own would
+    be numbered behind the vocabulary, where there is no embedding, so that an unused token of
+    theirs takes the part.
     """
     known = tokens or {}
     return {
@@ -79,5 +88,6 @@ def tokenizer(vision: Vision, tokens: Mapping[str, int] | None) -> dict[str, Any
 
 
 def chat_prelude(vision: Vision) -> str:
-    """A picture becomes the token that the processor repeats for each position, on a line of its own."""
+    """A picture becomes the token that the processor repeats for each position, on a line of its
+    own."""
     return _PRELUDE.replace("CONTEXT", vision.context)

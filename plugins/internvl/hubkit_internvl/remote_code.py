@@ -15,13 +15,15 @@ _NEEDED = ("AutoConfig", "AutoModel")
 
 
 def check_code(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
-    """auto_map's classes exist, and so does every file and name that their modules import from the folder."""
+    """auto_map's classes exist, and so does every file and name that their modules import from the
+    folder."""
     auto_map = config.get("auto_map")
     known = targets(config)
     if not isinstance(auto_map, Mapping) or any(name not in known for name in _NEEDED):
         yield Problem(
             "config.json: auto_map",
-            f"must name a module.Class in this folder for {' and '.join(_NEEDED)}; it is {auto_map!r}",
+            f"must name a module.Class in this folder for {' and '.join(_NEEDED)}; it is "
+            f"{auto_map!r}",
             "copy auto_map and the .py files from the base model",
         )
     reader = _Reader(folder)
@@ -41,7 +43,11 @@ class _Reader:
             yield from self._read(module, where)
         names = self.names[module]
         if name and names is not None and name not in names:
-            yield Problem(where, f"{module}.py does not define {name}", f"copy {module}.py from the base model")
+            yield Problem(
+                where,
+                f"{module}.py does not define {name}",
+                f"copy {module}.py from the base model",
+            )
 
     def _read(self, module: str, where: str) -> Iterator[Problem]:
         path = self.folder / f"{module}.py"
@@ -63,7 +69,9 @@ class _Reader:
                     if node.module is None:
                         yield from self.wanted(alias.name, None, place)
                     else:
-                        yield from self.wanted(node.module, alias.name if alias.name != "*" else None, place)
+                        yield from self.wanted(
+                            node.module, alias.name if alias.name != "*" else None, place
+                        )
 
 
 def _certain(tree: ast.AST) -> Iterator[ast.AST]:

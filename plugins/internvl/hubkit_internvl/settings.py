@@ -58,4 +58,7 @@ class Settings:
 
 
 def _wrong(key: str, message: str) -> UsageError:
-    return UsageError(f"config.json: {key} {message}", "use the config.json of an InternVL model in its official layout")
+    return UsageError(
+        f"config.json: {key} {message}",
+        "use the config.json of an InternVL model in its official layout",
+    )

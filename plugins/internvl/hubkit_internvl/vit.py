@@ -1,4 +1,5 @@
-"""InternViT and the projector `mlp1`. Defaults are those of OpenGVLab's InternVisionConfig (the 6 B model's)."""
+"""InternViT and the projector `mlp1`. Defaults are those of OpenGVLab's InternVisionConfig (the 6 B
+model's)."""
 
 from __future__ import annotations
 
@@ -13,16 +14,26 @@ LINEARS = ("q_proj", "k_proj", "v_proj", "projection_layer", "fc1", "fc2")
 
 def parts(config: Mapping[str, Any]) -> Iterator[Part]:
     vit = Settings(config, "vision_config")
-    hidden, patch, channels = vit.size("hidden_size"), vit.square("patch_size"), vit.size("num_channels", 3)
+    hidden, patch, channels = (
+        vit.size("hidden_size"),
+        vit.square("patch_size"),
+        vit.size("num_channels", 3),
+    )
     positions = (vit.square("image_size") // patch) ** 2 + 1
     old, new = "vision_model.embeddings.", "model.vision_tower.embeddings."
     yield whole(old + "class_embedding", new + "cls_token", 1, 1, hidden)
     yield whole(old + "position_embedding", new + "position_embeddings", 1, positions, hidden)
     projection = new + "patch_embeddings.projection"
-    yield whole(old + "patch_embedding.weight", projection + ".weight", hidden, channels, patch, patch)
+    yield whole(
+        old + "patch_embedding.weight", projection + ".weight", hidden, channels, patch, patch
+    )
     yield whole(old + "patch_embedding.bias", projection + ".bias", hidden)
     for layer in range(vit.size("num_hidden_layers")):
-        yield from _layer(vit, f"vision_model.encoder.layers.{layer}.", f"model.vision_tower.encoder.layer.{layer}.")
+        yield from _layer(
+            vit,
+            f"vision_model.encoder.layers.{layer}.",
+            f"model.vision_tower.encoder.layer.{layer}.",
+        )
 
 
 def _layer(vit: Settings, old: str, new: str) -> Iterator[Part]:
@@ -44,7 +55,9 @@ def _attention(vit: Settings, old: str, new: str) -> Iterator[Part]:
     kinds = ("weight", "bias") if vit.get("qkv_bias", bool, False) else ("weight",)
     for kind in kinds:
         names = [f"{new}{name}_proj.{kind}" for name in "qkv"]
-        yield stacked(f"{old}qkv.{kind}", names, [hidden] * 3, *([hidden] if kind == "weight" else []))
+        yield stacked(
+            f"{old}qkv.{kind}", names, [hidden] * 3, *([hidden] if kind == "weight" else [])
+        )
     if vit.get("qk_normalization", bool, True):
         for name in ("q_norm", "k_norm"):
             yield whole(f"{old}{name}.weight", f"{new}{name}.weight", hidden)
@@ -60,7 +73,8 @@ def norm_type(vit: Settings) -> str:
 
 
 def shrink(config: Mapping[str, Any]) -> int:
-    """Patches along one side that the pixel shuffle turns into one position: 1 / downsample_ratio."""
+    """Patches along one side that the pixel shuffle turns into one position: 1 /
+    downsample_ratio."""
     top = Settings(config)
     ratio = top.get("downsample_ratio", float, 0.5)
     if ratio <= 0 or (1 / ratio) != int(1 / ratio):
@@ -69,11 +83,14 @@ def shrink(config: Mapping[str, Any]) -> int:
 
 
 def projector_parts(config: Mapping[str, Any]) -> Iterator[Part]:
-    """`mlp1`: LayerNorm and two linears, from all patches of one position to the language model's width."""
+    """`mlp1`: LayerNorm and two linears, from all patches of one position to the language model's
+    width."""
     wide = Settings(config, "vision_config").size("hidden_size") * shrink(config) ** 2
     hidden = Settings(config, "llm_config").size("hidden_size")
     old, new = "mlp1.", "model.multi_modal_projector."
     shapes = {"0": (wide,), "1": (hidden, wide), "3": (hidden, hidden)}
-    for (number, shape), name in zip(shapes.items(), ("layer_norm", "linear_1", "linear_2"), strict=True):
+    for (number, shape), name in zip(
+        shapes.items(), ("layer_norm", "linear_1", "linear_2"), strict=True
+    ):
         yield whole(f"{old}{number}.weight", f"{new}{name}.weight", *shape)
         yield whole(f"{old}{number}.bias", f"{new}{name}.bias", shape[0])

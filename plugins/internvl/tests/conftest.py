@@ -1,4 +1,5 @@
-"""Configurations: InternVL2-2B's own values, and scaled-down models of each language model and vision tower."""
+"""Configurations: InternVL2-2B's own values, and scaled-down models of each language model and
+vision tower."""
 
 from __future__ import annotations
 
@@ -64,7 +65,12 @@ INTERNVL2_2B: dict[str, Any] = {
         "qkv_bias": True,
     },
 }
-VIT_6B = {"hidden_size": 3200, "intermediate_size": 12800, "num_attention_heads": 25, "num_hidden_layers": 45} | {
+VIT_6B = {
+    "hidden_size": 3200,
+    "intermediate_size": 12800,
+    "num_attention_heads": 25,
+    "num_hidden_layers": 45,
+} | {
     "norm_type": "rms_norm",
     "qk_normalization": True,
     "qkv_bias": False,
@@ -83,12 +89,19 @@ def vit_6b() -> dict[str, Any]:
 
 @pytest.fixture
 def tiny() -> Callable[..., dict[str, Any]]:
-    """A scaled-down config: 4 heads over 2 key/value heads, 2 layers, 28-pixel tiles of 7-pixel patches, 61 tokens."""
+    """A scaled-down config: 4 heads over 2 key/value heads, 2 layers, 28-pixel tiles of 7-pixel
+    patches, 61 tokens."""
 
-    def build(architecture: str = "InternLM2ForCausalLM", *, vit_6b: bool = False, **llm: Any) -> dict[str, Any]:
+    def build(
+        architecture: str = "InternLM2ForCausalLM", *, vit_6b: bool = False, **llm: Any
+    ) -> dict[str, Any]:
         config = copy.deepcopy(INTERNVL2_2B)
         config |= {"force_image_size": 28, "max_dynamic_patch": 4, "torch_dtype": "float32"}
-        config["llm_config"] |= {"architectures": [architecture], "hidden_size": 32, "intermediate_size": 48} | {
+        config["llm_config"] |= {
+            "architectures": [architecture],
+            "hidden_size": 32,
+            "intermediate_size": 48,
+        } | {
             "num_attention_heads": 4,
             "num_hidden_layers": 2,
             "num_key_value_heads": 2,
@@ -98,7 +111,12 @@ def tiny() -> Callable[..., dict[str, Any]]:
         }
         if vit_6b:
             config["vision_config"] |= VIT_6B
-        config["vision_config"] |= {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 2, "num_hidden_layers": 2}
+        config["vision_config"] |= {
+            "hidden_size": 24,
+            "intermediate_size": 40,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 2,
+        }
         config["vision_config"] |= {"image_size": 28, "patch_size": 7}
         return config
 

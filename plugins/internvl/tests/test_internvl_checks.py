@@ -1,4 +1,5 @@
-"""The check of a folder: a complete one passes, and each thing that breaks a model in use is found and named."""
+"""The check of a folder: a complete one passes, and each thing that breaks a model in use is found
+and named."""
 
 from __future__ import annotations
 
@@ -17,14 +18,22 @@ from hubkit.sdk.testing import check_family
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     base = Path(hubkit.__file__).parent / "quickstart" / "base"
-    return Path(shutil.copytree(base, tmp_path / "InternVL2-Tiny", ignore=shutil.ignore_patterns("*.safetensors", "__pycache__")))
+    return Path(
+        shutil.copytree(
+            base,
+            tmp_path / "InternVL2-Tiny",
+            ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"),
+        )
+    )
 
 
 @pytest.fixture
 def findings(folder: Path) -> Callable[[], list[str]]:
     def run() -> list[str]:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        return [f"{problem.where}: {problem.message}" for problem in InternVL().check(folder, config)]
+        return [
+            f"{problem.where}: {problem.message}" for problem in InternVL().check(folder, config)
+        ]
 
     return run
 
@@ -37,7 +46,9 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
 
 def test_conformance(folder, official):
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    check_family(InternVL(), config, accepted="org/InternVL2-Tiny-x", refused="org/Food", folder=folder)
+    check_family(
+        InternVL(), config, accepted="org/InternVL2-Tiny-x", refused="org/Food", folder=folder
+    )
     check_family(InternVL(), official, accepted="InternVL2-2B-x", refused="Food-Model")
 
 
@@ -45,7 +56,9 @@ def test_complete_folder_has_no_problem(findings):
     assert findings() == []
 
 
-@pytest.mark.parametrize("name", ["conversation.py", "configuration_intern_vit.py", "modeling_internvl_chat.py"])
+@pytest.mark.parametrize(
+    "name", ["conversation.py", "configuration_intern_vit.py", "modeling_internvl_chat.py"]
+)
 def test_missing_code_is_found_where_it_is_wanted(folder, findings, name):
     (folder / name).unlink()
     found = findings()
@@ -55,12 +68,16 @@ def test_missing_code_is_found_where_it_is_wanted(folder, findings, name):
 def test_import_of_a_missing_name_is_found(folder, findings):
     path = folder / "conversation.py"
     path.write_text(path.read_text("utf-8").replace("def place_images", "def put_images"), "utf-8")
-    assert findings() == ["modeling_internvl_chat.py, line 18: conversation.py does not define place_images"]
+    assert findings() == [
+        "modeling_internvl_chat.py, line 18: conversation.py does not define place_images"
+    ]
 
 
 def test_imports_inside_try_may_fail(folder, findings):
     with (folder / "conversation.py").open("a") as out:
-        out.write("\ntry:\n    from .flash import attention\nexcept ImportError:\n    attention = None\n")
+        out.write(
+            "\ntry:\n    from .flash import attention\nexcept ImportError:\n    attention = None\n"
+        )
     assert findings() == []
 
 
@@ -81,17 +98,29 @@ def test_broken_code_is_named(folder, findings):
     ("value", "named"),
     [
         (None, "auto_map: must name a module.Class"),
-        ({"AutoConfig": "configuration_internvl_chat.InternVLChatConfig"}, "AutoConfig and AutoModel"),
         (
-            {"AutoConfig": "other/repo--configuration_internvl_chat.InternVLChatConfig", "AutoModel": "a.B"},
+            {"AutoConfig": "configuration_internvl_chat.InternVLChatConfig"},
+            "AutoConfig and AutoModel",
+        ),
+        (
+            {
+                "AutoConfig": "other/repo--configuration_internvl_chat.InternVLChatConfig",
+                "AutoModel": "a.B",
+            },
             "must name a module.Class in this folder",
         ),
         (
-            {"AutoConfig": "configuration_internvl_chat.Other", "AutoModel": "modeling_internvl_chat.InternVLChatModel"},
+            {
+                "AutoConfig": "configuration_internvl_chat.Other",
+                "AutoModel": "modeling_internvl_chat.InternVLChatModel",
+            },
             "configuration_internvl_chat.py does not define Other",
         ),
         (
-            {"AutoConfig": "../secret.Key", "AutoModel": "modeling_internvl_chat.InternVLChatModel"},
+            {
+                "AutoConfig": "../secret.Key",
+                "AutoModel": "modeling_internvl_chat.InternVLChatModel",
+            },
             "must name a module.Class in this folder",
         ),
     ],
@@ -105,10 +134,15 @@ def drop_token(folder: Path, token: str) -> None:
     def other(entry: dict) -> bool:
         return entry["content"] != token
 
-    edit(folder / "tokenizer.json", lambda data: data.update(added_tokens=list(filter(other, data["added_tokens"]))))
+    edit(
+        folder / "tokenizer.json",
+        lambda data: data.update(added_tokens=list(filter(other, data["added_tokens"]))),
+    )
     edit(
         folder / "tokenizer_config.json",
-        lambda data: data.update(added_tokens_decoder={n: t for n, t in data["added_tokens_decoder"].items() if other(t)}),
+        lambda data: data.update(
+            added_tokens_decoder={n: t for n, t in data["added_tokens_decoder"].items() if other(t)}
+        ),
     )
 
 
@@ -125,7 +159,10 @@ def test_token_beyond_the_vocabulary(folder, findings):
 
 def test_tokenizer_files_that_disagree(folder, findings):
     (folder / "added_tokens.json").write_text('{"<img>": 92544}')
-    assert findings()[0] == "tokenizer: added_tokens.json: token '<img>' has id 92544, but 5 in tokenizer.json"
+    assert (
+        findings()[0]
+        == "tokenizer: added_tokens.json: token '<img>' has id 92544, but 5 in tokenizer.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +186,9 @@ def test_missing_generation_config(folder, findings):
 
 def test_chat_template_in_either_place(folder, findings):
     edit(folder / "tokenizer_config.json", lambda data: data.pop("chat_template"))
-    assert len(findings()) == 1 and findings()[0].startswith("tokenizer_config.json: chat_template: is missing")
+    assert len(findings()) == 1 and findings()[0].startswith(
+        "tokenizer_config.json: chat_template: is missing"
+    )
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     assert findings() == []
 
@@ -162,10 +201,20 @@ def test_unknown_template(folder, findings):
 def test_companions_follow_auto_map(official):
     companions = InternVL().companions(official)
     assert companions.required == (
-        *("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"),
+        *(
+            "config.json",
+            "generation_config.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ),
         "tokenizer.json|tokenizer.model|vocab.json",
         *("configuration_internvl_chat.py", "modeling_internvl_chat.py"),
     )
-    carried = {"conversation.py", "modeling_internlm2.py", "tokenization_internlm2.py", "added_tokens.json"}
+    carried = {
+        "conversation.py",
+        "modeling_internlm2.py",
+        "tokenization_internlm2.py",
+        "added_tokens.json",
+    }
     assert carried <= set(companions.optional)
     assert not any(name.endswith(".safetensors") for name in companions.optional)

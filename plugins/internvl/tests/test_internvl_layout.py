@@ -11,7 +11,9 @@ from hubkit.sdk import ModelFamily, UsageError
 
 
 def count(config, prefix=""):
-    return sum(prod(shape) for name, shape in InternVL().layout(config).items() if name.startswith(prefix))
+    return sum(
+        prod(shape) for name, shape in InternVL().layout(config).items() if name.startswith(prefix)
+    )
 
 
 def test_2b_has_the_official_parameter_counts(official):
@@ -36,7 +38,8 @@ def test_2b_shapes(official, name, shape):
     assert InternVL().layout(official)[name] == shape
 
 
-# hidden, layers, heads, key/value heads, inner, vocabulary, 6B tower, billions of parameters (bf16 file size / 2)
+# hidden, layers, heads, key/value heads, inner, vocabulary, 6B tower, billions of parameters (bf16
+# file size / 2)
 SIZES = {
     "1B": ("Qwen2ForCausalLM", 896, 24, 14, 2, 4864, 151655, False, 0.94),
     "4B": ("Phi3ForCausalLM", 3072, 32, 32, 32, 8192, 32020, False, 4.15),
@@ -50,8 +53,16 @@ SIZES = {
 @pytest.mark.parametrize("size", SIZES)
 def test_other_sizes_add_up_to_their_published_weights(official, vit_6b, size):
     architecture, hidden, layers, heads, kv, inner, vocabulary, large_tower, billions = SIZES[size]
-    official["llm_config"] |= {"architectures": [architecture], "hidden_size": hidden, "num_hidden_layers": layers}
-    official["llm_config"] |= {"num_attention_heads": heads, "num_key_value_heads": kv, "intermediate_size": inner}
+    official["llm_config"] |= {
+        "architectures": [architecture],
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+    }
+    official["llm_config"] |= {
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv,
+        "intermediate_size": inner,
+    }
     official["llm_config"] |= {"vocab_size": vocabulary}
     if large_tower:
         official["vision_config"] |= vit_6b
@@ -62,25 +73,47 @@ def test_6b_tower_has_qk_norms_and_no_biases(tiny):
     names = InternVL().layout(tiny(vit_6b=True))
     layer = "vision_model.encoder.layers.1."
     assert {name.removeprefix(layer) for name in names if name.startswith(layer)} == {
-        *("ls1", "ls2", "norm1.weight", "norm2.weight", "attn.qkv.weight", "attn.q_norm.weight", "attn.k_norm.weight"),
-        *("attn.proj.weight", "attn.proj.bias", "mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"),
+        *(
+            "ls1",
+            "ls2",
+            "norm1.weight",
+            "norm2.weight",
+            "attn.qkv.weight",
+            "attn.q_norm.weight",
+            "attn.k_norm.weight",
+        ),
+        *(
+            "attn.proj.weight",
+            "attn.proj.bias",
+            "mlp.fc1.weight",
+            "mlp.fc1.bias",
+            "mlp.fc2.weight",
+            "mlp.fc2.bias",
+        ),
     }
 
 
 def test_tied_embeddings_have_no_head(tiny):
     family = InternVL()
     assert "language_model.lm_head.weight" in family.layout(tiny("Qwen2ForCausalLM"))
-    assert "language_model.lm_head.weight" not in family.layout(tiny("Qwen2ForCausalLM", tie_word_embeddings=True))
+    assert "language_model.lm_head.weight" not in family.layout(
+        tiny("Qwen2ForCausalLM", tie_word_embeddings=True)
+    )
 
 
-@pytest.mark.parametrize("architecture", ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"],
+)
 @pytest.mark.parametrize("vit_6b", [False, True])
 def test_native_rows_cover_each_official_tensor_exactly_once(tiny, architecture, vit_6b):
     family, config = InternVL(), tiny(architecture, vit_6b=vit_6b)
     rows = {name: [] for name in family.layout(config)}
     for tensor in family.native(config).tensors:
         height = family.layout(config)[tensor.source][0]
-        rows[tensor.source] += [row for first, last in tensor.rows or ((0, height),) for row in range(first, last)]
+        rows[tensor.source] += [
+            row for first, last in tensor.rows or ((0, height),) for row in range(first, last)
+        ]
     assert {name: sorted(taken) for name, taken in rows.items()} == {
         name: list(range(shape[0])) for name, shape in family.layout(config).items()
     }

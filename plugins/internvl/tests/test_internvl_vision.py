@@ -10,7 +10,13 @@ from hubkit.sdk import UsageError, grid
 
 def test_official_tiles(official):
     vision = InternVL().vision(official, None)
-    assert (vision.tile, vision.tokens_per_tile, vision.min_tiles, vision.max_tiles, vision.thumbnail) == (448, 256, 1, 12, True)
+    assert (
+        vision.tile,
+        vision.tokens_per_tile,
+        vision.min_tiles,
+        vision.max_tiles,
+        vision.thumbnail,
+    ) == (448, 256, 1, 12, True)
     assert vision.mean == (0.485, 0.456, 0.406)
     assert grid(896, 448, vision) == (2, 1)
     assert vision.placeholder(1).count("<IMG_CONTEXT>") == 256
@@ -23,13 +29,17 @@ def test_static_images_are_one_tile_without_thumbnail(official):
 
 
 def test_preprocessor_overrides_the_channels(official):
-    vision = InternVL().vision(official, {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 1]})
+    vision = InternVL().vision(
+        official, {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 1]}
+    )
     assert (vision.mean, vision.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 1.0))
     with pytest.raises(UsageError, match="image_mean must be three numbers"):
         InternVL().vision(official, {"image_mean": [0.5]})
 
 
-@pytest.mark.parametrize("name", ["InternVL2-2B-food", "org/My-InternVL", "org.x/InternVL2_5-1B.v2"])
+@pytest.mark.parametrize(
+    "name", ["InternVL2-2B-food", "org/My-InternVL", "org.x/InternVL2_5-1B.v2"]
+)
 def test_good_names(name):
     assert InternVL().repository_problem(name) is None
 

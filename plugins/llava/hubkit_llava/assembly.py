@@ -20,10 +20,19 @@ _TEXTS = {
     "Qwen2ForCausalLM": "qwen2",
     "InternLM2ForCausalLM": "llama",
 }
-_LEFT_OUT = ("auto_map", "transformers_version", "_name_or_path", "torch_dtype", "dtype", "quantization_config")
+_LEFT_OUT = (
+    "auto_map",
+    "transformers_version",
+    "_name_or_path",
+    "torch_dtype",
+    "dtype",
+    "quantization_config",
+)
 
 
-def assemble(family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int) -> Assembly:
+def assemble(
+    family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+) -> Assembly:
     kind = _architecture(llm)
     text = llama_config(llm) if kind == "InternLM2ForCausalLM" else dict(llm)
     rows = Section(text).size("vocab_size")
@@ -36,7 +45,8 @@ def assemble(family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], i
         "image_token_index": image_token,
         "image_seq_length": (tower["image_size"] // tower["patch_size"]) ** 2,
         "multimodal_projector_bias": True,
-        "pad_token_id": image_token,  # by which LMDeploy finds pictures in a prompt (lmdeploy 0.18, vl/model/llava_hf.py)
+        # by which LMDeploy finds pictures in a prompt (lmdeploy 0.18, vl/model/llava_hf.py)
+        "pad_token_id": image_token,
         "projector_hidden_act": "gelu",
         "text_config": text,
         "tie_word_embeddings": bool(text.get("tie_word_embeddings", False)),
@@ -57,7 +67,15 @@ def assemble(family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], i
             own = name.removeprefix(LLM)
             tensors[name] = _grown(sources.get(own, Taken("llm", own)), own, rows, shape[0])
     tokenizer = {"processor_class": "LlavaProcessor", "image_token": IMAGE_TOKEN}
-    return Assembly(config, tensors, fresh, _files(tower), tokenizer, FLATTEN.replace("IMAGE_TOKEN", IMAGE_TOKEN), VICUNA)
+    return Assembly(
+        config,
+        tensors,
+        fresh,
+        _files(tower),
+        tokenizer,
+        FLATTEN.replace("IMAGE_TOKEN", IMAGE_TOKEN),
+        VICUNA,
+    )
 
 
 def _architecture(llm: Mapping[str, Any]) -> str:
@@ -65,7 +83,8 @@ def _architecture(llm: Mapping[str, Any]) -> str:
     kind = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     if kind not in _TEXTS:
         raise UsageError(
-            f"config.json of the language model: architectures is {architectures!r}; a LLaVA is made with {', '.join(_TEXTS)}",
+            f"config.json of the language model: architectures is {architectures!r}; a LLaVA is "
+            f"made with {', '.join(_TEXTS)}",
             "give the folder of such a model, unquantised",
         )
     return kind
@@ -74,21 +93,28 @@ def _architecture(llm: Mapping[str, Any]) -> str:
 def _tower(vision: Mapping[str, Any]) -> dict[str, Any]:
     """CLIP's vision configuration, from a folder of the whole CLIP or of its vision tower."""
     found = vision.get("vision_config") if vision.get("model_type") == "clip" else vision
-    if not isinstance(found, Mapping) or vision.get("model_type") not in ("clip", "clip_vision_model"):
+    if not isinstance(found, Mapping) or vision.get("model_type") not in (
+        "clip",
+        "clip_vision_model",
+    ):
         raise UsageError(
-            f"config.json of the vision tower: model_type is {vision.get('model_type')!r}, not clip or clip_vision_model",
+            f"config.json of the vision tower: model_type is {vision.get('model_type')!r}, not "
+            "clip or clip_vision_model",
             "give the folder of a CLIP, such as clip-vit-large-patch14-336",
         )
     from hubkit.sdk.families.blocks import CLIP
 
     keys = (*CLIP, "hidden_act", "layer_norm_eps", "projection_dim")
     values = {**CLIP, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, **found}
-    return {"model_type": "clip_vision_model", **{key: values[key] for key in keys if key in values}}
+    return {
+        "model_type": "clip_vision_model",
+        **{key: values[key] for key in keys if key in values},
+    }
 
 
 def _grown(taken: Taken, name: str, rows: int, wanted: int) -> tuple[Taken, ...]:
-    """Tables by token get rows for the image token. They repeat row 0, which is <unk> in Llama's and InternLM2's vocabularies, so
-    that no new token is ever more likely than it."""
+    """Tables by token get rows for the image token. They repeat row 0, which is <unk> in Llama's
+    and InternLM2's vocabularies, so that no new token is ever more likely than it."""
     if wanted > rows and name in ("model.embed_tokens.weight", "lm_head.weight"):
         return (taken, *[Taken(taken.part, taken.tensor, ((0, 1),))] * (wanted - rows))
     return (taken,)

@@ -53,7 +53,9 @@ class LLaVA(PlainFamily):
         tied = text.get("tie_word_embeddings", bool, False)
         qkv_bias = text.values.get("model_type") == "qwen2"
         yield from clip_tower(vit, "vision_tower.vision_model.")
-        yield from decoder(text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias)
+        yield from decoder(
+            text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias
+        )
         yield from projector(config)
 
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,31 +79,52 @@ class LLaVA(PlainFamily):
             fit=fit,
         )
 
-    def assemble(self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int) -> Assembly:
+    def assemble(
+        self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+    ) -> Assembly:
         return assembly.assemble(self, llm, vision, image_token)
 
     def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
-        """An adapter may have been trained on the InternLM2 that the language model was made from."""
+        """An adapter may have been trained on the InternLM2 that the language model was made
+        from."""
         text, old = text_section(config), "language_model."
         if text.values.get("model_type", "llama") != "llama":
             return ()
         maps = internlm2_as_llama(text, text.get("tie_word_embeddings", bool, False))
-        return tuple(TensorMap(old + one.name, old + one.source, one.rows) for one in maps if one.name != one.source)
+        return tuple(
+            TensorMap(old + one.name, old + one.source, one.rows)
+            for one in maps
+            if one.name != one.source
+        )
 
 
 def projector(config: Mapping[str, Any]) -> Shapes:
-    """Two linears, from CLIP's width to the language model's. Several feature layers are put side by side."""
+    """Two linears, from CLIP's width to the language model's. Several feature layers are put side
+    by side."""
     top, hidden = Section(config), text_section(config).size("hidden_size")
-    layers, bias = config.get("vision_feature_layer", -2), top.get("multimodal_projector_bias", bool, True)
-    wide = Section(config, "vision_config", CLIP).size("hidden_size") * (len(layers) if isinstance(layers, list) else 1)
+    layers, bias = (
+        config.get("vision_feature_layer", -2),
+        top.get("multimodal_projector_bias", bool, True),
+    )
+    wide = Section(config, "vision_config", CLIP).size("hidden_size") * (
+        len(layers) if isinstance(layers, list) else 1
+    )
     yield from linear("multi_modal_projector.linear_1", hidden, wide, bias)
     yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
 
 
-def channels(preprocessor: Mapping[str, Any], key: str, usual: tuple[float, float, float]) -> tuple[float, float, float]:
+def channels(
+    preprocessor: Mapping[str, Any], key: str, usual: tuple[float, float, float]
+) -> tuple[float, float, float]:
     section = Section({key: list(usual), **preprocessor})
     values = section.values[key]
-    if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):
-        raise section.wrong(key, f"(preprocessor_config.json) must be three numbers, not {values!r}")
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(value, (int, float)) for value in values)
+    ):
+        raise section.wrong(
+            key, f"(preprocessor_config.json) must be three numbers, not {values!r}"
+        )
     red, green, blue = map(float, values)
     return red, green, blue

@@ -25,10 +25,21 @@ def internlm2(llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parts") / "internlm2"
     folder.mkdir()
     old = load_file(llm / "model.safetensors")
-    new = {"model.tok_embeddings.weight": old.pop("model.embed_tokens.weight"), "output.weight": old.pop("lm_head.weight")}
+    new = {
+        "model.tok_embeddings.weight": old.pop("model.embed_tokens.weight"),
+        "output.weight": old.pop("lm_head.weight"),
+    }
     names = {
-        **{"self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3"},
-        **{"mlp.down_proj": "feed_forward.w2", "input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm"},
+        **{
+            "self_attn.o_proj": "attention.wo",
+            "mlp.gate_proj": "feed_forward.w1",
+            "mlp.up_proj": "feed_forward.w3",
+        },
+        **{
+            "mlp.down_proj": "feed_forward.w2",
+            "input_layernorm": "attention_norm",
+            "post_attention_layernorm": "ffn_norm",
+        },
     }
     for layer in range(TEXT["num_hidden_layers"]):
         at = f"model.layers.{layer}."
@@ -38,9 +49,20 @@ def internlm2(llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, other in names.items():
             new[f"{at}{other}.weight"] = old.pop(f"{at}{name}.weight")
     save_file({**new, **old}, folder / "model.safetensors", {"format": "pt"})
-    config = {**TEXT, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "bias": False}
-    config |= {"rope_theta": 10000.0, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "hidden_act": "silu"}
-    (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoConfig": "x.Y"}}), "utf-8")
+    config = {
+        **TEXT,
+        "architectures": ["InternLM2ForCausalLM"],
+        "model_type": "internlm2",
+        "bias": False,
+    }
+    config |= {
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+        "hidden_act": "silu",
+    }
+    (folder / "config.json").write_text(
+        json.dumps({**config, "auto_map": {"AutoConfig": "x.Y"}}), "utf-8"
+    )
     copy_tokenizer(folder)
     return folder
 
@@ -67,7 +89,9 @@ def load() -> Callable[[Path], Any]:
         import torch
         from transformers import LlavaForConditionalGeneration
 
-        loaded = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        loaded = LlavaForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
         model, info = loaded
         assert not any(info.values()), info
         return model.eval()

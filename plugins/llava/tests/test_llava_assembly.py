@@ -15,12 +15,17 @@ import hubkit
 from hubkit.sdk import UsageError, WeightsError
 
 
-def test_the_parts_compute_what_they_did(base: Path, llm: Path, clip: Path, load: Callable[[Path], Any]) -> None:
+def test_the_parts_compute_what_they_did(
+    base: Path, llm: Path, clip: Path, load: Callable[[Path], Any]
+) -> None:
     import torch
     from transformers import CLIPVisionModel, LlamaForCausalLM
 
     model = load(base)
-    ids, pixels = torch.tensor([[1, 40, 50, 60]]), torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(3))
+    ids, pixels = (
+        torch.tensor([[1, 40, 50, 60]]),
+        torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(3)),
+    )
     with torch.no_grad():
         own = LlamaForCausalLM.from_pretrained(llm, dtype=torch.float32)(ids).logits
         seen = CLIPVisionModel.from_pretrained(clip).eval()(pixels).last_hidden_state
@@ -38,11 +43,19 @@ def test_the_image_tokens_rows_are_those_of_unk(base: Path, llm: Path) -> None:
         assert table[:415].equal(own[name]) and table[415].equal(own[name][0])
 
 
-def test_an_internlm2_becomes_the_same_llama(base: Path, internlm2: Path, clip: Path, tmp_path: Path) -> None:
+def test_an_internlm2_becomes_the_same_llama(
+    base: Path, internlm2: Path, clip: Path, tmp_path: Path
+) -> None:
     hubkit.assemble(internlm2, clip, tmp_path / "base", family="llava")
-    assert (tmp_path / "base" / "model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+    assert (tmp_path / "base" / "model.safetensors").read_bytes() == (
+        base / "model.safetensors"
+    ).read_bytes()
     text = json.loads((tmp_path / "base" / "config.json").read_text("utf-8"))["text_config"]
-    assert text["model_type"] == "llama" and text["rope_scaling"] == {"type": "dynamic", "rope_type": "dynamic", "factor": 2.0}
+    assert text["model_type"] == "llama" and text["rope_scaling"] == {
+        "type": "dynamic",
+        "rope_type": "dynamic",
+        "factor": 2.0,
+    }
     assert "auto_map" not in text
 
 
@@ -54,7 +67,9 @@ def test_an_internlm2_becomes_the_same_llama(base: Path, internlm2: Path, clip: 
         ({"architectures": ["GPT2LMHeadModel"]}, r"architectures is \['GPT2LMHeadModel'\]"),
     ],
 )
-def test_what_cannot_be_a_llama_is_refused(internlm2: Path, clip: Path, tmp_path: Path, change: Any, message: str) -> None:
+def test_what_cannot_be_a_llama_is_refused(
+    internlm2: Path, clip: Path, tmp_path: Path, change: Any, message: str
+) -> None:
     other = shutil.copytree(internlm2, tmp_path / "other")
     config = json.loads((other / "config.json").read_text("utf-8"))
     (other / "config.json").write_text(json.dumps({**config, **change}), "utf-8")
@@ -63,7 +78,9 @@ def test_what_cannot_be_a_llama_is_refused(internlm2: Path, clip: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_tower_takes_the_language_models_dtype_and_may_be_a_file_of_torch(llm: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_tower_takes_the_language_models_dtype_and_may_be_a_file_of_torch(
+    llm: Path, clip: Path, tmp_path: Path
+) -> None:
     import torch
 
     half = shutil.copytree(llm, tmp_path / "half")
@@ -100,27 +117,40 @@ def test_the_template_takes_texts_and_lists(base: Path) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
     parts = [{"type": "image"}, {"type": "text", "text": "What?"}]
     said = [
-        tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
         for content in (parts, "<image>\nWhat?")
     ]
-    assert said[0] == said[1] == "<s><|im_start|>user\n<image>\nWhat?<|im_end|>\n<|im_start|>assistant\n"
+    assert (
+        said[0]
+        == said[1]
+        == "<s><|im_start|>user\n<image>\nWhat?<|im_end|>\n<|im_start|>assistant\n"
+    )
     assert tokenizer.convert_tokens_to_ids("<image>") == 415
 
 
-def test_the_command_makes_the_same_folder(base: Path, llm: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_command_makes_the_same_folder(
+    base: Path, llm: Path, clip: Path, tmp_path: Path
+) -> None:
     from click.testing import CliRunner
 
     from hubkit.cli import cli
 
-    done = CliRunner().invoke(cli, ["assemble", str(llm), str(clip), str(tmp_path / "out"), "--family", "llava"])
+    done = CliRunner().invoke(
+        cli, ["assemble", str(llm), str(clip), str(tmp_path / "out"), "--family", "llava"]
+    )
     assert done.exit_code == 0, done.output
     assert "80 tensors in 8 files" in done.output
     made = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert made == {path.name: path.read_bytes() for path in base.iterdir()}
 
 
-def test_what_transformers_5_makes_becomes_the_published_layout(base: Path, tmp_path: Path, load: Callable[[Path], Any]) -> None:
-    """A model that was not loaded from the published names is saved with the tower's names less `vision_model`."""
+def test_what_transformers_5_makes_becomes_the_published_layout(
+    base: Path, tmp_path: Path, load: Callable[[Path], Any]
+) -> None:
+    """A model that was not loaded from the published names is saved with the tower's names less
+    `vision_model`."""
     from transformers import LlavaForConditionalGeneration
 
     loaded = load(base)
@@ -129,4 +159,6 @@ def test_what_transformers_5_makes_becomes_the_published_layout(base: Path, tmp_
     fresh.save_pretrained(tmp_path / "saved")
     assert "vision_tower.pre_layrnorm.weight" in load_file(tmp_path / "saved" / "model.safetensors")
     hubkit.convert(tmp_path / "saved", tmp_path / "out", to="official", like=base)
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (
+        base / "model.safetensors"
+    ).read_bytes()

@@ -20,7 +20,9 @@ BRIDGE = "multi_modal_projector.linear_1.bias"
 
 
 def check(plugin: Any) -> None:
-    check_family(plugin, CASE.config, accepted=CASE.accepted, refused=CASE.refused, parts=CASE.parts)
+    check_family(
+        plugin, CASE.config, accepted=CASE.accepted, refused=CASE.refused, parts=CASE.parts
+    )
 
 
 def test_this_family() -> None:
@@ -33,9 +35,13 @@ class Changed(LLaVA):
 
     changes: Mapping[str, Any] = {}
 
-    def assemble(self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int) -> Assembly:
+    def assemble(
+        self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+    ) -> Assembly:
         made = super().assemble(llm, vision, image_token)
-        return replace(made, **{name: change(getattr(made, name)) for name, change in self.changes.items()})
+        return replace(
+            made, **{name: change(getattr(made, name)) for name, change in self.changes.items()}
+        )
 
 
 def without(name: str) -> Any:
@@ -54,9 +60,15 @@ def with_(**more: Any) -> Any:
         ({"fresh": with_(**{BRIDGE: (3,)})}, f"starts {BRIDGE} with the shape (3,)"),
         ({"tensors": with_(**{HEAD: ()})}, f"takes {HEAD} from []"),
         ({"tensors": with_(**{HEAD: (Taken("text", "x"),)})}, f"takes {HEAD} from"),
-        ({"tensors": with_(**{HEAD: (Taken("llm", "x", ((2, 2),)),)})}, f"takes empty rows for {HEAD}"),
+        (
+            {"tensors": with_(**{HEAD: (Taken("llm", "x", ((2, 2),)),)})},
+            f"takes empty rows for {HEAD}",
+        ),
         ({"tensors": with_(**{HEAD: (Taken("llm", "x", ((0, 7),)),)})}, f"takes 7 rows for {HEAD}"),
-        ({"config": with_(architectures=["Other"], model_type="other")}, "says no to the config that `assemble` made"),
+        (
+            {"config": with_(architectures=["Other"], model_type="other")},
+            "says no to the config that `assemble` made",
+        ),
     ],
 )
 def test_an_assembly_that_breaks_its_contract(changes: Mapping[str, Any], says: str) -> None:
@@ -76,7 +88,9 @@ def test_aliases_that_do_not_fit() -> None:
             return tuple(fused[1:])
 
     class Careless(LLaVA):
-        def assemble(self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int) -> Assembly:
+        def assemble(
+            self, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+        ) -> Assembly:
             return super().assemble(llm or CASE.parts.llm, vision or CASE.parts.vision, image_token)
 
     for plugin, says in (

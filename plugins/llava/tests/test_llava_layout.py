@@ -12,10 +12,21 @@ from hubkit.sdk import Record, Turn, UsageError, prompts, tiles
 from hubkit.sdk.testing import check_family
 
 VIT = {
-    **{"model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2},
+    **{
+        "model_type": "clip_vision_model",
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+    },
     **{"num_attention_heads": 2, "image_size": 28, "patch_size": 14},
 }
-SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 60}
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 60,
+}
 TEXTS = [
     {"model_type": "llama", **SMALL, "num_key_value_heads": 2},
     {"model_type": "llama", **SMALL, "attention_bias": True, "mlp_bias": True, "head_dim": 16},
@@ -25,7 +36,11 @@ TEXTS = [
 
 
 def _config(text: dict[str, Any], **more: Any) -> dict[str, Any]:
-    top = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "image_token_index": 50}
+    top = {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "model_type": "llava",
+        "image_token_index": 50,
+    }
     tied = text.get("tie_word_embeddings", False)
     return {**top, "text_config": text, "vision_config": VIT, "tie_word_embeddings": tied, **more}
 
@@ -39,7 +54,11 @@ def test_names_and_shapes_are_transformers_own(text: dict[str, Any]) -> None:
     with torch.device("meta"):
         model = LlavaForConditionalGeneration(LlavaConfig(**config))
     tied = text.get("tie_word_embeddings", False)
-    live = {name: tuple(t.shape) for name, t in model.state_dict().items() if not (tied and name == "lm_head.weight")}
+    live = {
+        name: tuple(t.shape)
+        for name, t in model.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
     layout = LLaVA().layout(config)
     assert {one.name: layout[one.source] for one in LLaVA().native(config).tensors} == live
     assert "vision_tower.vision_model.embeddings.class_embedding" in layout
@@ -53,7 +72,13 @@ def test_the_published_7b_has_as_many_parameters_as_its_repository_says() -> Non
 
 
 def test_the_contract_is_kept() -> None:
-    check_family(LLaVA(), _config(TEXTS[0]), accepted="a/llava-mine", refused="a/InternVL", tokens={"<image>": 50})
+    check_family(
+        LLaVA(),
+        _config(TEXTS[0]),
+        accepted="a/llava-mine",
+        refused="a/InternVL",
+        tokens={"<image>": 50},
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,10 +86,15 @@ def test_the_contract_is_kept() -> None:
     [
         ({"text_config": {**TEXTS[0], "model_type": "gemma"}}, "text_config.model_type is 'gemma'"),
         ({"text_config": None}, "text_config is missing"),
-        ({"vision_config": {**VIT, "hidden_size": "16"}}, "vision_config.hidden_size must be int, not '16'"),
+        (
+            {"vision_config": {**VIT, "hidden_size": "16"}},
+            "vision_config.hidden_size must be int, not '16'",
+        ),
     ],
 )
-def test_a_config_of_another_kind_is_refused_by_its_key(change: dict[str, Any], message: str) -> None:
+def test_a_config_of_another_kind_is_refused_by_its_key(
+    change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         LLaVA().layout({**_config(TEXTS[0]), **change})
 

@@ -1,4 +1,5 @@
-"""The whole way on a tiny real LLaVA: a language model that captions, a projector, then a LoRA that answers."""
+"""The whole way on a tiny real LLaVA: a language model that captions, a projector, then a LoRA that
+answers."""
 
 from __future__ import annotations
 
@@ -17,8 +18,12 @@ from hubkit.sdk import GenerateInput, Record, SilentRun, Turn, read_answers, wri
 pytestmark = pytest.mark.integration
 
 
-def test_captions_before_and_answers_after(llm: Path, clip: Path, tmp_path: Path, load: Callable[[Path], Any]) -> None:
-    hubkit.assemble(tiny.teach_captions(llm, tmp_path / "llm"), clip, tmp_path / "base", family="llava")
+def test_captions_before_and_answers_after(
+    llm: Path, clip: Path, tmp_path: Path, load: Callable[[Path], Any]
+) -> None:
+    hubkit.assemble(
+        tiny.teach_captions(llm, tmp_path / "llm"), clip, tmp_path / "base", family="llava"
+    )
     shown, images = tiny.pictures(tmp_path / "pictures"), tmp_path / "pictures"
 
     first = tiny.pretrain(tmp_path / "pretrain", tmp_path / "base", shown, images)
@@ -45,7 +50,14 @@ def _chat(folder: Path, pictures: Mapping[str, str], images: Path, place: Path) 
     write_jsonl(place / "records.jsonl", records)
     (place / "out").mkdir()
     job = GenerateInput(
-        folder, place / "native", open_model(folder).vision, place / "records.jsonl", images, place / "out", 16, {"threads": 1}
+        folder,
+        place / "native",
+        open_model(folder).vision,
+        place / "records.jsonl",
+        images,
+        place / "out",
+        16,
+        {"threads": 1},
     )
     done = TransformersEngine().generate(job, SilentRun())
     return {answer.id: answer.texts[0] for answer in read_answers(place / "out" / done.answers)}
@@ -60,7 +72,9 @@ def _same_logits(native: Path, adapter: Path, merged: Any) -> None:
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    live = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(native, dtype=torch.float32), adapter).eval()
+    live = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(native, dtype=torch.float32), adapter
+    ).eval()
     image = json.loads((native / "config.json").read_text("utf-8"))["image_token_index"]
     pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(2))
     inputs = {"input_ids": torch.tensor([[1, *[image] * 16, 40, 50]]), "pixel_values": pixels}

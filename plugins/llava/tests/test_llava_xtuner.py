@@ -43,7 +43,10 @@ def _pth(path: Path, numbers: dict[str, Any]) -> Path:
 
     state = {f"projector.{key}": value for key, value in numbers["projector"].items()}
     for part in ("llm", "visual_encoder"):
-        own = {key.replace(".X", ".default.weight"): value for key, value in numbers.get(part, {}).items()}
+        own = {
+            key.replace(".X", ".default.weight"): value
+            for key, value in numbers.get(part, {}).items()
+        }
         state |= {f"{part}.base_model.model.{key}": value for key, value in own.items()}
     torch.save({"state_dict": state, "meta": {"cfg": CFG, "iter": 7}}, path)
     return path
@@ -55,7 +58,10 @@ def _folders(folder: Path, numbers: dict[str, Any]) -> Path:
         out.mkdir(parents=True)
         config = {"peft_type": "LORA", "r": rank, "lora_alpha": alpha, "target_modules": ["x"]}
         (out / "adapter_config.json").write_text(json.dumps(config), "utf-8")
-        own = {f"base_model.model.{key.replace('.X', '.weight')}": value for key, value in numbers[part].items()}
+        own = {
+            f"base_model.model.{key.replace('.X', '.weight')}": value
+            for key, value in numbers[part].items()
+        }
         save_file(own, out / "adapter_model.safetensors")
     (folder / "projector").mkdir()
     save_file(numbers["projector"], folder / "projector" / "model.safetensors")
@@ -68,7 +74,10 @@ def test_a_checkpoint_and_its_folders_merge_to_the_same_model(base: Path, tmp_pa
     report = hubkit.merge(base, _pth(tmp_path / "iter_7.pth", numbers), tmp_path / "one")
     hubkit.merge(base, _folders(tmp_path / "hf", numbers), tmp_path / "two")
     assert (report.merged, report.replaced, report.adapter_keys) == (2, 4, 8)
-    one, two, before = (load_file(folder / "model.safetensors") for folder in (tmp_path / "one", tmp_path / "two", base))
+    one, two, before = (
+        load_file(folder / "model.safetensors")
+        for folder in (tmp_path / "one", tmp_path / "two", base)
+    )
     assert all(one[name].equal(two[name]) for name in before)
     changed = {name for name in before if not one[name].equal(before[name])}
     q, tower = "language_model.model.layers.1.self_attn.q_proj", f"vision_tower.{TOWER}"
@@ -77,8 +86,12 @@ def test_a_checkpoint_and_its_folders_merge_to_the_same_model(base: Path, tmp_pa
     }
     for name, part, scale in ((q, "llm", 2.0), (tower, "visual_encoder", 1.0)):
         a, b = numbers[part].values()
-        assert (one[f"{name}.weight"] - (before[f"{name}.weight"] + scale * b @ a)).abs().max() < 1e-5
-    assert one["multi_modal_projector.linear_2.weight"].equal(numbers["projector"]["model.2.weight"])
+        assert (
+            one[f"{name}.weight"] - (before[f"{name}.weight"] + scale * b @ a)
+        ).abs().max() < 1e-5
+    assert one["multi_modal_projector.linear_2.weight"].equal(
+        numbers["projector"]["model.2.weight"]
+    )
 
 
 def test_a_lora_on_internlm2s_wqkv_lands_on_llamas_three(base: Path, tmp_path: Path) -> None:
@@ -89,7 +102,10 @@ def test_a_lora_on_internlm2s_wqkv_lands_on_llamas_three(base: Path, tmp_path: P
     a, b = numbers["llm"].values()
     update = (2.0 * b @ a).view(2, 4, 8, 32)
     cut = {"q": update[:, :2], "k": update[:, 2:3], "v": update[:, 3:]}
-    before, after = load_file(base / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
+    before, after = (
+        load_file(base / "model.safetensors"),
+        load_file(tmp_path / "out" / "model.safetensors"),
+    )
     for one, change in cut.items():
         name = f"language_model.model.layers.0.self_attn.{one}_proj.weight"
         assert (after[name] - before[name] - change.reshape(-1, 32)).abs().max() < 1e-5
@@ -103,7 +119,9 @@ def test_the_projector_of_the_first_stage_alone(base: Path, tmp_path: Path) -> N
 
 def test_a_key_without_a_place_is_named(base: Path, tmp_path: Path) -> None:
     path = _pth(tmp_path / "iter_7.pth", _numbers("model.layers.9.self_attn.q_proj", 32))
-    with pytest.raises(WeightsError, match=r"llm\.base_model\.model\.model\.layers\.9.*is not used"):
+    with pytest.raises(
+        WeightsError, match=r"llm\.base_model\.model\.model\.layers\.9.*is not used"
+    ):
         hubkit.merge(base, path, tmp_path / "out")
 
 

@@ -1,4 +1,5 @@
-"""LLaVA-format JSON datasets: `[{"id", "image": "a.png" | [...], "conversations": [{"from": "human" | "gpt", "value"}]}]`.
+"""LLaVA-format JSON datasets: `[{"id", "image": "a.png" | [...], "conversations": [{"from": "human"
+| "gpt", "value"}]}]`.
 
 A file is one JSON array, or JSON Lines with one such object a line. Both are read as a stream.
 """
@@ -25,8 +26,8 @@ _SAME_ID = "give each record an id of its own, or set the dataset option `ids: i
 
 @dataclass(frozen=True)
 class Options:
-    """`ids`: the file's own (the index where one has none), or the index for all, for files that repeat ids. `license`: the
-    format has no place for it."""
+    """`ids`: the file's own (the index where one has none), or the index for all, for files that
+    repeat ids. `license`: the format has no place for it."""
 
     ids: Literal["file", "index"] = "file"
     license: str = ""

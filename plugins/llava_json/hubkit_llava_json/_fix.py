@@ -1,4 +1,5 @@
-"""Repairs that change no meaning: names of keys and roles, slashes, where `<image>` stands, turns that nobody answered."""
+"""Repairs that change no meaning: names of keys and roles, slashes, where `<image>` stands, turns
+that nobody answered."""
 
 from __future__ import annotations
 
@@ -8,11 +9,19 @@ from typing import Any
 from hubkit.sdk import IMAGE
 
 _KEYS = (("conversation", "conversations"), ("messages", "conversations"), ("images", "image"))
-_ROLES = {"user": "human", "assistant": "gpt", "bot": "gpt", "model": "gpt", "Human": "human", "GPT": "gpt"}
+_ROLES = {
+    "user": "human",
+    "assistant": "gpt",
+    "bot": "gpt",
+    "model": "gpt",
+    "Human": "human",
+    "GPT": "gpt",
+}
 
 
 def mended(item: Any) -> tuple[Any, tuple[str, ...]]:
-    """`item` with what can be repaired, and what was done to it; what is beyond repair is left as it is."""
+    """`item` with what can be repaired, and what was done to it; what is beyond repair is left as
+    it is."""
     if not isinstance(item, dict):
         return item, ()
     new = dict(item)
@@ -55,18 +64,31 @@ def _mend_roles(turns: list[dict[str, Any]]) -> Iterator[str]:
 
 def _mend_silence(turns: list[dict[str, Any]]) -> Iterator[str]:
     """Questions without an answer go, as long as none of the pictures goes with them."""
-    if len(turns) > 2 and turns[-1].get("from") == "human" and IMAGE not in str(turns[-1].get("value")):
+    if (
+        len(turns) > 2
+        and turns[-1].get("from") == "human"
+        and IMAGE not in str(turns[-1].get("value"))
+    ):
         del turns[-1]
         yield "removed the last human turn, which has no answer"
     pairs = [turns[start : start + 2] for start in range(0, len(turns), 2)]
-    answered = [pair for pair in pairs if len(pair) < 2 or str(pair[1].get("value") or "").strip() or _has_mark(pair[0])]
-    if answered and len(answered) < len(pairs) and [turn.get("from") for turn in turns] == ["human", "gpt"] * len(pairs):
+    answered = [
+        pair
+        for pair in pairs
+        if len(pair) < 2 or str(pair[1].get("value") or "").strip() or _has_mark(pair[0])
+    ]
+    if (
+        answered
+        and len(answered) < len(pairs)
+        and [turn.get("from") for turn in turns] == ["human", "gpt"] * len(pairs)
+    ):
         turns[:] = [turn for pair in answered for turn in pair]
         yield f"removed {len(pairs) - len(answered)} turns with an empty answer"
 
 
 def _mend_marks(turns: list[dict[str, Any]], images: int) -> Iterator[str]:
-    """Only where there is one reading: no mark at all, or one picture whose mark stands in a later prompt."""
+    """Only where there is one reading: no mark at all, or one picture whose mark stands in a later
+    prompt."""
     texts = [turn.get("value") for turn in turns]
     if not images or not turns or not all(isinstance(text, str) for text in texts):
         return
@@ -76,7 +98,9 @@ def _mend_marks(turns: list[dict[str, Any]], images: int) -> Iterator[str]:
         yield f"added {IMAGE} to the first prompt"
     elif images == count == 1 and not _has_mark(turns[0]):
         for turn in turns:
-            turn["value"] = turn["value"].replace(f"{IMAGE}\n", "").replace(f"\n{IMAGE}", "").replace(IMAGE, "")
+            turn["value"] = (
+                turn["value"].replace(f"{IMAGE}\n", "").replace(f"\n{IMAGE}", "").replace(IMAGE, "")
+            )
         turns[0]["value"] = f"{IMAGE}\n{turns[0]['value']}"
         yield f"moved {IMAGE} to the first prompt"
 

@@ -9,7 +9,11 @@ from hubkit.sdk import Record, Turn
 from hubkit.sdk.rows import Place
 
 _ROLES = ("human", "gpt")
-_OTHER_NAMES = (("conversations", "conversation"), ("conversations", "messages"), ("image", "images"))
+_OTHER_NAMES = (
+    ("conversations", "conversation"),
+    ("conversations", "messages"),
+    ("image", "images"),
+)
 _FIELD = "conversations"
 
 
@@ -21,7 +25,11 @@ def record(place: Place, identity: str | None) -> Record:
     """
     item = place.item
     if not isinstance(item, Mapping):
-        raise place.error("record", f"must be an object, not {type(item).__name__}", "write {id, image, conversations}")
+        raise place.error(
+            "record",
+            f"must be an object, not {type(item).__name__}",
+            "write {id, image, conversations}",
+        )
     for right, wrong in _OTHER_NAMES:
         if wrong in item and right not in item:
             remedy = f"rename `{wrong}` to `{right}` in every record"
@@ -29,7 +37,9 @@ def record(place: Place, identity: str | None) -> Record:
     images = _images(place, item.get("image"))
     turns = _turns(place, item.get(_FIELD))
     place.check_marks(images, turns)
-    return Record(identity if identity is not None else place.identity(item.get("id")), images, turns)
+    return Record(
+        identity if identity is not None else place.identity(item.get("id")), images, turns
+    )
 
 
 def _images(place: Place, value: Any) -> tuple[str, ...]:
@@ -39,7 +49,10 @@ def _images(place: Place, value: Any) -> tuple[str, ...]:
         return (place.image("image", value),)
     if isinstance(value, list):
         return tuple(place.image(f"image[{number}]", one) for number, one in enumerate(value))
-    message, remedy = f"must be a path or a list of paths, not {value!r}", "write the path below the image folder"
+    message, remedy = (
+        f"must be a path or a list of paths, not {value!r}",
+        "write the path below the image folder",
+    )
     raise place.error("image", message, remedy, "path")
 
 
@@ -47,12 +60,18 @@ def _turns(place: Place, value: Any) -> tuple[Turn, ...]:
     remedy = "write a list of turns, {from: human, value: ...} then {from: gpt, value: ...}"
     if not isinstance(value, list) or not value:
         has = ", ".join(map(str, place.item)) or "nothing"
-        found = f"is missing (the record has: {has})" if value is None else f"must be a list of turns, not {value!r}"
+        found = (
+            f"is missing (the record has: {has})"
+            if value is None
+            else f"must be a list of turns, not {value!r}"
+        )
         raise place.error(_FIELD, found, remedy)
     texts = [_text(place, number, turn) for number, turn in enumerate(value)]
     if len(texts) % 2:
         field = f"{_FIELD}[{len(texts) - 1}]"
-        raise place.error(field, "the last human turn has no answer", "add the gpt turn, or drop it", "unanswered")
+        raise place.error(
+            field, "the last human turn has no answer", "add the gpt turn, or drop it", "unanswered"
+        )
     return tuple(map(Turn, texts[::2], texts[1::2]))
 
 
@@ -68,8 +87,14 @@ def _text(place: Place, number: int, turn: Any) -> str:
 def _text_problem(place: Place, number: int, turn: Any, role: str) -> Exception:
     field = f"{_FIELD}[{number}]"
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str):
-        return place.error(field, f"must be an object with the texts `from` and `value`, not {turn!r}", "correct the turn")
+        return place.error(
+            field,
+            f"must be an object with the texts `from` and `value`, not {turn!r}",
+            "correct the turn",
+        )
     if turn.get("from") != role:
         message = f"`from` is {turn.get('from')!r} where {role!r} is due"
         return place.error(field, message, "turns alternate, `human` first, then `gpt`", "roles")
-    return place.error(field, f"the {role} turn is empty", "fill in the text, or drop the record", "empty")
+    return place.error(
+        field, f"the {role} turn is empty", "fill in the text, or drop the record", "empty"
+    )

@@ -14,15 +14,23 @@ def case(folder: Path) -> DatasetCase:
     two = _item("2", "<image><image>\n图中是什么菜？", "豆腐", image=["a.png", "b c.png"])
     none = _item("3", "No picture here.", "Right.")
     refused = {
-        "mark.json": ([one, _item("2", "Which digit?", "four", image="4.png")], "record 1 (id '2'), conversations[0]"),
-        "path.json": ([_item("1", "<image>", "x", image="../secret.png")], "leaves the image folder"),
+        "mark.json": (
+            [one, _item("2", "Which digit?", "four", image="4.png")],
+            "record 1 (id '2'), conversations[0]",
+        ),
+        "path.json": (
+            [_item("1", "<image>", "x", image="../secret.png")],
+            "leaves the image folder",
+        ),
         "twice.json": ([one, one], "record 0 has the same id"),
         "empty.json": ([], "the dataset is empty"),
     }
     bad = {_write(folder / name, items): says for name, (items, says) in refused.items()}
     cut = folder / "cut.json"
     cut.write_text(json.dumps([one])[:-9], "utf-8")
-    return DatasetCase(_write(folder / "good.json", [one, two, none]), 3, bad={**bad, cut: "cut.json"})
+    return DatasetCase(
+        _write(folder / "good.json", [one, two, none]), 3, bad={**bad, cut: "cut.json"}
+    )
 
 
 def _item(identity: str, prompt: str, answer: str, **more: Any) -> dict[str, Any]:

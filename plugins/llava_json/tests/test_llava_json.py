@@ -22,7 +22,11 @@ def turn(role: str, value: str) -> dict[str, str]:
 
 def item(**changes: Any) -> dict[str, Any]:
     """A good record, with `changes`; a change to None leaves the key out."""
-    good = {"id": "7", "image": "img/7.png", "conversations": [turn("human", "<image>\nWhich digit?"), turn("gpt", "seven")]}
+    good = {
+        "id": "7",
+        "image": "img/7.png",
+        "conversations": [turn("human", "<image>\nWhich digit?"), turn("gpt", "seven")],
+    }
     return {key: value for key, value in {**good, **changes}.items() if value is not None}
 
 
@@ -43,7 +47,9 @@ def test_conformance_on_an_array_and_on_lines(tmp_path: Path) -> None:
     items = [
         item(),
         item(
-            id="8", image=["a.png", "./b/c.png"], conversations=talk("<image> <image>\n图中是什么菜？", "豆腐", "Sure?", "Yes.")
+            id="8",
+            image=["a.png", "./b/c.png"],
+            conversations=talk("<image> <image>\n图中是什么菜？", "豆腐", "Sure?", "Yes."),
         ),
         item(id=9, image=None, conversations=talk("No picture here.", "Right.")),
         item(id=None, image="d é.png", model="gpt-4", width=448),
@@ -51,10 +57,19 @@ def test_conformance_on_an_array_and_on_lines(tmp_path: Path) -> None:
     bad = write(tmp_path / "bad.json", [item(), item(id="x", conversations=[])])
     lines = tmp_path / "data.jsonl"
     lines.write_text("\n".join(json.dumps(one) for one in items) + "\n\n", "utf-8")
-    records = check_dataset(PLUGIN, write(tmp_path / "data.json", items), 4, bad={bad: "record 1 (id 'x'), conversations"})
+    records = check_dataset(
+        PLUGIN,
+        write(tmp_path / "data.json", items),
+        4,
+        bad={bad: "record 1 (id 'x'), conversations"},
+    )
     assert records == (
         Record("7", ("img/7.png",), (Turn("<image>\nWhich digit?", "seven"),)),
-        Record("8", ("a.png", "b/c.png"), (Turn("<image> <image>\n图中是什么菜？", "豆腐"), Turn("Sure?", "Yes."))),
+        Record(
+            "8",
+            ("a.png", "b/c.png"),
+            (Turn("<image> <image>\n图中是什么菜？", "豆腐"), Turn("Sure?", "Yes.")),
+        ),
         Record("9", (), (Turn("No picture here.", "Right."),)),
         Record("3", ("d é.png",), (Turn("<image>\nWhich digit?", "seven"),)),
     )
@@ -72,29 +87,73 @@ def test_conformance_on_an_array_and_on_lines(tmp_path: Path) -> None:
             "`conversation` but no `conversations`",
         ),
         ({"id": "7", "messages": []}, "messages", "there is `messages` but no `conversations`"),
-        ({"id": "7", "images": ["a.png"], "conversations": []}, "images", "there is `images` but no `image`"),
+        (
+            {"id": "7", "images": ["a.png"], "conversations": []},
+            "images",
+            "there is `images` but no `image`",
+        ),
         (item(conversations=None), "conversations", "is missing (the record has: id, image)"),
         (item(conversations="hello"), "conversations", "must be a list of turns"),
         (item(conversations=[]), "conversations", "must be a list of turns"),
-        (item(conversations=talk("Which?", "x")), "conversations[0]", "has an image but no <image> in its first human turn"),
-        (item(conversations=talk("Hi", "Hi", "<image>", "x")), "conversations[0]", "no <image> in its first human turn"),
-        (item(conversations=talk("<image><image>", "x")), "conversations", "there are 2 <image> for 1 images"),
+        (
+            item(conversations=talk("Which?", "x")),
+            "conversations[0]",
+            "has an image but no <image> in its first human turn",
+        ),
+        (
+            item(conversations=talk("Hi", "Hi", "<image>", "x")),
+            "conversations[0]",
+            "no <image> in its first human turn",
+        ),
+        (
+            item(conversations=talk("<image><image>", "x")),
+            "conversations",
+            "there are 2 <image> for 1 images",
+        ),
         (item(image=["a.png", "b.png"]), "conversations", "there are 1 <image> for 2 images"),
         (item(image=None), "conversations", "there are 1 <image> for 0 images"),
-        (item(conversations=talk("<image>", "see <image>")), "conversations", "a gpt turn holds <image>"),
+        (
+            item(conversations=talk("<image>", "see <image>")),
+            "conversations",
+            "a gpt turn holds <image>",
+        ),
         (
             item(conversations=[turn("gpt", "x"), turn("human", "<image>")]),
             "conversations[0]",
             "`from` is 'gpt' where 'human' is due",
         ),
-        (item(conversations=[turn("user", "<image>"), turn("assistant", "x")]), "conversations[0]", "`from` is 'user'"),
-        (item(conversations=[turn("system", "x"), *talk("<image>", "x")]), "conversations[0]", "`from` is 'system'"),
-        (item(conversations=talk("<image>", "x", "y")), "conversations[2]", "the last human turn has no answer"),
+        (
+            item(conversations=[turn("user", "<image>"), turn("assistant", "x")]),
+            "conversations[0]",
+            "`from` is 'user'",
+        ),
+        (
+            item(conversations=[turn("system", "x"), *talk("<image>", "x")]),
+            "conversations[0]",
+            "`from` is 'system'",
+        ),
+        (
+            item(conversations=talk("<image>", "x", "y")),
+            "conversations[2]",
+            "the last human turn has no answer",
+        ),
         (item(conversations=talk("<image>", " \n")), "conversations[1]", "the gpt turn is empty"),
         (item(conversations=talk("", "x")), "conversations[0]", "the human turn is empty"),
-        (item(conversations=[turn("human", "<image>"), {"from": "gpt"}]), "conversations[1]", "must be an object with the texts"),
-        (item(conversations=[turn("human", "<image>"), "x"]), "conversations[1]", "must be an object with the texts"),
-        (item(conversations=talk("<image>", "\ud83c")), "conversations[1]", "half a surrogate pair"),
+        (
+            item(conversations=[turn("human", "<image>"), {"from": "gpt"}]),
+            "conversations[1]",
+            "must be an object with the texts",
+        ),
+        (
+            item(conversations=[turn("human", "<image>"), "x"]),
+            "conversations[1]",
+            "must be an object with the texts",
+        ),
+        (
+            item(conversations=talk("<image>", "\ud83c")),
+            "conversations[1]",
+            "half a surrogate pair",
+        ),
         (item(image="/etc/passwd"), "image", "'/etc/passwd' is absolute"),
         (item(image="C:\\x.png"), "image", "is absolute"),
         (item(image="\\\\host\\x.png"), "image", "is absolute"),
@@ -117,7 +176,9 @@ def test_conformance_on_an_array_and_on_lines(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["array", "lines"])
-def test_a_wrong_record_is_named_with_its_field(tmp_path: Path, record: Any, field: str, says: str, form: str) -> None:
+def test_a_wrong_record_is_named_with_its_field(
+    tmp_path: Path, record: Any, field: str, says: str, form: str
+) -> None:
     items = [item(id="6"), record]
     source = tmp_path / "data.json"
     source.write_text(json.dumps(items) if form == "array" else "\n".join(map(json.dumps, items)))
@@ -126,7 +187,11 @@ def test_a_wrong_record_is_named_with_its_field(tmp_path: Path, record: Any, fie
     with pytest.raises(DataError) as caught:
         list(found)
     line = "line 2, " if form == "lines" else ""
-    known = f"id {record['id']!r}" if isinstance(record, dict) and isinstance(record.get("id"), (str, int)) else "no id"
+    known = (
+        f"id {record['id']!r}"
+        if isinstance(record, dict) and isinstance(record.get("id"), (str, int))
+        else "no id"
+    )
     assert caught.value.message.startswith(f"{source}, record 1 ({line}{known}), {field}: ")
     assert says in caught.value.message
     assert caught.value.remedy
@@ -142,11 +207,20 @@ def test_a_wrong_record_is_named_with_its_field(tmp_path: Path, record: Any, fie
         (b"3", "neither a JSON array nor JSON Lines (it starts with b'3')"),
         (b'"text"', "neither a JSON array nor JSON Lines"),
         (b"\x1f\x8b\x08", "neither a JSON array nor JSON Lines"),
-        (b"[\n" + json.dumps(item()).encode() + b',\n{"id" "2"}\n]', ", line 3, column 7: not JSON (Expecting ':' delimiter)"),
+        (
+            b"[\n" + json.dumps(item()).encode() + b',\n{"id" "2"}\n]',
+            ", line 3, column 7: not JSON (Expecting ':' delimiter)",
+        ),
         (b'[{"id": "1"', ", line 1, column 12: not JSON"),
         (b"[] []", ", line 1, column 4: not JSON (Extra data)"),
-        (b'{\n  "data": []\n}', ", line 1: neither a JSON array nor JSON Lines (Expecting property name"),
-        (b'{"data": [], "version": 1}', "conversations: is missing (the record has: data, version)"),
+        (
+            b'{\n  "data": []\n}',
+            ", line 1: neither a JSON array nor JSON Lines (Expecting property name",
+        ),
+        (
+            b'{"data": [], "version": 1}',
+            "conversations: is missing (the record has: data, version)",
+        ),
         (b'[\n"\xff"]', ", line 2: not UTF-8"),
         ("[\n{}]".encode("utf-16"), "neither a JSON array nor JSON Lines"),
         (b"[" * 100_000, "too deep a nesting"),
@@ -160,11 +234,18 @@ def test_a_file_that_is_no_dataset(tmp_path: Path, content: bytes, says: str) ->
         read(source)
     assert caught.value.message.startswith(str(source))
     if says not in caught.value.message:
-        assert "a number too long" in caught.value.message  # Python 3.11 and newer limit the digits of a number
+        assert (
+            "a number too long" in caught.value.message
+        )  # Python 3.11 and newer limit the digits of a number
 
 
 @pytest.mark.parametrize(
-    ("line", "says"), [(b"{oops", "not JSON (Expecting property name"), (b'"\xff"', "not UTF-8"), (b'{"a":' * 99999, "nesting")]
+    ("line", "says"),
+    [
+        (b"{oops", "not JSON (Expecting property name"),
+        (b'"\xff"', "not UTF-8"),
+        (b'{"a":' * 99999, "nesting"),
+    ],
 )
 def test_json_lines_stream_up_to_the_broken_line(tmp_path: Path, line: bytes, says: str) -> None:
     source = tmp_path / "data.jsonl"
@@ -179,9 +260,13 @@ def test_json_lines_stream_up_to_the_broken_line(tmp_path: Path, line: bytes, sa
 
 def test_a_byte_order_mark_and_windows_line_ends_are_taken(tmp_path: Path) -> None:
     source = tmp_path / "data.json"
-    source.write_bytes(b"\xef\xbb\xbf\r\n" + json.dumps([item()], indent=1).replace("\n", "\r\n").encode())
+    source.write_bytes(
+        b"\xef\xbb\xbf\r\n" + json.dumps([item()], indent=1).replace("\n", "\r\n").encode()
+    )
     assert [record.id for record in read(source)] == ["7"]
-    source.write_bytes(b"\xef\xbb\xbf" + json.dumps(item()).encode() + b"\r\n" + json.dumps(item(id="8")).encode())
+    source.write_bytes(
+        b"\xef\xbb\xbf" + json.dumps(item()).encode() + b"\r\n" + json.dumps(item(id="8")).encode()
+    )
     assert [record.id for record in read(source)] == ["7", "8"]
 
 
@@ -199,23 +284,39 @@ BAD: list[tuple[dict[str, Any], dict[str, Any] | None, str]] = [
         "renamed `conversation` to `conversations`",
     ),
     (
-        {"id": "a", "images": ["a.png"], "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "x"}]},
+        {
+            "id": "a",
+            "images": ["a.png"],
+            "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "x"}],
+        },
         item(id="a", image=["a.png"], conversations=talk("<image>\nHi", "x")),
         "renamed the role 'user' to 'human'",
     ),
-    (item(conversations=talk("Which?", "x")), item(conversations=talk("<image>\nWhich?", "x")), "added <image>"),
+    (
+        item(conversations=talk("Which?", "x")),
+        item(conversations=talk("<image>\nWhich?", "x")),
+        "added <image>",
+    ),
     (
         item(conversations=talk("Hi", "Hi", "<image>\nWhich?", "x")),
         item(conversations=talk("<image>\nHi", "Hi", "Which?", "x")),
         "moved <image> to the first prompt",
     ),
-    (item(conversations=talk("<image>", "x", "y")), item(conversations=talk("<image>", "x")), "removed the last human turn"),
+    (
+        item(conversations=talk("<image>", "x", "y")),
+        item(conversations=talk("<image>", "x")),
+        "removed the last human turn",
+    ),
     (
         item(conversations=talk("<image>", "x", "y", " ", "z", "w")),
         item(conversations=talk("<image>", "x", "z", "w")),
         "removed 1 turns with an empty answer",
     ),
-    (item(image="", conversations=talk("Hi", "x")), item(image=None, conversations=talk("Hi", "x")), "removed an empty `image`"),
+    (
+        item(image="", conversations=talk("Hi", "x")),
+        item(image=None, conversations=talk("Hi", "x")),
+        "removed an empty `image`",
+    ),
     (item(conversations=talk("<image>", "")), None, "the gpt turn is empty"),
     (item(conversations=talk("<image><image>", "x")), None, "there are 2 <image> for 1 images"),
     (item(image="../x.png"), None, "leaves the image folder"),
@@ -245,11 +346,22 @@ def test_a_scan_goes_on_and_mends_what_is_safe(
 
 def test_a_scan_goes_on_after_a_broken_line(tmp_path: Path) -> None:
     source = tmp_path / "data.jsonl"
-    source.write_bytes(b"\n".join([json.dumps(item()).encode(), b"{oops", b'"\xff"', json.dumps(item(id="8")).encode()]))
+    source.write_bytes(
+        b"\n".join(
+            [json.dumps(item()).encode(), b"{oops", b'"\xff"', json.dumps(item(id="8")).encode()]
+        )
+    )
     rows = list(PLUGIN.scan(source, {}, False))
-    assert [row.record.id if row.record else row.problem.code for row in rows if row.record or row.problem] == [
-        "7", "json", "encoding", "8",
-    ]  # fmt: skip
+    assert [
+        row.record.id if row.record else row.problem.code
+        for row in rows
+        if row.record or row.problem
+    ] == [
+        "7",
+        "json",
+        "encoding",
+        "8",
+    ]
 
 
 def test_options_and_terms(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""LLaVA-NeXT: CLIP, two linears, a Llama, Mistral or Qwen2, and an embedding for the end of a row of patches."""
+"""LLaVA-NeXT: CLIP, two linears, a Llama, Mistral or Qwen2, and an embedding for the end of a row
+of patches."""
 
 from __future__ import annotations
 
@@ -42,12 +43,17 @@ class LLaVANext(PlainFamily):
 
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
         text, vit = text_section(config), Section(config, "vision_config", CLIP)
-        hidden, bias = text.size("hidden_size"), Section(config).get("multimodal_projector_bias", bool, True)
+        hidden, bias = (
+            text.size("hidden_size"),
+            Section(config).get("multimodal_projector_bias", bool, True),
+        )
         tied = text.get("tie_word_embeddings", bool, False)
         qkv_bias = text.values.get("model_type") == "qwen2"
         yield "image_newline", (hidden,)
         yield from clip_tower(vit, "vision_tower.vision_model.")
-        yield from decoder(text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias)
+        yield from decoder(
+            text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias
+        )
         yield from linear("multi_modal_projector.linear_1", hidden, vit.size("hidden_size"), bias)
         yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
 
@@ -55,9 +61,15 @@ class LLaVANext(PlainFamily):
         return completed(super().native_config(config))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
-        """At least the whole picture in one tile; tiles of the grids of `image_grid_pinpoints` come before it."""
+        """At least the whole picture in one tile; tiles of the grids of `image_grid_pinpoints` come
+        before it."""
         vit = Section(config, "vision_config", CLIP)
         side = vit.size("image_size")
-        grids = [height // side * (width // side) for height, width in config.get("image_grid_pinpoints") or [[side, side]]]
+        grids = [
+            height // side * (width // side)
+            for height, width in config.get("image_grid_pinpoints") or [[side, side]]
+        ]
         patches = (side // vit.size("patch_size")) ** 2
-        return Vision(side, patches, 1, 1 + max(grids), True, MEAN, STD, "", "<image>", "", "processor")
+        return Vision(
+            side, patches, 1, 1 + max(grids), True, MEAN, STD, "", "<image>", "", "processor"
+        )

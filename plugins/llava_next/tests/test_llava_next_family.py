@@ -13,16 +13,36 @@ from hubkit.sdk import UsageError, tiles
 from hubkit.sdk.testing import check_family
 
 TEXT = {
-    **{"model_type": "mistral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 60},
+    **{
+        "model_type": "mistral",
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "vocab_size": 60,
+    },
     **{"num_attention_heads": 4, "num_key_value_heads": 2},
 }
 VIT = {
-    **{"model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2},
+    **{
+        "model_type": "clip_vision_model",
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+    },
     **{"num_attention_heads": 2, "image_size": 28, "patch_size": 14},
 }
 CONFIG = {
-    **{"architectures": ["LlavaNextForConditionalGeneration"], "model_type": "llava_next", "image_token_index": 50},
-    **{"text_config": TEXT, "vision_config": VIT, "image_grid_pinpoints": [[28, 56], [56, 56]], "tie_word_embeddings": False},
+    **{
+        "architectures": ["LlavaNextForConditionalGeneration"],
+        "model_type": "llava_next",
+        "image_token_index": 50,
+    },
+    **{
+        "text_config": TEXT,
+        "vision_config": VIT,
+        "image_grid_pinpoints": [[28, 56], [56, 56]],
+        "tie_word_embeddings": False,
+    },
 }
 
 
@@ -41,7 +61,9 @@ def test_names_and_shapes_are_transformers_own() -> None:
 
 
 def test_the_contract_is_kept() -> None:
-    check_family(LLaVANext(), CONFIG, accepted="a/llava-v1.6-mine", refused="a/Mine", tokens={"<image>": 50})
+    check_family(
+        LLaVANext(), CONFIG, accepted="a/llava-v1.6-mine", refused="a/Mine", tokens={"<image>": 50}
+    )
 
 
 def test_pictures_are_left_to_the_models_own_processor() -> None:
@@ -63,5 +85,6 @@ def test_a_merged_adapter_gives_the_live_logits(tmp_path: Path) -> None:
 
 
 def _positions(pixels: Any) -> int:
-    """4 of the whole picture; two tiles side by side, each row of 4 with one more for its end, 2 rows."""
+    """4 of the whole picture; two tiles side by side, each row of 4 with one more for its end, 2
+    rows."""
     return 4 + 2 * (4 + 1)

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from hubkit.sdk import Answer, DataError, EnvironmentFailure, PluginError, Record, RefusedError, Vision
+from hubkit.sdk import (
+    Answer,
+    DataError,
+    EnvironmentFailure,
+    PluginError,
+    Record,
+    RefusedError,
+    Vision,
+)
 
 from .messages import MARK, messages, tile_count
 
@@ -16,8 +24,9 @@ TIMED_TOKENS = 64
 
 @dataclass(frozen=True)
 class Sent:
-    """One request as LMDeploy made it: `prompt` after its template, `ids` after its tokenizer, each picture's image
-    positions, and the ids that end an answer. `mistaken` is an id of the text that LMDeploy takes for a picture's."""
+    """One request as LMDeploy made it: `prompt` after its template, `ids` after its tokenizer, each
+    picture's image positions, and the ids that end an answer. `mistaken` is an id of the text that
+    LMDeploy takes for a picture's."""
 
     prompt: str
     ids: tuple[int, ...]
@@ -27,8 +36,9 @@ class Sent:
 
 
 class Requests:
-    """Records every request that a pipeline prepares. `context` is what stands for pictures in the model's own prompts, and its
-    id: for some models LMDeploy writes its own mark and the padding token instead."""
+    """Records every request that a pipeline prepares. `context` is what stands for pictures in the
+    model's own prompts, and its id: for some models LMDeploy writes its own mark and the padding
+    token instead."""
 
     def __init__(self, pipe: Any, context: tuple[str, int]) -> None:
         self._sent: dict[int, Sent] = {}
@@ -48,7 +58,14 @@ class Requests:
                 tuple(context[1] if number is None else number for number in ids),
                 positions,
                 frozenset(made.gen_config.stop_token_ids or ()),
-                next((picture["image_token_id"] for picture in pictures if picture["image_token_id"] in ids), None),
+                next(
+                    (
+                        picture["image_token_id"]
+                        for picture in pictures
+                        if picture["image_token_id"] in ids
+                    ),
+                    None,
+                ),
             )
             return made
 
@@ -68,13 +85,23 @@ class Question:
 
 
 class Asker:
-    """A loaded pipeline with the rules of one model: how many tiles, what ends an answer, the id of `vision.context`, and
-    whether a picture may stand anywhere (`marks`)."""
+    """A loaded pipeline with the rules of one model: how many tiles, what ends an answer, the id of
+    `vision.context`, and whether a picture may stand anywhere (`marks`)."""
 
     def __init__(
-        self, pipe: Any, vision: Vision, stops: Sequence[int], max_new_tokens: int, context: int, marks: bool = True
+        self,
+        pipe: Any,
+        vision: Vision,
+        stops: Sequence[int],
+        max_new_tokens: int,
+        context: int,
+        marks: bool = True,
     ) -> None:
-        self.pipe, self.requests, self.vision = pipe, Requests(pipe, (vision.context, context)), vision
+        self.pipe, self.requests, self.vision = (
+            pipe,
+            Requests(pipe, (vision.context, context)),
+            vision,
+        )
         self.stops, self.max_new_tokens, self.marks = frozenset(stops), max_new_tokens, marks
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
@@ -83,7 +110,9 @@ class Asker:
         for turn in range(max((len(question.record.turns) for question in questions), default=0)):
             speaking = [talk for talk in talks if turn < len(talk.question.record.turns)]
             asked = [self._messages(talk.question, talk.texts) for talk in speaking]
-            for talk, sent, response in zip(speaking, asked, self.pipe(asked, gen_config=self._settings()), strict=True):
+            for talk, sent, response in zip(
+                speaking, asked, self.pipe(asked, gen_config=self._settings()), strict=True
+            ):
                 talk.add(response)
                 self._check(talk.question, self.requests.of(sent))
         return [talk.answer() for talk in talks]
@@ -100,7 +129,8 @@ class Asker:
         first, second = (until_stop(ids, sent.stops) for ids, _ in runs)
         if first != second:
             raise RefusedError(
-                f"record {question.record.id}: two greedy answers to one question differ (token ids {first} and {second})",
+                f"record {question.record.id}: two greedy answers to one question differ (token "
+                f"ids {first} and {second})",
                 "try the other backend, or dtype: bfloat16; nothing was published",
             )
         return sent, runs[1][1]
@@ -112,7 +142,9 @@ class Asker:
         """Past the answer's end, so that there is something to time."""
         ids: list[int] = []
         started = first = perf_counter()
-        for response in self.pipe.stream_infer(asked, gen_config=self._settings(TIMED_TOKENS, ignore_eos=True)):
+        for response in self.pipe.stream_infer(
+            asked, gen_config=self._settings(TIMED_TOKENS, ignore_eos=True)
+        ):
             _refuse_error(response, "the first record")
             if response.token_ids and not ids:
                 first = perf_counter()
@@ -125,25 +157,35 @@ class Asker:
     def _settings(self, tokens: int = 0, **more: Any) -> Any:
         from lmdeploy import GenerationConfig
 
-        return GenerationConfig(max_new_tokens=tokens or self.max_new_tokens, do_sample=False, **more)
+        return GenerationConfig(
+            max_new_tokens=tokens or self.max_new_tokens, do_sample=False, **more
+        )
 
     def _check(self, question: Question, sent: Sent) -> None:
         record, vision = question.record, self.vision
         if sent.mistaken is not None:
             raise RefusedError(
-                f"record {record.id}: LMDeploy finds pictures by the token id {sent.mistaken}, which the text holds too",
-                f"give config.json a pad_token_id that no text has, such as that of {vision.context}",
+                f"record {record.id}: LMDeploy finds pictures by the token id {sent.mistaken}, "
+                "which the text holds too",
+                "give config.json a pad_token_id that no text has, such as that of "
+                f"{vision.context}",
             )
-        wanted = [tile_count(picture.width, picture.height, vision) for picture in question.pictures[: len(sent.positions)]]
+        wanted = [
+            tile_count(picture.width, picture.height, vision)
+            for picture in question.pictures[: len(sent.positions)]
+        ]
         found = [positions / vision.tokens_per_tile for positions in sent.positions]
         if wanted != found:
             raise RefusedError(
-                f"record {record.id}: LMDeploy cuts its pictures into {found} tiles, training cut them into {wanted}",
-                "set min_dynamic_patch, max_dynamic_patch, use_thumbnail and force_image_size in config.json as in the base",
+                f"record {record.id}: LMDeploy cuts its pictures into {found} tiles, training cut "
+                f"them into {wanted}",
+                "set min_dynamic_patch, max_dynamic_patch, use_thumbnail and force_image_size in "
+                "config.json as in the base",
             )
         if missing := self.stops - sent.stops:
             raise RefusedError(
-                f"LMDeploy does not stop at the token ids {sorted(missing)} of generation_config.json",
+                f"LMDeploy does not stop at the token ids {sorted(missing)} of "
+                "generation_config.json",
                 "give generation_config.json the ids of all tokens that end an answer",
             )
 
@@ -164,7 +206,9 @@ class _Talk:
         self.tokens.append(int(response.generate_token_len))
 
     def answer(self) -> Answer:
-        return Answer(self.question.record.id, tuple(self.texts), tuple(self.finish), tuple(self.tokens))
+        return Answer(
+            self.question.record.id, tuple(self.texts), tuple(self.finish), tuple(self.tokens)
+        )
 
 
 def until_stop(ids: Sequence[int], stops: frozenset[int]) -> list[int]:
@@ -176,7 +220,10 @@ def until_stop(ids: Sequence[int], stops: frozenset[int]) -> list[int]:
 def _refuse_error(response: Any, what: str) -> None:
     if response is None or response.finish_reason in ("error", "abort"):
         code = getattr(response, "error_code", None) or "no answer"
-        message = f"{what}: LMDeploy failed on it ({code}: {getattr(response, 'error_message', None) or 'no message'})"
+        message = (
+            f"{what}: LMDeploy failed on it ({code}: "
+            f"{getattr(response, 'error_message', None) or 'no message'})"
+        )
         if "context_length" in str(code):
             raise DataError(message, "shorten the record, or set session_length")
         if "memory" in message:

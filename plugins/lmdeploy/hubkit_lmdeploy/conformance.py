@@ -1,4 +1,5 @@
-"""hubkit brings the model, the records and the pictures. The model is too small for TurboMind, whose heads are of 128."""
+"""hubkit brings the model, the records and the pictures. The model is too small for TurboMind,
+whose heads are of 128."""
 
 from __future__ import annotations
 
@@ -8,4 +9,6 @@ from hubkit.sdk.testing import EngineCase
 
 
 def case(folder: Path) -> EngineCase:
-    return EngineCase({"backend": "pytorch", "batch_size": 2, "cache_share": 0.1, "session_length": 2048})
+    return EngineCase(
+        {"backend": "pytorch", "batch_size": 2, "cache_share": 0.1, "session_length": 2048}
+    )

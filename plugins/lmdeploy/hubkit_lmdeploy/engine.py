@@ -1,4 +1,5 @@
-"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that a kill left behind."""
+"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that
+a kill left behind."""
 
 from __future__ import annotations
 
@@ -38,7 +39,10 @@ class LmdeployEngine:
     name: ClassVar[str] = "lmdeploy"
     sdk: ClassVar[str] = "1.1"
     requirements: ClassVar[Requirements] = Requirements(
-        (("torch", "2.4"), ("transformers", "4.56"), ("lmdeploy", "0.18")), "lmdeploy", "locks", "hubkit_lmdeploy.probe:gpu"
+        (("torch", "2.4"), ("transformers", "4.56"), ("lmdeploy", "0.18")),
+        "lmdeploy",
+        "locks",
+        "hubkit_lmdeploy.probe:gpu",
     )
     Options: ClassVar[type] = Options
 
@@ -88,8 +92,14 @@ def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
     """Rehearses the first record, then answers all, whole batches at a time."""
     records, path = list(read_records(job.records)), job.output / ANSWERS
     done = kept_answers(path, records, options.batch_size)
-    config, generation = (json.loads((job.model / f"{name}.json").read_text("utf-8")) for name in ("config", "generation_config"))
-    context, marks = token_ids(job.model).get(job.vision.context, -1), architecture(config) not in UNMARKED
+    config, generation = (
+        json.loads((job.model / f"{name}.json").read_text("utf-8"))
+        for name in ("config", "generation_config")
+    )
+    context, marks = (
+        token_ids(job.model).get(job.vision.context, -1),
+        architecture(config) not in UNMARKED,
+    )
     asker = Asker(pipe, job.vision, stop_ids(generation), job.max_new_tokens, context, marks)
     started, asked = perf_counter(), Asked()
     if records:
@@ -98,9 +108,15 @@ def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
     with path.open("a", encoding="utf-8", newline="\n") as out:
         for start in range(done, len(records), options.batch_size):
             run.check_cancelled()
-            batch = [question(record, job.images) for record in records[start : start + options.batch_size]]
+            batch = [
+                question(record, job.images)
+                for record in records[start : start + options.batch_size]
+            ]
             answers = asker.answer(batch)
-            out.writelines(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers)
+            out.writelines(
+                json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n"
+                for answer in answers
+            )
             out.flush()
             run.progress(start + len(batch), len(records), "records")
     return asked
@@ -117,20 +133,23 @@ def question(record: Record, images: Path) -> Question:
                 pictures.append(picture.convert("RGB"))
         except (OSError, ValueError) as error:
             raise DataError(
-                f"record {record.id}: {name} is not a picture that can be read ({error})", "replace the file"
+                f"record {record.id}: {name} is not a picture that can be read ({error})",
+                "replace the file",
             ) from None
     return Question(record, tuple(pictures))
 
 
 def free_memory() -> int:
-    """Of all GPUs that are visible, in bytes. LMDeploy allocates outside torch, so torch cannot say what it uses."""
+    """Of all GPUs that are visible, in bytes. LMDeploy allocates outside torch, so torch cannot say
+    what it uses."""
     import torch
 
     return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
 
 
 def memory_taken(before: int) -> dict[str, float]:
-    """What was free `before` and is not now, the reserve for keys and values included; nothing where others freed more."""
+    """What was free `before` and is not now, the reserve for keys and values included; nothing
+    where others freed more."""
     taken = before - free_memory()
     return {"peak_memory_bytes": float(taken)} if taken > 0 else {}
 

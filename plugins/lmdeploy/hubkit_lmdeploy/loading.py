@@ -17,14 +17,16 @@ from .probe import gpu
 from .remote_code import check_code, shown
 
 TURBOMIND_HEADS = (64, 128, 192, 256)
-"""Dimensions of an attention head for which TurboMind is chosen: 64 and 128 were seen to work on an H200 (lmdeploy 0.18)."""
+"""Dimensions of an attention head for which TurboMind is chosen: 64 and 128 were seen to work on an
+H200 (lmdeploy 0.18)."""
 
 
 @contextmanager
 def beside(model: Path, options: Options) -> Iterator[str]:
-    """The folder's name, with its parent as the working directory: LMDeploy matches chat templates against the whole path
-    that it is given, so `/data/vicuna/InternVL2-2B` would be asked in Vicuna's words (lmdeploy 0.18, model.py). What LMDeploy
-    sees there may be trusted: no Python file that is not ours, unless the options allow the folder's."""
+    """The folder's name, with its parent as the working directory: LMDeploy matches chat templates
+    against the whole path that it is given, so `/data/vicuna/InternVL2-2B` would be asked in
+    Vicuna's words (lmdeploy 0.18, model.py). What LMDeploy sees there may be trusted: no Python
+    file that is not ours, unless the options allow the folder's."""
     before = Path.cwd()
     with shown(model, options.allow_remote_code) as folder:
         os.chdir(folder.parent)
@@ -51,7 +53,9 @@ def _obstacle(config: Mapping[str, Any], known: Collection[str]) -> str:
     name = architecture(config)
     if name not in known:
         return f"model {name}"
-    small = [f"{part} {size}" for part, size in head_sizes(config).items() if size not in TURBOMIND_HEADS]
+    small = [
+        f"{part} {size}" for part, size in head_sizes(config).items() if size not in TURBOMIND_HEADS
+    ]
     return f"kernels for attention heads of these dimensions: {', '.join(small)}" if small else ""
 
 
@@ -61,7 +65,11 @@ def architecture(config: Mapping[str, Any]) -> str:
 
 def head_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     """Dimensions of an attention head, by the part of config.json that says them."""
-    parts = {name: config[name] for name in ("llm_config", "text_config", "vision_config") if config.get(name)}
+    parts = {
+        name: config[name]
+        for name in ("llm_config", "text_config", "vision_config")
+        if config.get(name)
+    }
     return {
         name: int(part.get("head_dim") or part["hidden_size"] // part["num_attention_heads"])
         for name, part in parts.items()
@@ -70,7 +78,8 @@ def head_sizes(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def engine_settings(backend: str, options: Options) -> Any:
-    """LMDeploy's configuration of `backend`. Prefix caching stays off: it would make one answer depend on another's."""
+    """LMDeploy's configuration of `backend`. Prefix caching stays off: it would make one answer
+    depend on another's."""
     from lmdeploy import PytorchEngineConfig, TurbomindEngineConfig
 
     kind = TurbomindEngineConfig if backend == "turbomind" else PytorchEngineConfig
@@ -102,8 +111,9 @@ def prepare(model: Path, options: Options) -> str:
 
 
 def check_pictures(model: Path) -> None:
-    """LMDeploy tells transformers that a picture's channels come last, though it gives a PIL image (lmdeploy 0.18,
-    vl/model/llava_hf.py). Before 5.21 transformers' processors then exchange the picture's axes.
+    """LMDeploy tells transformers that a picture's channels come last, though it gives a PIL image
+    (lmdeploy 0.18, vl/model/llava_hf.py). Before 5.21 transformers' processors then exchange the
+    picture's axes.
 
     Raises:
         EnvironmentFailure: here they do.
@@ -121,8 +131,10 @@ def check_pictures(model: Path) -> None:
         same = False
     if not same:
         raise EnvironmentFailure(
-            f"transformers {transformers.__version__} misreads this model's pictures when LMDeploy asks it",
-            "install transformers 5.21 or newer where LMDeploy runs; `environment: locked` has it from Python 3.11 on",
+            f"transformers {transformers.__version__} misreads this model's pictures when LMDeploy "
+            "asks it",
+            "install transformers 5.21 or newer where LMDeploy runs; `environment: locked` has it "
+            "from Python 3.11 on",
         )
 
 
@@ -136,7 +148,11 @@ def load(name: str, backend: str, options: Options) -> Any:
     import torch
     from lmdeploy import ChatTemplateConfig, pipeline
 
-    template = ChatTemplateConfig(options.chat_template, model_path=name) if options.chat_template else None
+    template = (
+        ChatTemplateConfig(options.chat_template, model_path=name)
+        if options.chat_template
+        else None
+    )
     try:
         pipe = pipeline(
             name,
@@ -147,11 +163,13 @@ def load(name: str, backend: str, options: Options) -> Any:
         )
     except torch.OutOfMemoryError as error:
         raise EnvironmentFailure(
-            f"not enough GPU memory for {name}: {error}", "free the GPU, lower cache_share, or set tp"
+            f"not enough GPU memory for {name}: {error}",
+            "free the GPU, lower cache_share, or set tp",
         ) from None
     except SystemExit:
         raise EnvironmentFailure(
-            f"LMDeploy's own check of the environment or of {name} failed", "read the last lines of its log; they say what"
+            f"LMDeploy's own check of the environment or of {name} failed",
+            "read the last lines of its log; they say what",
         ) from None
     if (used := pipe.async_engine.backend) != backend:
         pipe.close()
@@ -173,11 +191,14 @@ def template_name(chosen: Any) -> str:
     names = [name for name, known in MODELS.module_dict.items() if known is type(chosen)]
     if not names:
         raise PluginError(
-            f"LMDeploy uses a chat template without a name, {type(chosen).__name__}", "report it to hubkit's authors"
+            f"LMDeploy uses a chat template without a name, {type(chosen).__name__}",
+            "report it to hubkit's authors",
         )
     if "base" in names:
         raise RefusedError(
-            "LMDeploy found no chat template for this model and fell back to `base`, which sends the bare text",
-            "give tokenizer_config.json a chat_template, or name one of LMDeploy's with the option chat_template",
+            "LMDeploy found no chat template for this model and fell back to `base`, which sends "
+            "the bare text",
+            "give tokenizer_config.json a chat_template, or name one of LMDeploy's with the option "
+            "chat_template",
         )
     return f"{names[0]}: the tokenizer's chat_template" if names[0] == "hf" else names[0]

@@ -8,13 +8,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """`backend` auto is TurboMind where the model's attention heads allow it, else the PyTorch engine. `batch_size` is in
-    records; `cache_share` is the share of the GPU memory left after loading that is reserved for keys and values, `tp` the
-    number of GPUs. `chat_template` forces one of LMDeploy's templates by name; without it LMDeploy chooses as it does for
-    everybody. `session_length` 0 is the model's own.
+    """`backend` auto is TurboMind where the model's attention heads allow it, else the PyTorch
+    engine. `batch_size` is in records; `cache_share` is the share of the GPU memory left after
+    loading that is reserved for keys and values, `tp` the number of GPUs. `chat_template` forces
+    one of LMDeploy's templates by name; without it LMDeploy chooses as it does for everybody.
+    `session_length` 0 is the model's own.
 
-    `allow_remote_code` runs the Python files of the model folder in the worker, as `trust_remote_code` does for everybody.
-    Without it none is run: InternVL's configuration classes are this plugin's own, and the tokenizer must be a tokenizer.json.
+    `allow_remote_code` runs the Python files of the model folder in the worker, as
+    `trust_remote_code` does for everybody. Without it none is run: InternVL's configuration classes
+    are this plugin's own, and the tokenizer must be a tokenizer.json.
     """
 
     backend: Literal["auto", "turbomind", "pytorch"] = "auto"

@@ -6,7 +6,8 @@ from hubkit.sdk import EnvironmentFailure
 
 
 def gpu() -> None:
-    """Raises EnvironmentFailure without a GPU, and torch's own error when the GPU cannot multiply."""
+    """Raises EnvironmentFailure without a GPU, and torch's own error when the GPU cannot
+    multiply."""
     import torch
 
     if not torch.cuda.is_available():
@@ -16,4 +17,6 @@ def gpu() -> None:
         )
     ones = torch.ones(16, 16, device="cuda", dtype=torch.bfloat16)
     if float((ones @ ones).sum()) != 16**3:
-        raise EnvironmentFailure("the GPU multiplies wrongly", "check the driver, and that torch is built for this GPU")
+        raise EnvironmentFailure(
+            "the GPU multiplies wrongly", "check the driver, and that torch is built for this GPU"
+        )

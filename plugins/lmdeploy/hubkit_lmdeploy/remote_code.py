@@ -1,4 +1,5 @@
-"""Which Python files of a model folder would be run, and a view of the folder in which none of them is."""
+"""Which Python files of a model folder would be run, and a view of the folder in which none of them
+is."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ OURS = Path(__file__).with_name("configuration_hubkit.py")
 
 
 def check_code(folder: Path, allowed: bool) -> None:
-    """Raises UsageError when the folder cannot be loaded without its own Python files and they are not allowed."""
+    """Raises UsageError when the folder cannot be loaded without its own Python files and they are
+    not allowed."""
     if allowed:
         return
     config, tokenizer = (_read(folder / name) for name in ("config.json", "tokenizer_config.json"))
@@ -26,22 +28,27 @@ def check_code(folder: Path, allowed: bool) -> None:
     if "AutoConfig" in config.get("auto_map", {}) and config.get("model_type") not in KNOWN:
         needed.append(f"config.json: auto_map.AutoConfig names {config['auto_map']['AutoConfig']}")
     if "AutoTokenizer" in tokenizer.get("auto_map", {}):
-        needed.append(f"tokenizer_config.json: auto_map.AutoTokenizer names {tokenizer['auto_map']['AutoTokenizer']}")
+        needed.append(
+            "tokenizer_config.json: auto_map.AutoTokenizer names "
+            f"{tokenizer['auto_map']['AutoTokenizer']}"
+        )
     elif not (folder / "tokenizer.json").is_file():
         needed.append("there is no tokenizer.json")
     if needed:
         raise UsageError(
-            f"{folder.name} can be loaded only by running Python files of its own: {'; '.join(needed)}",
-            "read those files, then set the option allow_remote_code: true; or give the model a tokenizer.json "
-            "(`hubkit convert` makes one) and take AutoTokenizer out of auto_map",
+            f"{folder.name} can be loaded only by running Python files of its own: "
+            f"{'; '.join(needed)}",
+            "read those files, then set the option allow_remote_code: true; or give the model a "
+            "tokenizer.json (`hubkit convert` makes one) and take AutoTokenizer out of auto_map",
         )
 
 
 @contextmanager
 def shown(folder: Path, allowed: bool) -> Iterator[Path]:
-    """The folder as LMDeploy may see it, under its own name: itself where its code is allowed; else a view of links to all its
-    files but Python ones, in which nothing names code but config.json, our configuration class. LMDeploy starts processes
-    that know nothing of this one (its check of the environment, its server's engine), so the class must be in the folder."""
+    """The folder as LMDeploy may see it, under its own name: itself where its code is allowed; else
+    a view of links to all its files but Python ones, in which nothing names code but config.json,
+    our configuration class. LMDeploy starts processes that know nothing of this one (its check of
+    the environment, its server's engine), so the class must be in the folder."""
     if allowed:
         yield folder
         return
@@ -55,7 +62,10 @@ def shown(folder: Path, allowed: bool) -> Iterator[Path]:
             _replace(path, _without_code(_read(path)))
         config = _read(view / "config.json")
         if config.get("model_type") in KNOWN:
-            _replace(view / "config.json", config | {"auto_map": {"AutoConfig": f"{OURS.stem}.InternVLChatConfig"}})
+            _replace(
+                view / "config.json",
+                config | {"auto_map": {"AutoConfig": f"{OURS.stem}.InternVLChatConfig"}},
+            )
             shutil.copyfile(OURS, view / OURS.name)
         yield view
 

@@ -1,6 +1,8 @@
-"""The child of `serving`: `python -m hubkit_lmdeploy.server SETTINGS` runs LMDeploy's api_server in this process.
+"""The child of `serving`: `python -m hubkit_lmdeploy.server SETTINGS` runs LMDeploy's api_server in
+this process.
 
-Called as a function and not by its own command line, which takes the API key as an argument that everybody can read.
+Called as a function and not by its own command line, which takes the API key as an argument that
+everybody can read.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from hubkit.sdk import PluginError
 
 
 def only_data_urls() -> None:
-    """A picture comes with its request. LMDeploy would also fetch addresses, and read whatever file of this machine a request
-    names (lmdeploy 0.18, vl/media/connection.py).
+    """A picture comes with its request. LMDeploy would also fetch addresses, and read whatever file
+    of this machine a request names (lmdeploy 0.18, vl/media/connection.py).
 
     Raises:
         PluginError: this LMDeploy reads pictures in another way.
@@ -24,7 +26,10 @@ def only_data_urls() -> None:
 
     readers = ("_load_file_url", "_load_http_url")
     if not all(hasattr(connection, name) for name in readers):
-        raise PluginError("this LMDeploy reads pictures in a way that hubkit does not know", "install lmdeploy 0.18")
+        raise PluginError(
+            "this LMDeploy reads pictures in a way that hubkit does not know",
+            "install lmdeploy 0.18",
+        )
     for name in readers:
         setattr(connection, name, _refuse)
 
@@ -48,7 +53,9 @@ def main(settings: dict[str, Any]) -> None:
         model_name=settings["name"],
         backend=settings["backend"],
         backend_config=engine_settings(settings["backend"], options),
-        chat_template_config=ChatTemplateConfig(template, model_path=settings["model"]) if template else None,
+        chat_template_config=ChatTemplateConfig(template, model_path=settings["model"])
+        if template
+        else None,
         server_name=settings["host"],
         server_port=settings["port"],
         allow_origins=[],

@@ -13,7 +13,15 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from hubkit.sdk import CancelledError, EnvironmentFailure, PluginError, Run, ServeInput, ServeOutput, UsageError
+from hubkit.sdk import (
+    CancelledError,
+    EnvironmentFailure,
+    PluginError,
+    Run,
+    ServeInput,
+    ServeOutput,
+    UsageError,
+)
 
 from .options import Options
 from .remote_code import shown
@@ -41,15 +49,24 @@ def serve(job: ServeInput, options: Options, run: Run) -> ServeOutput:
     with shown(job.model, options.allow_remote_code) as model, log.open("wb") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "hubkit_lmdeploy.server", str(settings)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=model.parent,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=model.parent,
+        )
         try:
             await_health(server, job, log, run)
-            run.note(f"{job.name} is served at http://{_address(job.host)}:{job.port}/v1 by LMDeploy ({backend})")
+            run.note(
+                f"{job.name} is served at http://{_address(job.host)}:{job.port}/v1 by LMDeploy "
+                f"({backend})"
+            )
             while server.poll() is None:
                 run.check_cancelled()
                 sleep(SECONDS_BETWEEN_CHECKS)
-            raise PluginError(f"the server ended by itself with code {server.returncode}:\n{tail(log)}", f"see {log}")
+            raise PluginError(
+                f"the server ended by itself with code {server.returncode}:\n{tail(log)}",
+                f"see {log}",
+            )
         except CancelledError:
             pass
         finally:
@@ -58,7 +75,8 @@ def serve(job: ServeInput, options: Options, run: Run) -> ServeOutput:
 
 
 def server_settings(job: ServeInput, options: Options, backend: str) -> dict[str, Any]:
-    """What the child reads: the key's file and not the key, so that neither arguments nor files of ours hold it."""
+    """What the child reads: the key's file and not the key, so that neither arguments nor files of
+    ours hold it."""
     return {
         "model": job.model.name,
         "name": job.name,
@@ -68,7 +86,15 @@ def server_settings(job: ServeInput, options: Options, backend: str) -> dict[str
         "backend": backend,
         "options": {
             name: getattr(options, name)
-            for name in ("dtype", "tp", "session_length", "batch_size", "cache_share", "chat_template", "allow_remote_code")
+            for name in (
+                "dtype",
+                "tp",
+                "session_length",
+                "batch_size",
+                "cache_share",
+                "chat_template",
+                "allow_remote_code",
+            )
         },
     }
 
@@ -88,11 +114,16 @@ def await_health(server: subprocess.Popen[bytes], job: ServeInput, log: Path, ru
             text = tail(log)
             if "address already in use" in text:
                 raise UsageError(f"port {job.port} of {job.host} is in use", "choose another port")
-            raise PluginError(f"the server ended with code {server.returncode} while it started:\n{text}", f"see {log}")
+            raise PluginError(
+                f"the server ended with code {server.returncode} while it started:\n{text}",
+                f"see {log}",
+            )
         if healthy(address):
             return
         sleep(SECONDS_BETWEEN_CHECKS)
-    raise EnvironmentFailure(f"the server was not ready after {SECONDS_TO_START:.0f} s:\n{tail(log)}", f"see {log}")
+    raise EnvironmentFailure(
+        f"the server was not ready after {SECONDS_TO_START:.0f} s:\n{tail(log)}", f"see {log}"
+    )
 
 
 def healthy(address: str) -> bool:
@@ -123,7 +154,9 @@ def answered(log: Iterable[str]) -> int:
 
 
 def tail(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    lines = [
+        line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()
+    ]
     return "\n".join(f"    {line[:300]}" for line in lines[-TAIL_LINES:])
 
 

@@ -37,11 +37,15 @@ def pictures() -> tuple[Any, Any]:
 
 @pytest.fixture
 def torchvision_operators() -> Any:
-    """torchvision built for CUDA cannot be imported with a torch for CPUs unless its operators have a schema."""
+    """torchvision built for CUDA cannot be imported with a torch for CPUs unless its operators have
+    a schema."""
     import torch
 
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for schema in ("nms(Tensor d, Tensor s, float t) -> Tensor", "qnms(Tensor d, Tensor s, float t) -> Tensor"):
+    for schema in (
+        "nms(Tensor d, Tensor s, float t) -> Tensor",
+        "qnms(Tensor d, Tensor s, float t) -> Tensor",
+    ):
         with contextlib.suppress(RuntimeError):  # torchvision's own are there
             library.define(schema)
     return library

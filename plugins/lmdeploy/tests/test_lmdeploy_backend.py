@@ -13,7 +13,16 @@ from hubkit_lmdeploy.loading import beside, choose_backend, head_sizes
 from hubkit_lmdeploy.options import Options
 
 from hubkit.environments import Environment, call
-from hubkit.sdk import Answer, EnvironmentFailure, GenerateInput, Record, SilentRun, Turn, UsageError, write_jsonl
+from hubkit.sdk import (
+    Answer,
+    EnvironmentFailure,
+    GenerateInput,
+    Record,
+    SilentRun,
+    Turn,
+    UsageError,
+    write_jsonl,
+)
 from hubkit.sdk.codec import decode
 from hubkit.sdk.records import kept_answers
 
@@ -106,18 +115,32 @@ def test_without_a_gpu_the_worker_says_so(base, vision, tmp_path):
     write_jsonl(records, [Record("r", (), (Turn("Hi", ""),))])
     job = GenerateInput(base, base, vision, records, tmp_path, tmp_path, 8, {})
     with pytest.raises(EnvironmentFailure) as refused:
-        call(LmdeployEngine(), "generate", job, environment=Environment(), run=SilentRun(), folder=tmp_path / "worker")
+        call(
+            LmdeployEngine(),
+            "generate",
+            job,
+            environment=Environment(),
+            run=SilentRun(),
+            folder=tmp_path / "worker",
+        )
     assert type(refused.value) is EnvironmentFailure
     if importlib.util.find_spec("lmdeploy"):
         assert "LMDeploy needs an NVIDIA GPU, and torch" in refused.value.message
     else:
         assert "lmdeploy: ModuleNotFoundError" in refused.value.message
-        assert "environment: locked" in refused.value.remedy and "pip install 'hubkit[lmdeploy]'" in refused.value.remedy
+        assert (
+            "environment: locked" in refused.value.remedy
+            and "pip install 'hubkit[lmdeploy]'" in refused.value.remedy
+        )
 
 
 @pytest.mark.skipif("not no_gpu()", reason="there is a GPU")
 def test_without_a_gpu_nothing_is_loaded(base, vision, tmp_path):
     records = tmp_path / "records.jsonl"
     write_jsonl(records, [])
-    with pytest.raises(EnvironmentFailure, match=r"LMDeploy needs an NVIDIA GPU, and torch .* sees none"):
-        LmdeployEngine().generate(GenerateInput(base, base, vision, records, tmp_path, tmp_path, 8, {}), SilentRun())
+    with pytest.raises(
+        EnvironmentFailure, match=r"LMDeploy needs an NVIDIA GPU, and torch .* sees none"
+    ):
+        LmdeployEngine().generate(
+            GenerateInput(base, base, vision, records, tmp_path, tmp_path, 8, {}), SilentRun()
+        )

@@ -21,11 +21,26 @@ def test_it_is_complete_and_of_one_cuda(python: str):
     newest = "5.20.2" if python == "3.10" else "5.23.0"
     assert (versions["lmdeploy"], versions["transformers"]) == ("0.18.0", newest)
     assert all(name in versions for name, _ in LmdeployEngine.requirements.modules)
-    assert versions["torch"].split(".")[:2] == ["2", "10"], "torch 2.11 and later is built for CUDA 13, TurboMind for CUDA 12"
-    assert {"nvidia-cublas-cu12", "nvidia-cuda-runtime-cu12", "nvidia-nccl-cu12", "nvidia-curand-cu12"} <= set(versions)
+    assert versions["torch"].split(".")[:2] == ["2", "10"], (
+        "torch 2.11 and later is built for CUDA 13, TurboMind for CUDA 12"
+    )
+    assert {
+        "nvidia-cublas-cu12",
+        "nvidia-cuda-runtime-cu12",
+        "nvidia-nccl-cu12",
+        "nvidia-curand-cu12",
+    } <= set(versions)
     assert not [name for name in versions if name.endswith("cu13")]
     assert versions["sentencepiece"] != "0.2.2", "it refuses InternLM2's tokenizer.model"
-    assert {"fastapi", "uvicorn", "openai", "triton", "torchvision", "xgrammar", "tokenizers"} <= set(versions)
+    assert {
+        "fastapi",
+        "uvicorn",
+        "openai",
+        "triton",
+        "torchvision",
+        "xgrammar",
+        "tokenizers",
+    } <= set(versions)
 
 
 def test_the_source_asks_for_the_same():

@@ -1,4 +1,5 @@
-"""Against LMDeploy's own code, where it is installed: it imports without a GPU. tests/gpu/ has the rest."""
+"""Against LMDeploy's own code, where it is installed: it imports without a GPU. tests/gpu/ has the
+rest."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def llava(tmp_path_factory):
 
 
 def processor_of(model):
-    """LMDeploy's own template, tokenizer and picture code on a tiny model, without an engine behind them."""
+    """LMDeploy's own template, tokenizer and picture code on a tiny model, without an engine behind
+    them."""
     from lmdeploy.messages import PytorchEngineConfig
     from lmdeploy.model import get_chat_template
     from lmdeploy.serve.processors import MultimodalProcessor
@@ -45,7 +47,10 @@ def processor_of(model):
     with beside(model, Options()) as name:
         dtype = PytorchEngineConfig(dtype="float16")
         encoder = ImageEncoder(name, "pytorch", backend_config=dtype, trust_remote_code=True)
-        template, tokenizer = get_chat_template(name, trust_remote_code=True), Tokenizer(name, trust_remote_code=True)
+        template, tokenizer = (
+            get_chat_template(name, trust_remote_code=True),
+            Tokenizer(name, trust_remote_code=True),
+        )
         return MultimodalProcessor(tokenizer, template, vl_encoder=encoder, backend="pytorch")
 
 
@@ -53,19 +58,31 @@ def sent(processor, asked, context):
     """What `Requests` records when LMDeploy prepares `asked`."""
 
     async def preprocess(messages, gen_config):
-        return SimpleNamespace(inputs=await processor.get_prompt_input(messages, True), gen_config=gen_config)
+        return SimpleNamespace(
+            inputs=await processor.get_prompt_input(messages, True), gen_config=gen_config
+        )
 
     engine = SimpleNamespace(preprocess=preprocess)
     requests = Requests(SimpleNamespace(async_engine=engine), context)
-    asyncio.run(engine.preprocess(messages=asked, gen_config=lmdeploy.GenerationConfig(stop_token_ids=[2, 4])))
+    asyncio.run(
+        engine.preprocess(
+            messages=asked, gen_config=lmdeploy.GenerationConfig(stop_token_ids=[2, 4])
+        )
+    )
     return requests.of(asked)
 
 
 RECORDS = [
     Record("one", ("a",), (Turn("<image>\nWhich digit is this?", ""),)),
-    Record("two turns", ("a",), (Turn("<image>\nWhich digit is this?", ""), Turn("Is it even or odd?", ""))),
+    Record(
+        "two turns",
+        ("a",),
+        (Turn("<image>\nWhich digit is this?", ""), Turn("Is it even or odd?", "")),
+    ),
     Record("two pictures", ("a", "b"), (Turn("<image>\n<image>\nWhich is larger?", ""),)),
-    Record("anywhere", ("a", "b"), (Turn("What is <image> here?", ""), Turn("And this? <image>", ""))),
+    Record(
+        "anywhere", ("a", "b"), (Turn("What is <image> here?", ""), Turn("And this? <image>", ""))
+    ),
     Record("after the text", ("b",), (Turn("Which digit is this?\n<image>", ""),)),
     Record("text", (), (Turn("Spell it.", ""), Turn("Again.", ""))),
 ]
@@ -85,13 +102,21 @@ def test_the_prompt_and_its_ids_are_those_of_training(processor, record, base, v
     made = asyncio.run(processor.get_prompt_input(messages(record, shown, answered), True))
     counts = [tile_count(*picture.size, vision) for picture in shown]
     pieces = [text for text, _ in segments(render, prompts(record, counts, vision), answered)]
-    assert made["input_ids"] == [number for piece in pieces for number in tokenizer(piece, add_special_tokens=False).input_ids]
-    assert [item["image_tokens"] for item in made.get("multimodal", ())] == [count * 16 for count in counts]
+    assert made["input_ids"] == [
+        number
+        for piece in pieces
+        for number in tokenizer(piece, add_special_tokens=False).input_ids
+    ]
+    assert [item["image_tokens"] for item in made.get("multimodal", ())] == [
+        count * 16 for count in counts
+    ]
     short = "".join(pieces)
     while "<IMG_CONTEXT>" * 2 in short:
         short = short.replace("<IMG_CONTEXT>" * 2, "<IMG_CONTEXT>")
     assert made["prompt"] == short
-    assert shortened(made["input_ids"], 7) == tuple(tokenizer(short, add_special_tokens=False).input_ids)
+    assert shortened(made["input_ids"], 7) == tuple(
+        tokenizer(short, add_special_tokens=False).input_ids
+    )
 
 
 def test_pictures_are_cut_as_in_training(vision, torchvision_operators):
@@ -102,7 +127,9 @@ def test_pictures_are_cut_as_in_training(vision, torchvision_operators):
     for width in (7, 20, 56, 80, 112, 140, 200, 224, 333):
         for height in (5, 28, 56, 70, 112, 150, 168, 224, 400):
             image = Image.new("RGB", (width, height))
-            cut = dynamic_preprocess(image, vision.min_tiles, vision.max_tiles, vision.tile, vision.thumbnail)
+            cut = dynamic_preprocess(
+                image, vision.min_tiles, vision.max_tiles, vision.tile, vision.thumbnail
+            )
             assert len(cut) == tile_count(width, height, vision), (width, height)
 
 
@@ -114,7 +141,9 @@ def test_the_configuration_is_what_the_folders_own_code_makes_of_it(base):
         ours = AutoConfig.from_pretrained(name, trust_remote_code=True)
     assert type(ours).__module__.endswith("configuration_hubkit")
     named = ("auto_map", "_name_or_path")
-    assert {k: v for k, v in ours.to_dict().items() if k not in named} == {k: v for k, v in theirs.items() if k not in named}
+    assert {k: v for k, v in ours.to_dict().items() if k not in named} == {
+        k: v for k, v in theirs.items() if k not in named
+    }
 
 
 def test_the_template_that_was_chosen_is_named(processor):
@@ -131,26 +160,39 @@ def test_the_silent_fallback_is_refused():
 def test_what_was_sent_is_recorded(processor, pictures):
     found = sent(processor, messages(RECORDS[0], [pictures[1]], []), ("<IMG_CONTEXT>", 7))
     assert found.prompt == (
-        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is "
+        "this?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert (found.positions, found.stops, found.mistaken) == ((48,), frozenset({2, 4}), None)
 
 
 @pytest.mark.parametrize("record", RECORDS[:3], ids=lambda record: record.id)
-def test_a_llava_is_asked_with_the_prompt_of_training(llava, record, pictures, torchvision_operators):
-    """LMDeploy marks its pictures otherwise; what the model reads at the other positions is what counts."""
+def test_a_llava_is_asked_with_the_prompt_of_training(
+    llava, record, pictures, torchvision_operators
+):
+    """LMDeploy marks its pictures otherwise; what the model reads at the other positions is what
+    counts."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer, seen = PreTrainedTokenizerFast.from_pretrained(llava), open_vision(llava)
-    shown, answered = [pictures["ab".index(name)] for name in record.images], ["7"] * (len(record.turns) - 1)
+    shown, answered = (
+        [pictures["ab".index(name)] for name in record.images],
+        ["7"] * (len(record.turns) - 1),
+    )
 
     def render(talk, speak):
         return str(tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=speak))
 
     image = tokenizer.convert_tokens_to_ids("<image>")
-    found = sent(processor_of(llava), messages(record, shown, answered, marks=False), ("<image>", image))
-    pieces = [text for text, _ in segments(render, prompts(record, [1] * len(shown), seen), answered)]
-    assert found.ids == tuple(n for piece in pieces for n in tokenizer(piece, add_special_tokens=False).input_ids)
+    found = sent(
+        processor_of(llava), messages(record, shown, answered, marks=False), ("<image>", image)
+    )
+    pieces = [
+        text for text, _ in segments(render, prompts(record, [1] * len(shown), seen), answered)
+    ]
+    assert found.ids == tuple(
+        n for piece in pieces for n in tokenizer(piece, add_special_tokens=False).input_ids
+    )
     assert found.prompt == "".join(pieces).replace("<image>" * seen.tokens_per_tile, "<image>")
     assert (found.positions, found.mistaken) == ((seen.tokens_per_tile,) * len(shown), None)
 
@@ -166,17 +208,31 @@ def test_a_transformers_that_misreads_pictures_is_refused(llava, torchvision_ope
         assert "install transformers 5.21 or newer" in refused.value.remedy
 
 
-def test_a_text_with_the_id_of_pictures_is_noticed(llava, tmp_path, pictures, torchvision_operators):
+def test_a_text_with_the_id_of_pictures_is_noticed(
+    llava, tmp_path, pictures, torchvision_operators
+):
     """Without a pad_token_id LMDeploy takes the tokenizer's, which a text may hold."""
     model = tmp_path / "LLaVA-Padded"
     shutil.copytree(llava, model)
     config = json.loads((model / "config.json").read_text("utf-8"))
     (model / "config.json").write_text(json.dumps({**config, "pad_token_id": None}), "utf-8")
     asked = Record("r", ("a",), (Turn("<image>\nWhich?", ""), Turn("Why </s>?", "")))
-    found = sent(processor_of(model), messages(asked, [pictures[0]], ["7"], marks=False), ("<image>", 415))
+    found = sent(
+        processor_of(model), messages(asked, [pictures[0]], ["7"], marks=False), ("<image>", 415)
+    )
     assert found.mistaken == 2
-    asker = Asker(SimpleNamespace(async_engine=SimpleNamespace(preprocess=None)), open_vision(llava), (2, 4), 8, 415, False)
-    with pytest.raises(RefusedError, match="record r: LMDeploy finds pictures by the token id 2, which the text holds too"):
+    asker = Asker(
+        SimpleNamespace(async_engine=SimpleNamespace(preprocess=None)),
+        open_vision(llava),
+        (2, 4),
+        8,
+        415,
+        False,
+    )
+    with pytest.raises(
+        RefusedError,
+        match="record r: LMDeploy finds pictures by the token id 2, which the text holds too",
+    ):
         asker._check(Question(asked, (pictures[0],)), found)
 
 
@@ -186,7 +242,9 @@ def open_vision(folder):
     return open_model(folder).vision
 
 
-def test_the_server_takes_pictures_only_as_data_urls(tmp_path, pictures, torchvision_operators, monkeypatch):
+def test_the_server_takes_pictures_only_as_data_urls(
+    tmp_path, pictures, torchvision_operators, monkeypatch
+):
     import base64
 
     from hubkit_lmdeploy.server import only_data_urls

@@ -1,4 +1,5 @@
-"""Waiting for a server, stopping it and reading its log, with real child processes; LMDeploy itself needs a GPU."""
+"""Waiting for a server, stopping it and reading its log, with real child processes; LMDeploy itself
+needs a GPU."""
 
 from __future__ import annotations
 
@@ -39,7 +40,17 @@ def job(base, vision, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return ServeInput(base, base, vision, "hubkit/InternVL2-Tiny", "127.0.0.1", port, tmp_path, {}, tmp_path / "key")
+    return ServeInput(
+        base,
+        base,
+        vision,
+        "hubkit/InternVL2-Tiny",
+        "127.0.0.1",
+        port,
+        tmp_path,
+        {},
+        tmp_path / "key",
+    )
 
 
 def child(code: str, job: ServeInput) -> subprocess.Popen[bytes]:
@@ -60,9 +71,13 @@ def test_the_server_is_ready_when_it_says_so(job, tmp_path):
 def test_a_server_that_ends_while_it_starts_is_explained_by_its_log(job, tmp_path):
     log = tmp_path / "server.log"
     log.write_text("loading\nRuntimeError: CUDA error: out of memory\n", "utf-8")
-    with pytest.raises(PluginError, match=r"(?s)ended with code 7 while it started.*CUDA error: out of memory"):
+    with pytest.raises(
+        PluginError, match=r"(?s)ended with code 7 while it started.*CUDA error: out of memory"
+    ):
         serving.await_health(child("raise SystemExit(7)", job), job, log, SilentRun())
-    log.write_text("[Errno 98] error while attempting to bind on address: address already in use\n", "utf-8")
+    log.write_text(
+        "[Errno 98] error while attempting to bind on address: address already in use\n", "utf-8"
+    )
     with pytest.raises(UsageError, match=f"port {job.port} of 127.0.0.1 is in use"):
         serving.await_health(child("raise SystemExit(1)", job), job, log, SilentRun())
 
@@ -79,7 +94,10 @@ def test_cancelling_while_it_starts(job, tmp_path):
 
 def test_a_server_that_does_not_stop_is_ended(job, monkeypatch):
     monkeypatch.setattr(serving, "SECONDS_TO_STOP", 0.3)
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', "
+        "flush=True); time.sleep(60)"
+    )
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert server.stdout is not None and server.stdout.readline() == b"deaf\n"
     serving.stop(server)
@@ -93,7 +111,11 @@ def test_the_key_stays_in_its_file(job):
     settings = serving.server_settings(job, Options(backend="pytorch", tp=2), "pytorch")
     assert settings["api_key_file"] == str(job.api_key_file)
     assert "sk-secret-word" not in json.dumps(settings)
-    assert (settings["model"], settings["name"], settings["backend"]) == (job.model.name, "hubkit/InternVL2-Tiny", "pytorch")
+    assert (settings["model"], settings["name"], settings["backend"]) == (
+        job.model.name,
+        "hubkit/InternVL2-Tiny",
+        "pytorch",
+    )
     assert Options(**settings["options"]).tp == 2
 
 
@@ -108,7 +130,8 @@ def test_answered_requests_are_counted_in_the_access_log():
 
 
 @pytest.mark.parametrize(
-    ("host", "address"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.1.2.3", "10.1.2.3"), ("fe80::1", "[fe80::1]")]
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.1.2.3", "10.1.2.3"), ("fe80::1", "[fe80::1]")],
 )
 def test_where_a_server_is_asked(host, address):
     assert serving._address(host) == address

@@ -1,8 +1,9 @@
 """The official client with our terms: it stays within a patience, and its token stays with the hub.
 
-modelscope_hub 0.5 sends its token along with every upload, whatever host the upload's address names, waits as long as a server
-asks, and hashes each file that it uploads; hence its HubApi is given the two clients it works with, made here, and files are
-uploaded through their `validate_blobs`, `upload_blob` and `create_commit`.
+modelscope_hub 0.5 sends its token along with every upload, whatever host the upload's address
+names, waits as long as a server asks, and hashes each file that it uploads; hence its HubApi is
+given the two clients it works with, made here, and files are uploaded through their
+`validate_blobs`, `upload_blob` and `create_commit`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from hubkit.sdk.transfer import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 """The answer did not come, whole; what was asked may have been done all the same."""
-_ONCE = re.compile(r"/api/v1/(models|repos/models/[^/]+/[^/]+/commit/.+|models/[^/]+/[^/]+/repo/tag)")
-"""Requests that change something each time: before they are repeated, one asks whether they took."""
+_ONCE = re.compile(
+    r"/api/v1/(models|repos/models/[^/]+/[^/]+/commit/.+|models/[^/]+/[^/]+/repo/tag)"
+)
+"""Requests that change something each time: before they are repeated, one asks whether they took.
+"""
 _CONNECTIONS = 16
 
 
@@ -54,7 +58,9 @@ class PatientAdapter(HTTPAdapter):
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS, max_retries=0)
         self._terms = terms
 
-    def send(self, request: requests.PreparedRequest, stream: bool = False, **keywords: Any) -> requests.Response:  # type: ignore[override]
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, stream: bool = False, **keywords: Any
+    ) -> requests.Response:
         terms, url = self._terms, urlsplit(request.url or "")
         if not terms.trusts(request.url or ""):
             for header in ("Authorization", "Cookie"):
@@ -76,7 +82,11 @@ class PatientAdapter(HTTPAdapter):
             if response.status_code not in TRANSIENT or (once and response.status_code != 429):
                 return response
             response.close()
-            terms.patience.wait(attempt, f"{name}: the hub answered {response.status_code}", retry_after(response.headers))
+            terms.patience.wait(
+                attempt,
+                f"{name}: the hub answered {response.status_code}",
+                retry_after(response.headers),
+            )
 
 
 def _never_sent(error: Exception) -> bool:
@@ -94,7 +104,10 @@ class Api(HubApi):
         super().__init__(config)
         adapter = PatientAdapter(terms)
         self._ours = LegacyClient(
-            terms.token or None, terms.endpoint, timeout=terms.timeout, user_agent=build_user_agent(config=config)
+            terms.token or None,
+            terms.endpoint,
+            timeout=terms.timeout,
+            user_agent=build_user_agent(config=config),
         )
         session = requests.Session()
         for one in (session, self._ours._session):

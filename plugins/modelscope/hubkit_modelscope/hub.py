@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class ModelScopeHub(ApiHub[Settings, "Session"]):
-    """Publishes to modelscope.cn or an own server: `modelscope:organisation/name` or `ms:organisation/name`. A repository that is
-    not there is made, private unless told otherwise, under the card's licence."""
+    """Publishes to modelscope.cn or an own server: `modelscope:organisation/name` or
+    `ms:organisation/name`. A repository that is not there is made, private unless told otherwise,
+    under the card's licence."""
 
     name: ClassVar[str] = "modelscope"
     sdk: ClassVar[str] = "1.2"

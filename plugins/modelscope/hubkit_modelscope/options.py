@@ -16,9 +16,10 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*
 
 @dataclass(frozen=True)
 class Options(ApiOptions):
-    """`license` and `chinese_name` are for a repository that is made, as `private` is; an empty licence is read from the card.
-    `undo` is what `withdraw` does: ModelScope's API can neither delete a tag nor change the visibility. An empty `endpoint` is
-    MODELSCOPE_ENDPOINT or modelscope.cn."""
+    """`license` and `chinese_name` are for a repository that is made, as `private` is; an empty
+    licence is read from the card. `undo` is what `withdraw` does: ModelScope's API can neither
+    delete a tag nor change the visibility. An empty `endpoint` is MODELSCOPE_ENDPOINT or
+    modelscope.cn."""
 
     timeout: int = 120
     license: str = ""

@@ -1,7 +1,9 @@
-"""Publishing: one commit with everything that changed, read back, then one tag. Whatever is there already is not sent again.
+"""Publishing: one commit with everything that changed, read back, then one tag. Whatever is there
+already is not sent again.
 
-Large files go first and show nowhere; the commit makes the whole release visible at once. A release is recognised by its
-content: the manifest in it names release and tag, so that no two releases are alike.
+Large files go first and show nowhere; the commit makes the whole release visible at once. A release
+is recognised by its content: the manifest in it names release and tag, so that no two releases are
+alike.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ def publish(session: Session, job: PublishInput) -> str:
         RemoteError: the hub failed; running again continues.
     """
     if not any(file.path == CONFIGURATION for file in job.files):
-        raise UsageError(f"the release has no {CONFIGURATION}, which ModelScope needs", "package the release again")
+        raise UsageError(
+            f"the release has no {CONFIGURATION}, which ModelScope needs",
+            "package the release again",
+        )
     _prepare(session, job)
     branch = session.options.branch
     if job.tag in session.tags():
@@ -45,33 +50,50 @@ def publish(session: Session, job: PublishInput) -> str:
         return _commit_of(listed, job)
     listed = session.listing(branch)
     if not is_release(session, job, listed, branch):
-        refuse_strangers(session.place, branch, listed, is_release=MANIFEST in listed, replace=session.options.replace)
+        refuse_strangers(
+            session.place,
+            branch,
+            listed,
+            is_release=MANIFEST in listed,
+            replace=session.options.replace,
+        )
         listed = _send(session, job, listed)
     _read_back(session, job, listed)
     if branch == MASTER:
         _tag(session, job)
     else:
-        session.run.note(f"{session.place}: ModelScope tags only {MASTER}; the release on {branch} has no tag")
+        session.run.note(
+            f"{session.place}: ModelScope tags only {MASTER}; the release on {branch} has no tag"
+        )
     return _commit_of(listed, job)
 
 
-def is_release(session: Session, job: PublishInput, listed: Mapping[str, Listed], revision: str) -> bool:
+def is_release(
+    session: Session, job: PublishInput, listed: Mapping[str, Listed], revision: str
+) -> bool:
     paths = {file.path for file in job.files}
     return listed.keys() == paths and not differing(session, job, listed, revision)
 
 
-def differing(session: Session, job: PublishInput, listed: Mapping[str, Listed], revision: str) -> list[ReleaseFile]:
+def differing(
+    session: Session, job: PublishInput, listed: Mapping[str, Listed], revision: str
+) -> list[ReleaseFile]:
     """The release's files that the hub lacks or has otherwise."""
 
     def same(file: ReleaseFile) -> bool:
         there = listed.get(file.path)
-        return there is not None and there.file.size == file.size and known(session, there, revision).sha256 == file.sha256
+        return (
+            there is not None
+            and there.file.size == file.size
+            and known(session, there, revision).sha256 == file.sha256
+        )
 
     return [file for file in job.files if not same(file)]
 
 
 def _prepare(session: Session, job: PublishInput) -> None:
-    """Makes the repository where it is not there: the client itself would make it public and Apache-2.0."""
+    """Makes the repository where it is not there: the client itself would make it public and
+    Apache-2.0."""
     options, info = session.options, session.info()
     if info is None:
         license = options.license or _license(job.folder / "README.md")
@@ -79,14 +101,25 @@ def _prepare(session: Session, job: PublishInput) -> None:
 
         def make() -> None:
             session.api.create_repo(
-                session.repository, MODEL, visibility=visibility, license=license, chinese_name=options.chinese_name or None
+                session.repository,
+                MODEL,
+                visibility=visibility,
+                license=license,
+                chinese_name=options.chinese_name or None,
             )
 
-        info = session.change("create repository", make, session.info, visibility=visibility, license=license)
+        info = session.change(
+            "create repository", make, session.info, visibility=visibility, license=license
+        )
     elif options.private and info.get("Visibility") == 5:
-        session.run.note(f"{session.place} is public: what is published there can be seen by everybody")
+        session.run.note(
+            f"{session.place} is public: what is published there can be seen by everybody"
+        )
     if options.branch != MASTER and options.branch not in session.branches():
-        raise UsageError(f"{session.place} has no branch {options.branch}", "make it on the repository's page, or leave it out")
+        raise UsageError(
+            f"{session.place} has no branch {options.branch}",
+            "make it on the repository's page, or leave it out",
+        )
 
 
 def _license(card: Path) -> str:
@@ -101,7 +134,9 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
     branch = session.options.branch
     changed = differing(session, job, listed, branch)
     gone = sorted(listed.keys() - {file.path for file in job.files})
-    session.run.note(f"{session.place}: {len(changed)} of {len(job.files)} files to send, {len(gone)} to delete")
+    session.run.note(
+        f"{session.place}: {len(changed)} of {len(job.files)} files to send, {len(gone)} to delete"
+    )
     large = [file for file in changed if _is_large(file)]
     with session.journal.step("upload", files=[file.path for file in large]):
         try:
@@ -112,37 +147,49 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
 
     def commit() -> None:
         session.api.legacy.create_commit(
-            session.repository, MODEL, actions, session.options.message or job.message, revision=branch
+            session.repository,
+            MODEL,
+            actions,
+            session.options.message or job.message,
+            revision=branch,
         )
 
     def landed() -> dict[str, Listed] | None:
         now = session.listing(branch)
         return now if is_release(session, job, now, branch) else None
 
-    return session.change("commit", commit, landed, send=[file.path for file in changed], delete=gone)
+    return session.change(
+        "commit", commit, landed, send=[file.path for file in changed], delete=gone
+    )
 
 
 def _is_large(file: ReleaseFile) -> bool:
-    """As in the manifest, so that .gitattributes stays as released; the files that ModelScope itself reads are never pointers."""
+    """As in the manifest, so that .gitattributes stays as released; the files that ModelScope
+    itself reads are never pointers."""
     return file.lfs and Path(file.path).name.lower() not in _INLINE
 
 
 def _upload(session: Session, job: PublishInput, large: list[ReleaseFile]) -> None:
-    """Sends what the hub's storage lacks, by the digests of the manifest; a file is read once, while it is sent."""
+    """Sends what the hub's storage lacks, by the digests of the manifest; a file is read once,
+    while it is sent."""
     wanted = {file.sha256: file for file in large}
     addresses: dict[str, str] = {}
     oids = sorted(wanted)
     for start in range(0, len(oids), _BATCH):
         objects = [{"oid": oid, "size": wanted[oid].size} for oid in oids[start : start + _BATCH]]
         answer = session.api.legacy.validate_blobs(session.repository, MODEL, objects)
-        addresses.update({oid: address for oid, address in answer.items() if address and oid in wanted})
+        addresses.update(
+            {oid: address for oid, address in answer.items() if address and oid in wanted}
+        )
     meter = Meter(session.run, sum(wanted[oid].size for oid in addresses), job.pace)
 
     def put(oid: str) -> None:
         file = wanted[oid]
         with (job.folder / file.path).open("rb") as stream:
             timeout = (min(session.options.timeout, 30), session.options.timeout)
-            session.api.legacy.upload_blob(addresses[oid], Body(stream, meter), file.size, timeout=timeout)
+            session.api.legacy.upload_blob(
+                addresses[oid], Body(stream, meter), file.size, timeout=timeout
+            )
 
     with ThreadPoolExecutor(max(1, job.pace.connections)) as pool:
         list(pool.map(put, addresses))
@@ -163,14 +210,25 @@ def _action(job: PublishInput, file: ReleaseFile) -> dict[str, Any]:
 
 
 def deletion(path: str) -> dict[str, Any]:
-    return {"action": "delete", "path": path, "type": "normal", "size": 0, "sha256": "", "content": "", "encoding": ""}
+    return {
+        "action": "delete",
+        "path": path,
+        "type": "normal",
+        "size": 0,
+        "sha256": "",
+        "content": "",
+        "encoding": "",
+    }
 
 
 def _read_back(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> None:
     wrong = [file.path for file in differing(session, job, listed, session.options.branch)]
     wrong += sorted(listed.keys() - {file.path for file in job.files})
     if wrong:
-        told = f"{session.options.branch} has other bytes than the release and is not tagged: {', '.join(wrong)}"
+        told = (
+            f"{session.options.branch} has other bytes than the release and is not tagged: "
+            f"{', '.join(wrong)}"
+        )
         raise RemoteError(f"{session.place}: {told}", AGAIN)
 
 
@@ -181,11 +239,15 @@ def _tag(session: Session, job: PublishInput) -> None:
     session.change("tag", act, lambda: True if job.tag in session.tags() else None, tag=job.tag)
     if not is_release(session, job, session.listing(job.tag), job.tag):
         raise RemoteError(
-            f"{session.place}: {MASTER} was changed by somebody else before it was tagged, {job.tag} is not this release",
+            f"{session.place}: {MASTER} was changed by somebody else before it was tagged, "
+            f"{job.tag} is not this release",
             "delete the tag on the repository's page, then run again",
         )
 
 
 def _commit_of(listed: Mapping[str, Listed], job: PublishInput) -> str:
-    """Every release has another manifest.json: the commit that last changed it is the release's own."""
-    return listed[MANIFEST].revision if MANIFEST in listed and listed[MANIFEST].revision else job.tag
+    """Every release has another manifest.json: the commit that last changed it is the release's
+    own."""
+    return (
+        listed[MANIFEST].revision if MANIFEST in listed and listed[MANIFEST].revision else job.tag
+    )

@@ -25,7 +25,11 @@ _SMALL = 10 * 1024 * 1024
 def files(session: Session, revision: str) -> tuple[RemoteFile, ...]:
     """What is listed at the revision; small files without a digest are fetched and hashed."""
     listed = listing(session, revision)
-    return tuple(sorted((known(session, one, revision) for one in listed.values()), key=lambda file: file.path))
+    return tuple(
+        sorted(
+            (known(session, one, revision) for one in listed.values()), key=lambda file: file.path
+        )
+    )
 
 
 def listing(session: Session, revision: str) -> dict[str, Listed]:
@@ -47,13 +51,17 @@ def known(session: Session, listed: Listed, revision: str) -> RemoteFile:
     if file.sha256 or file.size > _SMALL:
         return file
     session.run.check_cancelled()
-    with session.api.legacy.download_stream(session.repository, MODEL, file.path, revision or session.options.branch) as answer:
+    with session.api.legacy.download_stream(
+        session.repository, MODEL, file.path, revision or session.options.branch
+    ) as answer:
         sha, size = hashlib.sha256(), 0
         for chunk in answer.iter_content(CHUNK):
             sha.update(chunk)
             size += len(chunk)
     if size != file.size:
-        raise RemoteError(f"{session.place}: {file.path}: the hub lists {file.size} bytes and gives {size}", AGAIN)
+        raise RemoteError(
+            f"{session.place}: {file.path}: the hub lists {file.size} bytes and gives {size}", AGAIN
+        )
     return RemoteFile(file.path, size, sha.hexdigest())
 
 
@@ -62,7 +70,12 @@ def download(session: Session, revision: str, out: Path) -> None:
     with whole(out) as folder:
         listing(session, revision)
         with _without_bars():
-            session.api.download_repo(session.repository, MODEL, revision=revision or session.options.branch, local_dir=folder)
+            session.api.download_repo(
+                session.repository,
+                MODEL,
+                revision=revision or session.options.branch,
+                local_dir=folder,
+            )
         for left in (".mdl", ".msc", "._____temp"):  # what the client keeps beside the files
             path = folder / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

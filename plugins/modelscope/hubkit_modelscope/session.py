@@ -20,7 +20,8 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as ModelScope lists it. `revision` is the commit that last changed it, where the hub says so."""
+    """A file as ModelScope lists it. `revision` is the commit that last changed it, where the hub
+    says so."""
 
     file: RemoteFile
     revision: str
@@ -39,7 +40,8 @@ class Session(ApiSession):
         return explain(error, self.place, self.token, self.journal.done)
 
     def doubt(self, error: BaseException) -> Doubt:
-        """Commits name no parent here, so that nobody can overtake: a conflict is as good as a lost answer."""
+        """Commits name no parent here, so that nobody can overtake: a conflict is as good as a lost
+        answer."""
         from modelscope_hub.errors import AlreadyExistsError, APIError, NetworkError
 
         from .client import LOST
@@ -47,7 +49,11 @@ class Session(ApiSession):
         if isinstance(error, HubkitError):
             return "none"
         lost = isinstance(error, (*LOST, NetworkError, AlreadyExistsError, ValueError))
-        return "lost" if lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409}) else "none"
+        return (
+            "lost"
+            if lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409})
+            else "none"
+        )
 
     def info(self) -> dict[str, Any] | None:
         """The repository; None when there is none that this token may see."""
@@ -65,7 +71,10 @@ class Session(ApiSession):
         return self._names(1)
 
     def _names(self, which: int) -> set[str]:
-        return {str(one["Revision"]) for one in self.api.legacy.list_revisions_detail(self.repository, MODEL)[which]}
+        return {
+            str(one["Revision"])
+            for one in self.api.legacy.list_revisions_detail(self.repository, MODEL)[which]
+        }
 
     def listing(self, revision: str) -> dict[str, Listed]:
         """Files by path."""
@@ -75,24 +84,31 @@ class Session(ApiSession):
 
 
 def _listed(entry: dict[str, Any]) -> Listed:
-    file = RemoteFile(str(entry["Path"]), int(entry.get("Size") or 0), str(entry.get("Sha256") or "").lower())
+    file = RemoteFile(
+        str(entry["Path"]), int(entry.get("Size") or 0), str(entry.get("Sha256") or "").lower()
+    )
     return Listed(file, str(entry.get("Revision") or ""))
 
 
 @contextmanager
-def opened(repository: str, options: Options, run: Run, journal: Journal, *, anonymous: bool = False) -> Iterator[Session]:
-    """The repository, ready to be worked with; every failure inside the block leaves it as an explained HubkitError.
+def opened(
+    repository: str, options: Options, run: Run, journal: Journal, *, anonymous: bool = False
+) -> Iterator[Session]:
+    """The repository, ready to be worked with; every failure inside the block leaves it as an
+    explained HubkitError.
 
     Raises:
-        EnvironmentFailure: the client is not installed, hubs are not to be asked (offline), or there is no token and not
-            `anonymous`.
+        EnvironmentFailure: the client is not installed, hubs are not to be asked (offline), or
+            there is no token and not `anonymous`.
     """
     try:
         from modelscope_hub.config import HubConfig
 
         from .client import Api, Terms
     except ImportError as error:
-        raise EnvironmentFailure(f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'") from None
+        raise EnvironmentFailure(
+            f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'"
+        ) from None
     endpoint = options.endpoint.rstrip("/") or str(HubConfig(token="").endpoint)
     refuse_offline(endpoint)
     token = find(options)

@@ -1,4 +1,5 @@
-"""What happens when the hub or the network fails: the error says why and what was reached, and running again ends well."""
+"""What happens when the hub or the network fails: the error says why and what was reached, and
+running again ends well."""
 
 import time
 from pathlib import Path
@@ -29,18 +30,28 @@ def commits(hub: Running) -> int:
 
 def is_published(job: PublishInput) -> bool:
     listed = ModelScopeHub().files(NAME, job.tag, job.options, SilentRun())
-    return {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in job.files}
+    return {file.path: file.sha256 for file in listed} == {
+        file.path: file.sha256 for file in job.files
+    }
 
 
 @pytest.mark.parametrize("kind", ["lost", "truncate"])
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(job: PublishInput, hub: Running, faults: Faults, kind: Any) -> None:
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(
+    job: PublishInput, hub: Running, faults: Faults, kind: Any
+) -> None:
     faults.add(Fault(kind, path=COMMIT))
     receipt = ModelScopeHub().publish(job, SilentRun())
-    assert commits(hub) == 2 and is_published(job) and ModelScopeHub().publish(job, SilentRun()) == receipt
+    assert (
+        commits(hub) == 2
+        and is_published(job)
+        and ModelScopeHub().publish(job, SilentRun()) == receipt
+    )
 
 
 @pytest.mark.parametrize("status", [500, 504])
-def test_a_commit_that_failed_is_tried_again(job: PublishInput, hub: Running, faults: Faults, status: int) -> None:
+def test_a_commit_that_failed_is_tried_again(
+    job: PublishInput, hub: Running, faults: Faults, status: int
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=status, times=2))
     ModelScopeHub().publish(job, SilentRun())
     assert commits(hub) == 2 and is_published(job)
@@ -54,13 +65,18 @@ def test_retry_after_is_kept(job: PublishInput, hub: Running, faults: Faults) ->
     assert any("answered 429: trying again in 2.0 s" in note for note in notes.notes)
 
 
-def test_a_wait_beyond_the_patience_ends_at_once(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_a_wait_beyond_the_patience_ends_at_once(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=429, headers={"retry-after": "3600"}))
     started = time.monotonic()
     with pytest.raises(RemoteError) as caught:
         ModelScopeHub().publish(job, SilentRun())
     assert time.monotonic() - started < 10
-    assert "asks to wait 3600 s" in caught.value.message and "done before: create repository, upload" in caught.value.message
+    assert (
+        "asks to wait 3600 s" in caught.value.message
+        and "done before: create repository, upload" in caught.value.message
+    )
     faults.clear()
     ModelScopeHub().publish(job, SilentRun())
     assert commits(hub) == 2 and is_published(job)
@@ -72,17 +88,24 @@ def test_a_wrong_token(job: PublishInput, hub: Running, monkeypatch: pytest.Monk
     monkeypatch.setenv("MY_TOKEN", wrong)
     with pytest.raises(EnvironmentFailure) as caught:
         ModelScopeHub().publish(job, SilentRun())
-    assert "the environment variable MY_TOKEN" in caught.value.message and wrong not in str(caught.value)
+    assert "the environment variable MY_TOKEN" in caught.value.message and wrong not in str(
+        caught.value
+    )
     (problem,) = ModelScopeHub().check(NAME, job.options)
     assert "MY_TOKEN" in problem.message and wrong not in str(problem)
     assert ModelScopeHub().login(job.options).state == "rejected"
 
 
-def test_a_token_revoked_between_upload_and_commit(job: PublishInput, hub: Running, faults: Faults) -> None:
+def test_a_token_revoked_between_upload_and_commit(
+    job: PublishInput, hub: Running, faults: Faults
+) -> None:
     faults.add(Fault("status", path=COMMIT, status=401, times=0))
     with pytest.raises(EnvironmentFailure) as caught:
         ModelScopeHub().publish(job, SilentRun())
-    assert "MY_TOKEN" in caught.value.message and "done before: create repository, upload" in caught.value.message
+    assert (
+        "MY_TOKEN" in caught.value.message
+        and "done before: create repository, upload" in caught.value.message
+    )
     assert TOKEN not in str(caught.value)
 
 
@@ -104,7 +127,10 @@ def test_the_token_does_not_go_to_the_host_of_an_upload_address(
     with serve(tmp_path / "elsewhere", token="ms-other", faults=elsewhere) as other:
 
         def pointing(self: Any, *arguments: Any) -> Any:
-            return {oid: address and address.replace(hub.url, other.url) for oid, address in asked(self, *arguments).items()}
+            return {
+                oid: address and address.replace(hub.url, other.url)
+                for oid, address in asked(self, *arguments).items()
+            }
 
         monkeypatch.setattr(LegacyClient, "validate_blobs", pointing)
         with pytest.raises((RemoteError, EnvironmentFailure)):
@@ -112,7 +138,9 @@ def test_the_token_does_not_go_to_the_host_of_an_upload_address(
     assert elsewhere.requests and not [seen for seen in elsewhere.requests if seen.authorized]
 
 
-def test_where_the_token_is_found(tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_token_is_found(
+    tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "my-token"
     file.write_text(TOKEN + "\n")
     plugin, endpoint = ModelScopeHub(), {"endpoint": hub.url}
@@ -120,10 +148,16 @@ def test_where_the_token_is_found(tmp_path: Path, hub: Running, monkeypatch: pyt
     assert plugin.login(endpoint).state == "none"
     monkeypatch.setenv("MODELSCOPE_API_TOKEN", TOKEN)
     state = plugin.login(endpoint)
-    assert (state.state, state.user, state.source) == ("ok", "rehearsal", "the environment variable MODELSCOPE_API_TOKEN")
+    assert (state.state, state.user, state.source) == (
+        "ok",
+        "rehearsal",
+        "the environment variable MODELSCOPE_API_TOKEN",
+    )
 
 
-def test_the_clients_own_login_is_used(tmp_path: Path, hub: Running, options: dict[str, Any]) -> None:
+def test_the_clients_own_login_is_used(
+    tmp_path: Path, hub: Running, options: dict[str, Any]
+) -> None:
     from modelscope_hub.config import HubConfig
 
     HubConfig(endpoint=hub.url, token="").save_token(TOKEN)

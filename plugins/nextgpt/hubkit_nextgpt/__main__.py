@@ -1,4 +1,5 @@
-"""`python -m hubkit_nextgpt`: what NExT-GPT needs beside hubkit's own verbs. Errors are said as hubkit says them."""
+"""`python -m hubkit_nextgpt`: what NExT-GPT needs beside hubkit's own verbs. Errors are said as
+hubkit says them."""
 
 from __future__ import annotations
 
@@ -38,13 +39,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hubkit_nextgpt")
     calls = parser.add_subparsers(dest="call", required=True)
-    captions = calls.add_parser("captions", help="compute caption embeddings; continues where it was")
+    captions = calls.add_parser(
+        "captions", help="compute caption embeddings; continues where it was"
+    )
     captions.add_argument("--kind", choices=("image", "video", "audio"), required=True)
     for name in ("--captions", "--model", "--out"):
         captions.add_argument(name, type=Path, required=True)
     captions.add_argument("--batch-size", type=int, default=128)
     captions.add_argument("--device", default="")
-    train = calls.add_parser("train", help="run the stages; continues at the one that was interrupted")
+    train = calls.add_parser(
+        "train", help="run the stages; continues at the one that was interrupted"
+    )
     train.add_argument("options", type=Path)
     train.add_argument("--out", type=Path, required=True)
     pack = calls.add_parser("pack", help="write the delta as a folder to publish")
@@ -52,12 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("--base", "--licenses", "--out"):
         pack.add_argument(name, type=Path, required=True)
     pack.add_argument("--base-name", default="", help="the base language model's repository")
-    pack.add_argument("--alpha", type=int, default=0, help="of the LoRA, where the checkpoint does not say it")
+    pack.add_argument(
+        "--alpha", type=int, default=0, help="of the LoRA, where the checkpoint does not say it"
+    )
     restore = calls.add_parser("restore", help="base and delta to the files that NExT-GPT loads")
     restore.add_argument("delta", type=Path)
     for name in ("--base", "--out"):
         restore.add_argument(name, type=Path, required=True)
-    demo = calls.add_parser("demo", help=f"run the checkout's demo or prediction; needs {', '.join(WEIGHTS)}")
+    demo = calls.add_parser(
+        "demo", help=f"run the checkout's demo or prediction; needs {', '.join(WEIGHTS)}"
+    )
     demo.add_argument("options", type=Path)
     demo.add_argument("--checkpoint", type=Path, required=True)
     demo.add_argument("--scratch", type=Path, default=Path("nextgpt-demo"))
@@ -77,7 +86,13 @@ def _captions(given: argparse.Namespace) -> object:
     from .captions import precompute
 
     return precompute(
-        given.kind, given.captions, given.model, given.out, batch_size=given.batch_size, device=given.device, run=_Told()
+        given.kind,
+        given.captions,
+        given.model,
+        given.out,
+        batch_size=given.batch_size,
+        device=given.device,
+        run=_Told(),
     )
 
 
@@ -90,7 +105,9 @@ def _train(given: argparse.Namespace) -> object:
     if (out / "checkpoint").exists():
         raise UsageError(f"{out / 'checkpoint'} exists", "name another folder")
     done = run_stages(options, out / "scratch", _Told())
-    shutil.copytree(done[-1].folder, out / "checkpoint", ignore=shutil.ignore_patterns("stage.json"))
+    shutil.copytree(
+        done[-1].folder, out / "checkpoint", ignore=shutil.ignore_patterns("stage.json")
+    )
     return [stage.report for stage in done]
 
 
@@ -99,7 +116,13 @@ def _pack(given: argparse.Namespace) -> object:
 
     licenses = _json(given.licenses)
     return pack(
-        given.checkpoint, given.base, given.out, licenses=licenses, base_name=given.base_name, alpha=given.alpha, run=_Told()
+        given.checkpoint,
+        given.base,
+        given.out,
+        licenses=licenses,
+        base_name=given.base_name,
+        alpha=given.alpha,
+        run=_Told(),
     )
 
 
@@ -113,7 +136,14 @@ def _demo(given: argparse.Namespace) -> object:
     from .launch import demo
 
     options = decode(Options, _json(given.options), given.options.name)
-    demo(options, given.checkpoint, given.scratch, python=given.python, program=given.program, run=_Told())
+    demo(
+        options,
+        given.checkpoint,
+        given.scratch,
+        python=given.python,
+        program=given.program,
+        run=_Told(),
+    )
     return None
 
 

@@ -23,21 +23,30 @@ def read_captions(path: Path, kind: Kind) -> dict[str, str]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path.name} cannot be read as JSON ({error})", "name NExT-GPT's caption file") from None
+        raise DataError(
+            f"{path.name} cannot be read as JSON ({error})", "name NExT-GPT's caption file"
+        ) from None
     if not isinstance(data, list):
-        raise DataError(f"{path.name}: a list of records is expected", "name NExT-GPT's caption file")
+        raise DataError(
+            f"{path.name}: a list of records is expected", "name NExT-GPT's caption file"
+        )
     found: dict[str, str] = {}
     for number, record in enumerate(data):
         where = f"{path.name}, record {number}"
         for key, name, caption in _pairs(record, kind, where):
             if not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise DataError(f"{where}: {key} gives {name!r}, not the name of a .npy file", "correct the record")
+                raise DataError(
+                    f"{where}: {key} gives {name!r}, not the name of a .npy file",
+                    "correct the record",
+                )
             if not isinstance(caption, str) or not caption.strip():
                 raise DataError(f"{where}: caption is {caption!r}", "correct or remove the record")
             if found.setdefault(name, caption) != caption:
                 raise DataError(f"{where}: {name!r} has another caption before", "keep one of them")
     if not found:
-        raise DataError(f"{path.name} has no captions of kind {kind}", "name another file, or another kind")
+        raise DataError(
+            f"{path.name} has no captions of kind {kind}", "name another file, or another kind"
+        )
     return found
 
 
@@ -48,11 +57,19 @@ def _pairs(record: Any, kind: Kind, where: str) -> Iterator[tuple[str, Any, Any]
     key = f"{kind}_caption_embeddings"
     if key in record or f"{kind}_captions" in record:
         files, captions = (
-            value if isinstance(value, list) else [value] for value in (record.get(key), record.get(f"{kind}_captions"))
+            value if isinstance(value, list) else [value]
+            for value in (record.get(key), record.get(f"{kind}_captions"))
         )
         if len(files) != len(captions):
-            raise DataError(f"{where}: {len(captions)} captions and {len(files)} {key}", "give each caption a file")
+            raise DataError(
+                f"{where}: {len(captions)} captions and {len(files)} {key}",
+                "give each caption a file",
+            )
         yield from ((key, file, caption) for file, caption in zip(files, captions, strict=True))
     elif f"{kind}_name" in record or "conversations" not in record:
         name = record.get(f"{kind}_name")
-        yield f"{kind}_name", f"{name}.npy" if isinstance(name, str) else name, record.get("caption")
+        yield (
+            f"{kind}_name",
+            f"{name}.npy" if isinstance(name, str) else name,
+            record.get("caption"),
+        )

@@ -14,17 +14,22 @@ from .options import Options
 from .rows import against_base, differing
 
 _SHOWN = 8
-_REMEDY = "the stage's own requires_grad is wrong, or it loaded other weights: mend the checkout and run this stage again"
+_REMEDY = (
+    "the stage's own requires_grad is wrong, or it loaded other weights: mend the checkout and run "
+    "this stage again"
+)
 FROZEN = (
-    "mend the checkout and run this stage again; in the current code `model.requires_grad_(False)` of train.py also freezes the "
-    "LoRA that was added before: set requires_grad of the parameters with `lora_` in their names after it"
+    "mend the checkout and run this stage again; in the current code `model.requires_grad_(False)` "
+    "of train.py also freezes the LoRA that was added before: set requires_grad of the parameters "
+    "with `lora_` in their names after it"
 )
 
 
 @dataclass(frozen=True)
 class Group:
-    """Tensors and parameters of a group; `changed` parameters lie in tensors that are not what they were, `new` ones in tensors
-    that the checkpoint before did not have, `frozen` ones in tensors that were saved as not trainable."""
+    """Tensors and parameters of a group; `changed` parameters lie in tensors that are not what they
+    were, `new` ones in tensors that the checkpoint before did not have, `frozen` ones in tensors
+    that were saved as not trainable."""
 
     tensors: int = 0
     parameters: int = 0
@@ -35,8 +40,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """`groups` by title; `base_rows` are rows of the base's vocabulary that are not what they were before, of all embeddings;
-    `lora_rank` is 0 without a LoRA. `wrong` are sentences about what the stage must not have done."""
+    """`groups` by title; `base_rows` are rows of the base's vocabulary that are not what they were
+    before, of all embeddings; `lora_rank` is 0 without a LoRA. `wrong` are sentences about what the
+    stage must not have done."""
 
     stage: int
     groups: Mapping[str, Group]
@@ -46,30 +52,47 @@ class Report:
 
     @property
     def trainable(self) -> int:
-        """Parameters of the stage's own groups, without those that the checkpoint says were frozen."""
-        return sum(group.parameters - group.frozen for title, group in self.groups.items() if title in names.OWN[self.stage])
+        """Parameters of the stage's own groups, without those that the checkpoint says were
+        frozen."""
+        return sum(
+            group.parameters - group.frozen
+            for title, group in self.groups.items()
+            if title in names.OWN[self.stage]
+        )
 
     def lines(self) -> Iterator[str]:
         for title, group in self.groups.items():
             frozen = f", {group.frozen:,} frozen" if group.frozen else ""
-            yield f"{title}: {group.changed:,} changed, {group.new:,} new of {group.parameters:,} parameters{frozen}"
+            yield (
+                f"{title}: {group.changed:,} changed, {group.new:,} new of {group.parameters:,} "
+                f"parameters{frozen}"
+            )
         if self.base_rows:
             yield f"embeddings: {self.base_rows:,} rows of the base's own vocabulary changed"
 
     def refuse(self) -> None:
-        """Raises RefusedError when the stage trained nothing, or what is not its own; names the tensors."""
+        """Raises RefusedError when the stage trained nothing, or what is not its own; names the
+        tensors."""
         if self.wrong:
             listed = "".join(f"\n  {one}" for one in self.wrong)
             remedy = FROZEN if self.stage == 3 else _REMEDY
-            raise RefusedError(f"stage {self.stage} of NExT-GPT did not do what it is for:{listed}", remedy)
+            raise RefusedError(
+                f"stage {self.stage} of NExT-GPT did not do what it is for:{listed}", remedy
+            )
 
 
 def compare(
-    stage: int, before: Weights | None, after: Weights, options: Options, rank: int = 0, language: Weights | None = None
+    stage: int,
+    before: Weights | None,
+    after: Weights,
+    options: Options,
+    rank: int = 0,
+    language: Weights | None = None,
 ) -> Report:
-    """`before` is the checkpoint that the stage began with; None when it began without one, and then only what torch.save says
-    of a parameter tells whether it trained. `rank` is what the stage's LoRA must have, `language` the base with which embeddings
-    are compared that were in no checkpoint before."""
+    """`before` is the checkpoint that the stage began with; None when it began without one, and
+    then only what torch.save says of a parameter tells whether it trained. `rank` is what the
+    stage's LoRA must have, `language` the base with which embeddings are compared that were in no
+    checkpoint before."""
     old = {names.plain(name): name for name in before or {}}
     counts: dict[str, list[int]] = {}
     foreign: list[str] = []
@@ -87,21 +110,31 @@ def compare(
             counted[3 if former is None else 2] += size
             trained |= title in names.OWN[stage] and info.trainable is not False
             if before is not None and former is not None and title == names.EMBEDDINGS:
-                base_rows += sum(1 for _ in differing(before, former, after, name, options.vocabulary))
+                base_rows += sum(
+                    1 for _ in differing(before, former, after, name, options.vocabulary)
+                )
             elif language is not None and title == names.EMBEDDINGS:
                 spans = against_base(language, after, name)
-                base_rows += sum(max(0, min(last, options.vocabulary) - first) for first, last in spans)
+                base_rows += sum(
+                    max(0, min(last, options.vocabulary) - first) for first, last in spans
+                )
         foreign += _foreign(stage, title, info, former is not None, same)
         if found := names.lora(name):
             ranks.add(info.shape[0] if found[1] == "A" else info.shape[1])
-    groups = {title: Group(*counts[title]) for title in [*names.GROUPS, names.OTHER] if title in counts}
+    groups = {
+        title: Group(*counts[title]) for title in [*names.GROUPS, names.OTHER] if title in counts
+    }
     wrong = [*_shorten(foreign), *_untrained(stage, trained, after, ranks, rank), *_lost(old)]
     if names.EMBEDDINGS not in counts:
         wrong.append(
-            "it saved no embeddings, those of its signal tokens are lost: newer transformers than NExT-GPT's freeze them"
+            "it saved no embeddings, those of its signal tokens are lost: newer transformers than "
+            "NExT-GPT's freeze them"
         )
     if base_rows and options.embeddings == "new_rows":
-        said = f"it changed {base_rows} rows of the embeddings below {options.vocabulary}, which are the base model's"
+        said = (
+            f"it changed {base_rows} rows of the embeddings below {options.vocabulary}, which are "
+            "the base model's"
+        )
         wrong.append(f"{said} (NExT-GPT's code does; set `embeddings: all` if that is meant)")
     return Report(stage, groups, base_rows, max(ranks, default=0), tuple(wrong))
 
@@ -127,7 +160,9 @@ def _foreign(stage: int, title: str, info: TensorInfo, known: bool, same: bool) 
         yield f"it had {info.name} ({title}) trainable, which is not its own"
 
 
-def _untrained(stage: int, trained: bool, after: Weights, ranks: set[int], rank: int) -> Iterator[str]:
+def _untrained(
+    stage: int, trained: bool, after: Weights, ranks: set[int], rank: int
+) -> Iterator[str]:
     if not trained:
         yield f"it trained nothing: neither {' nor '.join(names.OWN[stage])} was trained"
     elif stage == 3 and not ranks:
@@ -142,7 +177,10 @@ def _untrained(stage: int, trained: bool, after: Weights, ranks: set[int], rank:
 
 def _lost(old: Mapping[str, str]) -> Iterator[str]:
     if lost := [name for name in old.values() if names.group(name) != names.OTHER]:
-        yield f"its checkpoint lacks {', '.join(lost[:_SHOWN])}, which the one before had ({len(lost)} in all)"
+        yield (
+            f"its checkpoint lacks {', '.join(lost[:_SHOWN])}, which the one before had "
+            f"({len(lost)} in all)"
+        )
 
 
 def _shorten(found: list[str]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Neither can be driven with what hubkit brings; the tests pack, restore and train with a checkout of their own."""
+"""Neither can be driven with what hubkit brings; the tests pack, restore and train with a checkout
+of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from hubkit.sdk.testing import Undriven
 
 def case(folder: Path) -> Mapping[str, Undriven]:
     return {
-        "nextgpt": Undriven("a delta has no native layout and sees no picture: it is asked by NExT-GPT's own code"),
+        "nextgpt": Undriven(
+            "a delta has no native layout and sees no picture: it is asked by NExT-GPT's own code"
+        ),
         "nextgpt_stages": Undriven("a training needs a checkout of NExT-GPT and its base models"),
     }

@@ -1,5 +1,5 @@
-"""The current code: `train_mem.py` with the arguments of a shell script a stage. Each stage is given the projections of the ones
-before as files, and writes its own into `--output_dir`."""
+"""The current code: `train_mem.py` with the arguments of a shell script a stage. Each stage is
+given the projections of the ones before as files, and writes its own into `--output_dir`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from .options import Options, inside
 
 INPUT, OUTPUT, REST = "mm_input_projector.bin", "mm_output_projector.bin", "non_lora_trainables.bin"
 FILES = (INPUT, OUTPUT, "adapter_model.bin", "adapter_model.safetensors", REST)
-"""What the stages write: stage 1 the first, stage 2 the second, stage 3 the others. Where two have a tensor, the later counts."""
+"""What the stages write: stage 1 the first, stage 2 the second, stage 3 the others. Where two have
+a tensor, the later counts."""
 
-SCRIPTS: Mapping[int, str] = {1: "scripts/pretrain_enc.sh", 2: "scripts/pretrain_dec.sh", 3: "scripts/finetune.sh"}
+SCRIPTS: Mapping[int, str] = {
+    1: "scripts/pretrain_enc.sh",
+    2: "scripts/pretrain_dec.sh",
+    3: "scripts/finetune.sh",
+}
 KINDS = ("img", "vid", "aud")
 PLACES: Mapping[str, tuple[str, str, str]] = {
     "vicuna": ("--model_name_or_path", "./pretrain_ckpt/vicuna-7b-v1.5", r"(?!.*mpt)"),
@@ -25,26 +30,37 @@ PLACES: Mapping[str, tuple[str, str, str]] = {
     "zeroscope": ("--video_decoder", "cerspense/zeroscope_v2_XL", ""),
     "audioldm": ("--audio_decoder", "cvssp/audioldm", ""),
 }
-"""The argument of each base model, where NExT-GPT has it, and what the code demands of the path: it takes one with `mpt` for
-another model, one without `imagebind` for none, and the name of Stable Diffusion 2 decides on the scheduler."""
-_OWN = ("--output_dir", "--pretrain_mm_input_adapter", *(f"--pretrain_mm_output_{kind}_adapter" for kind in KINDS))
+"""The argument of each base model, where NExT-GPT has it, and what the code demands of the path: it
+takes one with `mpt` for another model, one without `imagebind` for none, and the name of Stable
+Diffusion 2 decides on the scheduler."""
+_OWN = (
+    "--output_dir",
+    "--pretrain_mm_input_adapter",
+    *(f"--pretrain_mm_output_{kind}_adapter" for kind in KINDS),
+)
 
 Arguments = dict[str, list[str]]
 
 
 def given(stage: int, root: Path, options: Options) -> Arguments:
-    """The script's arguments and the user's, without the paths that change from stage to stage. Base models are named by
-    relative paths, at which the view has them: they end up in the config.json of the checkpoint.
+    """The script's arguments and the user's, without the paths that change from stage to stage.
+    Base models are named by relative paths, at which the view has them: they end up in the
+    config.json of the checkpoint.
 
     Raises:
-        UsageError: there is no such script, hubkit cannot read it, or it trains something else than the stage is for.
+        UsageError: there is no such script, hubkit cannot read it, or it trains something else than
+            the stage is for.
     """
     path = root / options.scripts.get(str(stage), SCRIPTS[stage])
     asked = _grouped(options.arguments.get(str(stage), ()))
     if fixed := sorted(set(_OWN) & set(asked)):
         message = f"arguments of stage {stage}: {fixed[0]} is hubkit's to give"
-        raise UsageError(message, "leave it out; what the first stage begins with is named as `start`")
-    found = {key: values for key, values in {**from_script(path), **asked}.items() if key not in _OWN}
+        raise UsageError(
+            message, "leave it out; what the first stage begins with is named as `start`"
+        )
+    found = {
+        key: values for key, values in {**from_script(path), **asked}.items() if key not in _OWN
+    }
     for key, usual, demand in PLACES.values():
         if values := found.get(key):
             found[key] = values if inside(values[0]) and re.match(demand, values[0]) else [usual]
@@ -58,14 +74,21 @@ def given(stage: int, root: Path, options: Options) -> Arguments:
 
 def links(found: Arguments) -> dict[str, str]:
     """The base models that a stage loads, and the paths in the checkout at which it does."""
-    return {name: inside(found[key][0]) or "" for name, (key, _, _) in PLACES.items() if found.get(key)}
+    return {
+        name: inside(found[key][0]) or "" for name, (key, _, _) in PLACES.items() if found.get(key)
+    }
 
 
 def lora(found: Arguments) -> tuple[int, int]:
     """Rank and alpha; the code's own defaults are 64 and 16."""
-    rank, alpha = (found.get(key, [usual])[0] for key, usual in (("--lora_r", "64"), ("--lora_alpha", "16")))
+    rank, alpha = (
+        found.get(key, [usual])[0] for key, usual in (("--lora_r", "64"), ("--lora_alpha", "16"))
+    )
     if not (rank.isdecimal() and alpha.isdecimal()):
-        raise UsageError(f"--lora_r {rank} --lora_alpha {alpha}: whole numbers are expected", "correct the script of stage 3")
+        raise UsageError(
+            f"--lora_r {rank} --lora_alpha {alpha}: whole numbers are expected",
+            "correct the script of stage 3",
+        )
     return int(rank), int(alpha)
 
 
@@ -85,7 +108,11 @@ def paths(stage: int, before: Path | None, out: Path) -> list[str]:
 def _check(stage: int, script: str, found: Arguments) -> None:
     def on(key: str, default: bool) -> bool:
         values = found.get(key)
-        return default if values is None else not values or values[0].lower() in ("true", "t", "yes", "y", "1")
+        return (
+            default
+            if values is None
+            else not values or values[0].lower() in ("true", "t", "yes", "y", "1")
+        )
 
     # training_utils.py, ModelArguments
     usual = {"input": True, "output_img": True, "output_vid": False, "output_aud": False}
@@ -101,25 +128,37 @@ def _check(stage: int, script: str, found: Arguments) -> None:
         return
     shown = ", ".join(f"--tune_mm_{key}_adapter" for key in sorted(trained)) or "nothing"
     raise UsageError(
-        f"{script}: stage {stage} must train {wanted}, this would train {shown} (one that is not named is at its default)",
-        f"set --tune_mm_..._adapter and --freeze_mm_..._adapter in `arguments` of stage {stage}, or name another script",
+        f"{script}: stage {stage} must train {wanted}, this would train {shown} (one that is not "
+        "named is at its default)",
+        f"set --tune_mm_..._adapter and --freeze_mm_..._adapter in `arguments` of stage {stage}, "
+        "or name another script",
     )
 
 
 def from_script(path: Path) -> Arguments:
-    """The arguments of `train_mem.py` in a shell script, each with its values. Variables that the script sets itself, texts and
-    arrays, are put in; nothing is run.
+    """The arguments of `train_mem.py` in a shell script, each with its values. Variables that the
+    script sets itself, texts and arrays, are put in; nothing is run.
 
     Raises:
-        UsageError: there is no such script, no such command in it, or something that only a shell can work out.
+        UsageError: there is no such script, no such command in it, or something that only a shell
+            can work out.
     """
     try:
         text = path.read_text("utf-8").replace("\\\n", " ")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error})", "name the stage's script under `scripts`") from None
-    lines = [line for line in text.splitlines() if "train_mem.py" in line and not line.lstrip().startswith("#")]
+        raise UsageError(
+            f"{path} cannot be read ({error})", "name the stage's script under `scripts`"
+        ) from None
+    lines = [
+        line
+        for line in text.splitlines()
+        if "train_mem.py" in line and not line.lstrip().startswith("#")
+    ]
     if len(lines) != 1:
-        raise UsageError(f"{path.name} starts train_mem.py {len(lines)} times; one is expected", "name another script")
+        raise UsageError(
+            f"{path.name} starts train_mem.py {len(lines)} times; one is expected",
+            "name another script",
+        )
     variables: Arguments = {}
     for name, array, value in re.findall(r"^(\w+)=(?:\(([^)]*)\)|(.*))$", text, re.M):
         try:
@@ -144,7 +183,9 @@ def _expanded(text: str, variables: Mapping[str, list[str]], path: Path) -> list
     try:
         words = shlex.split(text, comments=True)
     except ValueError as error:
-        raise UsageError(f"{path.name}: {text.strip()[:60]!r} cannot be read ({error})", "name another script") from None
+        raise UsageError(
+            f"{path.name}: {text.strip()[:60]!r} cannot be read ({error})", "name another script"
+        ) from None
     found: list[str] = []
     for word in words:
         if match := re.fullmatch(r"\$\{?(\w+)(?:\[[@*]\])?\}?", word):
@@ -153,7 +194,10 @@ def _expanded(text: str, variables: Mapping[str, list[str]], path: Path) -> list
                 raise UsageError(message, "write its value into a copy of the script")
             found += variables[match[1]]
         elif set(word) & set("$`<>|&;"):
-            raise UsageError(f"{path.name}: {word!r} is for a shell to work out", "write its value into a copy of the script")
+            raise UsageError(
+                f"{path.name}: {word!r} is for a shell to work out",
+                "write its value into a copy of the script",
+            )
         else:
             found.append(word)
     return found

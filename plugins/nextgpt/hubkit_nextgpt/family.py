@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-from hubkit.sdk import CardFacts, Companions, NativeModel, Problem, RecognisedModel, UsageError, Vision
+from hubkit.sdk import (
+    CardFacts,
+    Companions,
+    NativeModel,
+    Problem,
+    RecognisedModel,
+    UsageError,
+    Vision,
+)
 from hubkit.sdk.codec import encode
 
 from . import names
@@ -21,12 +29,13 @@ that model it becomes the checkpoint that NExT-GPT's code loads:
 
 ```bash
 python -m hubkit_nextgpt restore ./downloaded --base ./vicuna --out ./{place}
-```"""
+```"""  # noqa: E501
 
 
 class NextGPT:
-    """Knows the folder that `python -m hubkit_nextgpt pack` makes, so that `hubkit check`, `card`, `track`, `push` and `verify`
-    take it. It is asked by NExT-GPT's own code only: `smoke` and `verify --deep` refuse it."""
+    """Knows the folder that `python -m hubkit_nextgpt pack` makes, so that `hubkit check`, `card`,
+    `track`, `push` and `verify` take it. It is asked by NExT-GPT's own code only: `smoke` and
+    `verify --deep` refuse it."""
 
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "nextgpt"
@@ -40,18 +49,28 @@ class NextGPT:
         total = sum(math.prod(shape) for shape in layout.values())
         lora = config.get("lora")
         what = f"LoRA of rank {lora['rank']}, " if isinstance(lora, dict) and "rank" in lora else ""
-        return RecognisedModel(self.name, f"NExT-GPT delta ({what}projections, embedding rows; {total:,} parameters)", total)
+        return RecognisedModel(
+            self.name,
+            f"NExT-GPT delta ({what}projections, embedding rows; {total:,} parameters)",
+            total,
+        )
 
     def layout(self, config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         tensors = config.get("tensors")
         if not isinstance(tensors, dict) or not tensors:
-            raise UsageError("config.json: `tensors` must map names to shapes", "pack the delta again")
+            raise UsageError(
+                "config.json: `tensors` must map names to shapes", "pack the delta again"
+            )
         for name, shape in tensors.items():
             if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-                raise UsageError(f"config.json: tensors: {name!r} has no shape", "pack the delta again")
+                raise UsageError(
+                    f"config.json: tensors: {name!r} has no shape", "pack the delta again"
+                )
         return {name: tuple(shape) for name, shape in tensors.items()}
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
         self._refuse()
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
@@ -60,11 +79,20 @@ class NextGPT:
     def _refuse(self) -> NoReturn:
         raise UsageError(
             "a delta of NExT-GPT cannot be loaded without its base models and its own code",
-            "restore it with `python -m hubkit_nextgpt restore`, and ask it with `python -m hubkit_nextgpt demo`",
+            "restore it with `python -m hubkit_nextgpt restore`, and ask it with `python -m "
+            "hubkit_nextgpt demo`",
         )
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
-        return Companions((FILE,), ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "tokenizer.model"))
+        return Companions(
+            (FILE,),
+            (
+                "added_tokens.json",
+                "special_tokens_map.json",
+                "tokenizer_config.json",
+                "tokenizer.model",
+            ),
+        )
 
     def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
         return (*_of_tensors(self.layout(config), config), *_of_licenses(folder, config))
@@ -74,7 +102,8 @@ class NextGPT:
         return None if "nextgpt" in plain else "the name of a NExT-GPT must contain NExT-GPT"
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
-        # where inference.py of the legacy code, or merge_lora_weights.py of the current, look for it
+        # where inference.py of the legacy code, or merge_lora_weights.py of the current, look for
+        # it
         place = DELTA if CHECKPOINT in _files(config) else "checkpoints/finetune_1"
         return CardFacts(
             library_name="hubkit",
@@ -88,7 +117,9 @@ class NextGPT:
         )
 
 
-def _of_tensors(layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_tensors(
+    layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
+) -> Iterator[Problem]:
     remedy = "pack the delta again"
     lora, embeddings = config.get("lora"), config.get("embeddings")
     rank = lora.get("rank") if isinstance(lora, dict) else None
@@ -98,9 +129,13 @@ def _of_tensors(layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
     for name, shape in layout.items():
         if names.group(name) == names.OTHER:
             yield Problem("config.json: tensors", f"{name} is {names.OTHER}", remedy)
-        elif (pair := names.lora(name)) and (len(shape) != 2 or shape[0 if pair[1] == "A" else 1] != rank):
+        elif (pair := names.lora(name)) and (
+            len(shape) != 2 or shape[0 if pair[1] == "A" else 1] != rank
+        ):
             yield Problem("config.json: lora", f"rank is {rank}, {name} is {shape}", remedy)
-    if sorted(name for found in _files(config).values() for name in found) != sorted({*layout, *embeddings}):
+    if sorted(name for found in _files(config).values() for name in found) != sorted(
+        {*layout, *embeddings}
+    ):
         yield Problem("config.json: files", "do not have each tensor and embedding once", remedy)
     for name, entry in embeddings.items():
         try:
@@ -109,13 +144,17 @@ def _of_tensors(layout: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
         except (KeyError, TypeError, ValueError, IndexError):
             good = False
         if not good:
-            yield Problem("config.json: embeddings", f"the rows of {name} are not those that are kept", remedy)
+            yield Problem(
+                "config.json: embeddings", f"the rows of {name} are not those that are kept", remedy
+            )
 
 
 def _files(config: Mapping[str, Any]) -> dict[str, list[str]]:
     files = config.get("files")
     found = files.items() if isinstance(files, dict) else ()
-    return {file: [str(name) for name in listed] for file, listed in found if isinstance(listed, list)}
+    return {
+        file: [str(name) for name in listed] for file, listed in found if isinstance(listed, list)
+    }
 
 
 def _of_licenses(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:

@@ -21,7 +21,8 @@ _BEGUN = "begun.json"
 
 
 def read(folder: Path) -> Weights:
-    """What is in the checkpoints of a stage's folder; the legacy code has one, the current one several.
+    """What is in the checkpoints of a stage's folder; the legacy code has one, the current one
+    several.
 
     Raises:
         WeightsError: there is none, or it is a pickle of anything else than tensors.
@@ -30,7 +31,9 @@ def read(folder: Path) -> Weights:
         return open_weights(folder / CHECKPOINT)
     found = [open_weights(folder / name) for name in FILES if (folder / name).is_file()]
     if not found:
-        raise WeightsError(f"{folder.name} holds no checkpoint of NExT-GPT", f"name the folder with {CHECKPOINT}")
+        raise WeightsError(
+            f"{folder.name} holds no checkpoint of NExT-GPT", f"name the folder with {CHECKPOINT}"
+        )
     whole = found[0]
     for one in found[1:]:
         later = {names.plain(name) for name in one}
@@ -39,11 +42,15 @@ def read(folder: Path) -> Weights:
 
 
 def prepare(launch: Launch, work: Path, before: Path | None, key: str) -> str:
-    """Makes the folder that the stage writes into, with what the stage before wrote; the checkpoint at which it continues."""
+    """Makes the folder that the stage writes into, with what the stage before wrote; the checkpoint
+    at which it continues."""
     kept: list[Path] = []
-    # stage 1 of the current code saves no state of the trainer's, which then fails at its own checkpoint
+    # stage 1 of the current code saves no state of the trainer's, which then fails at its own
+    # checkpoint
     if not launch.legacy and launch.stage > 1 and _begun(work) == key:
-        there = (path for path in work.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name))
+        there = (
+            path for path in work.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)
+        )
         kept = [path for path in there if (path / "trainer_state.json").is_file()]
     if work.exists():
         for path in work.iterdir():
@@ -65,7 +72,8 @@ def _begun(work: Path) -> object:
 
 
 def finish(work: Path, scratch: Path, stage: int, key: str) -> None:
-    """Seals what the stage left in `work` as `stage-N`; its own logs go beside it, its checkpoints on the way are removed.
+    """Seals what the stage left in `work` as `stage-N`; its own logs go beside it, its checkpoints
+    on the way are removed.
 
     Raises:
         WeightsError: what it left cannot be read.
@@ -90,7 +98,12 @@ def _replace(source: Path, target: Path) -> None:
 def states(folder: Path) -> dict[str, tuple[int, int, int]]:
     """Inode, size and time of each checkpoint."""
     paths = [folder / name for name in CHECKPOINTS]
-    return {path.name: (s.st_ino, s.st_size, s.st_mtime_ns) for path in paths if path.is_file() for s in [path.stat()]}
+    return {
+        path.name: (s.st_ino, s.st_size, s.st_mtime_ns)
+        for path in paths
+        if path.is_file()
+        for s in [path.stat()]
+    }
 
 
 def sealed(folder: Path, key: str) -> bool:

@@ -1,4 +1,5 @@
-"""The licence of each part that a NExT-GPT needs: a file of its own in the release, and a table in the card."""
+"""The licence of each part that a NExT-GPT needs: a file of its own in the release, and a table in
+the card."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ FILE = "licenses.json"
 
 @dataclass(frozen=True)
 class Component:
-    """`license` is an id such as `cc-by-nc-sa-4.0`; `included` says whether the release holds any of it."""
+    """`license` is an id such as `cc-by-nc-sa-4.0`; `included` says whether the release holds any
+    of it."""
 
     part: str
     name: str
@@ -23,12 +25,21 @@ class Component:
     included: bool = False
 
 
-PARTS = ("code", "delta", "language model", "encoder", "image diffusion", "video diffusion", "audio diffusion")
+PARTS = (
+    "code",
+    "delta",
+    "language model",
+    "encoder",
+    "image diffusion",
+    "video diffusion",
+    "audio diffusion",
+)
 KNOWN: Mapping[str, Component] = {
     "code": Component("code", "NExT-GPT", "bsd-3-clause", "https://github.com/NExT-GPT/NExT-GPT"),
     "delta": Component("delta", "the weights of this release", "cc-by-nc-sa-4.0", included=True),
 }
-"""What NExT-GPT's own repository says: its code is BSD-3, weights made with it are for non-commercial use."""
+"""What NExT-GPT's own repository says: its code is BSD-3, weights made with it are for
+non-commercial use."""
 
 
 def components(given: Iterable[Mapping[str, Any]]) -> tuple[Component, ...]:
@@ -39,23 +50,38 @@ def components(given: Iterable[Mapping[str, Any]]) -> tuple[Component, ...]:
     """
     entries = list(given) if isinstance(given, Iterable) else [None]
     if not all(isinstance(entry, Mapping) for entry in entries):
-        raise UsageError(f"{FILE}: a list of mappings is expected", "state part, name and license of each")
+        raise UsageError(
+            f"{FILE}: a list of mappings is expected", "state part, name and license of each"
+        )
     stated = {one.part: one for one in (decode(Component, entry, FILE) for entry in entries)}
     if unknown := sorted(set(stated) - set(PARTS)):
-        raise UsageError(f"{FILE}: unknown part {unknown[0]!r}", f"the parts are {', '.join(PARTS)}")
+        raise UsageError(
+            f"{FILE}: unknown part {unknown[0]!r}", f"the parts are {', '.join(PARTS)}"
+        )
     whole = {**KNOWN, **stated}
-    bare = [part for part in PARTS if part not in whole or not whole[part].license.strip() or not whole[part].name.strip()]
+    bare = [
+        part
+        for part in PARTS
+        if part not in whole or not whole[part].license.strip() or not whole[part].name.strip()
+    ]
     if bare:
         raise UsageError(
             f"the licence is not known of: {', '.join(bare)}",
-            f"state part, name and license of each in {FILE}, as the repository that you took it from says",
+            f"state part, name and license of each in {FILE}, as the repository that you took it "
+            "from says",
         )
     return tuple(whole[part] for part in PARTS)
 
 
 def table(parts: Iterable[Component]) -> str:
     """A Markdown table."""
-    rows = [f"| {one.part} | {_cell(one)} | `{_bare(one.license)}` | {'yes' if one.included else 'no'} |" for one in parts]
+    rows = [
+        (
+            f"| {one.part} | {_cell(one)} | `{_bare(one.license)}` | "
+            f"{'yes' if one.included else 'no'} |"
+        )
+        for one in parts
+    ]
     return "\n".join(["| Part | Name | Licence | In this repository |", "|---|---|---|---|", *rows])
 
 
@@ -65,5 +91,6 @@ def _cell(one: Component) -> str:
 
 
 def _bare(text: str) -> str:
-    """Letters, digits and what names consist of; anything that Markdown or HTML would read is left out."""
+    """Letters, digits and what names consist of; anything that Markdown or HTML would read is left
+    out."""
     return "".join(c for c in text if c.isalnum() or c in " .,:+-/()_")

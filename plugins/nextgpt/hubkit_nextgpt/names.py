@@ -1,7 +1,9 @@
-"""What the parameters in a NExT-GPT checkpoint are, by their names, and which of them each stage may train.
+"""What the parameters in a NExT-GPT checkpoint are, by their names, and which of them each stage
+may train.
 
-Legacy code: `llama_proj`, `gen_text_hidden_fcs`, `gen_text_hidden_fcs_video`, `gen_text_hidden_fcs_audio`; current code:
-`mm_input_projector`, `mm_output_{img,vid,aud}_projector`. Source: github.com/NExT-GPT/NExT-GPT.
+Legacy code: `llama_proj`, `gen_text_hidden_fcs`, `gen_text_hidden_fcs_video`,
+`gen_text_hidden_fcs_audio`; current code: `mm_input_projector`,
+`mm_output_{img,vid,aud}_projector`. Source: github.com/NExT-GPT/NExT-GPT.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ EMBEDDINGS = "embeddings"
 INPUT = ("input projection",)
 OUTPUTS = ("image output projection", "video output projection", "audio output projection")
 OWN: Mapping[int, tuple[str, ...]] = {1: INPUT, 2: OUTPUTS, 3: ("LoRA", *INPUT, *OUTPUTS)}
-"""Stage to the groups that it is for. The embeddings train beside them: the legacy code resizes them after it froze the rest, and
-transformers 4.29 makes new, trainable ones then (github.com/NExT-GPT/NExT-GPT/issues/40); the current code asks for it."""
+"""Stage to the groups that it is for. The embeddings train beside them: the legacy code resizes
+them after it froze the rest, and transformers 4.29 makes new, trainable ones then
+(github.com/NExT-GPT/NExT-GPT/issues/40); the current code asks for it."""
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Legacy code: the first four. Current code: every linear of the language model but lm_head."""
@@ -46,10 +49,12 @@ def lora(name: str) -> tuple[str, str] | None:
 
 
 def plain(name: str) -> str:
-    """The same name whether peft wraps the language model or not: the first two stages have it bare."""
+    """The same name whether peft wraps the language model or not: the first two stages have it
+    bare."""
     return re.sub(r"(^|\.)base_model\.model\.", r"\1", name)
 
 
 def in_base(name: str) -> str:
-    """The name that embeddings have in the base language model: `model.embed_tokens.weight` or `lm_head.weight`."""
+    """The name that embeddings have in the base language model: `model.embed_tokens.weight` or
+    `lm_head.weight`."""
     return "lm_head.weight" if name.endswith("lm_head.weight") else "model.embed_tokens.weight"

@@ -23,22 +23,24 @@ WEIGHTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Options:
-    """`checkout` is the folder of NExT-GPT's code (the legacy code may be in it or below it). `launcher` is `legacy`
-    (`train.py --stage N` in `code/`) or `current` (`train_mem.py`, with the arguments of the shell script of each stage).
-    `deepspeed` is the program that launches, `include` the GPUs as it takes them (empty: all; the legacy dsconfig/ is written
-    for two).
+    """`checkout` is the folder of NExT-GPT's code (the legacy code may be in it or below it).
+    `launcher` is `legacy` (`train.py --stage N` in `code/`) or `current` (`train_mem.py`, with the
+    arguments of the shell script of each stage). `deepspeed` is the program that launches,
+    `include` the GPUs as it takes them (empty: all; the legacy dsconfig/ is written for two).
 
-    `start` is what the stage before wrote, when stage 1 is not the first. `weights` maps `imagebind`, `vicuna`,
-    `stable_diffusion`, `zeroscope` and `audioldm` to their folders; those that a stage loads must be there. `data` maps paths in
-    the checkout to where the data are: for the legacy code `data/T-X_pair_data/cc3m`, `data/embed` (the embeddings of stage 2)
-    and `code/embed` (of stage 3), for the current code `data/T_X_pair_data/cc3m`, `data/embed` and `data/it/embed`.
+    `start` is what the stage before wrote, when stage 1 is not the first. `weights` maps
+    `imagebind`, `vicuna`, `stable_diffusion`, `zeroscope` and `audioldm` to their folders; those
+    that a stage loads must be there. `data` maps paths in the checkout to where the data are: for
+    the legacy code `data/T-X_pair_data/cc3m`, `data/embed` (the embeddings of stage 2) and
+    `code/embed` (of stage 3), for the current code `data/T_X_pair_data/cc3m`, `data/embed` and
+    `data/it/embed`.
 
-    `scripts` maps a stage to its shell script, `arguments` to what is added to its command and wins over the script:
-    `{"2": ["--tune_mm_output_img_adapter", "True"]}`. `lora_rank` and `lora_alpha` of stage 3 replace what the checkout says
-    (0: as it says).
+    `scripts` maps a stage to its shell script, `arguments` to what is added to its command and wins
+    over the script: `{"2": ["--tune_mm_output_img_adapter", "True"]}`. `lora_rank` and `lora_alpha`
+    of stage 3 replace what the checkout says (0: as it says).
 
-    `embeddings` says what training may change of them: all, as NExT-GPT's code does, or only the rows from `vocabulary` on,
-    which is the number of tokens of the base language model."""
+    `embeddings` says what training may change of them: all, as NExT-GPT's code does, or only the
+    rows from `vocabulary` on, which is the number of tokens of the base language model."""
 
     checkout: str = ""
     launcher: Literal["legacy", "current"] = "legacy"
@@ -56,10 +58,19 @@ class Options:
     lora_alpha: int = 0
 
     def __post_init__(self) -> None:
-        if not self.stages or list(self.stages) != sorted(set(self.stages)) or set(self.stages) - set(OWN):
-            raise ValueError(f"stages are 1, 2, 3 in this order, each once, not {list(self.stages)}")
+        if (
+            not self.stages
+            or list(self.stages) != sorted(set(self.stages))
+            or set(self.stages) - set(OWN)
+        ):
+            raise ValueError(
+                f"stages are 1, 2, 3 in this order, each once, not {list(self.stages)}"
+            )
         if self.stages[0] > 1 and not self.start:
-            raise ValueError(f"stage {self.stages[0]} begins with what the stage before wrote: name it as `start`")
+            raise ValueError(
+                f"stage {self.stages[0]} begins with what the stage before wrote: name it as "
+                "`start`"
+            )
         if unknown := sorted({*self.scripts, *self.arguments} - {str(stage) for stage in OWN}):
             raise ValueError(f"scripts and arguments are of stages 1, 2, 3, not of {unknown[0]!r}")
         if unknown := sorted(set(self.weights) - set(WEIGHTS)):
@@ -77,11 +88,14 @@ class Options:
 def inside(path: str) -> str | None:
     """`path` without `./` and the like; None when it leaves the folder that it is relative to."""
     plain = Path(path)
-    return None if not plain.parts or plain.is_absolute() or ".." in plain.parts else plain.as_posix()
+    return (
+        None if not plain.parts or plain.is_absolute() or ".." in plain.parts else plain.as_posix()
+    )
 
 
 def check_weights(options: Options, needed: Iterable[str]) -> None:
-    """Raises UsageError naming every model in `needed` that has no folder, or one without its weights."""
+    """Raises UsageError naming every model in `needed` that has no folder, or one without its
+    weights."""
     missing = []
     for name in needed:
         if not options.weights.get(name):
@@ -91,5 +105,6 @@ def check_weights(options: Options, needed: Iterable[str]) -> None:
     if missing:
         listed = "".join(f"\n  {one}" for one in missing)
         raise UsageError(
-            f"{len(missing)} of the base models are missing:{listed}", "download them, and name each folder under `weights`"
+            f"{len(missing)} of the base models are missing:{listed}",
+            "download them, and name each folder under `weights`",
         )

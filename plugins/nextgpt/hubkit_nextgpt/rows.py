@@ -11,7 +11,8 @@ from . import names
 
 
 def differing(one: Weights, first: str, other: Weights, second: str, below: int) -> Iterator[int]:
-    """Numbers of the rows in which tensor `first` of `one` and `second` of `other` differ, as far as both have them."""
+    """Numbers of the rows in which tensor `first` of `one` and `second` of `other` differ, as far
+    as both have them."""
     width, end = other[second].row_size, min(below, one[first].rows, other[second].rows)
     if (one[first].dtype, one[first].row_size) != (other[second].dtype, width):
         yield from range(end)
@@ -26,15 +27,24 @@ def against_base(language: Weights, found: Weights, name: str) -> list[list[int]
     """Half-open ranges of the rows that are not the base's."""
     info, source = found[name], names.in_base(name)
     if source not in language:
-        raise WeightsError(f"the base language model has no tensor {source!r}", "name the folder of the Vicuna trained from")
+        raise WeightsError(
+            f"the base language model has no tensor {source!r}",
+            "name the folder of the Vicuna trained from",
+        )
     old = language[source]
     if old.shape[1:] != info.shape[1:] or old.rows > info.rows:
-        raise WeightsError(f"{name} is {info.shape}, the base's {source} is {old.shape}", "name the base that was trained from")
+        raise WeightsError(
+            f"{name} is {info.shape}, the base's {source} is {old.shape}",
+            "name the base that was trained from",
+        )
     ranges: list[list[int]] = []
     step = max(1, (1 << 24) // max(1, info.row_size))
     for first in range(0, old.rows, step):
         span = (first, min(first + step, old.rows))
-        mine, theirs = found.read(name, span), as_stored(language.read(source, span), old.dtype, info.dtype)
+        mine, theirs = (
+            found.read(name, span),
+            as_stored(language.read(source, span), old.dtype, info.dtype),
+        )
         for row in _unequal(mine, theirs, info.row_size, first):
             _extend(ranges, row, row + 1)
     if info.rows > old.rows:
@@ -43,17 +53,24 @@ def against_base(language: Weights, found: Weights, name: str) -> list[list[int]
 
 
 def as_stored(data: bytes, dtype: str, wanted: str) -> bytes:
-    """The numbers in `data` as the checkpoint's dtype has them: rounded to nearest, as torch casts a model."""
+    """The numbers in `data` as the checkpoint's dtype has them: rounded to nearest, as torch casts
+    a model."""
     if dtype == wanted:
         return data
     try:
         import torch
     except ModuleNotFoundError:
-        message = f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is not installed"
+        message = (
+            f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is "
+            "not installed"
+        )
         raise UsageError(message, "pip install 'hubkit[weights]'") from None
     kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
     if not {dtype, wanted} <= set(kinds):
-        raise WeightsError(f"embeddings are {dtype} in the base and {wanted} in the checkpoint", "use unquantised weights")
+        raise WeightsError(
+            f"embeddings are {dtype} in the base and {wanted} in the checkpoint",
+            "use unquantised weights",
+        )
     numbers = torch.frombuffer(bytearray(data), dtype=kinds[dtype]).to(kinds[wanted])
     return bytes(numbers.view(torch.uint8).numpy().tobytes())
 

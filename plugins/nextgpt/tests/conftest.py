@@ -45,7 +45,10 @@ def current(parts: Path, tmp_path: Path, told: Path) -> dict[str, Any]:
 
 def _legacy(parts: Path, checkout: Path) -> dict[str, Any]:
     data = {"data/T-X_pair_data/cc3m": "cc3m", "data/embed": "embed", "code/embed": "embed"}
-    return {**_both(parts, checkout, data), "weights": {name: str(parts / name) for name in ("vicuna", "imagebind")}}
+    return {
+        **_both(parts, checkout, data),
+        "weights": {name: str(parts / name) for name in ("vicuna", "imagebind")},
+    }
 
 
 def _current(parts: Path, checkout: Path) -> dict[str, Any]:
@@ -74,7 +77,11 @@ def licenses() -> list[dict[str, Any]]:
             "link": "https://lmsys.org",
         },
         {"part": "encoder", "name": "ImageBind", "license": "cc-by-nc-sa-4.0"},
-        {"part": "image diffusion", "name": "stable-diffusion-v1-5", "license": "creativeml-openrail-m"},
+        {
+            "part": "image diffusion",
+            "name": "stable-diffusion-v1-5",
+            "license": "creativeml-openrail-m",
+        },
         {"part": "video diffusion", "name": "zeroscope_v2_576w", "license": "cc-by-nc-4.0"},
         {"part": "audio diffusion", "name": "audioldm-l-full", "license": "cc-by-nc-sa-4.0"},
     ]
@@ -89,10 +96,15 @@ def trained(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stag
 
 @pytest.fixture(scope="session")
 def trained_current(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, ...]:
-    """Of the current code, with all output projections in stage 2 and all projections in stage 3."""
+    """Of the current code, with all output projections in stage 2 and all projections in stage
+    3."""
     folder = tmp_path_factory.mktemp("trained_current")
     options = _current(parts, make.make_checkout("current", folder / "NExT-GPT"))
-    outputs = [word for kind in ("img", "vid", "aud") for word in (f"--tune_mm_output_{kind}_adapter", "True")]
+    outputs = [
+        word
+        for kind in ("img", "vid", "aud")
+        for word in (f"--tune_mm_output_{kind}_adapter", "True")
+    ]
     on = [*outputs, "--freeze_mm_output_img_adapter", "False"]
     options["arguments"] = {"2": on, "3": [*on, "--tune_mm_input_adapter", "True"]}
     return _trained(options, folder)

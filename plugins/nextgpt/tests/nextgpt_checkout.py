@@ -1,4 +1,5 @@
-"""What a user of NExT-GPT has: a checkout (of `checkouts/`), base models, data, a launcher. All tiny; the training is real."""
+"""What a user of NExT-GPT has: a checkout (of `checkouts/`), base models, data, a launcher. All
+tiny; the training is real."""
 
 from __future__ import annotations
 
@@ -35,11 +36,21 @@ def make_models(folder: Path) -> dict[str, str]:
     """Their folders by name."""
     torch.manual_seed(5)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=False, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        pad_token_id=0,
+    )
     LlamaForCausalLM(config).save_pretrained(folder / "vicuna")
-    for name, file in (("imagebind", "imagebind_huge.pth"), *((name, "model_index.json") for name in DECODERS)):
+    for name, file in (
+        ("imagebind", "imagebind_huge.pth"),
+        *((name, "model_index.json") for name in DECODERS),
+    ):
         (folder / name).mkdir()
         (folder / name / file).write_text("{}")
     return {name: str(folder / name) for name in ("vicuna", "imagebind", *DECODERS)}
@@ -62,7 +73,10 @@ def make_data(folder: Path) -> Path:
     for name in ("cc3m.json", "cc3m_generation.json"):
         (folder / "cc3m" / name).write_text(json.dumps(records))
     for record in records:
-        np.save(folder / "embed" / record["image_caption_embeddings"], draw.normal(size=24).astype(np.float16))
+        np.save(
+            folder / "embed" / record["image_caption_embeddings"],
+            draw.normal(size=24).astype(np.float16),
+        )
     return folder
 
 

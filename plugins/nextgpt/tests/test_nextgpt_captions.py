@@ -11,7 +11,13 @@ import pytest
 import torch
 from hubkit_nextgpt import precompute
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import ClapTextConfig, ClapTextModelWithProjection, CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+from transformers import (
+    ClapTextConfig,
+    ClapTextModelWithProjection,
+    CLIPTextConfig,
+    CLIPTextModel,
+    PreTrainedTokenizerFast,
+)
 
 from hubkit.sdk import DataError, UsageError
 
@@ -20,9 +26,13 @@ CAPTIONS = ["a red car", "a dog on the road", "a car barks"]
 
 
 def save(folder: Path, model: Any, length: int) -> Path:
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    inner = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>")
+    )
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=length, **special)
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -32,8 +42,15 @@ def save(folder: Path, model: Any, length: int) -> Path:
 
 def clip(folder: Path, width: int) -> Path:
     torch.manual_seed(3)
-    size = {"vocab_size": len(WORDS), "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = CLIPTextConfig(hidden_size=width, bos_token_id=1, eos_token_id=2, pad_token_id=0, **size)
+    size = {
+        "vocab_size": len(WORDS),
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    config = CLIPTextConfig(
+        hidden_size=width, bos_token_id=1, eos_token_id=2, pad_token_id=0, **size
+    )
     return save(folder, CLIPTextModel(config), 77)
 
 
@@ -45,14 +62,23 @@ def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def audioldm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(4)
-    size = {"vocab_size": len(WORDS), "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = ClapTextConfig(hidden_size=16, projection_dim=512, max_position_embeddings=79, pad_token_id=0, **size)
+    size = {
+        "vocab_size": len(WORDS),
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    config = ClapTextConfig(
+        hidden_size=16, projection_dim=512, max_position_embeddings=79, pad_token_id=0, **size
+    )
     return save(tmp_path_factory.mktemp("audioldm"), ClapTextModelWithProjection(config), 77)
 
 
 def captions(folder: Path, kind: str) -> Path:
     path = folder / f"{kind}.json"
-    path.write_text(json.dumps([{f"{kind}_name": f"{i}.x", "caption": text} for i, text in enumerate(CAPTIONS)]))
+    path.write_text(
+        json.dumps([{f"{kind}_name": f"{i}.x", "caption": text} for i, text in enumerate(CAPTIONS)])
+    )
     return path
 
 
@@ -78,9 +104,16 @@ def test_images_are_77_by_1024_and_resumed(diffusion: Path, tmp_path: Path) -> N
 
 def test_the_legacy_image_projection_is_768_wide(tmp_path: Path) -> None:
     model = clip(tmp_path / "sd15", 768)
-    assert precompute("image", captions(tmp_path, "image"), model, tmp_path / "embed", device="cpu").written == 3
+    assert (
+        precompute(
+            "image", captions(tmp_path, "image"), model, tmp_path / "embed", device="cpu"
+        ).written
+        == 3
+    )
     assert np.load(tmp_path / "embed/0.x.npy").shape == (77, 768)
-    with pytest.raises(UsageError, match=r"gives \(77, 768\) a caption, NExT-GPT's video projection \(77, 1024\)"):
+    with pytest.raises(
+        UsageError, match=r"gives \(77, 768\) a caption, NExT-GPT's video projection \(77, 1024\)"
+    ):
         precompute("video", captions(tmp_path, "video"), model, tmp_path / "embed")
 
 
@@ -92,7 +125,11 @@ def test_the_current_code_names_the_files(audioldm: Path, tmp_path: Path) -> Non
             "audio_caption_embeddings": "piano.wav.npy",
             "conversations": [],
         },
-        {"image_captions": "a red car", "image_caption_embeddings": "2.jpg.npy", "conversations": []},
+        {
+            "image_captions": "a red car",
+            "image_caption_embeddings": "2.jpg.npy",
+            "conversations": [],
+        },
         {
             "audio_captions": ["a car", "the road"],
             "audio_caption_embeddings": ["3.npy", "4.wav.npy"],
@@ -100,8 +137,17 @@ def test_the_current_code_names_the_files(audioldm: Path, tmp_path: Path) -> Non
         },
     ]
     (tmp_path / "it.json").write_text(json.dumps(records))
-    assert precompute("audio", tmp_path / "it.json", audioldm, tmp_path / "embed", device="cpu").written == 3
-    assert sorted(path.name for path in (tmp_path / "embed").iterdir()) == ["3.npy", "4.wav.npy", "piano.wav.npy"]
+    assert (
+        precompute(
+            "audio", tmp_path / "it.json", audioldm, tmp_path / "embed", device="cpu"
+        ).written
+        == 3
+    )
+    assert sorted(path.name for path in (tmp_path / "embed").iterdir()) == [
+        "3.npy",
+        "4.wav.npy",
+        "piano.wav.npy",
+    ]
 
 
 def test_audio_is_512_of_length_one(audioldm: Path, tmp_path: Path) -> None:
@@ -116,16 +162,29 @@ def test_what_is_refused(diffusion: Path, audioldm: Path, tmp_path: Path) -> Non
         precompute("video", captions(tmp_path, "video"), tmp_path, tmp_path / "e")
     path = tmp_path / "bad.json"
     for record, said in (
-        ({"image_name": "../x", "caption": "a"}, r"bad.json, record 1: image_name gives '../x.npy', not the name of a .npy file"),
+        (
+            {"image_name": "../x", "caption": "a"},
+            r"bad.json, record 1: image_name gives '../x.npy', not the name of a .npy file",
+        ),
         ({"image_name": "y", "caption": " "}, "record 1: caption is ' '"),
         ({"image_name": "x", "caption": "another"}, "record 1: 'x.npy' has another caption before"),
-        ({"image_captions": "a", "image_caption_embeddings": "x.png"}, "gives 'x.png', not the name"),
-        ({"image_captions": ["a", "b"], "image_caption_embeddings": "x.npy"}, "2 captions and 1 image_caption_embeddings"),
+        (
+            {"image_captions": "a", "image_caption_embeddings": "x.png"},
+            "gives 'x.png', not the name",
+        ),
+        (
+            {"image_captions": ["a", "b"], "image_caption_embeddings": "x.npy"},
+            "2 captions and 1 image_caption_embeddings",
+        ),
         ([], "record 1 is no mapping"),
     ):
         path.write_text(json.dumps([{"image_name": "x", "caption": "a"}, record]))
         with pytest.raises(DataError, match=said):
             precompute("image", path, diffusion, tmp_path / "e")
-    path.write_text(json.dumps([{"audio_captions": "a", "audio_caption_embeddings": "x.npy", "conversations": []}]))
+    path.write_text(
+        json.dumps(
+            [{"audio_captions": "a", "audio_caption_embeddings": "x.npy", "conversations": []}]
+        )
+    )
     with pytest.raises(DataError, match="has no captions of kind image"):
         precompute("image", path, diffusion, tmp_path / "e")

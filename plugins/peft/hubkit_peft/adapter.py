@@ -13,8 +13,9 @@ FOLDER = "adapter"
 def write(model: Any, folder: Path) -> None:
     """adapter_config.json and adapter_model.safetensors.
 
-    Keys are `base_model.model.<module>.lora_A.weight`, `.lora_B.weight`, and plain parameter names for modules trained whole,
-    which adapter_config.json lists under `modules_to_save`. PEFT's README.md is left out: it is a template to fill in.
+    Keys are `base_model.model.<module>.lora_A.weight`, `.lora_B.weight`, and plain parameter names
+    for modules trained whole, which adapter_config.json lists under `modules_to_save`. PEFT's
+    README.md is left out: it is a template to fill in.
     """
     model.save_pretrained(folder, safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
@@ -27,5 +28,8 @@ def write(model: Any, folder: Path) -> None:
 
 
 def _adapted(model: Any) -> Iterator[str]:
-    """Full names: PEFT shortens a long list to common endings, through sets whose order varies between processes."""
-    return (name for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A"))
+    """Full names: PEFT shortens a long list to common endings, through sets whose order varies
+    between processes."""
+    return (
+        name for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A")
+    )

@@ -9,14 +9,16 @@ from typing import Any
 from .examples import IGNORED, Example
 
 _WASTE = 1.08
-"""Equal lengths allow cuDNN's attention, which on an H200 saves 8 % of a layer's time: padding may cost as much."""
+"""Equal lengths allow cuDNN's attention, which on an H200 saves 8 % of a layer's time: padding may
+cost as much."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`ids`, `positions` (restarting with each sample) and `keys` (of dropout) are (tokens,); `rows` are those that predict an
-    answer's token and `targets` what; `places` are the rows of picture positions, in the order of `pixels`, uint8
-    (tiles, 3, side, side), of which each record, by its number, has `tiles`."""
+    """`ids`, `positions` (restarting with each sample) and `keys` (of dropout) are (tokens,);
+    `rows` are those that predict an answer's token and `targets` what; `places` are the rows of
+    picture positions, in the order of `pixels`, uint8 (tiles, 3, side, side), of which each record,
+    by its number, has `tiles`."""
 
     ids: Any
     positions: Any
@@ -34,7 +36,11 @@ class Packed:
         return Packed(**moved)
 
     def pinned(self) -> Packed:
-        tensors = {name: value.pin_memory() for name, value in vars(self).items() if hasattr(value, "pin_memory")}
+        tensors = {
+            name: value.pin_memory()
+            for name, value in vars(self).items()
+            if hasattr(value, "pin_memory")
+        }
         return replace(self, **tensors)
 
 
@@ -44,9 +50,11 @@ def _to(value: Any, device: str) -> Any:
     return value.to(device, non_blocking=True) if hasattr(value, "to") else value
 
 
-def pack(examples: Sequence[Example], samples: Sequence[int], seed: int, context: int, packing: str) -> Packed:
-    """`context` is the id at picture positions; `samples` are the examples' numbers in the whole training, which with `seed` give
-    the dropout masks."""
+def pack(
+    examples: Sequence[Example], samples: Sequence[int], seed: int, context: int, packing: str
+) -> Packed:
+    """`context` is the id at picture positions; `samples` are the examples' numbers in the whole
+    training, which with `seed` give the dropout masks."""
     import numpy
     import torch
 
@@ -56,9 +64,14 @@ def pack(examples: Sequence[Example], samples: Sequence[int], seed: int, context
     lengths = [len(example.ids) for example in examples]
     spans = _spans(lengths, packing)
     starts = torch.tensor([0, *spans]).cumsum(0)
-    ids, keys = torch.zeros(starts[-1], dtype=torch.int64), torch.zeros(starts[-1], dtype=torch.int32)
+    ids, keys = (
+        torch.zeros(starts[-1], dtype=torch.int64),
+        torch.zeros(starts[-1], dtype=torch.int32),
+    )
     rows, targets, places = [], [], []
-    for example, sample, start, length in zip(examples, samples, starts.tolist(), lengths, strict=False):
+    for example, sample, start, length in zip(
+        examples, samples, starts.tolist(), lengths, strict=False
+    ):
         own, labels = torch.tensor(example.ids), torch.tensor(example.labels)
         ids[start : start + length] = own
         keys[start : start + length] = token_keys(seed, sample, length)
@@ -81,8 +94,8 @@ def pack(examples: Sequence[Example], samples: Sequence[int], seed: int, context
 
 
 def _spans(lengths: Sequence[int], packing: str) -> list[int]:
-    """The samples' places in the row: all of the longest's length where that is cheaper; in multiples of 8 tokens, which the
-    matrix units need."""
+    """The samples' places in the row: all of the longest's length where that is cheaper; in
+    multiples of 8 tokens, which the matrix units need."""
     even = [-(-max(lengths) // 8) * 8] * len(lengths)
     if packing == "never" or (packing == "auto" and sum(even) <= _WASTE * sum(lengths)):
         return even

@@ -18,7 +18,9 @@ def check_groups(options: Options, job: TrainInput) -> None:
     unknown = sorted({*options.lora, *options.full} - set(job.groups))
     if unknown:
         known = ", ".join(sorted(job.groups))
-        raise UsageError(f"lora/full: this model has no group {', '.join(unknown)}", f"choose from {known}")
+        raise UsageError(
+            f"lora/full: this model has no group {', '.join(unknown)}", f"choose from {known}"
+        )
 
 
 def open_encoder(job: TrainInput) -> tuple[Any, Encoder]:
@@ -29,7 +31,9 @@ def open_encoder(job: TrainInput) -> tuple[Any, Encoder]:
     return tokenizer, Encoder(tokenizer, job.vision, job.images, stops)
 
 
-def measure(records: Sequence[Record], encoder: Encoder, options: Options, run: Run) -> tuple[Size, ...]:
+def measure(
+    records: Sequence[Record], encoder: Encoder, options: Options, run: Run
+) -> tuple[Size, ...]:
     """Reads every conversation and every picture's size, so that nothing fails hours later.
 
     Raises:
@@ -40,13 +44,17 @@ def measure(records: Sequence[Record], encoder: Encoder, options: Options, run: 
     sizes = []
     for number, record in enumerate(records, 1):
         if not record.turns or not all(turn.answer for turn in record.turns):
-            raise DataError(f"record {record.id}: an answer is empty", "give every turn an answer, or leave the record out")
+            raise DataError(
+                f"record {record.id}: an answer is empty",
+                "give every turn an answer, or leave the record out",
+            )
         tiles = encoder.tile_counts(record)
         ids, labels = encoder.text(record, tiles)
         if len(ids) > options.max_length:
             raise DataError(
                 f"record {record.id}: {len(ids):,} tokens, max_length is {options.max_length:,}",
-                "raise max_length, shorten the text, or leave the record out (cutting it would cut picture positions)",
+                "raise max_length, shorten the text, or leave the record out (cutting it would cut "
+                "picture positions)",
             )
         sizes.append(Size(len(ids), sum(label != IGNORED for label in labels[1:]), sum(tiles)))
         if number % 100 == 0 or number == len(records):
@@ -64,7 +72,14 @@ def records_of(job: TrainInput, options: Options) -> list[Record]:
     records = list(read_records(job.records))
     if records and options.validation >= len(records):
         raise UsageError(
-            f"validation is {options.validation:,}, there are {len(records):,} records", "set fewer aside for validation"
+            f"validation is {options.validation:,}, there are {len(records):,} records",
+            "set fewer aside for validation",
         )
-    aside = set(random.Random(f"{job.seed}/validation").sample(range(len(records)), options.validation if records else 0))
-    return [r for n, r in enumerate(records) if n not in aside] + [r for n, r in enumerate(records) if n in aside]
+    aside = set(
+        random.Random(f"{job.seed}/validation").sample(
+            range(len(records)), options.validation if records else 0
+        )
+    )
+    return [r for n, r in enumerate(records) if n not in aside] + [
+        r for n, r in enumerate(records) if n in aside
+    ]

@@ -1,4 +1,5 @@
-"""Whether torch can compile here: on a GPU, Triton builds a small C program against Python's headers."""
+"""Whether torch can compile here: on a GPU, Triton builds a small C program against Python's
+headers."""
 
 from __future__ import annotations
 
@@ -21,12 +22,21 @@ def settle(options: Options, device: str) -> tuple[bool, str]:
     Raises:
         EnvironmentFailure: the options ask for it, and something is missing.
     """
-    if not options.fast or options.compile is False or (options.compile == "auto" and device != "cuda"):
+    if (
+        not options.fast
+        or options.compile is False
+        or (options.compile == "auto" and device != "cuda")
+    ):
         return False, ""
     missing = lacking(device)
     if missing and options.compile is True:
-        raise EnvironmentFailure(f"compile: true needs {missing}", f"{REMEDY}, or set compile: auto")
-    return not missing, f"not compiled, hence slower: that needs {missing}; {REMEDY}" if missing else ""
+        raise EnvironmentFailure(
+            f"compile: true needs {missing}", f"{REMEDY}, or set compile: auto"
+        )
+    return (
+        not missing,
+        f"not compiled, hence slower: that needs {missing}; {REMEDY}" if missing else "",
+    )
 
 
 def lacking(device: str) -> str:
@@ -38,5 +48,8 @@ def lacking(device: str) -> str:
     named = os.environ.get("CC")
     if not any(shutil.which(name) for name in ([named] if named else ("gcc", "clang"))):
         return "a C compiler"
-    places = sysconfig.get_paths()["include"], sysconfig.get_config_var("INCLUDEPY")  # Debian's own Python has them in the second
+    places = (
+        sysconfig.get_paths()["include"],
+        sysconfig.get_config_var("INCLUDEPY"),
+    )  # Debian's own Python has them in the second
     return "" if any(Path(place, "Python.h").is_file() for place in places if place) else "Python.h"

@@ -1,4 +1,5 @@
-"""From records to tensors: pictures as tiles, conversations as ids with labels on the answers alone."""
+"""From records to tensors: pictures as tiles, conversations as ids with labels on the answers
+alone."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Example:
-    """`labels` are the ids where something is to be learnt, -100 elsewhere; `pixels` is uint8 (tiles, 3, tile, tile),
-    `number` the record's among the examples."""
+    """`labels` are the ids where something is to be learnt, -100 elsewhere; `pixels` is uint8
+    (tiles, 3, tile, tile), `number` the record's among the examples."""
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
@@ -40,13 +41,17 @@ class Encoder:
     images: Path
     stops: tuple[int, ...]
 
-    def text(self, record: Record, counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def text(
+        self, record: Record, counts: Sequence[int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(ids, labels) with `counts` tiles for each picture.
 
-        An answer's label ends with the template's stop token; what the template puts after it is not learnt.
+        An answer's label ends with the template's stop token; what the template puts after it is
+        not learnt.
 
         Raises:
-            UsageError: the template ends an answer with none of `stops`: the model would never learn to stop.
+            UsageError: the template ends an answer with none of `stops`: the model would never
+                learn to stop.
         """
         ids: list[int] = []
         labels: list[int] = []
@@ -60,18 +65,21 @@ class Encoder:
         return tuple(ids), tuple(labels)
 
     def prompt(self, record: Record) -> tuple[str, tuple[int, ...]]:
-        """What stands before the record's first answer, its text and its ids, with one position for each picture."""
+        """What stands before the record's first answer, its text and its ids, with one position for
+        each picture."""
         short = replace(self.vision, tokens_per_tile=1)
         asked = prompts(record, [1] * len(record.images), short)[:1]
         text, _ = next(iter(segments(partial(_render, self.tokenizer), asked, ())))
         return text, tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def _learnt(self, piece: Sequence[int]) -> int:
-        end = max((place + 1 for place, number in enumerate(piece) if number in self.stops), default=0)
+        end = max(
+            (place + 1 for place, number in enumerate(piece) if number in self.stops), default=0
+        )
         if not end:
             raise UsageError(
-                "the chat template ends an answer with no token of generation_config.json's eos_token_id: the model would not "
-                "learn to stop",
+                "the chat template ends an answer with no token of generation_config.json's "
+                "eos_token_id: the model would not learn to stop",
                 "add the id of the template's end token to eos_token_id",
             )
         return end
@@ -119,17 +127,23 @@ def _opened(path: Path, record: Record) -> Any:
 
 
 def _unreadable(record: Record, name: str, error: Exception) -> DataError:
-    return DataError(f"record {record.id}: {name} is not a picture that can be read ({error})", "replace the file")
+    return DataError(
+        f"record {record.id}: {name} is not a picture that can be read ({error})",
+        "replace the file",
+    )
 
 
 def _joined(arrays: Sequence[Any], tile: int) -> Any:
     import numpy
 
-    return numpy.concatenate(arrays) if arrays else numpy.zeros((0, 3, tile, tile), dtype=numpy.uint8)
+    return (
+        numpy.concatenate(arrays) if arrays else numpy.zeros((0, 3, tile, tile), dtype=numpy.uint8)
+    )
 
 
 class Examples:
-    """Examples by the record's number; those made once are kept while they take less than 256 MiB. Safe in several threads."""
+    """Examples by the record's number; those made once are kept while they take less than 256 MiB.
+    Safe in several threads."""
 
     def __init__(self, encoder: Encoder, records: Sequence[Record]) -> None:
         self._encoder, self._records = encoder, records

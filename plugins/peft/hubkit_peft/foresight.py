@@ -17,7 +17,8 @@ from .order import plan
 
 
 def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
-    """Steps, memory and time of `job` on this machine, from records and configuration; no weight is read."""
+    """Steps, memory and time of `job` on this machine, from records and configuration; no weight is
+    read."""
     import torch
 
     from . import model as models
@@ -29,14 +30,26 @@ def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
     _, slower = compiling.settle(options, device)
     gang = Gang(0, options.gpus or torch.cuda.device_count()) if device == "cuda" else Gang()
     learnt = len(records) - options.validation
-    forecast = predicted(job, options, outline(job, options, device), sizes, learnt, gang, free_memory(device))
+    forecast = predicted(
+        job, options, outline(job, options, device), sizes, learnt, gang, free_memory(device)
+    )
     rate = matmul_rate(device) / 2
-    notes = [f"{forecast.operations / 1e12:.3g} TFLOP a record, at {rate / 1e12:.3g} TFLOP/s on each of {gang.size} x {device}"]
+    notes = [
+        (
+            f"{forecast.operations / 1e12:.3g} TFLOP a record, at {rate / 1e12:.3g} TFLOP/s on "
+            f"each of {gang.size} x {device}"
+        )
+    ]
     notes += [f"frozen weights in shares over {forecast.shares} GPUs"] * (forecast.shares > 1)
     notes += ["activations are made again in the backward pass"] * forecast.checkpointing
     notes += [slower] if slower else []
     return Foreseen(
-        forecast.steps, forecast.samples, forecast.batch_size, forecast.memory, forecast.seconds(rate * gang.size), tuple(notes)
+        forecast.steps,
+        forecast.samples,
+        forecast.batch_size,
+        forecast.memory,
+        forecast.seconds(rate * gang.size),
+        tuple(notes),
     )
 
 
@@ -55,7 +68,13 @@ def outline(job: TrainInput, options: Options, device: str) -> Any:
 
 
 def predicted(
-    job: TrainInput, options: Options, model: Any, sizes: Sequence[Size], learnt: int, gang: Gang, free: int
+    job: TrainInput,
+    options: Options,
+    model: Any,
+    sizes: Sequence[Size],
+    learnt: int,
+    gang: Gang,
+    free: int,
 ) -> Forecast:
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -64,7 +83,9 @@ def predicted(
     bytes_each = model.get_base_model().lm_head.weight.element_size()
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     fits = predictor.fits(sizes, batch, checkpointing, free, bytes_each)
-    if options.shard == "always" or (options.shard == "auto" and options.quantize == "none" and not fits):
+    if options.shard == "always" or (
+        options.shard == "auto" and options.quantize == "none" and not fits
+    ):
         predictor = Predictor(config, options, weights - 4 * trained, trained, gang.size)
         batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     a_step = batch * options.accumulation * gang.size

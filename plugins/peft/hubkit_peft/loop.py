@@ -27,7 +27,9 @@ METRICS = "metrics.jsonl"
 class Program(Protocol):
     """How batches are laid out and their loss is computed: `fast.Fast` or `plain.Plain`."""
 
-    def collate(self, examples: Sequence[Any], samples: Sequence[int], seed: int, packing: str) -> Any: ...
+    def collate(
+        self, examples: Sequence[Any], samples: Sequence[int], seed: int, packing: str
+    ) -> Any: ...
 
     def loss(self, batch: Any, learning: bool) -> Any:
         """The sum of the cross-entropy over answer tokens; with dropout when `learning`."""
@@ -35,8 +37,8 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """One training, set up. The first `learnt` examples are trained on, the others are for validation; `sizes` are all
-    examples'. `batch_size` is what `options` say or what was chosen."""
+    """One training, set up. The first `learnt` examples are trained on, the others are for
+    validation; `sizes` are all examples'. `batch_size` is what `options` say or what was chosen."""
 
     job: TrainInput
     options: Options
@@ -56,7 +58,8 @@ class Training:
 
 
 def train(training: Training, run: Run) -> list[Metric]:
-    """Trains `training.model` in place and writes metrics.jsonl; continues from a checkpoint when there is one."""
+    """Trains `training.model` in place and writes metrics.jsonl; continues from a checkpoint when
+    there is one."""
     return _Loop(training, run).train()
 
 
@@ -67,10 +70,15 @@ class _Loop:
         self.training, self.options, self.run = training, training.options, run
         self.parameters = list(state.trained(training.model).values())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
+            self.parameters,
+            lr=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+            fused=True,
         )
         self.key = state.fingerprint(training.job)
-        self.metrics = state.resume(training.job.scratch, self.key, training.model, self.optimizer, run)
+        self.metrics = state.resume(
+            training.job.scratch, self.key, training.model, self.optimizer, run
+        )
         self.order = Order(training.learnt, training.samples_per_step, training.job.seed)
         self.unread: deque[tuple[int, float, _Number]] = deque()
         self.resumed, self.started = len(self.metrics), time.monotonic()
@@ -80,7 +88,9 @@ class _Loop:
         feed = Feed(training.examples.__getitem__, self._batches, _threads(training))
         for step, batches in enumerate(feed.steps(self._own, done, training.steps), done):
             self.run.check_cancelled()
-            rate = self.options.learning_rate * pace(step, training.steps, self.options.warmup_ratio)
+            rate = self.options.learning_rate * pace(
+                step, training.steps, self.options.warmup_ratio
+            )
             self.unread.append((step + 1, rate, _Number(self._step(step, batches, rate))))
             self._read(all_but=0 if training.device == "cpu" else 1)
             if self._validates(step + 1):
@@ -89,11 +99,15 @@ class _Loop:
             if (step + 1) % self.options.checkpoint_every == 0 and step + 1 < training.steps:
                 self._read()
                 if training.gang.leads:
-                    state.save(training.job.scratch, self.key, training.model, self.optimizer, self.metrics)
+                    state.save(
+                        training.job.scratch, self.key, training.model, self.optimizer, self.metrics
+                    )
         self._read()
         if training.gang.leads:
             if self.options.keep == "best":
-                state.restore_best(training.job.scratch, state.best_step(self.metrics), training.model)
+                state.restore_best(
+                    training.job.scratch, state.best_step(self.metrics), training.model
+                )
             _write(training.job.output / METRICS, self.metrics)
         return self.metrics
 
@@ -111,7 +125,10 @@ class _Loop:
         loss = torch.zeros((), device=self.training.device)
         try:
             for batch in batches:
-                value = self.training.program.loss(batch.to(self.training.device), learning=True) / answers
+                value = (
+                    self.training.program.loss(batch.to(self.training.device), learning=True)
+                    / answers
+                )
                 value.backward()
                 loss += value.detach()
         except torch.OutOfMemoryError:
@@ -145,11 +162,15 @@ class _Loop:
         training, size = self.training, self.training.batch_size
         for start in range(0, len(examples), size):
             part = slice(start, start + size)
-            batch = training.program.collate(examples[part], samples[part], training.job.seed, self.options.packing)
+            batch = training.program.collate(
+                examples[part], samples[part], training.job.seed, self.options.packing
+            )
             yield batch if training.device == "cpu" else batch.pinned()
 
     def _validates(self, step: int) -> bool:
-        every = self.options.validate_every or max(1, self.training.learnt // self.training.samples_per_step)
+        every = self.options.validate_every or max(
+            1, self.training.learnt // self.training.samples_per_step
+        )
         return self.options.validation > 0 and (step % every == 0 or step == self.training.steps)
 
     def _validate(self) -> None:
@@ -166,11 +187,16 @@ class _Loop:
         last = self.metrics[-1]
         answers = sum(size.answers for size in training.sizes[training.learnt :])
         self.metrics[-1] = Metric(last.step, last.loss, last.learning_rate, loss.item() / answers)
-        if self.options.keep == "best" and training.gang.leads and state.best_step(self.metrics) == last.step:
+        if (
+            self.options.keep == "best"
+            and training.gang.leads
+            and state.best_step(self.metrics) == last.step
+        ):
             state.save_best(training.job.scratch, last.step, training.model)
 
     def _read(self, all_but: int = 0) -> None:
-        """Takes the losses of finished steps into the metrics. On a GPU one step stays unread, so that it is never idle.
+        """Takes the losses of finished steps into the metrics. On a GPU one step stays unread, so
+        that it is never idle.
 
         Raises:
             EnvironmentFailure: the loss is no longer a number.
@@ -179,10 +205,18 @@ class _Loop:
             step, rate, number = self.unread.popleft()
             loss = number.value()
             if not math.isfinite(loss):
-                raise EnvironmentFailure(f"the loss is {loss}", "lower learning_rate; nothing usable was trained")
+                raise EnvironmentFailure(
+                    f"the loss is {loss}", "lower learning_rate; nothing usable was trained"
+                )
             self.metrics.append(Metric(step, loss, rate))
-            speed = (len(self.metrics) - self.resumed) * self.training.samples_per_step / (time.monotonic() - self.started)
-            self.run.progress(step, self.training.steps, "steps", loss=loss, samples_per_second=speed)
+            speed = (
+                (len(self.metrics) - self.resumed)
+                * self.training.samples_per_step
+                / (time.monotonic() - self.started)
+            )
+            self.run.progress(
+                step, self.training.steps, "steps", loss=loss, samples_per_second=speed
+            )
 
 
 class _Number:
@@ -204,7 +238,8 @@ class _Number:
 
 
 def pace(step: int, steps: int, warmup_ratio: float) -> float:
-    """The learning rate's share of its peak at `step`, from 0: a linear rise, then half a cosine towards 0."""
+    """The learning rate's share of its peak at `step`, from 0: a linear rise, then half a cosine
+    towards 0."""
     warmup = math.ceil(steps * warmup_ratio)
     if step < warmup:
         return (step + 1) / warmup
@@ -219,7 +254,8 @@ def _threads(training: Training) -> int:
 def _out_of_memory(batch_size: int) -> EnvironmentFailure:
     return EnvironmentFailure(
         f"not enough GPU memory for {batch_size} records at once",
-        "lower batch_size and raise accumulation by the same factor, or set gradient_checkpointing: true",
+        "lower batch_size and raise accumulation by the same factor, or set "
+        "gradient_checkpointing: true",
     )
 
 

@@ -18,7 +18,10 @@ def device_of(options: Options) -> str:
 
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
-        raise EnvironmentFailure("device is cuda, but torch sees no GPU", "set device: cpu, or use an environment with CUDA")
+        raise EnvironmentFailure(
+            "device is cuda, but torch sees no GPU",
+            "set device: cpu, or use an environment with CUDA",
+        )
     return "cuda" if available and options.device != "cpu" else "cpu"
 
 
@@ -26,43 +29,69 @@ def dtype_of(options: Options, device: str) -> Any:
     """Of the frozen weights."""
     import torch
 
-    return getattr(torch, options.precision if options.precision != "auto" else ("float32" if device == "cpu" else "bfloat16"))
+    return getattr(
+        torch,
+        options.precision
+        if options.precision != "auto"
+        else ("float32" if device == "cpu" else "bfloat16"),
+    )
 
 
 def load_tokenizer(native: Path) -> Any:
-    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the folder's code."""
+    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
+    folder's code."""
     from transformers import PreTrainedTokenizerFast
 
     if not (native / "tokenizer.json").is_file():
         raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run here",
-            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` of the fast class)",
+            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
+            "here",
+            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
+            "of the fast class)",
         )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(native)
     if not tokenizer.chat_template:
-        raise UsageError("the tokenizer has no chat_template", "copy tokenizer_config.json from the base model")
+        raise UsageError(
+            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
+        )
     return tokenizer
 
 
-def load(native: Path, tokenizer: Any, vision: Vision, groups: Mapping[str, ModuleGroup], options: Options, device: str) -> Any:
+def load(
+    native: Path,
+    tokenizer: Any,
+    vision: Vision,
+    groups: Mapping[str, ModuleGroup],
+    options: Options,
+    device: str,
+) -> Any:
     from transformers import AutoModelForImageTextToText
 
     dtype = dtype_of(options, device)
     few_bits = _quantization(options, groups, dtype)
-    model, info = AutoModelForImageTextToText.from_pretrained(native, dtype=dtype, output_loading_info=True, **few_bits)
+    model, info = AutoModelForImageTextToText.from_pretrained(
+        native, dtype=dtype, output_loading_info=True, **few_bits
+    )
     if wrong := {kind: sorted(map(str, keys))[:5] for kind, keys in info.items() if keys}:
-        raise WeightsError(f"{native.name}: transformers cannot place these weights: {wrong}", "convert the model again")
+        raise WeightsError(
+            f"{native.name}: transformers cannot place these weights: {wrong}",
+            "convert the model again",
+        )
     wanted, found = tokenizer.convert_tokens_to_ids(vision.context), model.config.image_token_id
     if wanted != found:
         raise UsageError(
-            f"config.json: image_token_id is {found}, but {vision.context} has id {wanted} in the tokenizer",
+            f"config.json: image_token_id is {found}, but {vision.context} has id {wanted} in the "
+            "tokenizer",
             "make the native folder again from the official one",
         )
     return model if few_bits else model.to(device)
 
 
-def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: Any) -> dict[str, Any]:
-    """What from_pretrained takes to keep the language model's linears in 4 (NF4, twice quantized) or 8 bits.
+def _quantization(
+    options: Options, groups: Mapping[str, ModuleGroup], dtype: Any
+) -> dict[str, Any]:
+    """What from_pretrained takes to keep the language model's linears in 4 (NF4, twice quantized)
+    or 8 bits.
 
     Raises:
         EnvironmentFailure: there is no bitsandbytes.
@@ -78,7 +107,9 @@ def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: An
         ) from None
     from transformers import BitsAndBytesConfig
 
-    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)  # it warns at every product that 8 bits take float16
+    getLogger("bitsandbytes.autograd._functions").setLevel(
+        ERROR
+    )  # it warns at every product that 8 bits take float16
     whole = ["lm_head", *(group.prefix for key, group in groups.items() if key != "llm")]
     settings = BitsAndBytesConfig(
         load_in_4bit=options.quantize == "4bit",
@@ -92,7 +123,8 @@ def _quantization(options: Options, groups: Mapping[str, ModuleGroup], dtype: An
 
 
 def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options) -> Any:
-    """A PeftModel: LoRA on the linears of the groups in `lora`, whole modules (PEFT's `modules_to_save`) for those in `full`.
+    """A PeftModel: LoRA on the linears of the groups in `lora`, whole modules (PEFT's
+    `modules_to_save`) for those in `full`.
 
     What is trained is kept in float32, whatever the precision of the rest.
     """
@@ -103,7 +135,8 @@ def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key])) or DUMMY_TARGET_MODULES,
+        target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key]))
+        or DUMMY_TARGET_MODULES,
         modules_to_save=sorted(groups[key].prefix for key in options.full) or None,
         base_model_name_or_path=None,
     )

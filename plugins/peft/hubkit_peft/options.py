@@ -10,23 +10,27 @@ from typing import Literal
 class Options:
     """What is trained, and how.
 
-    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those that are trained whole; all
-    else is frozen. `lora` may be empty, as when a new projector learns first. `steps` counts optimizer steps and, when it is
-    not 0, overrides `epochs`. A step takes `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the
-    largest of 1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image positions included.
-    `validation` records are set aside, by the seed, and their loss is taken every `validate_every` steps (0: once an epoch) and
-    at the end; `keep` says which state becomes the adapter.
+    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those
+    that are trained whole; all else is frozen. `lora` may be empty, as when a new projector learns
+    first. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step takes
+    `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the largest of
+    1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image positions
+    included. `validation` records are set aside, by the seed, and their loss is taken every
+    `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes the
+    adapter.
 
-    Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a CPU, bfloat16 on a GPU;
-    what is trained is always kept in float32. `quantize` keeps the frozen language model in 4 or 8 bits (extra `qlora`).
-    `gpus` 0 takes all that are visible; `shard` keeps the frozen weights in shares over them (auto: where memory would not hold
-    them whole otherwise). `deterministic` auto is true on a CPU; on a GPU it costs speed.
+    Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a
+    CPU, bfloat16 on a GPU; what is trained is always kept in float32. `quantize` keeps the frozen
+    language model in 4 or 8 bits (extra `qlora`). `gpus` 0 takes all that are visible; `shard`
+    keeps the frozen weights in shares over them (auto: where memory would not hold them whole
+    otherwise). `deterministic` auto is true on a CPU; on a GPU it costs speed.
 
-    How fast; none of these changes what is learnt beyond rounding. `implementation` auto is hubkit's own arrangement where it
-    knows the model, `plain` is transformers' and PEFT's modules. `compile` auto is true on a GPU, where there are a C compiler
-    and Python's headers. `packing` auto pads a batch's samples to one length where that costs less than 8 %.
-    `gradient_checkpointing` auto is as predicted memory asks. `cache_vision` GiB of memory keep what a frozen ViT makes of each
-    picture. `workers` -1 reads pictures in 4 threads on a GPU.
+    How fast; none of these changes what is learnt beyond rounding. `implementation` auto is
+    hubkit's own arrangement where it knows the model, `plain` is transformers' and PEFT's modules.
+    `compile` auto is true on a GPU, where there are a C compiler and Python's headers. `packing`
+    auto pads a batch's samples to one length where that costs less than 8 %.
+    `gradient_checkpointing` auto is as predicted memory asks. `cache_vision` GiB of memory keep
+    what a frozen ViT makes of each picture. `workers` -1 reads pictures in 4 threads on a GPU.
     """
 
     rank: int = 16
@@ -70,8 +74,19 @@ class Options:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("dropout", "warmup_ratio"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        for name in ("steps", "threads", "weight_decay", "batch_size", "gpus", "validation", "validate_every", "cache_vision"):
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                )
+        for name in (
+            "steps",
+            "threads",
+            "weight_decay",
+            "batch_size",
+            "gpus",
+            "validation",
+            "validate_every",
+            "cache_vision",
+        ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not self.steps and not 0 < self.epochs < float("inf"):

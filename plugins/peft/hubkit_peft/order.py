@@ -1,4 +1,5 @@
-"""Which records make up which step: a pure function of seed and step, so that a resumed run needs no state for it."""
+"""Which records make up which step: a pure function of seed and step, so that a resumed run needs
+no state for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Loss of a batch by transformers' and PEFT's own modules: for models that `fast` does not know, and to compare with."""
+"""Loss of a batch by transformers' and PEFT's own modules: for models that `fast` does not know,
+and to compare with."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ class Plain:
     def __init__(self, model: Any, seen: Vision, pad: int) -> None:
         self._model, self._seen, self._pad = model, seen, pad
 
-    def collate(self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str) -> Padded:
+    def collate(
+        self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str
+    ) -> Padded:
         return Padded(padded(examples, self._pad, self._seen))
 
     def loss(self, batch: Padded, learning: bool) -> Any:
@@ -35,14 +38,17 @@ class Padded:
         self.tensors = tensors
 
     def to(self, device: str) -> Padded:
-        return Padded({name: value.to(device, non_blocking=True) for name, value in self.tensors.items()})
+        return Padded(
+            {name: value.to(device, non_blocking=True) for name, value in self.tensors.items()}
+        )
 
     def pinned(self) -> Padded:
         return Padded({name: value.pin_memory() for name, value in self.tensors.items()})
 
 
 def padded(examples: Sequence[Example], pad: int, seen: Vision) -> dict[str, Any]:
-    """One batch, padded on the right; `pixel_values` is float32 (tiles, 3, tile, tile), normalised."""
+    """One batch, padded on the right; `pixel_values` is float32 (tiles, 3, tile, tile),
+    normalised."""
     import numpy
     import torch
 
@@ -59,5 +65,7 @@ def padded(examples: Sequence[Example], pad: int, seen: Vision) -> dict[str, Any
     pixels = [example.pixels for example in examples if len(example.pixels)]
     if pixels:
         mean, std = (torch.tensor(values)[:, None, None] for values in (seen.mean, seen.std))
-        batch["pixel_values"] = (torch.from_numpy(numpy.concatenate(pixels)).float() / 255 - mean) / std
+        batch["pixel_values"] = (
+            torch.from_numpy(numpy.concatenate(pixels)).float() / 255 - mean
+        ) / std
     return batch

@@ -34,20 +34,36 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     compiled, slower = compiling.settle(options, device)
     learnt, free = len(records) - options.validation, gang.least(free_memory(device))
     forecast = None
-    if options.shard == "always" or (options.shard == "auto" and gang.size > 1 and options.quantize == "none"):
+    if options.shard == "always" or (
+        options.shard == "auto" and gang.size > 1 and options.quantize == "none"
+    ):
         forecast = predicted(job, options, outline(job, options, device), sizes, learnt, gang, free)
     share = sharing(gang, device) if forecast and _shares(options, forecast) else None
     with gang.turn() if share else nullcontext():
-        base = models.load(job.native, tokenizer, job.vision, job.groups, options, "cpu" if share else device)
+        base = models.load(
+            job.native, tokenizer, job.vision, job.groups, options, "cpu" if share else device
+        )
         base.config.use_cache = False
         model = models.with_adapter(base, job.groups, options)
         forecast = forecast or predicted(job, options, model, sizes, learnt, gang, free)
-        program = _program(model, tokenizer, encoder, job, options, forecast, sizes, device, share, compiled)
+        program = _program(
+            model, tokenizer, encoder, job, options, forecast, sizes, device, share, compiled
+        )
     _tell(run, forecast, program, gang, device)
     if slower and not isinstance(program, Plain):
         run.note(slower)
     training = Training(
-        job, options, model, program, Examples(encoder, records), sizes, learnt, forecast.steps, forecast.batch_size, device, gang
+        job,
+        options,
+        model,
+        program,
+        Examples(encoder, records),
+        sizes,
+        learnt,
+        forecast.steps,
+        forecast.batch_size,
+        device,
+        gang,
     )
     return training, encoder, records
 
@@ -58,7 +74,9 @@ def _shares(options: Options, forecast: Forecast) -> bool:
 
 def settle(job: TrainInput, options: Options) -> str:
     """Seeds and settings of torch; the device."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for to be deterministic on CUDA
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # what torch asks for to be deterministic on CUDA
     import torch
     from transformers.utils import logging
 
@@ -78,15 +96,32 @@ def settle(job: TrainInput, options: Options) -> str:
 
 
 def _program(
-    model: Any, tokenizer: Any, encoder: Encoder, job: TrainInput, options: Options, forecast: Forecast, sizes: Sequence[Size],
-    device: str, share: Share | None, compiled: bool,
-) -> Any:  # fmt: skip
+    model: Any,
+    tokenizer: Any,
+    encoder: Encoder,
+    job: TrainInput,
+    options: Options,
+    forecast: Forecast,
+    sizes: Sequence[Size],
+    device: str,
+    share: Share | None,
+    compiled: bool,
+) -> Any:
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
     if options.fast:
         from .fast import Fast
 
         if Fast.fits(model, longest):
-            return Fast(model, job.vision, longest, compiled, forecast.checkpointing, options.cache_vision, device, share)
+            return Fast(
+                model,
+                job.vision,
+                longest,
+                compiled,
+                forecast.checkpointing,
+                options.cache_vision,
+                device,
+                share,
+            )
     if forecast.checkpointing:
         model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
@@ -100,13 +135,19 @@ def _program(
 
 
 def _tell(run: Run, forecast: Forecast, program: Any, gang: Gang, device: str) -> None:
-    how = f"{type(program).__name__.lower()} implementation" + (", activations checkpointed" if forecast.checkpointing else "")
+    how = f"{type(program).__name__.lower()} implementation" + (
+        ", activations checkpointed" if forecast.checkpointing else ""
+    )
     how += f", frozen weights in shares over {forecast.shares} GPUs" if forecast.shares > 1 else ""
     run.note(
-        f"{forecast.steps:,} steps of {forecast.samples // forecast.steps} samples on {gang.size} x {device}, {how}; predicted: "
-        f"{forecast.operations / 1e12:.3g} TFLOP a sample, {forecast.memory / 2**30:.3g} GiB"
+        f"{forecast.steps:,} steps of {forecast.samples // forecast.steps} samples on {gang.size} "
+        f"x {device}, {how}; predicted: {forecast.operations / 1e12:.3g} TFLOP a sample, "
+        f"{forecast.memory / 2**30:.3g} GiB"
     )
     if device == "cuda" and not gang.rank:
         rate = matmul_rate(device)
         seconds = forecast.seconds(0.5 * rate * gang.size)
-        run.note(f"predicted: {seconds / 60:.3g} minutes at half of the {rate / 1e12:.0f} TFLOP/s measured, after compiling")
+        run.note(
+            f"predicted: {seconds / 60:.3g} minutes at half of the {rate / 1e12:.0f} TFLOP/s "
+            "measured, after compiling"
+        )

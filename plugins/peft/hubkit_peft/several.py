@@ -1,4 +1,5 @@
-"""Starts one worker for each GPU and watches them: the first reports, and when one fails or hubkit is interrupted all end."""
+"""Starts one worker for each GPU and watches them: the first reports, and when one fails or hubkit
+is interrupted all end."""
 
 from __future__ import annotations
 
@@ -37,10 +38,15 @@ class _Worker:
         path = self.folder / "output.json"
         if not path.is_file():
             code = self.process.returncode
-            raise PluginError(f"the process for one GPU ended with {code}", f"see {self.folder.name}/log beside the checkpoint")
+            raise PluginError(
+                f"the process for one GPU ended with {code}",
+                f"see {self.folder.name}/log beside the checkpoint",
+            )
         answer = json.loads(path.read_text("utf-8"))
         if not answer["ok"]:
-            raise from_json(answer.get("error", {"message": f"the interpreter lacks something: {answer}"}))
+            raise from_json(
+                answer.get("error", {"message": f"the interpreter lacks something: {answer}"})
+            )
         result: Mapping[str, Any] = answer["result"]
         return result
 
@@ -83,13 +89,15 @@ class _Relay:
         if "note" in message:
             self._run.note(message["note"])
         else:
-            self._run.progress(message["done"], message["total"], message["unit"], **message["numbers"])
+            self._run.progress(
+                message["done"], message["total"], message["unit"], **message["numbers"]
+            )
 
 
 @contextlib.contextmanager
 def _started(job: TrainInput, count: int, progress: int) -> Iterator[list[_Worker]]:
-    """The workers, each in a process group of its own that is killed in the end; killed also when this process dies, since
-    their standard input then closes."""
+    """The workers, each in a process group of its own that is killed in the end; killed also when
+    this process dies, since their standard input then closes."""
     port = _free_port()
     workers: list[_Worker] = []
     try:
@@ -113,8 +121,18 @@ def _start(job: TrainInput, rank: int, count: int, port: int, progress: int) -> 
     (folder / "input.json").write_text(json.dumps(request), "utf-8")
     nothing = os.open(os.devnull, os.O_WRONLY)
     descriptor = progress if rank == 0 else nothing
-    variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port, PROGRESS_DESCRIPTOR: descriptor}
-    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}, "MASTER_ADDR": "127.0.0.1"}
+    variables = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": count,
+        "MASTER_PORT": port,
+        PROGRESS_DESCRIPTOR: descriptor,
+    }
+    environment = {
+        **os.environ,
+        **{name: str(value) for name, value in variables.items()},
+        "MASTER_ADDR": "127.0.0.1",
+    }
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

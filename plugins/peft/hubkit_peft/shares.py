@@ -1,5 +1,6 @@
-"""Frozen weights in equal shares over the GPUs, by torch's FSDP2: a layer is gathered when it is reached, forward and backward,
-and let go behind it. What is trained stays whole on every GPU and is no business of FSDP's."""
+"""Frozen weights in equal shares over the GPUs, by torch's FSDP2: a layer is gathered when it is
+reached, forward and backward, and let go behind it. What is trained stays whole on every GPU and is
+no business of FSDP's."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ Share = Callable[[Any], None]
 
 
 def sharing(gang: Gang, device: str) -> Share:
-    """A function that leaves this process its share of a layer's frozen weights, on `device`; given a module of such layers, it
-    lets their gathering overlap.
+    """A function that leaves this process its share of a layer's frozen weights, on `device`; given
+    a module of such layers, it lets their gathering overlap.
 
     Raises:
         EnvironmentFailure: torch is too old.
@@ -25,14 +26,20 @@ def sharing(gang: Gang, device: str) -> Share:
     try:
         from torch.distributed.fsdp import fully_shard
     except ImportError:
-        raise EnvironmentFailure("shard needs fully_shard of torch", "install torch 2.6 or newer, or set shard: never") from None
+        raise EnvironmentFailure(
+            "shard needs fully_shard of torch", "install torch 2.6 or newer, or set shard: never"
+        ) from None
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group(
+            "nccl" if device == "cuda" else "gloo", store=dist.HashStore(), rank=0, world_size=1
+        )
     mesh = dist.init_device_mesh(device, (gang.size,))
 
     def share(module: Any) -> None:
         shared = {parameter for parameter in module.parameters() if is_share(parameter)}
-        whole = {parameter for parameter in module.parameters() if parameter.requires_grad or shared}
+        whole = {
+            parameter for parameter in module.parameters() if parameter.requires_grad or shared
+        }
         fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
 
     return share

@@ -1,4 +1,5 @@
-"""A checkpoint in the scratch folder: all that a killed training needs to go on to the same bytes."""
+"""A checkpoint in the scratch folder: all that a killed training needs to go on to the same
+bytes."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ BEST = "best.pt"
 
 @dataclass(frozen=True)
 class Metric:
-    """One optimizer step, from 1; `loss` is the mean over its answer tokens, `validation_loss` that over the tokens of the
-    records set aside, where it was taken."""
+    """One optimizer step, from 1; `loss` is the mean over its answer tokens, `validation_loss` that
+    over the tokens of the records set aside, where it was taken."""
 
     step: int
     loss: float
@@ -28,12 +29,18 @@ class Metric:
     validation_loss: float | None = None
 
     def line(self) -> str:
-        return json.dumps({name: value for name, value in vars(self).items() if value is not None}) + "\n"
+        return (
+            json.dumps({name: value for name, value in vars(self).items() if value is not None})
+            + "\n"
+        )
 
 
 def fingerprint(job: TrainInput) -> str:
-    """Of everything that a checkpoint must agree with: options, seed, records, the base's configuration and weights' sizes."""
-    digest = hashlib.sha256(json.dumps([encode(job.options), job.seed, encode(job.vision)], sort_keys=True).encode())
+    """Of everything that a checkpoint must agree with: options, seed, records, the base's
+    configuration and weights' sizes."""
+    digest = hashlib.sha256(
+        json.dumps([encode(job.options), job.seed, encode(job.vision)], sort_keys=True).encode()
+    )
     digest.update(job.records.read_bytes())
     digest.update((job.native / "config.json").read_bytes())
     for path in sorted(job.native.glob("*.safetensors")):
@@ -61,13 +68,21 @@ def save(scratch: Path, key: str, model: Any, optimizer: Any, metrics: list[Metr
 
 def best_step(metrics: list[Metric]) -> int:
     """The first step with the least validation loss; 0 when none was taken."""
-    taken = [(metric.validation_loss, metric.step) for metric in metrics if metric.validation_loss is not None]
+    taken = [
+        (metric.validation_loss, metric.step)
+        for metric in metrics
+        if metric.validation_loss is not None
+    ]
     return min(taken)[1] if taken else 0
 
 
 def save_best(scratch: Path, step: int, model: Any) -> None:
-    """The state after `step` is the best so far. Earlier ones stay until the next checkpoint: the last may go on from them."""
-    _write({name: tensor.detach().cpu() for name, tensor in trained(model).items()}, scratch / f"{step}-{BEST}")
+    """The state after `step` is the best so far. Earlier ones stay until the next checkpoint: the
+    last may go on from them."""
+    _write(
+        {name: tensor.detach().cpu() for name, tensor in trained(model).items()},
+        scratch / f"{step}-{BEST}",
+    )
 
 
 def _write(state: Any, path: Path) -> None:
@@ -83,7 +98,8 @@ def _write(state: Any, path: Path) -> None:
 
 
 def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> list[Metric]:
-    """Loads the checkpoint into model and optimizer; the metrics so far, empty when there is none of this very training."""
+    """Loads the checkpoint into model and optimizer; the metrics so far, empty when there is none
+    of this very training."""
     import torch
 
     path = scratch / FILE
@@ -110,17 +126,24 @@ def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> lis
 def restore_best(scratch: Path, step: int, model: Any) -> None:
     import torch
 
-    restore(trained(model), torch.load(scratch / f"{step}-{BEST}", map_location="cpu", weights_only=True))
+    restore(
+        trained(model),
+        torch.load(scratch / f"{step}-{BEST}", map_location="cpu", weights_only=True),
+    )
 
 
 def trained(model: Any) -> dict[str, Any]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 def restore(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     import torch
 
-    if {name: p.shape for name, p in parameters.items()} != {name: t.shape for name, t in saved.items()}:
+    if {name: p.shape for name, p in parameters.items()} != {
+        name: t.shape for name, t in saved.items()
+    }:
         raise ValueError("its tensors are not those of this model")
     with torch.no_grad():
         for name, parameter in parameters.items():

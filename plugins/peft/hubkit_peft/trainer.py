@@ -1,17 +1,35 @@
-"""The trainer: sets everything up, checks every record before the first step, trains, writes the adapter."""
+"""The trainer: sets everything up, checks every record before the first step, trains, writes the
+adapter."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, ClassVar
 
-from hubkit.sdk import EnvironmentFailure, Foreseen, Requirements, Run, SilentRun, TrainInput, TrainOutput
+from hubkit.sdk import (
+    EnvironmentFailure,
+    Foreseen,
+    Requirements,
+    Run,
+    SilentRun,
+    TrainInput,
+    TrainOutput,
+)
 from hubkit.sdk.codec import decode
 
 from .options import Options
 
 _SHOWN = (
-    *("rank", "alpha", "dropout", "accumulation", "learning_rate", "weight_decay", "warmup_ratio", "max_grad_norm"),
+    *(
+        "rank",
+        "alpha",
+        "dropout",
+        "accumulation",
+        "learning_rate",
+        "weight_decay",
+        "warmup_ratio",
+        "max_grad_norm",
+    ),
     *("validation", "keep"),
 )
 
@@ -20,11 +38,14 @@ class PeftTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "peft"
     sdk: ClassVar[str] = "1.2"
-    requirements: ClassVar[Requirements] = Requirements((("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft")
+    requirements: ClassVar[Requirements] = Requirements(
+        (("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft"
+    )
     Options: ClassVar[type] = Options
 
     def foresee(self, job: TrainInput, run: Run) -> Foreseen:
-        """Time is that of the operations at half of the rate of large products, measured for a moment."""
+        """Time is that of the operations at half of the rate of large products, measured for a
+        moment."""
         from .foresight import foresee
 
         return foresee(job, decode(Options, job.options, "options of trainer peft"), run)
@@ -56,7 +77,10 @@ def _processes(options: Options) -> int:
 
     visible: int = torch.cuda.device_count()
     if options.gpus > visible:
-        raise EnvironmentFailure(f"gpus is {options.gpus}, but torch sees {visible}", f"set gpus: {visible}, or 0 for all")
+        raise EnvironmentFailure(
+            f"gpus is {options.gpus}, but torch sees {visible}",
+            f"set gpus: {visible}, or 0 for all",
+        )
     return options.gpus or visible
 
 
@@ -65,17 +89,34 @@ def _output(training: Any, prompt: str, prompt_ids: tuple[int, ...]) -> TrainOut
     from .state import trained
 
     options: Options = training.options
-    settings: dict[str, str | int | float | bool] = {name: getattr(options, name) for name in _SHOWN}
-    settings |= {"batch_size": training.batch_size, "gpus": training.gang.size, "quantize": options.quantize}
-    settings |= {"method": "LoRA", "lora": ", ".join(options.lora), "full": ", ".join(options.full), "optimizer": "AdamW"}
-    settings |= {"schedule": "cosine", "precision": str(training.model.dtype).removeprefix("torch."), "device": training.device}
+    settings: dict[str, str | int | float | bool] = {
+        name: getattr(options, name) for name in _SHOWN
+    }
+    settings |= {
+        "batch_size": training.batch_size,
+        "gpus": training.gang.size,
+        "quantize": options.quantize,
+    }
+    settings |= {
+        "method": "LoRA",
+        "lora": ", ".join(options.lora),
+        "full": ", ".join(options.full),
+        "optimizer": "AdamW",
+    }
+    settings |= {
+        "schedule": "cosine",
+        "precision": str(training.model.dtype).removeprefix("torch."),
+        "device": training.device,
+    }
     return TrainOutput(
         adapter=adapter.FOLDER,
         format="peft",
         metrics=loop.METRICS,
         steps=training.steps,
         samples=training.steps * training.samples_per_step,
-        trainable_parameters=sum(parameter.numel() for parameter in trained(training.model).values()),
+        trainable_parameters=sum(
+            parameter.numel() for parameter in trained(training.model).values()
+        ),
         settings=settings,
         prompt=prompt,
         prompt_ids=prompt_ids,

@@ -53,7 +53,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records() -> list[Record]:
     """One and two turns, one and three tiles, and one without a picture."""
     return [
-        *(Record(f"d{d}", (f"{d}.png",), (Turn(READ, str(d)), Turn(PARITY, "odd" if d % 2 else "even"))) for d in range(4)),
+        *(
+            Record(
+                f"d{d}",
+                (f"{d}.png",),
+                (Turn(READ, str(d)), Turn(PARITY, "odd" if d % 2 else "even")),
+            )
+            for d in range(4)
+        ),
         *(Record(f"d{d}", (f"{d}.png",), (Turn(READ, str(d)),)) for d in range(4, 10)),
         Record("wide", ("wide.png",), (Turn(READ, "8"),)),
         Record("text", (), (Turn("Spell it.", "four"),)),
@@ -71,7 +78,15 @@ def job(
         scratch.mkdir()
         write_jsonl(path, records if chosen is None else chosen)
         groups = InternVL().native(json.loads((base / "config.json").read_text("utf-8"))).groups
-        settings = {"steps": 5, "batch_size": 4, "rank": 4, "learning_rate": 1e-3, "checkpoint_every": 2, "threads": 1, **options}
+        settings = {
+            "steps": 5,
+            "batch_size": 4,
+            "rank": 4,
+            "learning_rate": 1e-3,
+            "checkpoint_every": 2,
+            "threads": 1,
+            **options,
+        }
         return TrainInput(base, native, groups, vision, path, images, output, scratch, 7, settings)
 
     return build

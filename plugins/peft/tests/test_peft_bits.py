@@ -19,23 +19,41 @@ def test_it_learns_and_its_adapter_fits_the_whole_base(job, native, bits):
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    counted_on = [Record(f"d{d}", (f"{d}.png",), (Turn("<image>\nWhich digit follows?", str((d + 1) % 10)),)) for d in range(10)]
+    counted_on = [
+        Record(f"d{d}", (f"{d}.png",), (Turn("<image>\nWhich digit follows?", str((d + 1) % 10)),))
+        for d in range(10)
+    ]
     made = job(counted_on, steps=30, batch_size=10, quantize=bits, learning_rate=5e-3)
     output = PeftTrainer().train(made, SilentRun())
-    losses = [json.loads(line)["loss"] for line in (made.output / loop.METRICS).read_text("utf-8").splitlines()]
+    losses = [
+        json.loads(line)["loss"]
+        for line in (made.output / loop.METRICS).read_text("utf-8").splitlines()
+    ]
     assert losses[-1] < 0.5 * losses[0]
     assert output.settings["quantize"] == bits
-    model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(native), made.output / adapter.FOLDER)
-    assert any(parameter.abs().max() > 0 for name, parameter in model.named_parameters() if "lora_B" in name)
+    model = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(native), made.output / adapter.FOLDER
+    )
+    assert any(
+        parameter.abs().max() > 0
+        for name, parameter in model.named_parameters()
+        if "lora_B" in name
+    )
 
 
 @pytest.mark.parametrize(("bits", "kind"), BITS.items())
 def test_only_the_language_model_is_in_few_bits(job, bits, kind):
     made = job(quantize=bits)
     model = setup.prepare(made, Options(**made.options), SilentRun())[0].model.get_base_model()
-    few = {name.removesuffix(".base_layer") for name, module in model.named_modules() if type(module).__name__ == kind}
+    few = {
+        name.removesuffix(".base_layer")
+        for name, module in model.named_modules()
+        if type(module).__name__ == kind
+    }
     layers = len(model.model.language_model.layers)
-    assert len(few) == 7 * layers and all(name.startswith("model.language_model.layers.") for name in few)
+    assert len(few) == 7 * layers and all(
+        name.startswith("model.language_model.layers.") for name in few
+    )
 
 
 def test_without_their_library_the_extra_is_named(job, monkeypatch):

@@ -1,4 +1,5 @@
-"""The fast implementation is the same function as transformers' and PEFT's modules: values, gradients, losses, masks."""
+"""The fast implementation is the same function as transformers' and PEFT's modules: values,
+gradients, losses, masks."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def loss_and_gradients(training, numbers, packing="auto"):
     training.model.zero_grad()
     loss = training.program.loss(batch, learning=True)
     loss.backward()
-    return loss.item(), {n: p.grad.clone() for n, p in training.model.named_parameters() if p.grad is not None}
+    return loss.item(), {
+        n: p.grad.clone() for n, p in training.model.named_parameters() if p.grad is not None
+    }
 
 
 def apart(one, other):
@@ -122,11 +125,19 @@ def test_joint_product_and_its_gradients_are_those_of_separate_linears():
     inputs = (x, dropped, down, up)
     out = joint(x, dropped, weight.detach(), bias.detach(), down, up, sizes)
     inner = (dropped @ down.T).chunk(3, 1)
-    expected = x @ weight.T + bias + torch.cat([low @ high.T for low, high in zip(inner, up.split(sizes), strict=True)], 1)
+    expected = (
+        x @ weight.T
+        + bias
+        + torch.cat([low @ high.T for low, high in zip(inner, up.split(sizes), strict=True)], 1)
+    )
     torch.testing.assert_close(out, expected)
     grad = torch.randn(7, 15, generator=dice, dtype=torch.float64)
-    torch.testing.assert_close(torch.autograd.grad(out, inputs, grad), torch.autograd.grad(expected, inputs, grad))
-    torch.library.opcheck(torch.ops.hubkit_peft.joint, (x, dropped, weight.detach(), None, down, up, sizes))
+    torch.testing.assert_close(
+        torch.autograd.grad(out, inputs, grad), torch.autograd.grad(expected, inputs, grad)
+    )
+    torch.library.opcheck(
+        torch.ops.hubkit_peft.joint, (x, dropped, weight.detach(), None, down, up, sizes)
+    )
 
 
 def test_long_answers_are_scored_in_pieces(monkeypatch):
@@ -144,12 +155,18 @@ def test_long_answers_are_scored_in_pieces(monkeypatch):
 def curve(job, chosen=None, **options):
     done = job(chosen, name="-".join(map(str, options.values())), **options)
     PeftTrainer().train(done, SilentRun())
-    return [json.loads(line)["loss"] for line in (done.output / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [
+        json.loads(line)["loss"]
+        for line in (done.output / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
 
 
 def test_loss_curve_is_that_of_plain_float32(job, records):
-    """Speed does not change what is learnt: within rounding in float32, within 10 % at every step in bfloat16."""
-    taught = [replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records]
+    """Speed does not change what is learnt: within rounding in float32, within 10 % at every step
+    in bfloat16."""
+    taught = [
+        replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records
+    ]
     settings = {"steps": 10, "batch_size": 6, "learning_rate": 3e-3}
     reference = curve(job, taught, implementation="plain", **settings)
     fast = curve(job, taught, implementation="auto", packing="always", **settings)
@@ -166,7 +183,9 @@ def test_kept_features_of_a_frozen_vit_change_nothing(job):
 
 def test_checkpointing_changes_nothing(job):
     settings = {"steps": 3, "dropout": 0.2}
-    assert curve(job, gradient_checkpointing=True, **settings) == curve(job, gradient_checkpointing=False, **settings)
+    assert curve(job, gradient_checkpointing=True, **settings) == curve(
+        job, gradient_checkpointing=False, **settings
+    )
 
 
 def test_reading_ahead_in_threads_changes_nothing(job):
@@ -183,7 +202,10 @@ def test_two_processes_learn_what_one_does_with_twice_the_batches(job):
     PeftTrainer().train(alone, SilentRun())
     output = several.train(shared, SilentRun(), 2)
     assert (output.samples, output.settings["gpus"]) == (24, 2)
-    one, two = ([json.loads(line) for line in (each.output / "metrics.jsonl").open()] for each in (alone, shared))
+    one, two = (
+        [json.loads(line) for line in (each.output / "metrics.jsonl").open()]
+        for each in (alone, shared)
+    )
     assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=1e-4)
     assert two[-1]["validation_loss"] == pytest.approx(one[-1]["validation_loss"], rel=1e-4)
     assert (shared.output / "adapter" / "adapter_model.safetensors").stat().st_size > 0
@@ -206,6 +228,8 @@ def test_compiled_is_the_same(training):
     for each in ways:
         warmed(each.model)
     for numbers in (range(12), range(4, 9)):
-        (eager, expected), (compiled, gradients) = (loss_and_gradients(each, numbers) for each in ways)
+        (eager, expected), (compiled, gradients) = (
+            loss_and_gradients(each, numbers) for each in ways
+        )
         assert compiled == pytest.approx(eager, rel=1e-5)
         assert apart(gradients, expected) < 1e-4

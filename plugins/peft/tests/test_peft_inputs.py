@@ -22,10 +22,17 @@ def encoder(native, vision, images):
 def test_labels_are_the_answers_and_their_stops(encoder, records):
     example = encoder.example(records[3])
     tokenizer = encoder.tokenizer
-    assert tokenizer.decode([label for label in example.labels if label >= 0]) == "3<|im_end|>odd<|im_end|>"
-    assert all(label in (-100, number) for label, number in zip(example.labels, example.ids, strict=True))
+    assert (
+        tokenizer.decode([label for label in example.labels if label >= 0])
+        == "3<|im_end|>odd<|im_end|>"
+    )
+    assert all(
+        label in (-100, number) for label, number in zip(example.labels, example.ids, strict=True)
+    )
     assert tokenizer.decode(example.ids) == (
-        "<s><|im_start|>user\n<img>" + "<IMG_CONTEXT>" * 16 + "</img>\nWhich digit is this?<|im_end|>\n"
+        "<s><|im_start|>user\n<img>"
+        + "<IMG_CONTEXT>" * 16
+        + "</img>\nWhich digit is this?<|im_end|>\n"
         "<|im_start|>assistant\n3<|im_end|>\n<|im_start|>user\nIs it even or odd?<|im_end|>\n"
         "<|im_start|>assistant\nodd<|im_end|>\n"
     )
@@ -48,7 +55,9 @@ def test_a_template_without_a_known_stop_is_refused(encoder, records):
 
 
 def test_a_template_that_rewrites_is_refused(encoder, records):
-    encoder.tokenizer.chat_template = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    encoder.tokenizer.chat_template = (
+        "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    )
     with pytest.raises(UsageError, match="rewrites the conversation"):
         encoder.example(records[0])
 
@@ -56,10 +65,19 @@ def test_a_template_that_rewrites_is_refused(encoder, records):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (Record("r1", ("0.png",), (Turn("no mark", "0"),)), "record r1: 0 <image> in the prompts for 1 pictures"),
+        (
+            Record("r1", ("0.png",), (Turn("no mark", "0"),)),
+            "record r1: 0 <image> in the prompts for 1 pictures",
+        ),
         (Record("r2", (), (Turn("Hello", ""),)), "record r2: an answer is empty"),
-        (Record("r3", ("0.png",), (Turn("<image>" + "x" * 500, "0"),)), "record r3: .* tokens, max_length is 64"),
-        (Record("r4", ("absent.png",), (Turn("<image>", "0"),)), r"record r4: absent\.png is not a picture"),
+        (
+            Record("r3", ("0.png",), (Turn("<image>" + "x" * 500, "0"),)),
+            "record r3: .* tokens, max_length is 64",
+        ),
+        (
+            Record("r4", ("absent.png",), (Turn("<image>", "0"),)),
+            r"record r4: absent\.png is not a picture",
+        ),
     ],
 )
 def test_bad_records_are_named_before_training(job, records, record, message):

@@ -15,14 +15,22 @@ pytest.importorskip("peft")
 
 def same(one, other):
     names = ("metrics.jsonl", "adapter/adapter_model.safetensors", "adapter/adapter_config.json")
-    return all((one.output / name).read_bytes() == (other.output / name).read_bytes() for name in names)
+    return all(
+        (one.output / name).read_bytes() == (other.output / name).read_bytes() for name in names
+    )
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("ways", [{"implementation": "auto"}, {"implementation": "plain"}, {"gradient_checkpointing": True}])
+@pytest.mark.parametrize(
+    "ways",
+    [{"implementation": "auto"}, {"implementation": "plain"}, {"gradient_checkpointing": True}],
+)
 def test_two_processes_with_shares_end_in_the_same_bytes(job, ways):
     settings = {"steps": 3, "batch_size": 2, **ways}
-    whole, shared = job(name="whole", shard="never", **settings), job(name="shared", shard="always", **settings)
+    whole, shared = (
+        job(name="whole", shard="never", **settings),
+        job(name="shared", shard="always", **settings),
+    )
     for each in (whole, shared):
         several.train(each, SilentRun(), 2)
     assert same(shared, whole)

@@ -78,13 +78,21 @@ def test_killed_and_resumed_gives_the_same_bytes(job):
     killed = job(name="killed", steps=16)
     (killed.scratch.parent / "job.json").write_text(json.dumps(encode(killed)), encoding="utf-8")
     program = (
-        "import json, sys; from hubkit.sdk import SilentRun, TrainInput; from hubkit.sdk.codec import decode\n"
+        "import json, sys; from hubkit.sdk import SilentRun, TrainInput; from "
+        "hubkit.sdk.codec import decode\n"
         "from hubkit_peft import PeftTrainer\n"
-        "PeftTrainer().train(decode(TrainInput, json.load(open(sys.argv[1])), 'job'), SilentRun())\n"
+        "PeftTrainer().train(decode(TrainInput, json.load(open(sys.argv[1])), 'job'), "
+        "SilentRun())\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(killed.scratch.parent / "job.json")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(killed.scratch.parent / "job.json")]
+    )
     deadline = time.monotonic() + 120
-    while not (killed.scratch / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not (killed.scratch / "checkpoint.pt").exists()
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -120,7 +128,10 @@ def test_seed_matters(job):
     one, two = job(name="one", steps=1), job(name="two", steps=1)
     PeftTrainer().train(one, SilentRun())
     PeftTrainer().train(replace(two, seed=8), SilentRun())
-    assert digest(one.output)["adapter/adapter_model.safetensors"] != digest(two.output)["adapter/adapter_model.safetensors"]
+    assert (
+        digest(one.output)["adapter/adapter_model.safetensors"]
+        != digest(two.output)["adapter/adapter_model.safetensors"]
+    )
 
 
 def test_adapter_is_a_plain_peft_folder(job, native):
@@ -131,16 +142,25 @@ def test_adapter_is_a_plain_peft_folder(job, native):
     done = job(steps=1)
     output = PeftTrainer().train(done, SilentRun())
     folder = done.output / output.adapter
-    assert sorted(path.name for path in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
     settings = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     assert settings["base_model_name_or_path"] is None
-    assert (settings["r"], settings["lora_alpha"], settings["modules_to_save"]) == (4, 32.0, ["model.multi_modal_projector"])
+    assert (settings["r"], settings["lora_alpha"], settings["modules_to_save"]) == (
+        4,
+        32.0,
+        ["model.multi_modal_projector"],
+    )
     assert settings["target_modules"] == sorted(settings["target_modules"])
     assert len(settings["target_modules"]) == 4 * 7
     with safe_open(folder / "adapter_model.safetensors", "pt") as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     assert len(shapes) == 4 * 7 * 2 + 6
-    assert shapes["base_model.model.model.language_model.layers.3.self_attn.k_proj.lora_B.weight"] == (64, 4)
+    assert shapes[
+        "base_model.model.model.language_model.layers.3.self_attn.k_proj.lora_B.weight"
+    ] == (64, 4)
     assert shapes["base_model.model.model.multi_modal_projector.linear_1.weight"] == (128, 384)
     assert output.trainable_parameters == sum(a * (b[0] if b else 1) for a, *b in shapes.values())
     loaded = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(native), folder)
@@ -149,10 +169,15 @@ def test_adapter_is_a_plain_peft_folder(job, native):
 
 def test_loss_falls_and_metrics_follow_the_schedule(job, records):
     """An answer that the base never gives is learnt in 30 steps."""
-    taught = [replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records[:4]]
+    taught = [
+        replace(record, turns=(replace(record.turns[0], answer="a tree"),))
+        for record in records[:4]
+    ]
     done = job(taught, steps=30, learning_rate=3e-3, warmup_ratio=0.1)
     PeftTrainer().train(done, SilentRun())
-    lines = [json.loads(line) for line in (done.output / "metrics.jsonl").read_text("utf-8").splitlines()]
+    lines = [
+        json.loads(line) for line in (done.output / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
     assert [line["step"] for line in lines] == list(range(1, 31))
     assert set(lines[0]) == {"step", "loss", "learning_rate"}
     assert [round(line["learning_rate"], 6) for line in lines[:4]] == [0.001, 0.002, 0.003, 0.003]
@@ -162,10 +187,15 @@ def test_loss_falls_and_metrics_follow_the_schedule(job, records):
 
 def test_accumulation_equals_a_large_batch(job):
     """Two batches of four weigh as one of eight, to rounding."""
-    large, small = job(name="large", steps=1, batch_size=8), job(name="small", steps=1, accumulation=2)
+    large, small = (
+        job(name="large", steps=1, batch_size=8),
+        job(name="small", steps=1, accumulation=2),
+    )
     PeftTrainer().train(large, SilentRun())
     PeftTrainer().train(small, SilentRun())
-    one, two = (json.loads((each.output / "metrics.jsonl").read_text("utf-8")) for each in (large, small))
+    one, two = (
+        json.loads((each.output / "metrics.jsonl").read_text("utf-8")) for each in (large, small)
+    )
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
 
 
@@ -176,4 +206,7 @@ def test_bfloat16_and_checkpointing_train_float32_adapters(job):
     output = PeftTrainer().train(done, SilentRun())
     tensors = load_file(done.output / output.adapter / "adapter_model.safetensors")
     assert {str(tensor.dtype) for tensor in tensors.values()} == {"torch.float32"}
-    assert any(name.endswith("lora_B.weight") and tensor.abs().sum() > 0 for name, tensor in tensors.items())
+    assert any(
+        name.endswith("lora_B.weight") and tensor.abs().sum() > 0
+        for name, tensor in tensors.items()
+    )

@@ -16,7 +16,9 @@ pytest.importorskip("peft")
 
 
 def lines(job):
-    return [json.loads(line) for line in (job.output / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [
+        json.loads(line) for line in (job.output / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
 
 
 def test_validation_loss_is_taken_when_asked_and_at_the_end(job):
@@ -26,10 +28,22 @@ def test_validation_loss_is_taken_when_asked_and_at_the_end(job):
 
 
 def test_best_state_is_kept(job, records):
-    """Learning that is far too fast spoils the model: the best state is an early one, and the adapter is that."""
-    taught = [replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records]
-    settings = {"steps": 8, "validation": 4, "validate_every": 1, "learning_rate": 0.05, "warmup_ratio": 0.5}
-    best, last = job(taught, name="best", keep="best", **settings), job(taught, name="last", **settings)
+    """Learning that is far too fast spoils the model: the best state is an early one, and the
+    adapter is that."""
+    taught = [
+        replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records
+    ]
+    settings = {
+        "steps": 8,
+        "validation": 4,
+        "validate_every": 1,
+        "learning_rate": 0.05,
+        "warmup_ratio": 0.5,
+    }
+    best, last = (
+        job(taught, name="best", keep="best", **settings),
+        job(taught, name="last", **settings),
+    )
     for each in (best, last):
         PeftTrainer().train(each, SilentRun())
     assert lines(best) == lines(last)
@@ -55,7 +69,11 @@ def test_it_is_compiled_where_that_can_be(monkeypatch, tmp_path):
     monkeypatch.setattr(compiling, "find_spec", lambda name: None)
     monkeypatch.setattr(compiling.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     monkeypatch.setattr(compiling.sysconfig, "get_config_var", lambda name: str(headers))
-    assert compiling.settle(Options(), "cpu") == compiling.settle(Options(compile=False), "cuda") == (False, "")
+    assert (
+        compiling.settle(Options(), "cpu")
+        == compiling.settle(Options(compile=False), "cuda")
+        == (False, "")
+    )
     assert compiling.settle(Options(compile=True, implementation="plain"), "cuda") == (False, "")
     assert compiling.settle(Options(quantize="4bit"), "cuda") == (False, "")
     assert "that needs Triton" in compiling.settle(Options(), "cuda")[1]
@@ -67,7 +85,11 @@ def test_it_is_compiled_where_that_can_be(monkeypatch, tmp_path):
     (tmp_path / "gcc").touch(0o755)
     assert "that needs Python.h" in compiling.settle(Options(), "cuda")[1]
     (headers / "Python.h").touch()
-    assert compiling.settle(Options(), "cuda") == compiling.settle(Options(compile=True), "cuda") == (True, "")
+    assert (
+        compiling.settle(Options(), "cuda")
+        == compiling.settle(Options(compile=True), "cuda")
+        == (True, "")
+    )
     monkeypatch.setenv("CC", "icx")
     assert "that needs a C compiler" in compiling.settle(Options(), "cuda")[1]
 
@@ -94,7 +116,10 @@ def test_prompt_is_told_with_its_ids(job, native):
 
     done = job(steps=1)
     output = PeftTrainer().train(done, SilentRun())
-    expected = "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+    expected = (
+        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is "
+        "this?<|im_end|>\n<|im_start|>assistant\n"
+    )
     assert output.prompt == expected
     assert load_tokenizer(native).decode(output.prompt_ids) == expected
     assert output.prompt_ids.count(7) == 1
@@ -102,19 +127,28 @@ def test_prompt_is_told_with_its_ids(job, native):
 
 SHAPES = {
     "text_config": {
-        "num_hidden_layers": 24, "hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 16,
-        "num_key_value_heads": 8, "vocab_size": 92553,
+        "num_hidden_layers": 24,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "vocab_size": 92553,
     },
     "vision_config": {
-        "num_hidden_layers": 24, "hidden_size": 1024, "intermediate_size": 4096, "image_size": [448, 448], "patch_size": [14, 14],
+        "num_hidden_layers": 24,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "image_size": [448, 448],
+        "patch_size": [14, 14],
     },
-}  # fmt: skip
+}
 SIZES = [Size(1890, 48, 7)] * 64
 WEIGHTS, TRAINED = 2_205_754_368 * 2, 151_000_000
 
 
 def test_predictions_at_2b_are_those_measured_on_an_h200():
-    """Measured by benchmarks/train_gpu.py: 41.8 GiB at batch 8 (rank 128, dropout 0.05), 35.7 without dropout."""
+    """Measured by benchmarks/train_gpu.py: 41.8 GiB at batch 8 (rank 128, dropout 0.05), 35.7
+    without dropout."""
     predictor = Predictor(SHAPES, Options(rank=128, dropout=0.05), WEIGHTS, TRAINED)
     assert predictor.operations(SIZES[0]) == pytest.approx(19.3e12, rel=0.02)
     assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(41.8, rel=0.1)
@@ -124,7 +158,9 @@ def test_predictions_at_2b_are_those_measured_on_an_h200():
 
 def test_batch_and_checkpointing_are_chosen_by_what_fits():
     def choose(free, **options):
-        return Predictor(SHAPES, Options(rank=128, **options), WEIGHTS, TRAINED).choose(SIZES, free * 2**30, 2)
+        return Predictor(SHAPES, Options(rank=128, **options), WEIGHTS, TRAINED).choose(
+            SIZES, free * 2**30, 2
+        )
 
     assert choose(139, batch_size=0) == (BATCHES[0], False)
     assert choose(60, batch_size=0) == (8, False)
@@ -134,7 +170,9 @@ def test_batch_and_checkpointing_are_chosen_by_what_fits():
 
 
 def test_shares_are_foreseen():
-    whole, shared = (Predictor(SHAPES, Options(rank=128), WEIGHTS, TRAINED, shares) for shares in (1, 8))
+    whole, shared = (
+        Predictor(SHAPES, Options(rank=128), WEIGHTS, TRAINED, shares) for shares in (1, 8)
+    )
     saved = whole.memory(SIZES, 8, True, 2) - shared.memory(SIZES, 8, True, 2)
     ends, layer = 2 * 2 * 92553 * 2048, 2 * 2048 * (2 * 2048 + 2 * 1024 + 3 * 8192)
     assert saved == pytest.approx((WEIGHTS - ends) * 7 / 8 - 2 * layer, abs=8)
@@ -153,8 +191,13 @@ def test_a_training_is_foreseen_without_its_weights(job):
     told = foresight.foresee(replace(made, native=bare), options, SilentRun())
     assert (told.steps, told.samples, told.batch_size) == (5, 20, 4)
     training = setup.prepare(made, options, SilentRun())[0]
-    loaded = foresight.predicted(made, options, training.model, training.sizes, training.learnt, training.gang, 2**62)
+    loaded = foresight.predicted(
+        made, options, training.model, training.sizes, training.learnt, training.gang, 2**62
+    )
     assert (told.steps, told.samples, told.batch_size, told.memory) == (
-        loaded.steps, loaded.samples, loaded.batch_size, loaded.memory,
-    )  # fmt: skip
+        loaded.steps,
+        loaded.samples,
+        loaded.batch_size,
+        loaded.memory,
+    )
     assert told.seconds > 0 and "TFLOP a record" in told.notes[0]

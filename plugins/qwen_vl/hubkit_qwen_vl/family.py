@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hubkit.sdk import ModuleGroup, NativeModel, Vision
-from hubkit.sdk.families import DECODER_LINEARS, PlainFamily, Section, Shapes, decoder, linear, normed
+from hubkit.sdk.families import (
+    DECODER_LINEARS,
+    PlainFamily,
+    Section,
+    Shapes,
+    decoder,
+    linear,
+    normed,
+)
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _NEW = "Qwen2_5_VLForConditionalGeneration"
@@ -17,20 +25,27 @@ class QwenVL(PlainFamily):
     title: ClassVar[str] = "Qwen-VL"
     mark: ClassVar[str] = "Qwen"
     architectures: ClassVar[tuple[str, ...]] = ("Qwen2VLForConditionalGeneration", _NEW)
-    held: ClassVar[tuple[tuple[str, str], ...]] = (("visual.", "model.visual."), ("model.", "model.language_model."))
+    held: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("visual.", "model.visual."),
+        ("model.", "model.language_model."),
+    )
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.visual.blocks", ("qkv", "proj", "fc1", "fc2")),
         "mlp1": ModuleGroup("model.visual.merger", ("0", "2")),
     }
 
-    def native(self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None) -> NativeModel:
+    def native(
+        self, config: Mapping[str, Any], tokens: Mapping[str, int] | None = None
+    ) -> NativeModel:
         from dataclasses import replace
 
         native = super().native(config, tokens)
         if not _is_new(config):
             return native
-        gated = ModuleGroup("model.visual.blocks", ("qkv", "proj", "gate_proj", "up_proj", "down_proj"))
+        gated = ModuleGroup(
+            "model.visual.blocks", ("qkv", "proj", "gate_proj", "up_proj", "down_proj")
+        )
         return replace(native, groups={**self.groups, "vit": gated})
 
     def image_token(self, config: Mapping[str, Any]) -> tuple[str, int | None]:
@@ -39,18 +54,26 @@ class QwenVL(PlainFamily):
         return key, 151655 if number is None else number
 
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
-        text, vit = _text(config), Section(config, "vision_config", {"in_channels": 3, "temporal_patch_size": 2})
+        text, vit = (
+            _text(config),
+            Section(config, "vision_config", {"in_channels": 3, "temporal_patch_size": 2}),
+        )
         yield from _new_tower(vit) if _is_new(config) else _tower(vit, text.size("hidden_size"))
-        tied = Section(config).get("tie_word_embeddings", bool, text.get("tie_word_embeddings", bool, False))
+        tied = Section(config).get(
+            "tie_word_embeddings", bool, text.get("tie_word_embeddings", bool, False)
+        )
         yield from decoder(text, "model.", "lm_head.weight", tied, qkv_bias=True)
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
-        """The smallest unit, one position: `spatial_merge_size` patches squared. A picture has as many as it needs."""
+        """The smallest unit, one position: `spatial_merge_size` patches squared. A picture has as
+        many as it needs."""
         vit = Section(config, "vision_config")
         side = vit.size("patch_size", 14) * vit.size("spatial_merge_size", 2)
         most = Section(preprocessor or {}).size("max_pixels", 12845056) // side**2
         start, end = "<|vision_start|>", "<|vision_end|>"
-        return Vision(side, 1, 1, max(1, most), False, MEAN, STD, start, "<|image_pad|>", end, "processor")
+        return Vision(
+            side, 1, 1, max(1, most), False, MEAN, STD, start, "<|image_pad|>", end, "processor"
+        )
 
 
 def _is_new(config: Mapping[str, Any]) -> bool:
@@ -58,13 +81,17 @@ def _is_new(config: Mapping[str, Any]) -> bool:
 
 
 def _text(config: Mapping[str, Any]) -> Section:
-    """Published files have the language model's keys at the top; transformers 5 writes them under `text_config`."""
+    """Published files have the language model's keys at the top; transformers 5 writes them under
+    `text_config`."""
     return Section(config, "text_config" if "text_config" in config else "")
 
 
 def _patches(vit: Section, width: int) -> Shapes:
     patch = vit.size("patch_size", 14)
-    yield "visual.patch_embed.proj.weight", (width, vit.size("in_channels"), vit.size("temporal_patch_size"), patch, patch)
+    yield (
+        "visual.patch_embed.proj.weight",
+        (width, vit.size("in_channels"), vit.size("temporal_patch_size"), patch, patch),
+    )
 
 
 def _merger(vit: Section, width: int, out: int, bias: bool) -> Shapes:

@@ -13,22 +13,53 @@ from hubkit.sdk import UsageError, grid
 from hubkit.sdk.testing import check_family
 
 TEXT = {
-    **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 60},
+    **{
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 60,
+    },
     **{"num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "rope_theta": 10000.0},
     "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
 }
-OLD = {"depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 4, "patch_size": 14, "spatial_merge_size": 2}
+OLD = {
+    "depth": 2,
+    "embed_dim": 16,
+    "hidden_size": 32,
+    "num_heads": 2,
+    "mlp_ratio": 4,
+    "patch_size": 14,
+    "spatial_merge_size": 2,
+}
 NEW = {
-    **{"depth": 2, "hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24, "num_heads": 2, "patch_size": 14},
+    **{
+        "depth": 2,
+        "hidden_size": 16,
+        "out_hidden_size": 32,
+        "intermediate_size": 24,
+        "num_heads": 2,
+        "patch_size": 14,
+    },
     **{"fullatt_block_indexes": [1], "spatial_merge_size": 2},
 }
-IDS = {"image_token_id": 50, "video_token_id": 51, "vision_start_token_id": 52, "vision_end_token_id": 53}
+IDS = {
+    "image_token_id": 50,
+    "video_token_id": 51,
+    "vision_start_token_id": 52,
+    "vision_end_token_id": 53,
+}
 TOKENS = {"<|image_pad|>": 50}
 
 
 def _config(version: str, tied: bool, nested: bool) -> dict[str, Any]:
     name = {"qwen2_vl": "Qwen2VL", "qwen2_5_vl": "Qwen2_5_VL"}[version]
-    top = {"architectures": [f"{name}ForConditionalGeneration"], "model_type": version, "tie_word_embeddings": tied, **IDS}
+    top = {
+        "architectures": [f"{name}ForConditionalGeneration"],
+        "model_type": version,
+        "tie_word_embeddings": tied,
+        **IDS,
+    }
     text: dict[str, Any] = {"text_config": TEXT} if nested else TEXT
     return {**top, **text, "vision_config": OLD if version == "qwen2_vl" else NEW}
 
@@ -51,7 +82,11 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS)
 def test_names_and_shapes_are_transformers_own(config: dict[str, Any]) -> None:
     layout, tied = QwenVL().layout(config), config["tie_word_embeddings"]
-    live = {name: tuple(t.shape) for name, t in _model(config).state_dict().items() if not (tied and name == "lm_head.weight")}
+    live = {
+        name: tuple(t.shape)
+        for name, t in _model(config).state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
     assert {one.name: layout[one.source] for one in QwenVL().native(config).tensors} == live
 
 

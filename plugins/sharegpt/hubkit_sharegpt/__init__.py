@@ -1,7 +1,8 @@
 """Conversations as ShareGPT and OpenAI write them, with or without pictures.
 
-    {"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}], "images": ["a.png"]}
-    {"messages": [{"role": "user", "content": "..." | [parts]}, {"role": "assistant", "content": "..."}], "images": [...]}
+    {"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}],
+    "images": ["a.png"]} {"messages": [{"role": "user", "content": "..." | [parts]}, {"role":
+    "assistant", "content": "..."}], "images": [...]}
 
 A file is one JSON array, or JSON Lines.
 """
@@ -27,8 +28,9 @@ _SAME_ID = "give each record an id of its own, or set the dataset option `ids: i
 
 @dataclass(frozen=True)
 class Options:
-    """`system`: what is done with a system message: `refuse` it, `drop` it, or put it before the first prompt (`prefix`); the
-    model's own template says what stands there when it is used. `ids`: the file's own, or the index for all."""
+    """`system`: what is done with a system message: `refuse` it, `drop` it, or put it before the
+    first prompt (`prefix`); the model's own template says what stands there when it is used. `ids`:
+    the file's own, or the index for all."""
 
     system: Literal["refuse", "drop", "prefix"] = "refuse"
     ids: Literal["file", "index"] = "file"
@@ -52,7 +54,9 @@ class ShareGPT:
                 continue
             place = Place(source, index, line, item)
             try:
-                found, fixes = record(place, str(index) if chosen.ids == "index" else None, chosen.system, fix)
+                found, fixes = record(
+                    place, str(index) if chosen.ids == "index" else None, chosen.system, fix
+                )
                 yield Row(index, line, found, fixes=fixes)
             except DataError as problem:
                 yield Row(index, line, None, problem)

@@ -17,7 +17,9 @@ _IMAGES = ("images", "image")
 _TURNS = (("conversations", "from", "value"), ("messages", "role", "content"))
 
 
-def record(place: Place, identity: str | None, system: str, fix: bool) -> tuple[Record, tuple[str, ...]]:
+def record(
+    place: Place, identity: str | None, system: str, fix: bool
+) -> tuple[Record, tuple[str, ...]]:
     """The record, and what was repaired for it.
 
     Raises:
@@ -25,7 +27,9 @@ def record(place: Place, identity: str | None, system: str, fix: bool) -> tuple[
     """
     item = place.item
     if not isinstance(item, Mapping):
-        raise place.error("record", f"must be an object, not {type(item).__name__}", "write {id, conversations}")
+        raise place.error(
+            "record", f"must be an object, not {type(item).__name__}", "write {id, conversations}"
+        )
     images = _images(place)
     field, messages = _messages(place, images)
     messages, before = _without_system(place, field, messages, system)
@@ -40,7 +44,9 @@ def record(place: Place, identity: str | None, system: str, fix: bool) -> tuple[
     texts[0] = f"{before}\n\n{texts[0]}" if before else texts[0]
     turns = tuple(map(Turn, texts[::2], texts[1::2]))
     place.check_marks(images, turns, field)
-    return Record(identity if identity is not None else place.identity(item.get("id")), tuple(images), turns), tuple(fixes)
+    return Record(
+        identity if identity is not None else place.identity(item.get("id")), tuple(images), turns
+    ), tuple(fixes)
 
 
 def _images(place: Place) -> list[str]:
@@ -51,40 +57,71 @@ def _images(place: Place) -> list[str]:
         if isinstance(value, list):
             return [place.image(f"{field}[{number}]", one) for number, one in enumerate(value)]
         if value:
-            raise place.error(field, f"must be a path or a list of paths, not {value!r}", "write the paths", "path")
+            raise place.error(
+                field,
+                f"must be a path or a list of paths, not {value!r}",
+                "write the paths",
+                "path",
+            )
     return []
 
 
 def _messages(place: Place, images: list[str]) -> tuple[str, list[tuple[str, str]]]:
-    """(the field's name, roles with texts); pictures among the parts of a message are added to `images`."""
+    """(the field's name, roles with texts); pictures among the parts of a message are added to
+    `images`."""
     for field, role_key, text_key in _TURNS:
         value = place.item.get(field)
         if value is None:
             continue
         if not isinstance(value, list) or not value:
-            raise place.error(field, f"must be a list of messages, not {value!r}", "write the conversation")
+            raise place.error(
+                field, f"must be a list of messages, not {value!r}", "write the conversation"
+            )
         own = place.item.get("system")
         first = [("system", own)] if isinstance(own, str) and own.strip() else []
-        return field, first + [_message(place, f"{field}[{n}]", one, role_key, text_key, images) for n, one in enumerate(value)]
+        return field, first + [
+            _message(place, f"{field}[{n}]", one, role_key, text_key, images)
+            for n, one in enumerate(value)
+        ]
     has = ", ".join(map(str, place.item)) or "nothing"
     remedy = "write `conversations` ({from, value}) or `messages` ({role, content})"
     raise place.error("conversations", f"is missing (the record has: {has})", remedy, "keys")
 
 
-def _message(place: Place, field: str, message: Any, role_key: str, text_key: str, images: list[str]) -> tuple[str, str]:
+def _message(
+    place: Place, field: str, message: Any, role_key: str, text_key: str, images: list[str]
+) -> tuple[str, str]:
     if not isinstance(message, Mapping):
-        raise place.error(field, f"must be an object with `{role_key}` and `{text_key}`, not {message!r}", "correct it")
+        raise place.error(
+            field,
+            f"must be an object with `{role_key}` and `{text_key}`, not {message!r}",
+            "correct it",
+        )
     role = message.get(role_key)
     if not isinstance(role, str) or role not in _ROLES:
         raise place.error(
-            field, f"`{role_key}` is {role!r}", "roles are user, assistant and system; leave out tool calls", "roles"
+            field,
+            f"`{role_key}` is {role!r}",
+            "roles are user, assistant and system; leave out tool calls",
+            "roles",
         )
     content = message.get(text_key)
-    text = "".join(_part(place, field, part, images) for part in content) if isinstance(content, list) else content
+    text = (
+        "".join(_part(place, field, part, images) for part in content)
+        if isinstance(content, list)
+        else content
+    )
     if not isinstance(text, str):
-        raise place.error(field, f"`{text_key}` must be a text or a list of parts, not {content!r}", "correct it")
+        raise place.error(
+            field, f"`{text_key}` must be a text or a list of parts, not {content!r}", "correct it"
+        )
     if not text.strip():
-        raise place.error(field, f"the {_ROLES[role]}'s message is empty", "fill in the text, or drop the record", "empty")
+        raise place.error(
+            field,
+            f"the {_ROLES[role]}'s message is empty",
+            "fill in the text, or drop the record",
+            "empty",
+        )
     return _ROLES[role], place.encodable(field, text)
 
 
@@ -101,12 +138,19 @@ def _part(place: Place, field: str, part: Any, images: list[str]) -> str:
     raise place.error(field, f"a part of type {kind!r}", "parts are texts and images")
 
 
-def _without_system(place: Place, field: str, messages: list[tuple[str, str]], system: str) -> tuple[list[tuple[str, str]], str]:
+def _without_system(
+    place: Place, field: str, messages: list[tuple[str, str]], system: str
+) -> tuple[list[tuple[str, str]], str]:
     if messages[0][0] != "system":
         return messages, ""
     if system == "refuse":
         remedy = "set the dataset option `system` to `drop` or `prefix`"
-        raise place.error(f"{field}[0]", "a system message, which the model's template has no room for", remedy, "roles")
+        raise place.error(
+            f"{field}[0]",
+            "a system message, which the model's template has no room for",
+            remedy,
+            "roles",
+        )
     return messages[1:], messages[0][1] if system == "prefix" else ""
 
 
@@ -115,7 +159,12 @@ def _alternating(place: Place, field: str, messages: list[tuple[str, str]]) -> l
         due = ("user", "assistant")[number % 2]
         if role != due:
             remedy = "messages alternate, the user's first"
-            raise place.error(f"{field}[{number}]", f"a message of the {role} where the {due}'s is due", remedy, "roles")
+            raise place.error(
+                f"{field}[{number}]",
+                f"a message of the {role} where the {due}'s is due",
+                remedy,
+                "roles",
+            )
     if not messages or len(messages) % 2:
         remedy = "add the answer, or drop the message"
         raise place.error(field, "the last message of the user has no answer", remedy, "unanswered")

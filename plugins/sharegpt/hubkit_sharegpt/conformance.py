@@ -10,19 +10,33 @@ from hubkit.sdk.testing import DatasetCase
 
 
 def case(folder: Path) -> DatasetCase:
-    sharegpt = {"conversations": [{"from": "human", "value": "<image>Hi"}, {"from": "gpt", "value": "Yes"}], "image": "a.png"}
+    sharegpt = {
+        "conversations": [{"from": "human", "value": "<image>Hi"}, {"from": "gpt", "value": "Yes"}],
+        "image": "a.png",
+    }
     parts = [{"type": "image", "image": "x/b.png"}, {"type": "text", "text": "这是什么？"}]
     openai = _messages(parts, "A dish.", "Sure?", "Yes.")
     bad = {
-        _write(folder / "unanswered.jsonl", _messages("Hi")): "the last message of the user has no answer",
-        _write(folder / "tool.jsonl", {"messages": [{"role": "tool", "content": "x"}]}): "`role` is 'tool'",
-        _write(folder / "system.jsonl", {**_messages("Hi", "Yes"), "system": "Be brief."}): "a system message",
+        _write(
+            folder / "unanswered.jsonl", _messages("Hi")
+        ): "the last message of the user has no answer",
+        _write(
+            folder / "tool.jsonl", {"messages": [{"role": "tool", "content": "x"}]}
+        ): "`role` is 'tool'",
+        _write(
+            folder / "system.jsonl", {**_messages("Hi", "Yes"), "system": "Be brief."}
+        ): "a system message",
     }
     return DatasetCase(_write(folder / "good.jsonl", sharegpt, openai), 2, bad=bad)
 
 
 def _messages(*contents: Any) -> dict[str, Any]:
-    return {"messages": [{"role": ("user", "assistant")[n % 2], "content": content} for n, content in enumerate(contents)]}
+    return {
+        "messages": [
+            {"role": ("user", "assistant")[n % 2], "content": content}
+            for n, content in enumerate(contents)
+        ]
+    }
 
 
 def _write(path: Path, *items: Any) -> Path:

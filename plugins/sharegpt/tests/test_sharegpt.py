@@ -21,28 +21,45 @@ def write(path: Path, items: list[Any]) -> Path:
 
 
 def said(*texts: str) -> list[dict[str, str]]:
-    return [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(texts)]
+    return [
+        {"role": ("user", "assistant")[number % 2], "content": text}
+        for number, text in enumerate(texts)
+    ]
 
 
 def test_both_forms_give_the_same_records(tmp_path: Path) -> None:
     items = [
         {
             "id": "1",
-            "conversations": [{"from": "human", "value": "<image>Hi"}, {"from": "gpt", "value": "Yes"}],
+            "conversations": [
+                {"from": "human", "value": "<image>Hi"},
+                {"from": "gpt", "value": "Yes"},
+            ],
             "image": "a.png",
         },
         {"id": "2", "messages": said("<image>Hi", "Yes", "Sure?", "Yes."), "images": ["a.png"]},
         {
             "id": "c",
             "messages": [
-                {"role": "user", "content": [{"type": "image", "image": "x/a.png"}, {"type": "text", "text": "What?"}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "image": "x/a.png"},
+                        {"type": "text", "text": "What?"},
+                    ],
+                },
                 {"role": "assistant", "content": [{"type": "text", "text": "A dish."}]},
             ],
         },
         {"messages": said("No picture", "Right")},
     ]
     bad = write(tmp_path / "bad.jsonl", [items[0], {"id": "b", "messages": said("Hi")}])
-    records = check_dataset(PLUGIN, write(tmp_path / "data.jsonl", items), 4, bad={bad: "messages: the last message of the user"})
+    records = check_dataset(
+        PLUGIN,
+        write(tmp_path / "data.jsonl", items),
+        4,
+        bad={bad: "messages: the last message of the user"},
+    )
     assert records[:3] == (
         Record("1", ("a.png",), (Turn("<image>Hi", "Yes"),)),
         Record("2", ("a.png",), (Turn("<image>Hi", "Yes"), Turn("Sure?", "Yes."))),
@@ -55,14 +72,30 @@ def test_both_forms_give_the_same_records(tmp_path: Path) -> None:
     ("item", "says", "code"),
     [
         ({"id": "x"}, "conversations: is missing (the record has: id)", "keys"),
-        ({"messages": said("Hi", "x", "y")}, "the last message of the user has no answer", "unanswered"),
+        (
+            {"messages": said("Hi", "x", "y")},
+            "the last message of the user has no answer",
+            "unanswered",
+        ),
         ({"messages": [{"role": "tool", "content": "x"}]}, "`role` is 'tool'", "roles"),
-        ({"messages": list(reversed(said("Hi", "x")))}, "a message of the assistant where the user's is due", "roles"),
+        (
+            {"messages": list(reversed(said("Hi", "x")))},
+            "a message of the assistant where the user's is due",
+            "roles",
+        ),
         ({"messages": said("Hi", " ")}, "the assistant's message is empty", "empty"),
-        ({"messages": said("Hi", "x"), "images": ["a.png"]}, "has an image but no <image>", "marks"),
+        (
+            {"messages": said("Hi", "x"), "images": ["a.png"]},
+            "has an image but no <image>",
+            "marks",
+        ),
         ({"messages": said("Hi", "x"), "images": ["../a.png"]}, "leaves the image folder", "path"),
         ({"messages": said("Hi", "x"), "system": "Be brief."}, "a system message", "roles"),
-        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "a part of type 'video'", "schema"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+            "a part of type 'video'",
+            "schema",
+        ),
         ("text", "must be an object, not str", "schema"),
     ],
 )
@@ -84,7 +117,10 @@ def test_repairs_and_system_messages(tmp_path: Path) -> None:
     )
     mended, system = PLUGIN.scan(source, {"system": "prefix"}, True)
     assert mended.record is not None and mended.record.turns == (Turn("<image>\nHi", "x"),)
-    assert mended.fixes == ("removed the last user message, which has no answer", "added <image> to the first prompt")
+    assert mended.fixes == (
+        "removed the last user message, which has no answer",
+        "added <image> to the first prompt",
+    )
     assert system.record is not None and system.record.turns == (Turn("S\n\nHi", "x"),)
     dropped = list(PLUGIN.scan(source, {"system": "drop"}, True))[1]
     assert dropped.record is not None and dropped.record.turns == (Turn("Hi", "x"),)

@@ -1,4 +1,5 @@
-"""hubkit brings the model, the records and the pictures; small batches are more reports, and more places to stop at."""
+"""hubkit brings the model, the records and the pictures; small batches are more reports, and more
+places to stop at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that a kill left behind."""
+"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that
+a kill left behind."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ class TransformersEngine:
     kind: ClassVar[str] = "engine"
     name: ClassVar[str] = "transformers"
     sdk: ClassVar[str] = "1.1"
-    requirements: ClassVar[Requirements] = Requirements((("torch", "2.4"), ("transformers", "5.20")), "transformers")
+    requirements: ClassVar[Requirements] = Requirements(
+        (("torch", "2.4"), ("transformers", "5.20")), "transformers"
+    )
     Options: ClassVar[type] = Options
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
@@ -75,18 +78,23 @@ class TransformersEngine:
 
 
 def _write(out: TextIO, answers: Sequence[Answer]) -> None:
-    lines = "".join(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers)
+    lines = "".join(
+        json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers
+    )
     out.write(lines)
     out.flush()
 
 
 def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> list[str]:
-    """The first record's first turn in the pieces that are tokenized, its pictures' positions shortened to one."""
+    """The first record's first turn in the pieces that are tokenized, its pictures' positions
+    shortened to one."""
     from .inputs import prompt_text
 
     if not records:
         return []
-    asked = prompts(records[0], [1] * len(records[0].images), replace(job.vision, tokens_per_tile=1))
+    asked = prompts(
+        records[0], [1] * len(records[0].images), replace(job.vision, tokens_per_tile=1)
+    )
     return prompt_text(tokenizer, asked[:1], ())
 
 
@@ -94,4 +102,8 @@ def _versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    return {"python": platform.python_version(), "torch": version("torch"), "transformers": version("transformers")}
+    return {
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }

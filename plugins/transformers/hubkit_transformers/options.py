@@ -8,7 +8,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """`batch_size` is in records; `threads` 0 leaves the number to torch; `dtype` auto is float32 on a CPU, bfloat16 on a GPU."""
+    """`batch_size` is in records; `threads` 0 leaves the number to torch; `dtype` auto is float32
+    on a CPU, bfloat16 on a GPU."""
 
     batch_size: int = 16
     threads: int = 0

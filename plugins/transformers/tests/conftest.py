@@ -57,9 +57,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records() -> list[Record]:
     """One and two turns, one and three tiles, two pictures, and none."""
     return [
-        *(Record(f"d{digit}", (f"{digit}.png",), (READ, PARITY) if digit % 3 == 0 else (READ,)) for digit in range(5)),
+        *(
+            Record(f"d{digit}", (f"{digit}.png",), (READ, PARITY) if digit % 3 == 0 else (READ,))
+            for digit in range(5)
+        ),
         Record("wide", ("wide.png",), (READ,)),
-        Record("pair", ("1.png", "2.png"), (Turn("<image>\nWhat is in this picture?", ""), Turn("And this? <image>", ""))),
+        Record(
+            "pair",
+            ("1.png", "2.png"),
+            (Turn("<image>\nWhat is in this picture?", ""), Turn("And this? <image>", "")),
+        ),
         Record("text", (), (Turn("Spell it.", ""),)),
     ]
 
@@ -68,11 +75,15 @@ def records() -> list[Record]:
 def job(
     base: Path, native: Path, vision: Vision, images: Path, tmp_path: Path, records: list[Record]
 ) -> Callable[..., GenerateInput]:
-    def build(chosen: list[Record] | None = None, name: str = "out", tokens: int = 8, **options: Any) -> GenerateInput:
+    def build(
+        chosen: list[Record] | None = None, name: str = "out", tokens: int = 8, **options: Any
+    ) -> GenerateInput:
         output = tmp_path / name
         output.mkdir()
         path = tmp_path / f"{name}.jsonl"
         write_jsonl(path, records if chosen is None else chosen)
-        return GenerateInput(base, native, vision, path, images, output, tokens, {"threads": 1, **options})
+        return GenerateInput(
+            base, native, vision, path, images, output, tokens, {"threads": 1, **options}
+        )
 
     return build

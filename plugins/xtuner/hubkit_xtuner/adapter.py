@@ -1,4 +1,5 @@
-"""What the training wrote, judged, and handed on as an `iter_N.pth` in which nothing varies between two identical runs."""
+"""What the training wrote, judged, and handed on as an `iter_N.pth` in which nothing varies between
+two identical runs."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ State = dict[str, Any]
 
 
 def read(path: Path) -> State:
-    """The trained tensors. This training's own file is read as torch reads any pickle: in this process, not in hubkit's.
+    """The trained tensors. This training's own file is read as torch reads any pickle: in this
+    process, not in hubkit's.
 
-    ZeRO-1 and ZeRO-2 keep whole parameters in one file, on any number of devices; ZeRO-3's are put together by DeepSpeed.
+    ZeRO-1 and ZeRO-2 keep whole parameters in one file, on any number of devices; ZeRO-3's are put
+    together by DeepSpeed.
     """
     import torch
 
@@ -30,14 +33,20 @@ def read(path: Path) -> State:
 def _gathered(path: Path) -> State:
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
-    return dict(get_fp32_state_dict_from_zero_checkpoint(str(path.parent), tag=path.name, exclude_frozen_parameters=True))
+    return dict(
+        get_fp32_state_dict_from_zero_checkpoint(
+            str(path.parent), tag=path.name, exclude_frozen_parameters=True
+        )
+    )
 
 
 def judge(state: Mapping[str, Any], expected: int | None, seen: int) -> int:
-    """How many parameters the checkpoint holds. `expected` follows from the configuration, `seen` is what xtuner trained.
+    """How many parameters the checkpoint holds. `expected` follows from the configuration, `seen`
+    is what xtuner trained.
 
     Raises:
-        PluginError: nothing or something else was saved, a number is not finite, or no LoRA has moved from its start.
+        PluginError: nothing or something else was saved, a number is not finite, or no LoRA has
+            moved from its start.
     """
     total = sum(int(tensor.numel()) for tensor in state.values())
     remedy = "see xtuner's log; train again with the versions of the locked environment"
@@ -45,9 +54,14 @@ def judge(state: Mapping[str, Any], expected: int | None, seen: int) -> int:
         raise PluginError("xtuner wrote a checkpoint without tensors", remedy)
     for name, number in (("xtuner counted", seen), ("the configuration gives", expected)):
         if number is not None and number != total:
-            raise PluginError(f"the checkpoint holds {total:,} parameters, {name} {number:,}", remedy)
+            raise PluginError(
+                f"the checkpoint holds {total:,} parameters, {name} {number:,}", remedy
+            )
     if broken := [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]:
-        message = f"{len(broken)} of {len(state)} tensors hold numbers that are not finite, {broken[0]} first"
+        message = (
+            f"{len(broken)} of {len(state)} tensors hold numbers that are not finite, {broken[0]} "
+            "first"
+        )
         raise EnvironmentFailure(message, "lower learning_rate; nothing usable was trained")
     raised = [tensor for name, tensor in state.items() if ".lora_B." in name]
     if raised and not any(bool(tensor.any()) for tensor in raised):
@@ -56,7 +70,8 @@ def judge(state: Mapping[str, Any], expected: int | None, seen: int) -> int:
 
 
 def write(state: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
-    """`state_dict` and `meta.cfg` as xtuner has them, the latter cut to what merging needs: rank, alpha and the like."""
+    """`state_dict` and `meta.cfg` as xtuner has them, the latter cut to what merging needs: rank,
+    alpha and the like."""
     import torch
 
     tensors = {name: state[name].detach().clone().contiguous() for name in sorted(state)}
@@ -65,7 +80,11 @@ def write(state: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> No
 
 def settings(config: Mapping[str, Any]) -> str:
     """`model = dict(...)` with the LoRA settings, as mmengine writes a configuration's text."""
-    model = {key: config["model"][key] for key in ("type", "llm_lora", "visual_encoder_lora") if config["model"].get(key)}
+    model = {
+        key: config["model"][key]
+        for key in ("type", "llm_lora", "visual_encoder_lora")
+        if config["model"].get(key)
+    }
     return f"model = {_text(model)}\n"
 
 

@@ -1,5 +1,5 @@
-"""The command that trains, with the environment's own interpreter. (`xtuner train` runs whatever `python` is on PATH and ends
-with 0 when that fails.)"""
+"""The command that trains, with the environment's own interpreter. (`xtuner train` runs whatever
+`python` is on PATH and ends with 0 when that fails.)"""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from .options import Options
 MODULE = "hubkit_xtuner.launch"
 
 
-def command(options: Options, config: Path, work: Path, *, gpu: bool, resume: Path | None, interpreter: str = "") -> list[str]:
-    """On a CPU one process; on GPUs torchrun, which sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT: DeepSpeed
-    asks for them (or for mpi4py) on a single device too."""
+def command(
+    options: Options,
+    config: Path,
+    work: Path,
+    *,
+    gpu: bool,
+    resume: Path | None,
+    interpreter: str = "",
+) -> list[str]:
+    """On a CPU one process; on GPUs torchrun, which sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR
+    and MASTER_PORT: DeepSpeed asks for them (or for mpi4py) on a single device too."""
     arguments = [str(config), "--work-dir", str(work)]
     if resume:
         arguments += ["--resume", str(resume)]
@@ -29,7 +37,16 @@ def command(options: Options, config: Path, work: Path, *, gpu: bool, resume: Pa
     if options.nodes > 1:
         where = ["--nnodes", str(options.nodes), "--node_rank", str(options.node_rank)]
         where += ["--master_addr", options.master_addr, "--master_port", str(options.master_port)]
-    run = [python, "-m", "torch.distributed.run", *where, "--nproc_per_node", str(options.devices), "-m", MODULE]
+    run = [
+        python,
+        "-m",
+        "torch.distributed.run",
+        *where,
+        "--nproc_per_node",
+        str(options.devices),
+        "-m",
+        MODULE,
+    ]
     return [*run, *arguments, "--launcher", "pytorch"]
 
 
@@ -42,11 +59,20 @@ def deepspeed(options: Options, gpu: bool) -> str:
 
 
 def variables(options: Options, host: Mapping[str, str]) -> dict[str, str]:
-    """mmengine's --resume reads its own pickles, which torch 2.6 and newer refuse unless told so. The launcher reads the
-    HUBKIT_XTUNER_ ones."""
+    """mmengine's --resume reads its own pickles, which torch 2.6 and newer refuse unless told so.
+    The launcher reads the HUBKIT_XTUNER_ ones."""
     threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
-    own = {"HUBKIT_XTUNER_CODE": "remote" if options.allow_remote_code else "own", "HUBKIT_XTUNER_ATTENTION": options.attention}
-    return {**host, **threads, **own, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "PYTHONUNBUFFERED": "1"}
+    own = {
+        "HUBKIT_XTUNER_CODE": "remote" if options.allow_remote_code else "own",
+        "HUBKIT_XTUNER_ATTENTION": options.attention,
+    }
+    return {
+        **host,
+        **threads,
+        **own,
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def for_other_nodes(options: Options, config: Path, work: Path, resume: Path | None) -> list[str]:
@@ -55,5 +81,10 @@ def for_other_nodes(options: Options, config: Path, work: Path, resume: Path | N
 
     path = f"PYTHONPATH={shlex.quote(os.environ.get('PYTHONPATH', ''))}"
     ranks = [rank for rank in range(options.nodes) if rank != options.node_rank]
-    commands = [command(replace(options, node_rank=rank), config, work, gpu=True, resume=resume) for rank in ranks]
-    return [f"node {rank}: {path} {shlex.join(one)}" for rank, one in zip(ranks, commands, strict=True)]
+    commands = [
+        command(replace(options, node_rank=rank), config, work, gpu=True, resume=resume)
+        for rank in ranks
+    ]
+    return [
+        f"node {rank}: {path} {shlex.join(one)}" for rank, one in zip(ranks, commands, strict=True)
+    ]

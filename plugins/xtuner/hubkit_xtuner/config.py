@@ -15,12 +15,26 @@ from .options import Options
 
 SHIPPED = "internvl_v2_internlm2_2b_lora_finetune"
 EFFECTIVE = "xtuner_config.py"
-LORA = {"type": "peft.LoraConfig", "r": 128, "lora_alpha": 256, "lora_dropout": 0.05, "task_type": "CAUSAL_LM"}
+LORA = {
+    "type": "peft.LoraConfig",
+    "r": 128,
+    "lora_alpha": 256,
+    "lora_dropout": 0.05,
+    "task_type": "CAUSAL_LM",
+}
 WITNESS = "hubkit_xtuner.hooks.Witness"
 VIT_LINEARS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 STOCK_TEMPLATES = {
-    "InternLM2ForCausalLM": {"SUFFIX": "<|im_end|>", "SUFFIX_AS_EOS": True, "STOP_WORDS": ["<|im_end|>"]},
-    "Phi3ForCausalLM": {"SYSTEM": "<|system|>\n{system}<|end|>\n", "SUFFIX": "<|end|>", "STOP_WORDS": ["<|end|>"]},
+    "InternLM2ForCausalLM": {
+        "SUFFIX": "<|im_end|>",
+        "SUFFIX_AS_EOS": True,
+        "STOP_WORDS": ["<|im_end|>"],
+    },
+    "Phi3ForCausalLM": {
+        "SYSTEM": "<|system|>\n{system}<|end|>\n",
+        "SUFFIX": "<|end|>",
+        "STOP_WORDS": ["<|end|>"],
+    },
 }
 """What xtuner's dataset class leaves of a template; the other keys it sets itself."""
 
@@ -39,18 +53,30 @@ def load(path: str) -> dict[str, Any]:
 
     file = Path(path).expanduser() if path else shipped()
     if not file.is_file():
-        raise UsageError(f"config: there is no file {file}", "correct the path, or leave it out for xtuner's own")
+        raise UsageError(
+            f"config: there is no file {file}", "correct the path, or leave it out for xtuner's own"
+        )
     try:
         config: dict[str, Any] = Config.fromfile(str(file)).to_dict()
     except Exception as error:
-        message = f"config: {file.name} is not a configuration for mmengine ({type(error).__name__}: {error})"
-        raise UsageError(message, "correct the file; `xtuner copy-cfg` copies one that works") from None
+        message = (
+            f"config: {file.name} is not a configuration for mmengine ({type(error).__name__}: "
+            f"{error})"
+        )
+        raise UsageError(
+            message, "correct the file; `xtuner copy-cfg` copies one that works"
+        ) from None
     for key in ("model", "train_dataloader", "optim_wrapper", "train_cfg", "default_hooks"):
         if not isinstance(config.get(key), dict):
-            raise UsageError(f"config: {file.name} has no `{key} = dict(...)`", f"start from xtuner's {SHIPPED}")
+            raise UsageError(
+                f"config: {file.name} has no `{key} = dict(...)`", f"start from xtuner's {SHIPPED}"
+            )
     kind = str(config["model"].get("type"))
     if not kind.endswith("InternVL_V1_5"):
-        raise UsageError(f"config: {file.name} trains {kind}, not xtuner's InternVL_V1_5", f"start from xtuner's {SHIPPED}")
+        raise UsageError(
+            f"config: {file.name} trains {kind}, not xtuner's InternVL_V1_5",
+            f"start from xtuner's {SHIPPED}",
+        )
     return config
 
 
@@ -61,12 +87,24 @@ def shipped() -> Path:
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     path = folder / "configs" / "internvl" / "v2" / f"{SHIPPED}.py"
     if not path.is_file():
-        raise EnvironmentFailure(f"this xtuner has no configuration {SHIPPED}", "install xtuner 0.1.23 or 0.2.0")
+        raise EnvironmentFailure(
+            f"this xtuner has no configuration {SHIPPED}", "install xtuner 0.1.23 or 0.2.0"
+        )
     return path
 
 
-def changes(options: Options, job: TrainInput, model: Path, data: Path, *, gpu: bool, llm: str, stops: list[int]) -> Changes:
-    """Everything that hubkit sets: where things are, what the release asks for, what the machine needs."""
+def changes(
+    options: Options,
+    job: TrainInput,
+    model: Path,
+    data: Path,
+    *,
+    gpu: bool,
+    llm: str,
+    stops: list[int],
+) -> Changes:
+    """Everything that hubkit sets: where things are, what the release asks for, what the machine
+    needs."""
     return {
         **_places(job, model, data),
         **_dataset(options, job, model, data, llm, stops),
@@ -78,22 +116,42 @@ def changes(options: Options, job: TrainInput, model: Path, data: Path, *, gpu: 
 def _places(job: TrainInput, model: Path, data: Path) -> Changes:
     tokenizer = "custom_hooks.0.tokenizer.pretrained_model_name_or_path"
     return {
-        "path": str(model), "data_path": str(data), "image_folder": str(job.images), "data_root": str(data.parent),
-        "model.model_path": str(model), "tokenizer.pretrained_model_name_or_path": str(model), tokenizer: str(model),
-    }  # fmt: skip
+        "path": str(model),
+        "data_path": str(data),
+        "image_folder": str(job.images),
+        "data_root": str(data.parent),
+        "model.model_path": str(model),
+        "tokenizer.pretrained_model_name_or_path": str(model),
+        tokenizer: str(model),
+    }
 
 
-def _dataset(options: Options, job: TrainInput, model: Path, data: Path, llm: str, stops: list[int]) -> Changes:
+def _dataset(
+    options: Options, job: TrainInput, model: Path, data: Path, llm: str, stops: list[int]
+) -> Changes:
     at = "train_dataloader.dataset"
-    where = {f"{at}.model_path": str(model), f"{at}.data_paths": str(data), f"{at}.image_folders": str(job.images)}
+    where = {
+        f"{at}.model_path": str(model),
+        f"{at}.data_paths": str(data),
+        f"{at}.image_folders": str(job.images),
+    }
     if options.prompt == "xtuner":
-        return {**where, "prompt_template": STOCK_TEMPLATES[llm], f"{at}.template": STOCK_TEMPLATES[llm]}
-    own = {f"{at}.type": "hubkit_xtuner.dataset.Conversations", f"{at}.vision": as_mapping(job.vision), f"{at}.stops": stops}
+        return {
+            **where,
+            "prompt_template": STOCK_TEMPLATES[llm],
+            f"{at}.template": STOCK_TEMPLATES[llm],
+        }
+    own = {
+        f"{at}.type": "hubkit_xtuner.dataset.Conversations",
+        f"{at}.vision": as_mapping(job.vision),
+        f"{at}.stops": stops,
+    }
     return {**where, **own, f"{at}.template": None, "prompt_template": None}
 
 
 def _asked(options: Options) -> Iterator[tuple[str, Any]]:
-    """One option is up to three keys: a name at the file's top and the places where the file has used it already."""
+    """One option is up to three keys: a name at the file's top and the places where the file has
+    used it already."""
     places = {
         "max_length": ("max_length", "train_dataloader.dataset.max_length"),
         "batch_size": ("batch_size", "train_dataloader.batch_size"),
@@ -119,7 +177,11 @@ def _asked(options: Options) -> Iterator[tuple[str, Any]]:
         yield "model.quantization_llm", True
         yield "model.quantization_vit", False
     if options.vit_rank:
-        vit = {"r": options.vit_rank, "lora_alpha": _whole(options.vit_alpha), "target_modules": list(VIT_LINEARS)}
+        vit = {
+            "r": options.vit_rank,
+            "lora_alpha": _whole(options.vit_alpha),
+            "target_modules": list(VIT_LINEARS),
+        }
         yield "model.visual_encoder_lora", {"type": "peft.LoraConfig", "lora_dropout": 0.05, **vit}
     if options.load_from:
         yield "load_from", str(Path(options.load_from).expanduser())
@@ -128,8 +190,8 @@ def _asked(options: Options) -> Iterator[tuple[str, Any]]:
 def _needed(options: Options, job: TrainInput, gpu: bool) -> Iterator[tuple[str, Any]]:
     yield "randomness", {"seed": job.seed, "deterministic": False}
     yield "default_hooks.checkpoint.save_optimizer", options.save_optimizer
-    # mmengine removes the oldest before it writes the next: killed in between, with one kept, all would be lost. The best are
-    # kept by hubkit: mmengine's `save_best` needs a validation set.
+    # mmengine removes the oldest before it writes the next: killed in between, with one kept, all
+    # would be lost. The best are kept by hubkit: mmengine's `save_best` needs a validation set.
     every = options.keep_best or options.keep == -1
     yield "default_hooks.checkpoint.max_keep_ckpts", -1 if every else (options.keep or 1) + 1
     if gpu:
@@ -141,11 +203,14 @@ def _needed(options: Options, job: TrainInput, gpu: bool) -> Iterator[tuple[str,
 
 
 def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
+    return (
+        int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
+    )
 
 
 def apply(config: Mapping[str, Any], wanted: Changes, options: Options) -> dict[str, Any]:
-    """A copy of `config` with `wanted` and all that follows from it: sampler, schedule, the hook that bears witness."""
+    """A copy of `config` with `wanted` and all that follows from it: sampler, schedule, the hook
+    that bears witness."""
     made = copy.deepcopy(dict(config))
     before = schedule.read(made)
     hooks = [hook for hook in made.get("custom_hooks") or [] if hook.get("type") != WITNESS]
@@ -175,13 +240,21 @@ def save(config: Mapping[str, Any], path: Path) -> None:
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Dotted key -> [before, after]; None where there is nothing."""
     old, new = dict(_flat(before)), dict(_flat(after))
-    names = {key for key in (*old, *new) if not key.startswith("llava_dataset.")}  # train_dataloader.dataset has it again
-    return {key: [old.get(key), new.get(key)] for key in sorted(names) if old.get(key) != new.get(key)}
+    names = {
+        key for key in (*old, *new) if not key.startswith("llava_dataset.")
+    }  # train_dataloader.dataset has it again
+    return {
+        key: [old.get(key), new.get(key)] for key in sorted(names) if old.get(key) != new.get(key)
+    }
 
 
 def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     items: Any = value.items() if isinstance(value, Mapping) else None
-    if items is None and isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
+    if (
+        items is None
+        and isinstance(value, (list, tuple))
+        and any(isinstance(one, Mapping) for one in value)
+    ):
         items = enumerate(value)
     if items is None:
         yield at, list(value) if isinstance(value, tuple) else value
@@ -191,7 +264,8 @@ def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _set(config: Any, path: list[str], value: Any) -> None:
-    """A place that this configuration does not have is passed over: top-level names are its author's choice."""
+    """A place that this configuration does not have is passed over: top-level names are its
+    author's choice."""
     *parents, last = path
     for name in parents:
         if isinstance(config, list):

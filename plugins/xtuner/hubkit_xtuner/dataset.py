@@ -18,8 +18,9 @@ from .data import record
 
 
 class Conversations(InternVL_V1_5_Dataset):
-    """xtuner's InternVL dataset with the tokenizer's own chat template and several pictures a record. A picture that cannot be
-    read ends the training instead of being replaced by a random other record."""
+    """xtuner's InternVL dataset with the tokenizer's own chat template and several pictures a
+    record. A picture that cannot be read ends the training instead of being replaced by a random
+    other record."""
 
     def __init__(self, vision: dict[str, Any], stops: list[int], **settings: Any) -> None:
         super().__init__(template={}, **settings)
@@ -29,9 +30,15 @@ class Conversations(InternVL_V1_5_Dataset):
     def prepare_data(self, index: int) -> dict[str, Any]:
         one, folder = record(self.data[index]), Path(self.image_folder[index])
         pixels = [self._pixels(folder / name) for name in one.images]
-        ids, labels = encode(self.tokenizer, one, [len(array) for array in pixels], self._vision, self._stops)
+        ids, labels = encode(
+            self.tokenizer, one, [len(array) for array in pixels], self._vision, self._stops
+        )
         side = self._vision.tile
-        stacked = numpy.concatenate(pixels) if pixels else numpy.zeros((1, 3, side, side), dtype=numpy.float32)
+        stacked = (
+            numpy.concatenate(pixels)
+            if pixels
+            else numpy.zeros((1, 3, side, side), dtype=numpy.float32)
+        )
         return {"input_ids": ids, "labels": labels, "pixel_values": torch.from_numpy(stacked)}
 
     def _pixels(self, path: Path) -> Any:

@@ -1,4 +1,5 @@
-"""The folder that xtuner trains on: official weights and configuration, a tokenizer of plain data, no code."""
+"""The folder that xtuner trains on: official weights and configuration, a tokenizer of plain data,
+no code."""
 
 from __future__ import annotations
 
@@ -11,8 +12,16 @@ from typing import Any
 from hubkit.sdk import RefusedError, UsageError
 
 TRAINED = ("InternLM2ForCausalLM", "Phi3ForCausalLM")
-"""What xtuner's InternVL_V1_5_Dataset takes; for other language models it raises a bare NotImplementedError."""
-_KEYS = ("bos_token", "eos_token", "pad_token", "unk_token", "clean_up_tokenization_spaces", "model_max_length")
+"""What xtuner's InternVL_V1_5_Dataset takes; for other language models it raises a bare
+NotImplementedError."""
+_KEYS = (
+    "bos_token",
+    "eos_token",
+    "pad_token",
+    "unk_token",
+    "clean_up_tokenization_spaces",
+    "model_max_length",
+)
 
 
 def language_model(config: Mapping[str, Any]) -> str:
@@ -26,14 +35,16 @@ def language_model(config: Mapping[str, Any]) -> str:
     name = str(names[0]) if isinstance(names, list) and names else ""
     if name not in TRAINED:
         raise UsageError(
-            f"config.json: llm_config.architectures is {names!r}; xtuner's InternVL dataset takes only {' and '.join(TRAINED)}",
+            f"config.json: llm_config.architectures is {names!r}; xtuner's InternVL dataset takes "
+            f"only {' and '.join(TRAINED)}",
             "use `trainer: peft`, or a base with such a language model (InternVL2 2B, 4B, 8B, 26B)",
         )
     return name
 
 
 def prepare(base: Path, native: Path, out: Path, *, remote_code: bool) -> Path:
-    """The folder to train on: `out`, made anew without code, or `base` itself when its code may be run.
+    """The folder to train on: `out`, made anew without code, or `base` itself when its code may be
+    run.
 
     Raises:
         UsageError: there is no tokenizer.json or no chat template.
@@ -44,7 +55,8 @@ def prepare(base: Path, native: Path, out: Path, *, remote_code: bool) -> Path:
         if not isinstance(config.get("auto_map"), Mapping) or not any(base.glob("modeling_*.py")):
             raise RefusedError(
                 "allow_remote_code is set, but the base folder has no auto_map or no modeling_*.py",
-                "leave allow_remote_code out: hubkit's own modules train this model without the folder's code",
+                "leave allow_remote_code out: hubkit's own modules train this model without the "
+                "folder's code",
             )
         return base
     shutil.rmtree(out, ignore_errors=True)
@@ -59,15 +71,20 @@ def prepare(base: Path, native: Path, out: Path, *, remote_code: bool) -> Path:
 def without_code(config: Mapping[str, Any]) -> dict[str, Any]:
     """Also in nested configurations, which name code of their own."""
     kept = {key: value for key, value in config.items() if key not in ("auto_map", "_name_or_path")}
-    return {key: without_code(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
+    return {
+        key: without_code(value) if isinstance(value, Mapping) else value
+        for key, value in kept.items()
+    }
 
 
 def _tokenizer(native: Path, out: Path) -> None:
     """tokenizer.json, and of the settings what every transformers since 4.36 reads alike."""
     if not (native / "tokenizer.json").is_file():
         raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run here",
-            "add the tokenizer.json that transformers saves for this tokenizer, or set allow_remote_code: true",
+            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
+            "here",
+            "add the tokenizer.json that transformers saves for this tokenizer, or set "
+            "allow_remote_code: true",
         )
     readable = _for_any_reader(_json(native / "tokenizer.json"))
     (out / "tokenizer.json").write_text(json.dumps(readable, ensure_ascii=False), "utf-8")
@@ -75,16 +92,24 @@ def _tokenizer(native: Path, out: Path) -> None:
     template = native / "chat_template.jinja"
     text = template.read_text("utf-8") if template.is_file() else settings.get("chat_template")
     if not isinstance(text, str):
-        raise UsageError("the tokenizer has no chat_template", "copy tokenizer_config.json from the base model")
+        raise UsageError(
+            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
+        )
     plain = {key: _text(settings[key]) for key in _KEYS if settings.get(key) is not None}
-    _write(out / "tokenizer_config.json", {**plain, "chat_template": text, "tokenizer_class": "PreTrainedTokenizerFast"})
+    _write(
+        out / "tokenizer_config.json",
+        {**plain, "chat_template": text, "tokenizer_class": "PreTrainedTokenizerFast"},
+    )
 
 
 def _for_any_reader(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    """Merges as strings, where no piece has a space: tokenizers before 0.20 (transformers before 4.45) read no pairs."""
+    """Merges as strings, where no piece has a space: tokenizers before 0.20 (transformers before
+    4.45) read no pairs."""
     model: dict[str, Any] = tokenizer.get("model") or {}
     merges = model.get("merges") or ()
-    if not merges or any(isinstance(pair, str) or any(" " in piece for piece in pair) for pair in merges):
+    if not merges or any(
+        isinstance(pair, str) or any(" " in piece for piece in pair) for pair in merges
+    ):
         return tokenizer
     return {**tokenizer, "model": {**model, "merges": [" ".join(pair) for pair in merges]}}
 
@@ -97,11 +122,15 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path.name} cannot be read ({error})", "copy it from the base model") from None
+        raise UsageError(
+            f"{path.name} cannot be read ({error})", "copy it from the base model"
+        ) from None
     if not isinstance(data, dict):
         raise UsageError(f"{path.name} is not a JSON object", "copy it from the base model")
     return data
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )

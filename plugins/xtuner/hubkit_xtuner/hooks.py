@@ -14,8 +14,8 @@ from .setup import FACTS
 
 
 class Witness(Hook):
-    """Writes down what xtuner really trains and feeds, and makes each iteration's dropout a function of seed and iteration, so
-    that a resumed training repeats it."""
+    """Writes down what xtuner really trains and feeds, and makes each iteration's dropout a
+    function of seed and iteration, so that a resumed training repeats it."""
 
     priority = "VERY_HIGH"
 
@@ -25,10 +25,15 @@ class Witness(Hook):
         dataset, model = runner.train_dataloader.dataset, runner.model
         first = dataset[0]
         facts = {
-            "trainable_parameters": sum(_size(one) for one in model.parameters() if one.requires_grad),
+            "trainable_parameters": sum(
+                _size(one) for one in model.parameters() if one.requires_grad
+            ),
             "samples": len(dataset),
             "iterations": runner.max_iters,
-            "first": {"ids": [int(n) for n in first["input_ids"]], "labels": [int(n) for n in first["labels"]]},
+            "first": {
+                "ids": [int(n) for n in first["input_ids"]],
+                "labels": [int(n) for n in first["labels"]],
+            },
         }
         Path(runner.work_dir, FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
@@ -37,5 +42,6 @@ class Witness(Hook):
 
 
 def _size(parameter: Any) -> int:
-    """Under ZeRO-3 a parameter holds nothing between uses; DeepSpeed keeps its size in `ds_numel`."""
+    """Under ZeRO-3 a parameter holds nothing between uses; DeepSpeed keeps its size in
+    `ds_numel`."""
     return int(getattr(parameter, "ds_numel", parameter.numel()))

@@ -1,8 +1,11 @@
-"""`python -m hubkit_xtuner.launch CONFIG ...`: xtuner's training module, made to run here. Arguments are those of `xtuner train`.
+"""`python -m hubkit_xtuner.launch CONFIG ...`: xtuner's training module, made to run here.
+Arguments are those of `xtuner train`.
 
-- Without a GPU torchvision's operators are declared, and there is a process group of one: xtuner asks for its rank.
+- Without a GPU torchvision's operators are declared, and there is a process group of one: xtuner
+  asks for its rank.
 - A folder without code is read by hubkit's own modules.
-- With the folder's own code, the attention that xtuner forces (flash_attention_2) is replaced by one that is installed.
+- With the folder's own code, the attention that xtuner forces (flash_attention_2) is replaced by
+  one that is installed.
 """
 
 from __future__ import annotations
@@ -37,11 +40,14 @@ def _process_group() -> None:
 
     with tempfile.NamedTemporaryFile(prefix="hubkit-group-", delete=False) as file:
         pass
-    torch.distributed.init_process_group("gloo", init_method=f"file://{file.name}", rank=0, world_size=1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{file.name}", rank=0, world_size=1
+    )
 
 
 def _attention(wanted: str) -> None:
-    """xtuner's constructor sets the attention after all settings were read; AutoModel is the next thing that it calls."""
+    """xtuner's constructor sets the attention after all settings were read; AutoModel is the next
+    thing that it calls."""
     from transformers import AutoModel
     from xtuner.model import internvl
 

@@ -1,4 +1,5 @@
-"""mmengine's log: one line every few iterations, from which loss, learning rate and time left are read."""
+"""mmengine's log: one line every few iterations, from which loss, learning rate and time left are
+read."""
 
 from __future__ import annotations
 
@@ -33,8 +34,14 @@ def parse(text: str) -> Line | None:
     if "loss" not in values or "lr" not in values:
         return None
     try:
-        loss, rate, seconds = float(values["loss"]), float(values["lr"]), float(values.get("time", 0))
-        return Line(int(found[1]), int(found[2]), loss, rate, _seconds(values.get("eta", "")), seconds)
+        loss, rate, seconds = (
+            float(values["loss"]),
+            float(values["lr"]),
+            float(values.get("time", 0)),
+        )
+        return Line(
+            int(found[1]), int(found[2]), loss, rate, _seconds(values.get("eta", "")), seconds
+        )
     except ValueError:
         return None
 
@@ -44,11 +51,16 @@ def _seconds(text: str) -> float:
     days, _, clock = text.rpartition(", ")
     total = float(days.split()[0]) * 86400 if days else 0.0
     parts = clock.split(":")
-    return total + sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if clock else 0.0
+    return (
+        total + sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
+        if clock
+        else 0.0
+    )
 
 
 def read(work: Path) -> dict[int, Line]:
-    """By step, from every log below `work`; where a training was continued, the later log counts."""
+    """By step, from every log below `work`; where a training was continued, the later log
+    counts."""
     lines: dict[int, Line] = {}
     for path in sorted(work.glob("*/*.log")):
         for line in filter(None, map(parse, path.read_text("utf-8", "replace").splitlines())):
@@ -57,5 +69,8 @@ def read(work: Path) -> dict[int, Line]:
 
 
 def write_metrics(lines: Iterable[Line], path: Path) -> None:
-    entries = ({"step": line.step, "loss": line.loss, "learning_rate": line.learning_rate} for line in lines)
+    entries = (
+        {"step": line.step, "loss": line.loss, "learning_rate": line.learning_rate}
+        for line in lines
+    )
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")

@@ -20,27 +20,39 @@ _POSITIVE = (
     "max_length",
 )
 _AT_LEAST_ONE = ("save_every", "log_every", "devices", "nodes")
-_NOT_NEGATIVE = ("dropout", "weight_decay", "warmup_ratio", "workers", "vit_rank", "keep_best", "threads", "node_rank")
+_NOT_NEGATIVE = (
+    "dropout",
+    "weight_decay",
+    "warmup_ratio",
+    "workers",
+    "vit_rank",
+    "keep_best",
+    "threads",
+    "node_rank",
+)
 
 
 @dataclass(frozen=True)
 class Options:
-    """An option left out keeps what the configuration says; that is `config`, a file of the user's own (its absolute path), or
-    xtuner's `internvl_v2_internlm2_2b_lora_finetune`.
+    """An option left out keeps what the configuration says; that is `config`, a file of the user's
+    own (its absolute path), or xtuner's `internvl_v2_internlm2_2b_lora_finetune`.
 
-    An iteration takes `batch_size` records on each device; the optimizer steps every `accumulation` iterations. `iterations`
-    overrides `epochs`. Checkpoints come every `save_every` iterations; the newest `keep` stay (-1: all), and the `keep_best`
-    with the lowest training loss since the checkpoint before; `adapter` says which one is released. With `save_optimizer` a
-    training that was interrupted continues exactly.
+    An iteration takes `batch_size` records on each device; the optimizer steps every `accumulation`
+    iterations. `iterations` overrides `epochs`. Checkpoints come every `save_every` iterations; the
+    newest `keep` stay (-1: all), and the `keep_best` with the lowest training loss since the
+    checkpoint before; `adapter` says which one is released. With `save_optimizer` a training that
+    was interrupted continues exactly.
 
-    `prompt` template trains with the text that the tokenizer's own chat template gives, so that every engine asks with the
-    same; `xtuner` trains with xtuner's system line and its own template. `quantize` is QLoRA (4 bits; needs bitsandbytes).
-    `vit_rank` above 0 gives the vision tower a LoRA as well. `deepspeed` auto is zero2 on GPUs. `attention` auto is
-    torch's in hubkit's own modules; with remote code flash_attention_2 where flash-attn is installed, else eager.
+    `prompt` template trains with the text that the tokenizer's own chat template gives, so that
+    every engine asks with the same; `xtuner` trains with xtuner's system line and its own template.
+    `quantize` is QLoRA (4 bits; needs bitsandbytes). `vit_rank` above 0 gives the vision tower a
+    LoRA as well. `deepspeed` auto is zero2 on GPUs. `attention` auto is torch's in hubkit's own
+    modules; with remote code flash_attention_2 where flash-attn is installed, else eager.
 
-    The folder's own Python code is run with `allow_remote_code` only; without it hubkit's modules are trained, which have the
-    same parameter names. On several nodes `node_rank`, `master_addr` and `master_port` are as torchrun's, and the scratch folder
-    is shared. `resume` continues a checkpoint, `load_from` only takes its weights (absolute paths).
+    The folder's own Python code is run with `allow_remote_code` only; without it hubkit's modules
+    are trained, which have the same parameter names. On several nodes `node_rank`, `master_addr`
+    and `master_port` are as torchrun's, and the scratch folder is shared. `resume` continues a
+    checkpoint, `load_from` only takes its weights (absolute paths).
     """
 
     config: str = ""

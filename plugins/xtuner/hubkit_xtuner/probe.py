@@ -6,10 +6,12 @@ from hubkit.sdk import EnvironmentFailure
 
 
 def check() -> None:
-    """Imports the classes that a training names, multiplies on the device, and takes one optimizer step.
+    """Imports the classes that a training names, multiplies on the device, and takes one optimizer
+    step.
 
     Raises:
-        EnvironmentFailure: xtuner lacks a package that it imports; 0.1.23 needs DeepSpeed even where it is not used.
+        EnvironmentFailure: xtuner lacks a package that it imports; 0.1.23 needs DeepSpeed even
+            where it is not used.
     """
     from .torchvision_ops import define_if_missing
 
@@ -19,7 +21,9 @@ def check() -> None:
     try:
         import xtuner.tools.train  # noqa: F401
     except ModuleNotFoundError as error:
-        raise EnvironmentFailure(f"xtuner needs {error.name}", f"pip install {error.name}") from None
+        raise EnvironmentFailure(
+            f"xtuner needs {error.name}", f"pip install {error.name}"
+        ) from None
     from mmengine.optim import OptimWrapper
     from xtuner.dataset import InternVL_V1_5_Dataset
     from xtuner.model import InternVL_V1_5
@@ -29,7 +33,9 @@ def check() -> None:
 
     register()
     shipped()
-    if not issubclass(InternVL_V1_5, torch.nn.Module) or not issubclass(InternVL_V1_5_Dataset, torch.utils.data.Dataset):
+    if not issubclass(InternVL_V1_5, torch.nn.Module) or not issubclass(
+        InternVL_V1_5_Dataset, torch.utils.data.Dataset
+    ):
         raise RuntimeError("this xtuner has no InternVL classes")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weight = torch.nn.Parameter(torch.ones(2, 2, device=device))

@@ -31,23 +31,39 @@ def finish(training: Training, lines: Mapping[int, log.Line], run: Run) -> Train
     _write_changes(training)
     run.note(f"{name}: {total:,} parameters in {len(state)} tensors")
     prompt, ids = _prompt(training, facts["first"])
-    size, devices = schedule.batch(training.config), training.options.devices * training.options.nodes
+    size, devices = (
+        schedule.batch(training.config),
+        training.options.devices * training.options.nodes,
+    )
     return TrainOutput(
-        adapter=name, format="xtuner", metrics=METRICS, steps=training.plan.iterations,
-        samples=training.plan.iterations * size * devices, trainable_parameters=total, settings=_settings(training),
-        prompt=prompt, prompt_ids=ids,
-    )  # fmt: skip
+        adapter=name,
+        format="xtuner",
+        metrics=METRICS,
+        steps=training.plan.iterations,
+        samples=training.plan.iterations * size * devices,
+        trainable_parameters=total,
+        settings=_settings(training),
+        prompt=prompt,
+        prompt_ids=ids,
+    )
 
 
 def _facts(training: Training) -> dict[str, Any]:
     path = training.work / FACTS
     if not path.is_file():
-        raise PluginError("xtuner did not say what it trains", "remove the scratch folder and train again")
+        raise PluginError(
+            "xtuner did not say what it trains", "remove the scratch folder and train again"
+        )
     facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    for name, expected in (("samples", len(training.records)), ("iterations", training.plan.iterations)):
+    for name, expected in (
+        ("samples", len(training.records)),
+        ("iterations", training.plan.iterations),
+    ):
         if facts[name] != expected:
             message = f"xtuner trained on {facts[name]} {name}, {expected} were asked for"
-            raise PluginError(message, "see `repeat_times`, `max_iters` and the dataset in the configuration")
+            raise PluginError(
+                message, "see `repeat_times`, `max_iters` and the dataset in the configuration"
+            )
     return facts
 
 
@@ -71,11 +87,18 @@ def _prompt(training: Training, first: Mapping[str, Sequence[int]]) -> tuple[str
     asked = ids[: next(place for place, label in enumerate(labels) if label != IGNORED)]
     short = shortened(asked, tokenizer.convert_tokens_to_ids(job.vision.context))
     if training.options.prompt == "xtuner":
-        return tokenizer.decode(short, skip_special_tokens=False, clean_up_tokenization_spaces=False), short
+        return tokenizer.decode(
+            short, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        ), short
     stops = training.config["train_dataloader"]["dataset"]["stops"]
-    expected, _ = encode(tokenizer, record, tile_counts(record, job.images, job.vision), job.vision, stops)
+    expected, _ = encode(
+        tokenizer, record, tile_counts(record, job.images, job.vision), job.vision, stops
+    )
     if ids != expected:
-        raise PluginError("xtuner was fed other ids than the chat template gives", "report this with the tokenizer's files")
+        raise PluginError(
+            "xtuner was fed other ids than the chat template gives",
+            "report this with the tokenizer's files",
+        )
     return first_prompt(tokenizer, record, job.vision), short
 
 
@@ -86,20 +109,34 @@ def _settings(training: Training) -> dict[str, str | int | float | bool]:
     lora = made["model"].get("llm_lora") or {}
     optimizer = made["optim_wrapper"]["optimizer"]
     values = {
-        "method": "QLoRA" if options.quantize else "LoRA", "rank": lora.get("r"), "alpha": lora.get("lora_alpha"),
-        "dropout": lora.get("lora_dropout"), "lora": "llm, vit" if made["model"].get("visual_encoder_lora") else "llm",
-        "full": "mlp1", "batch_size": schedule.batch(made), "accumulation": schedule.accumulation(made),
-        "epochs": made["train_cfg"].get("max_epochs"), "learning_rate": optimizer["lr"], "optimizer": "AdamW",
-        "weight_decay": optimizer.get("weight_decay"), "warmup_iterations": training.plan.warmup, "schedule": "cosine",
-        "max_length": made["train_dataloader"]["dataset"]["max_length"], "prompt": options.prompt,
-        "device": "cuda" if training.gpu else "cpu", "devices": options.devices * options.nodes,
+        "method": "QLoRA" if options.quantize else "LoRA",
+        "rank": lora.get("r"),
+        "alpha": lora.get("lora_alpha"),
+        "dropout": lora.get("lora_dropout"),
+        "lora": "llm, vit" if made["model"].get("visual_encoder_lora") else "llm",
+        "full": "mlp1",
+        "batch_size": schedule.batch(made),
+        "accumulation": schedule.accumulation(made),
+        "epochs": made["train_cfg"].get("max_epochs"),
+        "learning_rate": optimizer["lr"],
+        "optimizer": "AdamW",
+        "weight_decay": optimizer.get("weight_decay"),
+        "warmup_iterations": training.plan.warmup,
+        "schedule": "cosine",
+        "max_length": made["train_dataloader"]["dataset"]["max_length"],
+        "prompt": options.prompt,
+        "device": "cuda" if training.gpu else "cpu",
+        "devices": options.devices * options.nodes,
         "xtuner": version("xtuner"),
-    }  # fmt: skip
-    return {name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))}
+    }
+    return {
+        name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))
+    }
 
 
 def _write_changes(training: Training) -> None:
-    """The configuration's differences from the one it started from, without this machine's paths."""
+    """The configuration's differences from the one it started from, without this machine's
+    paths."""
     text = json.dumps(training.changes, indent=1, ensure_ascii=False, sort_keys=True, default=str)
     for path, name in training.masks.items():
         text = text.replace(json.dumps(path, ensure_ascii=False)[1:-1], name)

@@ -1,4 +1,5 @@
-"""Runs the training process until the last iteration is saved, from a checkpoint when there is one."""
+"""Runs the training process until the last iteration is saved, from a checkpoint when there is
+one."""
 
 from __future__ import annotations
 
@@ -20,23 +21,36 @@ def train(training: Training, run: Run) -> dict[int, Line]:
 
     Raises:
         EnvironmentFailure: memory is too small.
-        PluginError: xtuner ended, with whatever exit code, without its last checkpoint; with the end of its log.
+        PluginError: xtuner ended, with whatever exit code, without its last checkpoint; with the
+            end of its log.
         CancelledError: interrupted; or this is not node 0, which alone goes on.
     """
     job, options = training.job, training.options
     last = training.plan.iterations
     if last not in checkpoints.found(training.work):
         start = _start(training, run)
-        line = command.command(options, training.config_file, training.work, gpu=training.gpu, resume=start)
+        line = command.command(
+            options, training.config_file, training.work, gpu=training.gpu, resume=start
+        )
         if options.nodes > 1:
-            for text in command.for_other_nodes(options, training.config_file, training.work, start):
+            for text in command.for_other_nodes(
+                options, training.config_file, training.work, start
+            ):
                 run.note(text)
         output = job.scratch / LOG
         variables = command.variables(options, os.environ)
-        code = run_logged(line, output, run, cwd=job.scratch, variables=variables, line=lambda text: _told(text, training, run))
+        code = run_logged(
+            line,
+            output,
+            run,
+            cwd=job.scratch,
+            variables=variables,
+            line=lambda text: _told(text, training, run),
+        )
         if options.node_rank:
             raise CancelledError(
-                f"node {options.node_rank} has done its part (exit code {code})", "the release goes on at node 0"
+                f"node {options.node_rank} has done its part (exit code {code})",
+                "the release goes on at node 0",
             )
         if last not in checkpoints.found(training.work):
             raise _failure(training, code, output)
@@ -57,12 +71,19 @@ def _start(training: Training, run: Run) -> Path | None:
 def _told(text: str, training: Training, run: Run) -> None:
     """A line of the log: progress, and a moment to remove what is not kept."""
     if line := log.parse(text):
-        run.progress(min(line.step, line.total), line.total, "iterations", loss=line.loss, eta_seconds=line.eta)
+        run.progress(
+            min(line.step, line.total),
+            line.total,
+            "iterations",
+            loss=line.loss,
+            eta_seconds=line.eta,
+        )
         _prune(training)
 
 
 def _prune(training: Training) -> None:
-    """Removes what is neither among the newest nor the best. What is still being written is not found yet."""
+    """Removes what is neither among the newest nor the best. What is still being written is not
+    found yet."""
     options, work = training.options, training.work
     if options.keep_best and options.keep != -1:
         here = list(checkpoints.found(work))
@@ -76,9 +97,13 @@ def _failure(training: Training, code: int, output: Path) -> Exception:
     if ran_out_of_memory(output):
         return EnvironmentFailure(
             f"not enough memory for batches of {training.config['train_dataloader']['batch_size']}",
-            "lower batch_size and raise accumulation by the same factor, lower max_length, or set deepspeed: zero2_offload",
+            "lower batch_size and raise accumulation by the same factor, lower max_length, or set "
+            "deepspeed: zero2_offload",
         )
     reached = max(log.read(training.work), default=0)
-    message = f"xtuner ended with exit code {code} after iteration {reached} of {training.plan.iterations}, without its last "
+    message = (
+        f"xtuner ended with exit code {code} after iteration {reached} of "
+        f"{training.plan.iterations}, without its last "
+    )
     shown = last_lines(output, lambda text: log.parse(text) is not None)
     return PluginError(f"{message}checkpoint\n{shown}", f"see the log, {output}")

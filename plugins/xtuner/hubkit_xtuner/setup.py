@@ -21,8 +21,9 @@ MODEL, WORK, KEY, FACTS = "model", "work", "key", "facts.json"
 
 @dataclass(frozen=True)
 class Training:
-    """`config` is the effective configuration, saved in `config_file`; `changes` are its differences from the one it was made
-    of, `parameters` how many it should train (None: not known beforehand)."""
+    """`config` is the effective configuration, saved in `config_file`; `changes` are its
+    differences from the one it was made of, `parameters` how many it should train (None: not known
+    beforehand)."""
 
     job: TrainInput
     options: Options
@@ -44,7 +45,12 @@ class Training:
     def masks(self) -> dict[str, str]:
         """Paths of this machine, and what stands for them in what is kept."""
         job = self.job
-        paths = {job.scratch / data.FILE: "<data>", job.scratch / MODEL: "<model>", job.base: "<model>", job.images: "<images>"}
+        paths = {
+            job.scratch / data.FILE: "<data>",
+            job.scratch / MODEL: "<model>",
+            job.base: "<model>",
+            job.images: "<images>",
+        }
         return {str(path): name for path, name in {**paths, job.scratch: "<scratch>"}.items()}
 
 
@@ -57,13 +63,18 @@ def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     checks.files(options)
     start = config.load(options.config)
     _own_scratch(job, options)
-    model = folder.prepare(job.base, job.native, job.scratch / MODEL, remote_code=options.allow_remote_code)
+    model = folder.prepare(
+        job.base, job.native, job.scratch / MODEL, remote_code=options.allow_remote_code
+    )
     stops = list(stop_ids(json.loads((job.base / "generation_config.json").read_text("utf-8"))))
     file = job.scratch / data.FILE
     wanted = config.changes(options, job, model, file, gpu=gpu, llm=llm, stops=stops)
     made = config.apply(start, wanted, options)
     records, tokenizer = tuple(read_records(job.records)), load_tokenizer(model, options)
-    limit, stock = int(made["train_dataloader"]["dataset"]["max_length"]), options.prompt == "xtuner"
+    limit, stock = (
+        int(made["train_dataloader"]["dataset"]["max_length"]),
+        options.prompt == "xtuner",
+    )
     lengths = data.check(records, job, tokenizer, stops, limit, stock=stock, run=run)
     plan = schedule.plan(made, len(records), options.devices * options.nodes)
     parameters = trainable.count(made["model"], base)
@@ -75,7 +86,9 @@ def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     path = job.scratch / config.EFFECTIVE
     config.save(made, path)
     changed = config.difference(start, made)
-    return Training(job, options, base, tokenizer, records, made, path, changed, plan, parameters, gpu)
+    return Training(
+        job, options, base, tokenizer, records, made, path, changed, plan, parameters, gpu
+    )
 
 
 def load_tokenizer(model: Path, options: Options) -> Any:
@@ -90,8 +103,11 @@ def load_tokenizer(model: Path, options: Options) -> Any:
 
 
 def fingerprint(job: TrainInput, options: Options) -> str:
-    """Of everything that a checkpoint must agree with: options, seed, records, tiling, the base's configuration and sizes."""
-    digest = hashlib.sha256(json.dumps([encode(options), job.seed, encode(job.vision)], sort_keys=True).encode())
+    """Of everything that a checkpoint must agree with: options, seed, records, tiling, the base's
+    configuration and sizes."""
+    digest = hashlib.sha256(
+        json.dumps([encode(options), job.seed, encode(job.vision)], sort_keys=True).encode()
+    )
     digest.update(job.records.read_bytes())
     digest.update((job.base / "config.json").read_bytes())
     if options.config:
@@ -121,10 +137,13 @@ def foresee(training: Training) -> Foreseen:
     return Foreseen(steps=plan.iterations, samples=samples, batch_size=size, notes=notes)
 
 
-def _announce(plan: schedule.Plan, made: Mapping[str, Any], parameters: int | None, run: Run) -> None:
+def _announce(
+    plan: schedule.Plan, made: Mapping[str, Any], parameters: int | None, run: Run
+) -> None:
     size, group = schedule.batch(made), schedule.accumulation(made)
     saved = f"{len(plan.saved)} checkpoints, at most {plan.kept} at a time"
     run.note(
-        f"{plan.iterations} iterations of {size} records a device ({plan.per_epoch} an epoch, {plan.warmup} of warm-up, the "
-        f"optimizer steps every {group}); {saved}; {parameters or 'an unknown number of'} trainable parameters"
+        f"{plan.iterations} iterations of {size} records a device ({plan.per_epoch} an epoch, "
+        f"{plan.warmup} of warm-up, the optimizer steps every {group}); {saved}; "
+        f"{parameters or 'an unknown number of'} trainable parameters"
     )

@@ -1,7 +1,8 @@
 """torchvision on a machine without CUDA.
 
-The wheel of torchvision 0.28 registers `nms` from a library that needs CUDA; without it the package fails as it is imported,
-and with it all that imports it (transformers, xtuner). Nothing in xtuner calls these operators.
+The wheel of torchvision 0.28 registers `nms` from a library that needs CUDA; without it the package
+fails as it is imported, and with it all that imports it (transformers, xtuner). Nothing in xtuner
+calls these operators.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The trainer: checks everything, writes xtuner's configuration and data, runs its training module, judges what it wrote."""
+"""The trainer: checks everything, writes xtuner's configuration and data, runs its training module,
+judges what it wrote."""
 
 from __future__ import annotations
 
@@ -23,15 +24,18 @@ class XtunerTrainer:
     Options: ClassVar[type] = Options
 
     def foresee(self, job: TrainInput, run: Run) -> Foreseen:
-        """Iterations, checkpoints and their size; xtuner's memory and speed are not known beforehand."""
+        """Iterations, checkpoints and their size; xtuner's memory and speed are not known
+        beforehand."""
         from . import setup
 
-        return setup.foresee(setup.prepare(job, decode(Options, job.options, "options of trainer xtuner"), run))
+        return setup.foresee(
+            setup.prepare(job, decode(Options, job.options, "options of trainer xtuner"), run)
+        )
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
-        """Adds to the contract: UsageError for a language model, schedule or configuration that xtuner cannot train;
-        RefusedError when the folder's code is to be run, but there is none; PluginError when xtuner ended without having
-        trained what it was asked to."""
+        """Adds to the contract: UsageError for a language model, schedule or configuration that
+        xtuner cannot train; RefusedError when the folder's code is to be run, but there is none;
+        PluginError when xtuner ended without having trained what it was asked to."""
         from . import setup
         from .result import finish
         from .running import train

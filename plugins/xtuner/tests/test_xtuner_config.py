@@ -1,4 +1,5 @@
-"""The effective configuration: what the release asks for, what the machine needs, and nothing else."""
+"""The effective configuration: what the release asks for, what the machine needs, and nothing
+else."""
 
 from __future__ import annotations
 
@@ -9,19 +10,47 @@ from hubkit_xtuner.options import Options
 
 def effective(shipped, job, *, gpu, llm="InternLM2ForCausalLM", **options):
     given, one = Options(**options), job()
-    wanted = config.changes(given, one, one.scratch / "model", one.scratch / "llava.json", gpu=gpu, llm=llm, stops=[2, 4])
+    wanted = config.changes(
+        given,
+        one,
+        one.scratch / "model",
+        one.scratch / "llava.json",
+        gpu=gpu,
+        llm=llm,
+        stops=[2, 4],
+    )
     return config.apply(shipped, wanted, given)
 
 
 def changed(before, after):
-    places = ("model_path", "data_path", "image_folder", "path", "data_root", "tokenizer", "vision", "stops", "custom_hooks")
+    places = (
+        "model_path",
+        "data_path",
+        "image_folder",
+        "path",
+        "data_root",
+        "tokenizer",
+        "vision",
+        "stops",
+        "custom_hooks",
+    )
     found = config.difference(before, after)
-    return {key: value[1] for key, value in found.items() if not any(place in key for place in places)}
+    return {
+        key: value[1] for key, value in found.items() if not any(place in key for place in places)
+    }
 
 
 def test_on_a_gpu_only_the_requested_keys_change(shipped, job):
     made = effective(
-        shipped, job, gpu=True, learning_rate=3e-5, epochs=10.0, batch_size=4, save_every=64, keep=-1, save_optimizer=False
+        shipped,
+        job,
+        gpu=True,
+        learning_rate=3e-5,
+        epochs=10.0,
+        batch_size=4,
+        save_every=64,
+        keep=-1,
+        save_optimizer=False,
     )
     assert changed(shipped, made) == {
         "batch_size": 4,
@@ -56,10 +85,21 @@ def test_a_cpu_gets_what_it_can_do(shipped, job):
 
 
 def test_lora_qlora_and_a_lora_of_the_vision_tower(shipped, job):
-    made = effective(shipped, job, gpu=True, rank=16, alpha=32.0, dropout=0.1, quantize=True, vit_rank=8)["model"]
-    assert (made["llm_lora"]["r"], made["llm_lora"]["lora_alpha"], made["llm_lora"]["lora_dropout"]) == (16, 32, 0.1)
+    made = effective(
+        shipped, job, gpu=True, rank=16, alpha=32.0, dropout=0.1, quantize=True, vit_rank=8
+    )["model"]
+    assert (
+        made["llm_lora"]["r"],
+        made["llm_lora"]["lora_alpha"],
+        made["llm_lora"]["lora_dropout"],
+    ) == (16, 32, 0.1)
     assert (made["quantization_llm"], made["quantization_vit"]) == (True, False)
-    assert made["visual_encoder_lora"]["target_modules"] == ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
+    assert made["visual_encoder_lora"]["target_modules"] == [
+        "attn.qkv",
+        "attn.proj",
+        "mlp.fc1",
+        "mlp.fc2",
+    ]
 
 
 def test_a_configuration_without_lora_gets_one_when_asked(shipped, job):
@@ -68,7 +108,8 @@ def test_a_configuration_without_lora_gets_one_when_asked(shipped, job):
 
 
 def test_a_second_checkpoint_is_kept_while_the_next_is_written(shipped, job):
-    """mmengine removes the oldest before it writes: a kill in between would leave nothing to continue from."""
+    """mmengine removes the oldest before it writes: a kill in between would leave nothing to
+    continue from."""
     hook = effective(shipped, job, gpu=True, keep=1)["default_hooks"]["checkpoint"]
     assert (hook["max_keep_ckpts"], hook["save_optimizer"]) == (2, True)
 
@@ -78,9 +119,13 @@ def test_the_best_are_kept_by_hubkit(shipped, job):
     assert hook["max_keep_ckpts"] == -1
 
 
-@pytest.mark.parametrize(("llm", "suffix"), [("InternLM2ForCausalLM", "<|im_end|>"), ("Phi3ForCausalLM", "<|end|>")])
+@pytest.mark.parametrize(
+    ("llm", "suffix"), [("InternLM2ForCausalLM", "<|im_end|>"), ("Phi3ForCausalLM", "<|end|>")]
+)
 def test_xtuners_own_prompt_keeps_its_dataset(shipped, job, llm, suffix):
-    data = effective(shipped, job, gpu=True, prompt="xtuner", llm=llm)["train_dataloader"]["dataset"]
+    data = effective(shipped, job, gpu=True, prompt="xtuner", llm=llm)["train_dataloader"][
+        "dataset"
+    ]
     assert data["type"] == "xtuner.dataset.InternVL_V1_5_Dataset"
     assert data["template"]["SUFFIX"] == suffix
     assert "stops" not in data
@@ -89,7 +134,10 @@ def test_xtuners_own_prompt_keeps_its_dataset(shipped, job, llm, suffix):
 def test_the_witness_is_there_once(shipped, job):
     once = effective(shipped, job, gpu=True)
     twice = config.apply(once, {}, Options())
-    assert [hook["type"] for hook in twice["custom_hooks"]] == ["xtuner.engine.hooks.DatasetInfoHook", config.WITNESS]
+    assert [hook["type"] for hook in twice["custom_hooks"]] == [
+        "xtuner.engine.hooks.DatasetInfoHook",
+        config.WITNESS,
+    ]
 
 
 def test_a_users_configuration_without_some_names_is_left_without_them(shipped, job):
@@ -99,5 +147,8 @@ def test_a_users_configuration_without_some_names_is_left_without_them(shipped, 
 
 
 def test_difference_names_both_sides():
-    before, after = {"a": {"b": 1, "c": (1, 2)}, "d": [{"e": 1}]}, {"a": {"b": 2, "c": [1, 2]}, "d": [{"e": 1}, {"f": 3}]}
+    before, after = (
+        {"a": {"b": 1, "c": (1, 2)}, "d": [{"e": 1}]},
+        {"a": {"b": 2, "c": [1, 2]}, "d": [{"e": 1}, {"f": 3}]},
+    )
     assert config.difference(before, after) == {"a.b": [1, 2], "d.1.f": [None, 3]}

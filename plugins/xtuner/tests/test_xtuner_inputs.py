@@ -1,4 +1,5 @@
-"""The data file, the folder without code, and records that xtuner would silently cut, drop or replace."""
+"""The data file, the folder without code, and records that xtuner would silently cut, drop or
+replace."""
 
 from __future__ import annotations
 
@@ -17,7 +18,15 @@ STOPS = (2, 4)
 
 def check(records, job, tokenizer, **settings):
     limits = {"max_length": 500, "stock": False, **settings}
-    return data.check(records, job(), tokenizer, STOPS, limits["max_length"], stock=limits["stock"], run=SilentRun())
+    return data.check(
+        records,
+        job(),
+        tokenizer,
+        STOPS,
+        limits["max_length"],
+        stock=limits["stock"],
+        run=SilentRun(),
+    )
 
 
 def test_contract():
@@ -37,13 +46,16 @@ def test_the_file_reads_back_and_groups_by_modality(records, job, tokenizer, tmp
 def test_ids_and_labels_are_those_of_the_chat_template(records, job, tokenizer, images, vision):
     ids, labels = encode(tokenizer, records[3], [1], vision, STOPS)
     assert tokenizer.decode(ids) == (
-        "<s><|im_start|>user\n<img>" + "<IMG_CONTEXT>" * 16 + "</img>\nWhich digit is this?<|im_end|>\n"
+        "<s><|im_start|>user\n<img>"
+        + "<IMG_CONTEXT>" * 16
+        + "</img>\nWhich digit is this?<|im_end|>\n"
         "<|im_start|>assistant\n3<|im_end|>\n<|im_start|>user\nIs it even or odd?<|im_end|>\n"
         "<|im_start|>assistant\nodd<|im_end|>\n"
     )
     assert tokenizer.decode([label for label in labels if label >= 0]) == "3<|im_end|>odd<|im_end|>"
     assert first_prompt(tokenizer, records[3], vision) == (
-        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|>\n<|im_start|>assistant\n"
+        "<s><|im_start|>user\n<img><IMG_CONTEXT></img>\nWhich digit is "
+        "this?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert tile_counts(records[10], images, vision) == [3]
     assert shortened([1, 7, 7, 7, 5, 7, 7], 7) == (1, 7, 5, 7)
@@ -53,9 +65,21 @@ def test_ids_and_labels_are_those_of_the_chat_template(records, job, tokenizer, 
     ("record", "settings", "message"),
     [
         (Record("r2", (), (Turn("Hello", "  "),)), {}, "record r2: an answer is empty"),
-        (Record("r3", ("0.png",), (Turn("<image>" + "x" * 500, "0"),)), {"max_length": 64}, "record r3: .* max_length is 64"),
-        (Record("r4", ("absent.png",), (Turn("<image>", "0"),)), {}, r"record r4: absent\.png is not a picture"),
-        (Record("r5", ("1.png", "2.png"), (Turn("<image><image>", "0"),)), {"stock": True}, "record r5: 2 pictures"),
+        (
+            Record("r3", ("0.png",), (Turn("<image>" + "x" * 500, "0"),)),
+            {"max_length": 64},
+            "record r3: .* max_length is 64",
+        ),
+        (
+            Record("r4", ("absent.png",), (Turn("<image>", "0"),)),
+            {},
+            r"record r4: absent\.png is not a picture",
+        ),
+        (
+            Record("r5", ("1.png", "2.png"), (Turn("<image><image>", "0"),)),
+            {"stock": True},
+            "record r5: 2 pictures",
+        ),
     ],
 )
 def test_bad_records_are_named_before_training(record, settings, message, job, tokenizer):
@@ -75,7 +99,9 @@ def test_a_template_without_a_known_stop_is_refused(records, job, tokenizer):
 
 @pytest.mark.parametrize("name", ["Qwen2ForCausalLM", "LlamaForCausalLM"])
 def test_language_models_that_xtuner_does_not_take(name):
-    with pytest.raises(UsageError, match="takes only InternLM2ForCausalLM and Phi3ForCausalLM") as caught:
+    with pytest.raises(
+        UsageError, match="takes only InternLM2ForCausalLM and Phi3ForCausalLM"
+    ) as caught:
         folder.language_model({"llm_config": {"architectures": [name]}})
     assert "trainer: peft" in caught.value.remedy
     with pytest.raises(UsageError, match="architectures is None"):
@@ -87,12 +113,21 @@ def test_an_old_tokenizers_library_can_read_the_folders(base, native, tmp_path):
     from tokenizers import Tokenizer
 
     made = folder.prepare(base, native, tmp_path / "model", remote_code=False) / "tokenizer.json"
-    original, written = (json.loads(path.read_text("utf-8")) for path in (native / "tokenizer.json", made))
-    assert original["model"]["merges"] and all(isinstance(pair, list) for pair in original["model"]["merges"])
-    assert written["model"].pop("merges") == [" ".join(pair) for pair in original["model"].pop("merges")]
+    original, written = (
+        json.loads(path.read_text("utf-8")) for path in (native / "tokenizer.json", made)
+    )
+    assert original["model"]["merges"] and all(
+        isinstance(pair, list) for pair in original["model"]["merges"]
+    )
+    assert written["model"].pop("merges") == [
+        " ".join(pair) for pair in original["model"].pop("merges")
+    ]
     assert written == original
     text = "<s>Which digit is this? Is it even or odd?</s>"
-    assert Tokenizer.from_file(str(made)).encode(text).ids == Tokenizer.from_file(str(native / "tokenizer.json")).encode(text).ids
+    assert (
+        Tokenizer.from_file(str(made)).encode(text).ids
+        == Tokenizer.from_file(str(native / "tokenizer.json")).encode(text).ids
+    )
 
     spaced = tmp_path / "spaced"
     shutil.copytree(native, spaced)
@@ -109,10 +144,14 @@ def test_the_folder_holds_no_code_and_names_none(base, native, tmp_path):
     }
     assert (made / "model.safetensors").samefile(base / "model.safetensors")
     assert "auto_map" not in (made / "config.json").read_text("utf-8")
-    nested = folder.without_code({"a": 1, "auto_map": {}, "llm_config": {"auto_map": {}, "_name_or_path": "/home/x", "b": 2}})
+    nested = folder.without_code(
+        {"a": 1, "auto_map": {}, "llm_config": {"auto_map": {}, "_name_or_path": "/home/x", "b": 2}}
+    )
     assert nested == {"a": 1, "llm_config": {"b": 2}}
     settings = json.loads((made / "tokenizer_config.json").read_text("utf-8"))
-    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast" and settings["pad_token"] == "</s>"
+    assert (
+        settings["tokenizer_class"] == "PreTrainedTokenizerFast" and settings["pad_token"] == "</s>"
+    )
 
 
 def test_remote_code_is_used_only_where_there_is_some(base, native, tmp_path):
@@ -133,10 +172,18 @@ def test_a_tokenizer_that_is_code_is_refused(base, native, tmp_path):
 
 
 def test_where_xtuner_is_missing_the_locked_environment_is_named(job, tmp_path):
-    """No extra of hubkit's can install xtuner: its transformers goes with no huggingface_hub that hubkit takes."""
+    """No extra of hubkit's can install xtuner: its transformers goes with no huggingface_hub that
+    hubkit takes."""
     from hubkit.environments import CURRENT, call
     from hubkit.sdk import EnvironmentFailure
 
     with pytest.raises(EnvironmentFailure, match="trainer xtuner cannot run in") as caught:
-        call(XtunerTrainer(), "train", job(), environment=CURRENT, run=SilentRun(), folder=tmp_path / "worker")
+        call(
+            XtunerTrainer(),
+            "train",
+            job(),
+            environment=CURRENT,
+            run=SilentRun(),
+            folder=tmp_path / "worker",
+        )
     assert "environment: locked" in caught.value.remedy and "hubkit[" not in caught.value.remedy

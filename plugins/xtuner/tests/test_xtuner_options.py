@@ -33,12 +33,21 @@ def test_bad_options(values, message):
 def test_the_command_names_its_interpreter(tmp_path):
     """`xtuner train` runs whatever `python` is first on PATH, and ends with 0 when that fails."""
     line = command.command(Options(), tmp_path / "c.py", tmp_path, gpu=False, resume=None)
-    assert line == [sys.executable, "-m", "hubkit_xtuner.launch", str(tmp_path / "c.py"), "--work-dir", str(tmp_path)]
+    assert line == [
+        sys.executable,
+        "-m",
+        "hubkit_xtuner.launch",
+        str(tmp_path / "c.py"),
+        "--work-dir",
+        str(tmp_path),
+    ]
 
 
 def test_one_gpu_goes_through_torchrun_with_zero2(tmp_path):
     """torchrun sets the variables that DeepSpeed asks for, on a single device too."""
-    line = command.command(Options(), tmp_path / "c.py", tmp_path, gpu=True, resume=tmp_path / "iter_2.pth")
+    line = command.command(
+        Options(), tmp_path / "c.py", tmp_path, gpu=True, resume=tmp_path / "iter_2.pth"
+    )
     assert line[:4] == [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     assert line[line.index("--nproc_per_node") + 1] == "1"
     assert line[line.index("--deepspeed") + 1] == "deepspeed_zero2"
@@ -47,11 +56,29 @@ def test_one_gpu_goes_through_torchrun_with_zero2(tmp_path):
 
 
 def test_several_nodes(tmp_path):
-    options = Options(nodes=2, node_rank=1, devices=8, master_addr="10.0.0.1", master_port=4000, deepspeed="zero3_offload")
+    options = Options(
+        nodes=2,
+        node_rank=1,
+        devices=8,
+        master_addr="10.0.0.1",
+        master_port=4000,
+        deepspeed="zero3_offload",
+    )
     line = command.command(options, tmp_path / "c.py", tmp_path, gpu=True, resume=None)
     where = line[3 : line.index("-m", 3)]
     assert where == [
-        *("--nnodes", "2", "--node_rank", "1", "--master_addr", "10.0.0.1", "--master_port", "4000", "--nproc_per_node", "8")
+        *(
+            "--nnodes",
+            "2",
+            "--node_rank",
+            "1",
+            "--master_addr",
+            "10.0.0.1",
+            "--master_port",
+            "4000",
+            "--nproc_per_node",
+            "8",
+        )
     ]
     assert "deepspeed_zero3_offload" in line
     (other,) = command.for_other_nodes(options, tmp_path / "c.py", tmp_path, None)
@@ -70,9 +97,15 @@ def test_deepspeed_is_left_out_on_a_cpu_or_when_told():
 
 def test_variables():
     """Without the first, torch 2.6 and newer refuse mmengine's own checkpoints when resuming."""
-    made = command.variables(Options(threads=3, attention="eager", allow_remote_code=True), {"HOME": "/h"})
+    made = command.variables(
+        Options(threads=3, attention="eager", allow_remote_code=True), {"HOME": "/h"}
+    )
     assert made["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
-    assert (made["OMP_NUM_THREADS"], made["HUBKIT_XTUNER_CODE"], made["HUBKIT_XTUNER_ATTENTION"]) == ("3", "remote", "eager")
+    assert (
+        made["OMP_NUM_THREADS"],
+        made["HUBKIT_XTUNER_CODE"],
+        made["HUBKIT_XTUNER_ATTENTION"],
+    ) == ("3", "remote", "eager")
     assert made["HOME"] == "/h"
 
 
@@ -112,7 +145,9 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
 
 def test_disk(tmp_path):
     checks.disk(tmp_path, 1, 1)
-    with pytest.raises(EnvironmentFailure, match=r"10 checkpoints and the adapter need 1000000000\.0 GB"):
+    with pytest.raises(
+        EnvironmentFailure, match=r"10 checkpoints and the adapter need 1000000000\.0 GB"
+    ):
         checks.disk(tmp_path, 10**18, 10)
 
 

@@ -8,15 +8,27 @@ from hubkit_xtuner.options import Options
 
 from hubkit.sdk import UsageError
 
-TUTORIAL = {"epochs": 10.0, "batch_size": 4, "accumulation": 2, "learning_rate": 3e-5, "warmup_ratio": 0.03, "save_every": 64}
+TUTORIAL = {
+    "epochs": 10.0,
+    "batch_size": 4,
+    "accumulation": 2,
+    "learning_rate": 3e-5,
+    "warmup_ratio": 0.03,
+    "save_every": 64,
+}
 INTERNVL2_2B = {
     "downsample_ratio": 0.5,
     "llm_config": {
-        "architectures": ["InternLM2ForCausalLM"], "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
-        "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 92553,
+        "architectures": ["InternLM2ForCausalLM"],
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "vocab_size": 92553,
     },
     "vision_config": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24},
-}  # fmt: skip
+}
 
 
 def made(shipped, **options):
@@ -34,8 +46,15 @@ def test_the_tutorials_settings_are_640_iterations(shipped):
     ("samples", "devices", "per_epoch"),
     [(256, 1, 64), (257, 1, 66), (256, 2, 32), (250, 8, 8), (1, 1, 2)],
 )
-def test_the_sampler_fills_whole_optimizer_steps_on_every_device(shipped, samples, devices, per_epoch):
-    assert schedule.plan(made(shipped, **{**TUTORIAL, "warmup_ratio": 0.0}), samples, devices).per_epoch == per_epoch
+def test_the_sampler_fills_whole_optimizer_steps_on_every_device(
+    shipped, samples, devices, per_epoch
+):
+    assert (
+        schedule.plan(
+            made(shipped, **{**TUTORIAL, "warmup_ratio": 0.0}), samples, devices
+        ).per_epoch
+        == per_epoch
+    )
 
 
 def test_other_samplers_fill_whole_batches(shipped):
@@ -45,8 +64,11 @@ def test_other_samplers_fill_whole_batches(shipped):
 
 @pytest.mark.parametrize(("ratio", "warmup"), [(0.001, 0), (0.002, 1)])
 def test_a_warmup_that_mmengine_cannot_do_is_refused(shipped, ratio, warmup):
-    """With none it fails on an empty range; with one iteration the rate stays at 1e-5 of itself, and nothing says so."""
-    with pytest.raises(UsageError, match=f"of 640 iterations gives {warmup}: mmengine fails") as caught:
+    """With none it fails on an empty range; with one iteration the rate stays at 1e-5 of itself,
+    and nothing says so."""
+    with pytest.raises(
+        UsageError, match=f"of 640 iterations gives {warmup}: mmengine fails"
+    ) as caught:
         schedule.plan(made(shipped, **{**TUTORIAL, "warmup_ratio": ratio}), 256, 1)
     assert caught.value.remedy == "set warmup_ratio: 0 for none, or at least 0.0032"
     assert schedule.plan(made(shipped, **{**TUTORIAL, "warmup_ratio": 0.0032}), 256, 1).warmup == 2
@@ -54,7 +76,9 @@ def test_a_warmup_that_mmengine_cannot_do_is_refused(shipped, ratio, warmup):
 
 def test_no_warmup_leaves_the_cosine_alone(shipped):
     effective = made(shipped, **{**TUTORIAL, "warmup_ratio": 0.0})
-    assert [one["type"] for one in effective["param_scheduler"]] == ["mmengine.optim.CosineAnnealingLR"]
+    assert [one["type"] for one in effective["param_scheduler"]] == [
+        "mmengine.optim.CosineAnnealingLR"
+    ]
     assert schedule.plan(effective, 256, 1).warmup == 0
 
 
@@ -73,7 +97,13 @@ def test_iterations_replace_epochs_in_loop_and_schedule(shipped):
     effective = made(shipped, iterations=50, warmup_ratio=0.1)
     assert effective["train_cfg"] == {"type": "xtuner.engine.runner.TrainLoop", "max_iters": 50}
     rise, fall = effective["param_scheduler"]
-    assert (rise["by_epoch"], rise["begin"], rise["end"], fall["begin"], fall["end"]) == (False, 0, 5, 5, 50)
+    assert (rise["by_epoch"], rise["begin"], rise["end"], fall["begin"], fall["end"]) == (
+        False,
+        0,
+        5,
+        5,
+        50,
+    )
     assert schedule.plan(effective, 1000, 1).iterations == 50
 
 
@@ -92,11 +122,26 @@ def test_trainable_parameters_of_the_tutorial(shipped):
 
 def test_trainable_parameters_of_other_choices(shipped):
     model = shipped["model"]
-    with_vit = {**model, "visual_encoder_lora": {"r": 8, "target_modules": list(config.VIT_LINEARS)}}
+    with_vit = {
+        **model,
+        "visual_encoder_lora": {"r": 8, "target_modules": list(config.VIT_LINEARS)},
+    }
     layer = 8 * ((1024 + 3072) + 2 * 1024 + 2 * (1024 + 4096))
-    assert trainable.count(with_vit, INTERNVL2_2B) - trainable.count(model, INTERNVL2_2B) == 24 * layer
+    assert (
+        trainable.count(with_vit, INTERNVL2_2B) - trainable.count(model, INTERNVL2_2B) == 24 * layer
+    )
     few = {**model, "llm_lora": {"r": 2, "target_modules": ["wqkv"]}}
-    assert trainable.count(few, INTERNVL2_2B) == trainable.projector(INTERNVL2_2B) + 24 * 2 * (2048 + 4096)
+    assert trainable.count(few, INTERNVL2_2B) == trainable.projector(INTERNVL2_2B) + 24 * 2 * (
+        2048 + 4096
+    )
     assert trainable.count({**model, "freeze_visual_encoder": False}, INTERNVL2_2B) is None
-    phi = {**INTERNVL2_2B, "llm_config": {**INTERNVL2_2B["llm_config"], "architectures": ["Phi3ForCausalLM"]}}
-    assert {name for name, _, _ in trainable.language_linears(phi)} == {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}
+    phi = {
+        **INTERNVL2_2B,
+        "llm_config": {**INTERNVL2_2B["llm_config"], "architectures": ["Phi3ForCausalLM"]},
+    }
+    assert {name for name, _, _ in trainable.language_linears(phi)} == {
+        "qkv_proj",
+        "o_proj",
+        "gate_up_proj",
+        "down_proj",
+    }

@@ -1,4 +1,5 @@
-"""Real training: the locked environment built from nothing, the tiny model trained in it, its checkpoint merged and asked."""
+"""Real training: the locked environment built from nothing, the tiny model trained in it, its
+checkpoint merged and asked."""
 
 from __future__ import annotations
 
@@ -26,10 +27,17 @@ from hubkit.sdk.testing import check_trainer
 pytestmark = pytest.mark.integration
 
 
-def hubkit(*arguments: str, home: Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def hubkit(
+    *arguments: str, home: Path, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "HUBKIT_HOME": str(home)}
     return subprocess.run(
-        [sys.executable, "-m", "hubkit", *arguments], capture_output=True, text=True, env=variables, cwd=cwd, check=False
+        [sys.executable, "-m", "hubkit", *arguments],
+        capture_output=True,
+        text=True,
+        env=variables,
+        cwd=cwd,
+        check=False,
     )
 
 
@@ -69,13 +77,25 @@ def test_the_environment_is_checked(home: Path, python: Path) -> None:
     done = hubkit("env", "check", "xtuner", "--environment", "locked:cpu", "--json", home=home)
     assert done.returncode == 0, done.stderr
     versions = json.loads(done.stdout.splitlines()[-1])["health"]["versions"]
-    assert (versions["xtuner"], versions["transformers"], versions["mmengine"]) == ("0.2.0", "4.48.0", "0.10.6")
+    assert (versions["xtuner"], versions["transformers"], versions["mmengine"]) == (
+        "0.2.0",
+        "4.48.0",
+        "0.10.6",
+    )
 
 
 def test_a_release(home: Path, python: Path, project: Path) -> None:
-    """Trained, merged by hubkit, asked by the transformers engine with the very prompt of the training, pushed, read back."""
+    """Trained, merged by hubkit, asked by the transformers engine with the very prompt of the
+    training, pushed, read back."""
     spec = yaml.safe_load(project.read_text("utf-8"))
-    options = {"rank": 8, "alpha": 16, "iterations": 6, "batch_size": 4, "accumulation": 1, "learning_rate": 1e-3}
+    options = {
+        "rank": 8,
+        "alpha": 16,
+        "iterations": 6,
+        "batch_size": 4,
+        "accumulation": 1,
+        "learning_rate": 1e-3,
+    }
     options |= {"warmup_ratio": 0.4, "save_every": 3, "log_every": 1}
     spec["train"] = {"trainer": "xtuner", "environment": {"locked": "cpu"}, "options": options}
     project.write_text(yaml.safe_dump(spec), "utf-8")
@@ -83,11 +103,20 @@ def test_a_release(home: Path, python: Path, project: Path) -> None:
     assert done.returncode == 0, done.stderr
     (work,) = (project.parent / ".hubkit").glob("InternVL2-*")
     result = {
-        stage: json.loads((work / stage / "receipt.json").read_text("utf-8"))["result"] for stage in ("train", "merge", "smoke")
+        stage: json.loads((work / stage / "receipt.json").read_text("utf-8"))["result"]
+        for stage in ("train", "merge", "smoke")
     }
-    assert (result["train"]["format"], result["train"]["adapter"], result["train"]["steps"]) == ("xtuner", "iter_6.pth", 6)
+    assert (result["train"]["format"], result["train"]["adapter"], result["train"]["steps"]) == (
+        "xtuner",
+        "iter_6.pth",
+        6,
+    )
     assert result["train"]["trainable_parameters"] == trained_parameters(project.parent / "base", 8)
-    assert (result["merge"]["merged"], result["merge"]["replaced"], result["merge"]["adapter_keys"]) == (21, 6, 48)
+    assert (
+        result["merge"]["merged"],
+        result["merge"]["replaced"],
+        result["merge"]["adapter_keys"],
+    ) == (21, 6, 48)
     assert result["smoke"]["prompt"] == result["train"]["prompt"]
     changes = json.loads((work / "train" / "changes.json").read_text("utf-8"))
     assert changes["model.llm_lora.r"] == [128, 8]
@@ -98,33 +127,51 @@ def test_a_release(home: Path, python: Path, project: Path) -> None:
 def trained_parameters(base: Path, rank: int) -> int:
     from hubkit_xtuner import trainable
 
-    model = {"freeze_llm": True, "freeze_visual_encoder": True, "llm_lora": {"r": rank, "target_modules": None}}
+    model = {
+        "freeze_llm": True,
+        "freeze_visual_encoder": True,
+        "llm_lora": {"r": rank, "target_modules": None},
+    }
     count = trainable.count(model, json.loads((base / "config.json").read_text("utf-8")))
     assert count is not None
     return count
 
 
-def test_two_trainings_and_a_continued_one_are_the_same_bytes(there: XtunerTrainer, job: Callable[..., TrainInput]) -> None:
+def test_two_trainings_and_a_continued_one_are_the_same_bytes(
+    there: XtunerTrainer, job: Callable[..., TrainInput]
+) -> None:
     output = check_trainer(there, job(dropout=0.1))
     assert (output.steps, output.samples, output.trainable_parameters) == (8, 16, 100_476)
     assert output.prompt_ids.count(7) == 1
 
 
-def test_a_users_own_configuration_and_xtuners_prompt(there: XtunerTrainer, job: Callable[..., TrainInput], python: Path) -> None:
-    """The file's settings hold, options override them, and the prompt is what xtuner's own dataset has fed."""
+def test_a_users_own_configuration_and_xtuners_prompt(
+    there: XtunerTrainer, job: Callable[..., TrainInput], python: Path
+) -> None:
+    """The file's settings hold, options override them, and the prompt is what xtuner's own dataset
+    has fed."""
     found = subprocess.run(
-        [python, "-c", "from importlib.util import find_spec; print(find_spec('xtuner').origin)"], capture_output=True, text=True
+        [python, "-c", "from importlib.util import find_spec; print(find_spec('xtuner').origin)"],
+        capture_output=True,
+        text=True,
     ).stdout.strip()
-    text = (Path(found).parent / "configs" / "internvl" / "v2" / f"{config.SHIPPED}.py").read_text("utf-8")
+    text = (Path(found).parent / "configs" / "internvl" / "v2" / f"{config.SHIPPED}.py").read_text(
+        "utf-8"
+    )
     one = job(prompt="xtuner", rank=None, alpha=None, keep_best=1, adapter="best")
     one = job([record for record in read(one) if len(record.images) < 2], name="own", **one.options)
     own = one.scratch.parent / "my_config.py"
     own.write_text(re.sub(r"r=128,\s+lora_alpha=256", "r=2, lora_alpha=6", text), "utf-8")
     one.options["config"] = str(own)  # type: ignore[index]
     output = there.train(one, SilentRun())
-    assert (output.settings["rank"], output.settings["alpha"], output.settings["prompt"]) == (2, 6, "xtuner")
+    assert (output.settings["rank"], output.settings["alpha"], output.settings["prompt"]) == (
+        2,
+        6,
+        "xtuner",
+    )
     assert output.prompt == (
-        "<|im_start|>system\nYou are an AI assistant whose name is InternLM (书生·浦语).<|im_end|><|im_start|>user\n"
+        "<|im_start|>system\nYou are an AI assistant whose name is InternLM "
+        "(书生·浦语).<|im_end|><|im_start|>user\n"
         "<img><IMG_CONTEXT></img>\nWhich digit is this?<|im_end|><|im_start|>assistant\n"
     )
     kept = sorted(path.name for path in (one.scratch / "work").glob("iter_*.pth"))
@@ -137,12 +184,15 @@ def read(job: TrainInput) -> list[Any]:
     return list(read_records(job.records))
 
 
-def test_refusals_come_before_any_training(there: XtunerTrainer, job: Callable[..., TrainInput], tmp_path: Path) -> None:
+def test_refusals_come_before_any_training(
+    there: XtunerTrainer, job: Callable[..., TrainInput], tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="gives 1: mmengine fails on an empty warm-up"):
         there.train(job(name="warm", warmup_ratio=0.2), SilentRun())
     wrong = tmp_path / "llava.py"
     wrong.write_text(
-        "model = dict(type='LLaVA')\ntrain_dataloader = {}\noptim_wrapper = {}\ntrain_cfg = {}\ndefault_hooks = {}\n"
+        "model = dict(type='LLaVA')\ntrain_dataloader = {}\noptim_wrapper = {}\ntrain_cfg "
+        "= {}\ndefault_hooks = {}\n"
     )
     with pytest.raises(UsageError, match=r"llava\.py trains LLaVA, not xtuner's InternVL_V1_5"):
         there.train(job(name="wrong", config=str(wrong)), SilentRun())
@@ -173,12 +223,16 @@ class RemoteModel(InternVLModel):
 def test_the_folders_own_code_runs_when_it_is_allowed(
     there: XtunerTrainer, job: Callable[..., TrainInput], tmp_path: Path
 ) -> None:
-    """It gets an attention that is installed, whatever xtuner wrote; without the option it does not run."""
+    """It gets an attention that is installed, whatever xtuner wrote; without the option it does not
+    run."""
     one = job(allow_remote_code=True, iterations=2, warmup_ratio=0)
     official = tmp_path / "remote"
     shutil.copytree(one.base, official, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     settings = json.loads((official / "config.json").read_text("utf-8"))
-    auto = {"AutoConfig": "configuration_remote.RemoteConfig", "AutoModel": "modeling_remote.RemoteModel"}
+    auto = {
+        "AutoConfig": "configuration_remote.RemoteConfig",
+        "AutoModel": "modeling_remote.RemoteModel",
+    }
     (official / "config.json").write_text(json.dumps({**settings, "auto_map": auto}), "utf-8")
     for name, text in REMOTE.items():
         (official / name).write_text(text, "utf-8")
@@ -187,13 +241,18 @@ def test_the_folders_own_code_runs_when_it_is_allowed(
     assert "the folder's code asks for eager" in (one.scratch / "train.log").read_text("utf-8")
 
 
-def test_hubkits_modules_compute_what_transformers_own_do(python: Path, base: Path, native: Path, tmp_path: Path) -> None:
+def test_hubkits_modules_compute_what_transformers_own_do(
+    python: Path, base: Path, native: Path, tmp_path: Path
+) -> None:
     import torch
     from transformers import AutoModelForImageTextToText
 
     made = folder.prepare(base, native, tmp_path / "model", remote_code=False)
     torch.manual_seed(0)
-    ids, pixels = torch.tensor([[1, 3, 50, 60, 5, *[7] * 48, 6, 70, 80, 90, 4, 3, 100, 101]]), torch.randn(3, 3, 56, 56)
+    ids, pixels = (
+        torch.tensor([[1, 3, 50, 60, 5, *[7] * 48, 6, 70, 80, 90, 4, 3, 100, 101]]),
+        torch.randn(3, 3, 56, 56),
+    )
     reference = AutoModelForImageTextToText.from_pretrained(native, dtype=torch.float32).eval()
     with torch.no_grad():
         logits = reference(input_ids=ids, pixel_values=pixels).logits
@@ -215,12 +274,17 @@ with torch.no_grad():
 words = model.config.llm_config.vocab_size
 heads = [name for name, module in model.named_modules() if getattr(module, "out_features", 0) == words]
 print(model.config.llm_config._attn_implementation, model.mlp1[1].weight.dtype, set(heads) <= set(HEADS), *heads)
-"""
+"""  # noqa: E501
     import hubkit_xtuner
 
-    path = os.pathsep.join([str(Path(hubkit_xtuner.__file__).parent.parent), str(sdk_only(tmp_path))])
+    path = os.pathsep.join(
+        [str(Path(hubkit_xtuner.__file__).parent.parent), str(sdk_only(tmp_path))]
+    )
     done = subprocess.run(
-        [python, "-c", program, str(made), str(tmp_path)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+        [python, "-c", program, str(made), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["sdpa", "torch.float32", "True", "language_model.output"]
@@ -239,7 +303,11 @@ def sdk_only(folder: Path) -> Path:
 
 def test_the_check_drives_it_in_its_environment(home: Path, python: Path) -> None:
     done = hubkit("plugins", "check", "xtuner", "--environment", "locked:cpu", "--json", home=home)
-    steps = {one["name"]: one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "step"}
+    steps = {
+        one["name"]: one
+        for one in map(json.loads, done.stdout.splitlines())
+        if one["event"] == "step"
+    }
     assert done.returncode == 0, done.stdout + done.stderr
     assert {one["state"] for one in steps.values()} == {"ok"}
     assert steps["life"]["message"] == "6 steps, repeated and resumed to the same bytes"

@@ -20,15 +20,20 @@ from hubkit.weights.adapters import read_adapter
 torch = pytest.importorskip("torch")
 
 LINE = (
-    "11/21 09:43:18 - mmengine - INFO - Iter(train) [ 64/640]  lr: 2.9e-05  eta: 1 day, 0:10:00  time: 1.5000  "
-    "data_time: 0.0484  memory: 17540  loss: 0.1087  grad_norm: 0.9596"
+    "11/21 09:43:18 - mmengine - INFO - Iter(train) [ 64/640]  lr: 2.9e-05  eta: 1 day, 0:10:00  "
+    "time: 1.5000  data_time: 0.0484  memory: 17540  loss: 0.1087  grad_norm: 0.9596"
 )
 A = "model.language_model.base_model.model.model.layers.0.attention.wqkv.lora_A.default.weight"
 B = A.replace("lora_A", "lora_B")
 
 
 def state(**others):
-    return {A: torch.randn(4, 8), B: torch.ones(6, 4), "model.mlp1.0.weight": torch.ones(8), **others}
+    return {
+        A: torch.randn(4, 8),
+        B: torch.ones(6, 4),
+        "model.mlp1.0.weight": torch.ones(8),
+        **others,
+    }
 
 
 def save(path, step=0):
@@ -40,7 +45,9 @@ def training(job, tmp_path, **options):
     (one.scratch / "work").mkdir()
     plan = schedule.Plan(8, 4, 2, (2, 4, 6, 8), 2, 16)
     config = {"train_dataloader": {"batch_size": 2}}
-    return Training(one, Options(**options), {}, None, (), config, one.scratch / "c.py", {}, plan, 64, False)
+    return Training(
+        one, Options(**options), {}, None, (), config, one.scratch / "c.py", {}, plan, 64, False
+    )
 
 
 def test_a_line_of_the_log():
@@ -54,12 +61,22 @@ def test_a_continued_training_overrides_what_came_after_its_checkpoint(tmp_path)
     for number, losses in (("20260101_1", (4.0, 3.0, 9.0)), ("20260101_2", (2.0, 1.0))):
         (tmp_path / number).mkdir()
         first = 1 if number.endswith("1") else 3
-        text = "".join(f"Iter(train) [{first + i}/4]  lr: 1.0000e-03  loss: {loss}\n" for i, loss in enumerate(losses))
+        text = "".join(
+            f"Iter(train) [{first + i}/4]  lr: 1.0000e-03  loss: {loss}\n"
+            for i, loss in enumerate(losses)
+        )
         (tmp_path / number / f"{number}.log").write_text(text, "utf-8")
     lines = log.read(tmp_path)
-    assert [(step, line.loss) for step, line in lines.items()] == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+    assert [(step, line.loss) for step, line in lines.items()] == [
+        (1, 4.0),
+        (2, 3.0),
+        (3, 2.0),
+        (4, 1.0),
+    ]
     log.write_metrics(lines.values(), tmp_path / "metrics.jsonl")
-    written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
+    written = [
+        json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
     assert written[3] == {"step": 4, "loss": 1.0, "learning_rate": 0.001}
 
 
@@ -78,7 +95,9 @@ def test_half_a_checkpoint_is_none(tmp_path):
 def test_the_last_and_the_best_are_kept(tmp_path):
     for step in (2, 4, 6, 8):
         save(tmp_path / f"iter_{step}.pth")
-    lines = {step: Line(step, 8, loss, 0.0) for step, loss in enumerate((5, 5, 1, 2, 3, 3, 4, 4), 1)}
+    lines = {
+        step: Line(step, 8, loss, 0.0) for step, loss in enumerate((5, 5, 1, 2, 3, 3, 4, 4), 1)
+    }
     losses = checkpoints.mean_losses([2, 4, 6, 8], lines)
     assert losses == {2: 5.0, 4: 1.5, 6: 3.0, 8: 4.0}
     assert checkpoints.best(losses, 2) == [4, 6]
@@ -105,8 +124,13 @@ def test_the_verdict_on_the_numbers():
 
 def test_what_is_handed_on_is_the_same_bytes_and_merges(tmp_path):
     """hubkit's reader takes it without running its pickle."""
-    made, lora = state(), {"type": "peft.LoraConfig", "r": 4, "lora_alpha": 8, "target_modules": None}
-    config = {"model": {"type": "xtuner.model.InternVL_V1_5", "model_path": "/home/x", "llm_lora": lora}}
+    made, lora = (
+        state(),
+        {"type": "peft.LoraConfig", "r": 4, "lora_alpha": 8, "target_modules": None},
+    )
+    config = {
+        "model": {"type": "xtuner.model.InternVL_V1_5", "model_path": "/home/x", "llm_lora": lora}
+    }
     (tmp_path / "again").mkdir()
     for path in (tmp_path / "iter_8.pth", tmp_path / "again" / "iter_8.pth"):
         adapter.write(dict(reversed(made.items())), config, path)
@@ -116,7 +140,11 @@ def test_what_is_handed_on_is_the_same_bytes_and_merges(tmp_path):
     found = read_adapter(tmp_path / "iter_8.pth")
     try:
         (only,) = found.loras
-        assert (only.rank, only.scale, only.module) == (4, 2.0, "language_model.model.layers.0.attention.wqkv")
+        assert (only.rank, only.scale, only.module) == (
+            4,
+            2.0,
+            "language_model.model.layers.0.attention.wqkv",
+        )
         assert [replaced.tensor for replaced in found.replacements] == ["mlp1.0.weight"]
     finally:
         found.source.close()
@@ -132,8 +160,15 @@ def test_deepspeeds_folder_is_read(tmp_path):
 
 def test_exit_code_0_without_a_checkpoint_is_no_success(job, tmp_path, monkeypatch):
     one = training(job, tmp_path)
-    monkeypatch.setattr(command, "command", lambda *_, **__: [sys.executable, "-c", "print('ModuleNotFoundError: xtuner')"])
-    with pytest.raises(PluginError, match="ended with exit code 0 after iteration 0 of 8, without its last checkpoint") as caught:
+    monkeypatch.setattr(
+        command,
+        "command",
+        lambda *_, **__: [sys.executable, "-c", "print('ModuleNotFoundError: xtuner')"],
+    )
+    with pytest.raises(
+        PluginError,
+        match="ended with exit code 0 after iteration 0 of 8, without its last checkpoint",
+    ) as caught:
         running.train(one, SilentRun())
     assert "ModuleNotFoundError: xtuner" in caught.value.message
 
@@ -141,7 +176,10 @@ def test_exit_code_0_without_a_checkpoint_is_no_success(job, tmp_path, monkeypat
 def test_a_failing_exit_code_after_the_last_checkpoint_is_success(job, tmp_path, monkeypatch):
     one = training(job, tmp_path)
     save(tmp_path / "made.pth")
-    program = f"import shutil, sys; shutil.copy({str(tmp_path / 'made.pth')!r}, {str(one.work / 'iter_8.pth')!r}); sys.exit(1)"
+    program = (
+        f"import shutil, sys; shutil.copy({str(tmp_path / 'made.pth')!r}, "
+        f"{str(one.work / 'iter_8.pth')!r}); sys.exit(1)"
+    )
     monkeypatch.setattr(command, "command", lambda *_, **__: [sys.executable, "-c", program])
     assert running.train(one, SilentRun()) == {}
     assert list(checkpoints.found(one.work)) == [8]
@@ -149,7 +187,10 @@ def test_a_failing_exit_code_after_the_last_checkpoint_is_success(job, tmp_path,
 
 def test_memory_that_ran_out_is_called_so(job, tmp_path, monkeypatch):
     one = training(job, tmp_path)
-    program = "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB')"
+    program = (
+        "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 "
+        "GiB')"
+    )
     monkeypatch.setattr(command, "command", lambda *_, **__: [sys.executable, "-c", program])
     with pytest.raises(EnvironmentFailure, match="not enough memory for batches of 2") as caught:
         running.train(one, SilentRun())
@@ -163,7 +204,9 @@ def test_it_goes_on_from_the_newest_whole_checkpoint(job, tmp_path):
     (one.work / "iter_4.pth").write_bytes(b"PK\x03\x04 cut")
     assert running._start(one, SilentRun()) == one.work / "iter_2.pth"
     (one.work / "iter_2.pth").unlink()
-    assert running._start(replace(one, options=Options(resume="/a/iter_1.pth")), SilentRun()) == Path("/a/iter_1.pth")
+    assert running._start(
+        replace(one, options=Options(resume="/a/iter_1.pth")), SilentRun()
+    ) == Path("/a/iter_1.pth")
 
 
 def test_other_nodes_do_their_part_and_stop(job, tmp_path, monkeypatch):
@@ -192,4 +235,6 @@ def test_the_end_of_a_log_is_the_cause(job, tmp_path):
         f"starting\n{LINE}\nTraceback (most recent call last):\nValueError: bad\n{LINE}\n", "utf-8"
     )
     said = str(running._failure(training(job, tmp_path), 1, tmp_path / "train.log"))
-    assert "checkpoint\n    Traceback (most recent call last):\n    ValueError: bad\n  remedy" in said
+    assert (
+        "checkpoint\n    Traceback (most recent call last):\n    ValueError: bad\n  remedy" in said
+    )

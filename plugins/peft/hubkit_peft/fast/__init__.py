@@ -1,5 +1,5 @@
-"""The fast way to train a LoRA on an InternVL with a Llama-like language model: the same function as transformers' and PEFT's
-modules, over their own parameters, arranged for the hardware.
+"""The fast way to train a LoRA on an InternVL with a Llama-like language model: the same function
+as transformers' and PEFT's modules, over their own parameters, arranged for the hardware.
 
     dropout    masks that are hashed, not drawn
     lora       linears over one input, and their LoRAs, as joint products

@@ -1,4 +1,5 @@
-"""Attention among the tokens of one sample, for many samples in one row, by the fastest kernel that takes the shape."""
+"""Attention among the tokens of one sample, for many samples in one row, by the fastest kernel that
+takes the shape."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ import torch
 
 @dataclass(frozen=True)
 class Spans:
-    """Where samples begin and end: `lengths` one after another; `bounds` is the same as int32 (samples + 1,).
-    When all are as long, attention is that of an ordinary batch."""
+    """Where samples begin and end: `lengths` one after another; `bounds` is the same as int32
+    (samples + 1,). When all are as long, attention is that of an ordinary batch."""
 
     lengths: tuple[int, ...]
     bounds: Any
@@ -25,7 +26,10 @@ class Spans:
 def causal(query: Any, key: Any, value: Any, spans: Spans) -> Any:
     """(tokens, heads, head) each, with fewer heads in `key` and `value` where heads are shared."""
     if spans.even:
-        batch = [part.unflatten(0, (len(spans.lengths), spans.lengths[0])) for part in (query, key, value)]
+        batch = [
+            part.unflatten(0, (len(spans.lengths), spans.lengths[0]))
+            for part in (query, key, value)
+        ]
         return dense(True, *batch).flatten(0, 1)
     if query.is_cuda and query.dtype != torch.float32 and _varlen() is not None:
         longest = max(spans.lengths)
@@ -35,11 +39,17 @@ def causal(query: Any, key: Any, value: Any, spans: Spans) -> Any:
 
 
 def dense(is_causal: bool, query: Any, key: Any, value: Any) -> Any:
-    """(samples, tokens, heads, head). cuDNN first: on an H200 it takes three fifths of FlashAttention 2's time."""
+    """(samples, tokens, heads, head). cuDNN first: on an H200 it takes three fifths of
+    FlashAttention 2's time."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-    kernels = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    kernels = [
+        SDPBackend.CUDNN_ATTENTION,
+        SDPBackend.FLASH_ATTENTION,
+        SDPBackend.EFFICIENT_ATTENTION,
+        SDPBackend.MATH,
+    ]
     with sdpa_kernel(kernels, set_priority=True):
         out = torch.nn.functional.scaled_dot_product_attention(
             query, key, value, is_causal=is_causal, enable_gqa=query.shape[1] != key.shape[1]
@@ -57,7 +67,9 @@ def _varlen() -> Any:
     import inspect
 
     names = inspect.signature(varlen_attn).parameters
-    settings: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in names else {"is_causal": True}
+    settings: dict[str, Any] = (
+        {"window_size": (-1, 0)} if "window_size" in names else {"is_causal": True}
+    )
     if "enable_gqa" in names:  # torch 2.11 shares heads without being told
         settings["enable_gqa"] = True
 

@@ -1,7 +1,8 @@
-"""The decoder layers of Llama and its kin (Qwen2, Qwen3, Mistral, InternLM2 as Llama), over rows of tokens without padding.
+"""The decoder layers of Llama and its kin (Qwen2, Qwen3, Mistral, InternLM2 as Llama), over rows of
+tokens without padding.
 
-A layer is two compiled functions with attention, which needs no compiler, between them. In the last layer only rows that are
-asked for an answer go through the second one.
+A layer is two compiled functions with attention, which needs no compiler, between them. In the last
+layer only rows that are asked for an answer go through the second one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _PARTS = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "dow
 
 
 def fits(layer: Any) -> bool:
-    """True when `layer` is made of the parts that this module knows, and of nothing else that has weights."""
+    """True when `layer` is made of the parts that this module knows, and of nothing else that has
+    weights."""
     names = {name.split(".")[0] for name, _ in layer.named_parameters()}
     known = {"input_layernorm", "post_attention_layernorm", "self_attn", "mlp"}
     if names != known or not all(hasattr(layer.mlp, name) for name in _PARTS[1]):
@@ -47,11 +49,16 @@ class Layer(torch.nn.Module):
         query, key, value = self.steps[0](self, hidden, cos, sin, keys)
         attended = causal(query, key, value, spans)
         if rows is not None:
-            hidden, attended, keys = hidden[rows], attended[rows], None if keys is None else keys[rows]
+            hidden, attended, keys = (
+                hidden[rows],
+                attended[rows],
+                None if keys is None else keys[rows],
+            )
         return self.steps[1](self, hidden, attended, keys)
 
     def release(self) -> None:
-        """Frees what PEFT's linears hold of the frozen weights: from now on only the joint ones are there."""
+        """Frees what PEFT's linears hold of the frozen weights: from now on only the joint ones are
+        there."""
         for joint in (self.qkv, self.out, self.gate_up, self.down):
             release(joint.bases, "weight", "bias")
 
@@ -59,14 +66,17 @@ class Layer(torch.nn.Module):
 def asked(layer: Layer, hidden: Any, cos: Any, sin: Any, keys: Any) -> tuple[Any, Any, Any]:
     """Queries, keys and values (tokens, heads, head), rotated."""
     both = layer.qkv(layer.norm(hidden), keys)
-    query, key, value = (part.unflatten(1, (-1, layer.head)) for part in both.split(layer.qkv.sizes, 1))
+    query, key, value = (
+        part.unflatten(1, (-1, layer.head)) for part in both.split(layer.qkv.sizes, 1)
+    )
     if layer.q_norm is not None:
         query, key = layer.q_norm(query), layer.k_norm(key)
     return _rotated(query, cos, sin), _rotated(key, cos, sin), value
 
 
 def answered(layer: Layer, hidden: Any, attended: Any, keys: Any) -> Any:
-    """What follows attention: its output layer and the MLP, each added to `hidden` (tokens, width)."""
+    """What follows attention: its output layer and the MLP, each added to `hidden` (tokens,
+    width)."""
     hidden = hidden + layer.out(attended.flatten(1), keys)
     gate, up = layer.gate_up(layer.second_norm(hidden), keys).chunk(2, 1)
     return hidden + layer.down(layer.activation(gate) * up, keys)
@@ -78,9 +88,12 @@ def _rotated(heads: Any, cos: Any, sin: Any) -> Any:
 
 
 class Decoder(torch.nn.Module):
-    """The layers of a language model; their parameters stay where they are, unless they are shared with other GPUs."""
+    """The layers of a language model; their parameters stay where they are, unless they are shared
+    with other GPUs."""
 
-    def __init__(self, layers: Any, compiled: bool, checkpointed: bool, share: Share | None = None) -> None:
+    def __init__(
+        self, layers: Any, compiled: bool, checkpointed: bool, share: Share | None = None
+    ) -> None:
         super().__init__()
         self.checkpointed = checkpointed
         steps: tuple[Any, Any] = (asked, answered)

@@ -1,11 +1,15 @@
-"""Dropout whose mask is a function of what it falls on: no generator, and the same for every batch layout.
+"""Dropout whose mask is a function of what it falls on: no generator, and the same for every batch
+layout.
 
-An element's bit comes from a hash of (the token's key, the place in the model, the column). A token's key comes from (seed,
-sample, position), so that neither batch size, packing, the number of GPUs nor a resumed run changes a mask. Hashing is two
-32-bit multiplications an element, where torch's Philox generator takes ten rounds: it costs nothing beside the memory traffic.
-The backward pass could hash again; compiled, torch 2.11 and 2.13 rather keep the bits, a byte each (5 GB at 2B and batch 8).
+An element's bit comes from a hash of (the token's key, the place in the model, the column). A
+token's key comes from (seed, sample, position), so that neither batch size, packing, the number of
+GPUs nor a resumed run changes a mask. Hashing is two 32-bit multiplications an element, where
+torch's Philox generator takes ten rounds: it costs nothing beside the memory traffic. The backward
+pass could hash again; compiled, torch 2.11 and 2.13 rather keep the bits, a byte each (5 GB at 2B
+and batch 8).
 
-The mixing function is the 32-bit one with constants 0x7feb352d and 0x846ca68b (Wellons, "Prospecting for hash functions").
+The mixing function is the 32-bit one with constants 0x7feb352d and 0x846ca68b (Wellons,
+"Prospecting for hash functions").
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
 
 
 def mixed(numbers: Any) -> Any:
-    """A bijection of int32 in which every input bit changes each output bit with probability one half."""
+    """A bijection of int32 in which every input bit changes each output bit with probability one
+    half."""
     numbers = (numbers ^ ((numbers >> 16) & 0xFFFF)) * _FIRST
     numbers = (numbers ^ ((numbers >> 15) & 0x1FFFF)) * _SECOND
     return numbers ^ ((numbers >> 16) & 0xFFFF)
@@ -32,10 +37,12 @@ def token_keys(seed: int, sample: int, length: int) -> Any:
 
 
 class Dropout(torch.nn.Module):
-    """Each element becomes 0 with probability `rate` and else is divided by 1 - rate. `place` numbers the place in the model.
+    """Each element becomes 0 with probability `rate` and else is divided by 1 - rate. `place`
+    numbers the place in the model.
 
-    Column numbers, threshold and factor are tensors on purpose. Compiled with dynamic shapes, a number that is computed from a
-    shape is 64 bits wide on a GPU (torch 2.11): products then do not wrap, and half of the elements were dropped.
+    Column numbers, threshold and factor are tensors on purpose. Compiled with dynamic shapes, a
+    number that is computed from a shape is 64 bits wide on a GPU (torch 2.11): products then do not
+    wrap, and half of the elements were dropped.
     """
 
     def __init__(self, rate: float, place: int, width: int, device: Any = None) -> None:

@@ -2,9 +2,9 @@
 
     y = x W^T + drop(x) A^T (scale B)^T
 
-q, k, v (and gate, up) read the same x: their frozen W stand in one matrix, their A in another, and one dropped x serves all.
-The LoRA's share is added by the product itself (beta = 1), so no sum is written twice; no gradient is computed for W, and x is
-not kept: only the dropped x, which dA needs.
+q, k, v (and gate, up) read the same x: their frozen W stand in one matrix, their A in another, and
+one dropped x serves all. The LoRA's share is added by the product itself (beta = 1), so no sum is
+written twice; no gradient is computed for W, and x is not kept: only the dropped x, which dA needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .dropout import Dropout
 
 
 class Joint(torch.nn.Module):
-    """PEFT's linears over one input. Their parameters stay PEFT's own, float32; products are in the frozen weights' dtype."""
+    """PEFT's linears over one input. Their parameters stay PEFT's own, float32; products are in the
+    frozen weights' dtype."""
 
     def __init__(self, linears: Sequence[Any], place: int) -> None:
         super().__init__()
@@ -26,7 +27,11 @@ class Joint(torch.nn.Module):
         self.sizes = [base.weight.shape[0] for base in bases]
         weight = in_one(bases, "weight")
         self.weight = torch.nn.Parameter(weight, requires_grad=False)
-        bias = None if bases[0].bias is None else torch.nn.Parameter(in_one(bases, "bias"), requires_grad=False)
+        bias = (
+            None
+            if bases[0].bias is None
+            else torch.nn.Parameter(in_one(bases, "bias"), requires_grad=False)
+        )
         self.register_parameter("bias", bias)
         self.bases = tuple(bases)
         adapted = [linear for linear in linears if hasattr(linear, "lora_A")]
@@ -48,16 +53,21 @@ class Joint(torch.nn.Module):
 
 
 def in_one(layers: Sequence[Any], name: str) -> Any:
-    """One tensor for all layers' `name`; each layer's own becomes a view of its rows, so that nothing is held twice."""
+    """One tensor for all layers' `name`; each layer's own becomes a view of its rows, so that
+    nothing is held twice."""
     if len(layers) == 1:
         return getattr(layers[0], name).data
     whole = torch.cat([getattr(layer, name).data for layer in layers])
-    for layer, rows in zip(layers, whole.split([getattr(layer, name).shape[0] for layer in layers]), strict=True):
+    for layer, rows in zip(
+        layers, whole.split([getattr(layer, name).shape[0] for layer in layers]), strict=True
+    ):
         getattr(layer, name).data = rows
     return whole
 
 
-def joint(x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]) -> Any:
+def joint(
+    x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]
+) -> Any:
     """`down` is (adapters * rank, in), `up` (sum of sizes, rank) with the scale in it."""
     return torch.ops.hubkit_peft.joint(x, dropped, weight, bias, down, up, list(sizes))[0]
 
@@ -65,25 +75,33 @@ def joint(x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, size
 @torch.library.custom_op(  # type: ignore[untyped-decorator, unused-ignore]
     "hubkit_peft::joint",
     mutates_args=(),
-    schema="(Tensor x, Tensor dropped, Tensor weight, Tensor? bias, Tensor down, Tensor up, int[] sizes) -> (Tensor, Tensor)",
+    schema="(Tensor x, Tensor dropped, Tensor weight, Tensor? bias, Tensor down, Tensor up, int[] "
+    "sizes) -> (Tensor, Tensor)",
 )
-def _forward(x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]) -> tuple[Any, Any]:
+def _forward(
+    x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]
+) -> tuple[Any, Any]:
     out = torch.nn.functional.linear(x, weight, bias)
     inner = dropped @ down.T
-    for part, low, high in zip(out.split(sizes, 1), inner.chunk(len(sizes), 1), up.split(sizes), strict=True):
+    for part, low, high in zip(
+        out.split(sizes, 1), inner.chunk(len(sizes), 1), up.split(sizes), strict=True
+    ):
         part.addmm_(low, high.T)
     return out, inner
 
 
 @_forward.register_fake  # type: ignore[untyped-decorator, unused-ignore]
-def _(x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]) -> tuple[Any, Any]:
+def _(
+    x: Any, dropped: Any, weight: Any, bias: Any, down: Any, up: Any, sizes: Sequence[int]
+) -> tuple[Any, Any]:
     return x.new_empty(x.shape[0], weight.shape[0]), x.new_empty(x.shape[0], down.shape[0])
 
 
 @torch.library.custom_op(  # type: ignore[untyped-decorator, unused-ignore]
     "hubkit_peft::joint_backward",
     mutates_args=(),
-    schema="(Tensor grad, Tensor dropped, Tensor inner, Tensor weight, Tensor down, Tensor up, int[] sizes)"
+    schema="(Tensor grad, Tensor dropped, Tensor inner, Tensor weight, Tensor down, Tensor up, "
+    "int[] sizes)"
     " -> (Tensor, Tensor, Tensor, Tensor)",
 )
 def _backward(
@@ -92,15 +110,24 @@ def _backward(
     inner_grad, up_grad = torch.empty_like(inner), torch.empty_like(up)
     lows = zip(inner.chunk(len(sizes), 1), inner_grad.chunk(len(sizes), 1), strict=True)
     highs = zip(up.split(sizes), up_grad.split(sizes), strict=True)
-    for part, (low, low_grad), (high, high_grad) in zip(grad.split(sizes, 1), lows, highs, strict=True):
+    for part, (low, low_grad), (high, high_grad) in zip(
+        grad.split(sizes, 1), lows, highs, strict=True
+    ):
         torch.mm(part, high, out=low_grad)
         torch.mm(part.T, low, out=high_grad)
     return grad @ weight, inner_grad @ down, inner_grad.T @ dropped, up_grad
 
 
 @_backward.register_fake  # type: ignore[untyped-decorator, unused-ignore]
-def _(grad: Any, dropped: Any, inner: Any, weight: Any, down: Any, up: Any, sizes: Sequence[int]) -> tuple[Any, Any, Any, Any]:
-    return torch.empty_like(dropped), torch.empty_like(dropped), torch.empty_like(down), torch.empty_like(up)
+def _(
+    grad: Any, dropped: Any, inner: Any, weight: Any, down: Any, up: Any, sizes: Sequence[int]
+) -> tuple[Any, Any, Any, Any]:
+    return (
+        torch.empty_like(dropped),
+        torch.empty_like(dropped),
+        torch.empty_like(down),
+        torch.empty_like(up),
+    )
 
 
 def _keep(ctx: Any, inputs: Any, output: Any) -> None:

@@ -10,14 +10,17 @@ _ROWS_AT_ONCE = 2048
 
 
 def answer_loss(hidden: Any, head: Any, targets: Any) -> Any:
-    """Sum over rows. `hidden` (rows, width), `targets` int64 (rows,). Above 2,048 rows the logits are made piece by piece and
-    again in the backward pass: at a vocabulary of 92,553 each thousand rows would keep 0.4 GB."""
+    """Sum over rows. `hidden` (rows, width), `targets` int64 (rows,). Above 2,048 rows the logits
+    are made piece by piece and again in the backward pass: at a vocabulary of 92,553 each thousand
+    rows would keep 0.4 GB."""
     from torch.utils.checkpoint import checkpoint
 
     if len(hidden) <= _ROWS_AT_ONCE:
         return _loss(hidden, head, targets)
     pieces = zip(hidden.split(_ROWS_AT_ONCE), targets.split(_ROWS_AT_ONCE), strict=True)
-    return torch.stack([checkpoint(_loss, piece, head, wanted, use_reentrant=False) for piece, wanted in pieces]).sum()
+    return torch.stack(
+        [checkpoint(_loss, piece, head, wanted, use_reentrant=False) for piece, wanted in pieces]
+    ).sum()
 
 
 def _loss(hidden: Any, head: Any, targets: Any) -> Any:

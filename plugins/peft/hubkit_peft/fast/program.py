@@ -17,30 +17,49 @@ from .loss import answer_loss
 
 
 class Fast:
-    """`model` is a PeftModel; its parameters stay PEFT's. Setting this up changes layout, not numbers, of the frozen ones."""
+    """`model` is a PeftModel; its parameters stay PEFT's. Setting this up changes layout, not
+    numbers, of the frozen ones."""
 
     def __init__(
-        self, model: Any, seen: Vision, longest: int, compiled: bool, checkpointed: bool, cache: float, device: str,
+        self,
+        model: Any,
+        seen: Vision,
+        longest: int,
+        compiled: bool,
+        checkpointed: bool,
+        cache: float,
+        device: str,
         share: Share | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._base = model.get_base_model()
         self._inner = self._base.model
         text = self._inner.language_model
         self._decoder = decoder.Decoder(text.layers, compiled, checkpointed, share)
         text.embed_tokens.to(device)
-        self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiled, int(cache * 2**30), share)
+        self._tower = vision.Tower(
+            self._inner, seen.mean, seen.std, compiled, int(cache * 2**30), share
+        )
         place_rest(model, device)
         self._dtype = text.embed_tokens.weight.dtype
-        places = torch.arange(longest + 8, device=text.embed_tokens.weight.device)  # a packed row ends in up to 7 more
-        self._cos, self._sin = (table[0] for table in text.rotary_emb(text.embed_tokens.weight, places[None]))
+        places = torch.arange(
+            longest + 8, device=text.embed_tokens.weight.device
+        )  # a packed row ends in up to 7 more
+        self._cos, self._sin = (
+            table[0] for table in text.rotary_emb(text.embed_tokens.weight, places[None])
+        )
 
     @staticmethod
     def fits(model: Any, longest: int) -> bool:
-        """Whether the model is made of parts known here; its language model must be frozen but for LoRAs, and no sample longer
-        than the positions it was made for (beyond them, rotary frequencies depend on the sample's length)."""
+        """Whether the model is made of parts known here; its language model must be frozen but for
+        LoRAs, and no sample longer than the positions it was made for (beyond them, rotary
+        frequencies depend on the sample's length)."""
         inner = model.get_base_model().model
         text = inner.language_model
-        trained = {name for name, parameter in text.named_parameters() if parameter.requires_grad and "lora_" not in name}
+        trained = {
+            name
+            for name, parameter in text.named_parameters()
+            if parameter.requires_grad and "lora_" not in name
+        }
         return (
             vision.fits(inner)
             and not trained
@@ -48,20 +67,27 @@ class Fast:
             and all(decoder.fits(layer) for layer in text.layers)
         )
 
-    def collate(self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str) -> Packed:
+    def collate(
+        self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str
+    ) -> Packed:
         return pack(examples, samples, seed, self._base.config.image_token_id, packing)
 
     def loss(self, batch: Packed, learning: bool) -> Any:
-        """The sum of the cross-entropy over the batch's answer tokens; with dropout when `learning`."""
+        """The sum of the cross-entropy over the batch's answer tokens; with dropout when
+        `learning`."""
         text = self._inner.language_model
         hidden = text.embed_tokens(batch.ids)
         if len(batch.places):
             hidden = hidden.index_put((batch.places,), self._pictures(batch).to(hidden.dtype))
         cos, sin = self._cos[batch.positions], self._sin[batch.positions]
-        hidden = self._decoder(hidden, cos, sin, batch.keys if learning else None, batch.spans, batch.rows)
+        hidden = self._decoder(
+            hidden, cos, sin, batch.keys if learning else None, batch.spans, batch.rows
+        )
         return answer_loss(text.norm(hidden), self._base.lm_head, batch.targets)
 
     def _pictures(self, batch: Packed) -> Any:
         features = self._tower(batch.pixels, batch.tiles, batch.numbers)
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16):
+        with torch.autocast(
+            features.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16
+        ):
             return self._inner.multi_modal_projector(features).flatten(0, 1)

@@ -1,4 +1,5 @@
-"""The vision tower: pictures as bytes in, features out; frozen layers are fused and keep no activation."""
+"""The vision tower: pictures as bytes in, features out; frozen layers are fused and keep no
+activation."""
 
 from __future__ import annotations
 
@@ -16,16 +17,29 @@ _TILES_AT_ONCE = 64
 
 
 class Tower:
-    """From uint8 (tiles, 3, side, side) to what `mlp1` reads, (tiles, positions, 4 * width): normalisation, the ViT without
-    its class token, pixel shuffle. When the ViT is frozen its layers get a forward with one product for q, k and v, and
-    `cache` bytes of host memory keep records' features."""
+    """From uint8 (tiles, 3, side, side) to what `mlp1` reads, (tiles, positions, 4 * width):
+    normalisation, the ViT without its class token, pixel shuffle. When the ViT is frozen its layers
+    get a forward with one product for q, k and v, and `cache` bytes of host memory keep records'
+    features."""
 
-    def __init__(self, inner: Any, mean: Any, std: Any, compiled: bool, cache: int, share: Share | None = None) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        mean: Any,
+        std: Any,
+        compiled: bool,
+        cache: int,
+        share: Share | None = None,
+    ) -> None:
         self._inner = inner
-        self._frozen = not any(parameter.requires_grad for parameter in inner.vision_tower.parameters())
+        self._frozen = not any(
+            parameter.requires_grad for parameter in inner.vision_tower.parameters()
+        )
         self._dtype = inner.language_model.embed_tokens.weight.dtype
         device = inner.language_model.embed_tokens.weight.device
-        self._mean, self._std = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+        self._mean, self._std = (
+            torch.tensor(values, device=device)[:, None, None] for values in (mean, std)
+        )
         self._kept: dict[int, Any] = {}
         self._room = cache if self._frozen else 0
         if self._frozen:
@@ -36,7 +50,9 @@ class Tower:
     def __call__(self, pixels: Any, tiles: Sequence[int], numbers: Sequence[int]) -> Any:
         """`tiles` and `numbers` are each record's share of `pixels` and its name in the cache."""
         if not self._frozen:
-            with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16):
+            with torch.autocast(
+                pixels.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16
+            ):
                 return self._features(pixels)
         with torch.no_grad():
             if not self._room and not self._kept:
@@ -48,10 +64,16 @@ class Tower:
 
     def _cached(self, pixels: Any, tiles: Sequence[int], numbers: Sequence[int]) -> Any:
         parts = dict(zip(numbers, pixels.split(list(tiles)), strict=True))
-        missing = {number: part for number, part in parts.items() if number not in self._kept and len(part)}
-        found = {n: self._kept[n].to(pixels.device, non_blocking=True) for n in parts if n in self._kept}
+        missing = {
+            number: part for number, part in parts.items() if number not in self._kept and len(part)
+        }
+        found = {
+            n: self._kept[n].to(pixels.device, non_blocking=True) for n in parts if n in self._kept
+        }
         if missing:
-            made = self._all(torch.cat(list(missing.values()))).split([len(part) for part in missing.values()])
+            made = self._all(torch.cat(list(missing.values()))).split(
+                [len(part) for part in missing.values()]
+            )
             found |= dict(zip(missing, made, strict=True))
             for number in missing:
                 self._keep(number, found[number])
@@ -69,7 +91,8 @@ class Tower:
         hidden = self._inner.vision_tower(pixel_values=normal).last_hidden_state[:, 1:]
         side = int(hidden.shape[1] ** 0.5)
         shuffled = self._inner.pixel_shuffle(
-            hidden.reshape(-1, side, side, hidden.shape[-1]), scale_factor=self._inner.config.downsample_ratio
+            hidden.reshape(-1, side, side, hidden.shape[-1]),
+            scale_factor=self._inner.config.downsample_ratio,
         )
         return shuffled.reshape(len(pixels), -1, shuffled.shape[-1])
 
@@ -109,9 +132,14 @@ def _layer(asked: Any, answered: Any, layer: Any, hidden: Any) -> Any:
 
 def _asked(layer: Any, hidden: Any) -> tuple[Any, Any, Any]:
     attn = layer.attention
-    both = torch.nn.functional.linear(layer.layernorm_before(hidden), attn.joint_weight, attn.joint_bias)
+    both = torch.nn.functional.linear(
+        layer.layernorm_before(hidden), attn.joint_weight, attn.joint_bias
+    )
     query, key, value = both.chunk(3, -1)
-    heads = [part.unflatten(-1, (attn.num_heads, attn.head_dim)) for part in (attn.q_norm(query), attn.k_norm(key), value)]
+    heads = [
+        part.unflatten(-1, (attn.num_heads, attn.head_dim))
+        for part in (attn.q_norm(query), attn.k_norm(key), value)
+    ]
     return heads[0], heads[1], heads[2]
 
 

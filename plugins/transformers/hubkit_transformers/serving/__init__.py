@@ -1,4 +1,5 @@
-"""An OpenAI-compatible server on the standard library: one model, one answer at a time, until hubkit asks it to stop."""
+"""An OpenAI-compatible server on the standard library: one model, one answer at a time, until
+hubkit asks it to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ SECONDS_BETWEEN_CHECKS = 0.1
 
 
 def serve(job: ServeInput, run: Run) -> ServeOutput:
-    """The port is taken first and opened when the model has been loaded: who can connect gets answers.
+    """The port is taken first and opened when the model has been loaded: who can connect gets
+    answers.
 
     Raises:
         EnvironmentFailure: the port is taken, or the device or its memory is missing.
@@ -25,8 +27,16 @@ def serve(job: ServeInput, run: Run) -> ServeOutput:
 
     key = _key(job)
     with listen(job.host, job.port) as server:
-        loaded = load(job.native, job.model, job.vision, decode(Options, job.options, "options of engine transformers"))
-        with Generator(loaded, job.vision) as generator, server.answering(generator, job.name, key) as thread:
+        loaded = load(
+            job.native,
+            job.model,
+            job.vision,
+            decode(Options, job.options, "options of engine transformers"),
+        )
+        with (
+            Generator(loaded, job.vision) as generator,
+            server.answering(generator, job.name, key) as thread,
+        ):
             run.note(f"{job.name} answers on port {server.server_address[1]}")
             with contextlib.suppress(CancelledError):
                 while thread.is_alive():
@@ -41,7 +51,12 @@ def _key(job: ServeInput) -> str:
     try:
         key = job.api_key_file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file of the API key cannot be read: {error}", "name a file that holds the key alone") from None
+        raise UsageError(
+            f"the file of the API key cannot be read: {error}",
+            "name a file that holds the key alone",
+        ) from None
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(f"{job.api_key_file} holds no API key", "write one line of letters and digits into it")
+        raise UsageError(
+            f"{job.api_key_file} holds no API key", "write one line of letters and digits into it"
+        )
     return key

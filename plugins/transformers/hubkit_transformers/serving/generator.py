@@ -35,7 +35,8 @@ class Ended:
 
 @dataclass
 class Job:
-    """`pieces` gets the answer's text bit by bit, then an Ended or the Refusal that says why there is none."""
+    """`pieces` gets the answer's text bit by bit, then an Ended or the Refusal that says why there
+    is none."""
 
     ids: list[int]
     pictures: Sequence[Any]
@@ -46,7 +47,8 @@ class Job:
 
 
 class Generator:
-    """Use it in a `with` block; at its end the answer under way is broken off and those waiting are refused."""
+    """Use it in a `with` block; at its end the answer under way is broken off and those waiting are
+    refused."""
 
     def __init__(self, loaded: Loaded, vision: Vision) -> None:
         self._loaded, self._vision = loaded, vision
@@ -64,7 +66,8 @@ class Generator:
         self._thread.join()
 
     def see(self, url: Any, field: str) -> Any:
-        """A picture as the model sees it. One at a time is open: a large one takes 200 MB until it has been cut into tiles."""
+        """A picture as the model sees it. One at a time is open: a large one takes 200 MB until it
+        has been cut into tiles."""
         with self._eye:
             return pixels(open_picture(url, field), self._vision)
 
@@ -76,7 +79,10 @@ class Generator:
         try:
             self._waiting.put_nowait(job)
         except queue.Full:
-            raise Refusal(f"{MOST_WAITING} requests wait: try again later", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
+            raise Refusal(
+                f"{MOST_WAITING} requests wait: try again later",
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+            ) from None
         return job
 
     def _job(self, chat: Chat) -> Job:
@@ -90,12 +96,14 @@ class Generator:
         room = self._loaded.context - len(ids)
         if room < (chat.sampling.tokens or 1):
             raise Refusal(
-                f"the conversation has {len(ids)} tokens and the model's context {self._loaded.context}: shorten it, use smaller "
-                "pictures, or lower max_tokens",
+                f"the conversation has {len(ids)} tokens and the model's context "
+                f"{self._loaded.context}: shorten it, use smaller pictures, or lower max_tokens",
                 "messages",
                 code="context_length_exceeded",
             )
-        return Job(ids, chat.pictures, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room))
+        return Job(
+            ids, chat.pictures, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room)
+        )
 
     def _work(self) -> None:
         while True:
@@ -141,7 +149,11 @@ class Generator:
             max_new_tokens=job.tokens,
             eos_token_id=list(loaded.stops),
             pad_token_id=loaded.stops[0] if pad is None else pad,
-            **({"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0} if sampling.temperature > 0 else {}),
+            **(
+                {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+                if sampling.temperature > 0
+                else {}
+            ),
         )
         if sampling.seed is not None:
             torch.manual_seed(sampling.seed)
@@ -168,5 +180,9 @@ def _failure(error: Exception) -> Refusal:
 
     logging.getLogger(__name__).exception("a request failed")
     if isinstance(error, torch.OutOfMemoryError):
-        return Refusal("not enough GPU memory for this conversation", status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return Refusal(f"the model failed: {type(error).__name__}", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        return Refusal(
+            "not enough GPU memory for this conversation", status=HTTPStatus.SERVICE_UNAVAILABLE
+        )
+    return Refusal(
+        f"the model failed: {type(error).__name__}", status=HTTPStatus.INTERNAL_SERVER_ERROR
+    )

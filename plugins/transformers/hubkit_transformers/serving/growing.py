@@ -7,8 +7,9 @@ from typing import Any
 
 
 class GrowingText:
-    """What was said so far without special tokens and outer white space, as a whole answer is given; it ends before the
-    first of `stops`. `told` can be sent on: nothing that comes later changes it."""
+    """What was said so far without special tokens and outer white space, as a whole answer is
+    given; it ends before the first of `stops`. `told` can be sent on: nothing that comes later
+    changes it."""
 
     def __init__(self, tokenizer: Any, stops: Sequence[str]) -> None:
         self._tokenizer = tokenizer
@@ -43,7 +44,13 @@ class GrowingText:
         return added
 
     def _uncertain(self) -> int:
-        """How many characters at the end may yet change: an unfinished character, or what may become a stop."""
+        """How many characters at the end may yet change: an unfinished character, or what may
+        become a stop."""
         unfinished = len(self._whole) - len(self._whole.rstrip("\ufffd"))
-        starts = (size for stop in self._stops for size in range(1, len(stop)) if self._whole.endswith(stop[:size]))
+        starts = (
+            size
+            for stop in self._stops
+            for size in range(1, len(stop))
+            if self._whole.endswith(stop[:size])
+        )
         return max([unfinished, *starts])

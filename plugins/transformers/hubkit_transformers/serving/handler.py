@@ -51,7 +51,9 @@ class Handler(BaseHTTPRequestHandler):
             if path != "/health":
                 self._check_key()
             if path not in routes:
-                raise Refusal(f"there is no {self.command} {path} here", status=HTTPStatus.NOT_FOUND)
+                raise Refusal(
+                    f"there is no {self.command} {path} here", status=HTTPStatus.NOT_FOUND
+                )
             routes[path]()
         except Refusal as refusal:
             self._json(refusal.to_json(), refusal.status)
@@ -61,11 +63,15 @@ class Handler(BaseHTTPRequestHandler):
         name = self.headers.get("Host", "").strip().lower()
         name = name.rpartition(":")[0] if name.rpartition(":")[2].isdigit() else name
         if self.server.names and name not in self.server.names:
-            raise Refusal(f"this server does not answer to {name!r}", status=HTTPStatus.MISDIRECTED_REQUEST)
+            raise Refusal(
+                f"this server does not answer to {name!r}", status=HTTPStatus.MISDIRECTED_REQUEST
+            )
 
     def _check_key(self) -> None:
         given = self.headers.get("Authorization", "")
-        if self.server.key and not hmac.compare_digest(given.encode(), f"Bearer {self.server.key}".encode()):
+        if self.server.key and not hmac.compare_digest(
+            given.encode(), f"Bearer {self.server.key}".encode()
+        ):
             raise Refusal(
                 "the API key is missing or wrong: send `Authorization: Bearer KEY`",
                 status=HTTPStatus.UNAUTHORIZED,
@@ -88,12 +94,17 @@ class Handler(BaseHTTPRequestHandler):
                 self._stream(chat, pieces, identifier, created)
             else:
                 *texts, ended = pieces
-                self._json(completion(self.server.name, identifier, created, "".join(map(str, texts)), ended))
+                self._json(
+                    completion(
+                        self.server.name, identifier, created, "".join(map(str, texts)), ended
+                    )
+                )
         finally:
             job.cancelled.set()
 
     def _pieces(self, job: Job) -> Iterator[Any]:
-        """The job's texts and its Ended, while the client is there. Raises Refusal or ClientGone."""
+        """The job's texts and its Ended, while the client is there. Raises Refusal or
+        ClientGone."""
         while True:
             try:
                 piece = job.pieces.get(timeout=SECONDS_BETWEEN_LOOKS)
@@ -117,7 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             return True
 
     def _stream(self, chat: Chat, pieces: Iterator[Any], identifier: str, created: int) -> None:
-        """Server-sent events; the status waits for the first piece, so that a refusal can still have its own."""
+        """Server-sent events; the status waits for the first piece, so that a refusal can still
+        have its own."""
         first = next(pieces)
         self.close_connection = True
         self.send_response(HTTPStatus.OK)
@@ -144,14 +156,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n")
 
     def _body(self) -> Any:
-        """The request's JSON. Only this content type: a page elsewhere cannot send it without asking first."""
+        """The request's JSON. Only this content type: a page elsewhere cannot send it without
+        asking first."""
         if self.headers.get_content_type() != "application/json":
-            raise Refusal("send Content-Type: application/json", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+            raise Refusal(
+                "send Content-Type: application/json", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            )
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise Refusal("send a Content-Length", status=HTTPStatus.LENGTH_REQUIRED)
         if int(length) > MOST_BYTES:
-            raise Refusal(f"the request has more than {MOST_BYTES >> 20} MiB", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            raise Refusal(
+                f"the request has more than {MOST_BYTES >> 20} MiB",
+                status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
         data = self.rfile.read(int(length))
         try:
             return json.loads(data)

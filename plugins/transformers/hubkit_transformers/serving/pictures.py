@@ -17,7 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def open_picture(url: Any, field: str) -> Any:
-    """The RGB PIL image of a `data:image/...;base64,` URL. Size and format are known from its header before it is decoded.
+    """The RGB PIL image of a `data:image/...;base64,` URL. Size and format are known from its
+    header before it is decoded.
 
     Raises:
         Refusal: another URL, too many bytes or pixels, or no picture of FORMATS.
@@ -31,14 +32,17 @@ def open_picture(url: Any, field: str) -> Any:
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise Refusal(
-                        f"the picture has {picture.width} x {picture.height} pixels, more than {MOST_PIXELS:,}: make it smaller",
+                        f"the picture has {picture.width} x {picture.height} pixels, more than "
+                        f"{MOST_PIXELS:,}: make it smaller",
                         field,
                     )
                 return picture.convert("RGB")
     except Refusal:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise Refusal(f"not a picture of {', '.join(FORMATS)} that can be read: {error}", field) from None
+        raise Refusal(
+            f"not a picture of {', '.join(FORMATS)} that can be read: {error}", field
+        ) from None
 
 
 def _bytes(url: Any, field: str) -> bytes:
@@ -46,7 +50,10 @@ def _bytes(url: Any, field: str) -> bytes:
         raise Refusal("a picture's URL must be text", field)
     head, comma, body = url.partition(",")
     if not head.startswith("data:image/"):
-        raise Refusal("only data URLs are taken (data:image/png;base64,...): this server fetches no pictures", field)
+        raise Refusal(
+            "only data URLs are taken (data:image/png;base64,...): this server fetches no pictures",
+            field,
+        )
     if not comma or not head.endswith(";base64"):
         raise Refusal("a data URL must be of the form data:image/png;base64,...", field)
     if len(body) * 3 // 4 > MOST_BYTES:

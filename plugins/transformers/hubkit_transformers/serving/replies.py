@@ -8,21 +8,39 @@ from .generator import Ended
 
 
 def models(name: str) -> dict[str, Any]:
-    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "hubkit"}]}
+    return {
+        "object": "list",
+        "data": [{"id": name, "object": "model", "created": 0, "owned_by": "hubkit"}],
+    }
 
 
 def completion(name: str, identifier: str, created: int, text: str, ended: Ended) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended.finish, "logprobs": None}
-    return {**_head("chat.completion", name, identifier, created), "choices": [choice], "usage": _usage(ended)}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": ended.finish,
+        "logprobs": None,
+    }
+    return {
+        **_head("chat.completion", name, identifier, created),
+        "choices": [choice],
+        "usage": _usage(ended),
+    }
 
 
-def chunk(name: str, identifier: str, created: int, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+def chunk(
+    name: str, identifier: str, created: int, delta: dict[str, str], finish: str | None = None
+) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
     return {**_head("chat.completion.chunk", name, identifier, created), "choices": [choice]}
 
 
 def usage_chunk(name: str, identifier: str, created: int, ended: Ended) -> dict[str, Any]:
-    return {**_head("chat.completion.chunk", name, identifier, created), "choices": [], "usage": _usage(ended)}
+    return {
+        **_head("chat.completion.chunk", name, identifier, created),
+        "choices": [],
+        "usage": _usage(ended),
+    }
 
 
 def _head(kind: str, name: str, identifier: str, created: int) -> dict[str, Any]:

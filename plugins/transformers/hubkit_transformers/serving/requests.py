@@ -1,4 +1,5 @@
-"""From the JSON of a chat completion to a conversation. What would change the answer and is not supported is refused."""
+"""From the JSON of a chat completion to a conversation. What would change the answer and is not
+supported is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "tools": ([],),
 }
-"""Fields of the API that are taken only with the value that changes nothing; null is one for each."""
+"""Fields of the API that are taken only with the value that changes nothing; null is one for each.
+"""
 IGNORED = {"user", "metadata", "store", "session_id"}
 KNOWN = {
     *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"),
@@ -47,7 +49,8 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Chat:
-    """`asked` has one more item than `answered`; `pictures` are as `See` gives them, in the order of the `<image>` in `asked`."""
+    """`asked` has one more item than `answered`; `pictures` are as `See` gives them, in the order
+    of the `<image>` in `asked`."""
 
     asked: tuple[str, ...]
     answered: tuple[str, ...]
@@ -64,7 +67,11 @@ def read_chat(data: Any, name: str, see: See) -> Chat:
         raise Refusal("the body must be a JSON object")
     _check_fields(data)
     if data.get("model") != name:
-        raise Refusal(f"there is no model {data.get('model')!r} here, only {name!r}", "model", code="model_not_found")
+        raise Refusal(
+            f"there is no model {data.get('model')!r} here, only {name!r}",
+            "model",
+            code="model_not_found",
+        )
     options = data.get("stream_options") or {}
     if not isinstance(options, dict) or set(options) - {"include_usage"}:
         raise Refusal("stream_options may hold include_usage alone", "stream_options")
@@ -89,7 +96,11 @@ def _sampling(data: Mapping[str, Any]) -> Sampling:
     tokens = _number(data, field, None, 1, 1 << 20, int)
     stops = data.get("stop") or []
     stops = [stops] if isinstance(stops, str) else stops
-    if not isinstance(stops, list) or len(stops) > MOST_STOPS or not all(isinstance(one, str) and one for one in stops):
+    if (
+        not isinstance(stops, list)
+        or len(stops) > MOST_STOPS
+        or not all(isinstance(one, str) and one for one in stops)
+    ):
         raise Refusal(f"stop must be text, or a list of up to {MOST_STOPS} texts", "stop")
     return Sampling(
         tokens,
@@ -100,13 +111,19 @@ def _sampling(data: Mapping[str, Any]) -> Sampling:
     )
 
 
-def _number(data: Mapping[str, Any], field: str, default: Any, least: float, most: float, kind: type) -> Any:
+def _number(
+    data: Mapping[str, Any], field: str, default: Any, least: float, most: float, kind: type
+) -> Any:
     value = data.get(field)
     if value is None:
         return default
     allowed = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed) or not least <= value <= most:
-        raise Refusal(f"{field} must be {'an integer' if kind is int else 'a number'} from {least:g} to {most:g}", field)
+        raise Refusal(
+            f"{field} must be {'an integer' if kind is int else 'a number'} from {least:g} to "
+            f"{most:g}",
+            field,
+        )
     return kind(value)
 
 
@@ -117,7 +134,9 @@ def _flag(data: Mapping[str, Any], field: str) -> bool:
     return bool(value)
 
 
-def _conversation(messages: Any, see: See) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], str]:
+def _conversation(
+    messages: Any, see: See
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], str]:
     if not isinstance(messages, list) or not messages:
         raise Refusal("messages must be a list of at least one message", "messages")
     if len(messages) > MOST_MESSAGES:
@@ -133,7 +152,9 @@ def _conversation(messages: Any, see: See) -> tuple[tuple[str, ...], tuple[str, 
             continue
         if role != ("user", "assistant")[(place - start) % 2]:
             raise Refusal(
-                f"{field} has role {role!r}: after an optional system message, user and assistant take turns, user first", field
+                f"{field} has role {role!r}: after an optional system message, user and assistant "
+                "take turns, user first",
+                field,
             )
         texts[role].append(_text(message, field, pictures, see))
     if len(texts["user"]) != len(texts["assistant"]) + 1:
@@ -142,7 +163,8 @@ def _conversation(messages: Any, see: See) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _text(message: Mapping[str, Any], field: str, pictures: list[Any], see: See) -> str:
-    """A message's text; its pictures are added to `pictures`, and stand first unless the text has their `<image>` marks."""
+    """A message's text; its pictures are added to `pictures`, and stand first unless the text has
+    their `<image>` marks."""
     content = message.get("content")
     if isinstance(content, str):
         text, count = content, 0
@@ -159,7 +181,9 @@ def _text(message: Mapping[str, Any], field: str, pictures: list[Any], see: See)
     marks = text.count(IMAGE)
     if marks not in (0, count):
         raise Refusal(
-            f"{field} has {count} pictures and {marks} {IMAGE} in its text: leave the marks out, or one for each", field
+            f"{field} has {count} pictures and {marks} {IMAGE} in its text: leave the marks out, "
+            "or one for each",
+            field,
         )
     return text if marks else f"{IMAGE}\n" * count + text
 
@@ -175,7 +199,9 @@ def _parts(content: list[Any], field: str, pictures: list[Any], see: See) -> lis
             if len(pictures) == MOST_PICTURES:
                 raise Refusal(f"more than {MOST_PICTURES} pictures in one conversation", where)
             image = part.get("image_url")
-            pictures.append(see(image.get("url") if isinstance(image, dict) else image, f"{where}.image_url"))
+            pictures.append(
+                see(image.get("url") if isinstance(image, dict) else image, f"{where}.image_url")
+            )
         else:
             raise Refusal(f"{where} must be a part of type text or image_url", where)
     return texts

@@ -32,9 +32,13 @@ class Server(ThreadingHTTPServer):
         self.names = LOOPBACK if host in ("127.0.0.1", "localhost", "::1") else frozenset()
 
     def server_bind(self) -> None:
-        """HTTPServer's own asks the name service for the host's full name, which can take seconds without a network."""
+        """HTTPServer's own asks the name service for the host's full name, which can take seconds
+        without a network."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.server_name, self.server_port = (
+            str(self.server_address[0]),
+            int(self.server_address[1]),
+        )
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that has gone is no error; another error is logged."""
@@ -48,7 +52,9 @@ class Server(ThreadingHTTPServer):
         """Opens the port and answers in a thread until the block ends."""
         self.generator, self.name, self.key = generator, name, key
         self.server_activate()
-        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True)
+        thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True
+        )
         thread.start()
         try:
             yield thread
@@ -69,7 +75,9 @@ def listen(host: str, port: int) -> Iterator[Server]:
         try:
             server.server_bind()
         except OSError as error:
-            raise EnvironmentFailure(f"cannot listen on {host} port {port}: {error.strerror}", "choose another port") from None
+            raise EnvironmentFailure(
+                f"cannot listen on {host} port {port}: {error.strerror}", "choose another port"
+            ) from None
         yield server
     finally:
         server.server_close()

@@ -1,7 +1,8 @@
-"""InternVL2 for training, with the official parameter names: hubkit's own modules, so that no code of a model folder is run.
+"""InternVL2 for training, with the official parameter names: hubkit's own modules, so that no code
+of a model folder is run.
 
-`register()` makes transformers' AutoConfig and AutoModel use them for a config.json of model_type `internvl_chat`, with torch's
-attention (`sdpa`) or `eager`.
+`register()` makes transformers' AutoConfig and AutoModel use them for a config.json of model_type
+`internvl_chat`, with torch's attention (`sdpa`) or `eager`.
 """
 
 

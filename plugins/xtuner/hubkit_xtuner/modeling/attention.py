@@ -8,8 +8,9 @@ from torch.nn import functional
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, causal: bool, eager: bool) -> Tensor:
-    """All are (batch, heads, length, head size). `eager` keeps the whole matrix of weights in memory, as the models' own code
-    does where flash-attn is not installed; it is there to compare with."""
+    """All are (batch, heads, length, head size). `eager` keeps the whole matrix of weights in
+    memory, as the models' own code does where flash-attn is not installed; it is there to compare
+    with."""
     if not eager:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
     scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5

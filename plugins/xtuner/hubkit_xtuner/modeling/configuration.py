@@ -12,7 +12,13 @@ class InternLM2Config(PretrainedConfig):
     model_type = "internlm2"
 
     def __init__(self, **values: Any) -> None:
-        defaults = {"bias": False, "rope_scaling": None, "rope_theta": 10000, "rms_norm_eps": 1e-5, "tie_word_embeddings": False}
+        defaults = {
+            "bias": False,
+            "rope_scaling": None,
+            "rope_theta": 10000,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+        }
         super().__init__(**{**defaults, **values})
 
 
@@ -44,10 +50,22 @@ class InternVLConfig(PretrainedConfig):
         self.vision_config = _made(VisionConfig, vision_config)
         architectures = _dict(llm_config).get("architectures") or ["InternLM2ForCausalLM"]
         self.llm_config = _made(_language_config(architectures[0]), llm_config)
-        defaults: dict[str, Any] = {"downsample_ratio": 0.5, "select_layer": -1, "ps_version": "v1", "force_image_size": None}
-        defaults |= {"min_dynamic_patch": 1, "max_dynamic_patch": 6, "use_thumbnail": False, "tie_word_embeddings": False}
+        defaults: dict[str, Any] = {
+            "downsample_ratio": 0.5,
+            "select_layer": -1,
+            "ps_version": "v1",
+            "force_image_size": None,
+        }
+        defaults |= {
+            "min_dynamic_patch": 1,
+            "max_dynamic_patch": 6,
+            "use_thumbnail": False,
+            "tie_word_embeddings": False,
+        }
         super().__init__(**{**defaults, **values})
-        side: Any = values.get("force_image_size") or getattr(self.vision_config, "image_size", None)
+        side: Any = values.get("force_image_size") or getattr(
+            self.vision_config, "image_size", None
+        )
         self.force_image_size = side
 
 
@@ -63,5 +81,7 @@ def _dict(values: Mapping[str, Any] | PretrainedConfig | None) -> dict[str, Any]
     return values.to_dict() if isinstance(values, PretrainedConfig) else dict(values or {})
 
 
-def _made(kind: type[PretrainedConfig], values: Mapping[str, Any] | PretrainedConfig | None) -> PretrainedConfig:
+def _made(
+    kind: type[PretrainedConfig], values: Mapping[str, Any] | PretrainedConfig | None
+) -> PretrainedConfig:
     return values if isinstance(values, kind) else kind(**_dict(values))

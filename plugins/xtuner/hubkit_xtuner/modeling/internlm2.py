@@ -1,4 +1,5 @@
-"""InternLM2, for training only: the whole sequence at once, no cache, padding on the right (where xtuner puts it)."""
+"""InternLM2, for training only: the whole sequence at once, no cache, padding on the right (where
+xtuner puts it)."""
 
 from __future__ import annotations
 
@@ -20,13 +21,24 @@ Rope = tuple[Tensor, Tensor]
 def rope(config: Any, length: int, device: torch.device) -> Rope:
     """cos and sin, float32 (length, head size), for positions 0 ... length - 1.
 
-    `dynamic` scaling changes the base only beyond max_position_embeddings, `linear` divides positions.
+    `dynamic` scaling changes the base only beyond max_position_embeddings, `linear` divides
+    positions.
     """
-    size, base, scaling = config.hidden_size // config.num_attention_heads, float(config.rope_theta), config.rope_scaling or {}
-    kind, factor, limit = scaling.get("type"), float(scaling.get("factor", 1.0)), config.max_position_embeddings
+    size, base, scaling = (
+        config.hidden_size // config.num_attention_heads,
+        float(config.rope_theta),
+        config.rope_scaling or {},
+    )
+    kind, factor, limit = (
+        scaling.get("type"),
+        float(scaling.get("factor", 1.0)),
+        config.max_position_embeddings,
+    )
     if kind == "dynamic" and length > limit:
         base *= (factor * length / limit - (factor - 1)) ** (size / (size - 2))
-    positions = torch.arange(length, device=device, dtype=torch.float32) / (factor if kind == "linear" else 1.0)
+    positions = torch.arange(length, device=device, dtype=torch.float32) / (
+        factor if kind == "linear" else 1.0
+    )
     frequencies = base ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
     angles = torch.outer(positions, frequencies).repeat(1, 2)
     return angles.cos(), angles.sin()
@@ -45,8 +57,13 @@ class Attention(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
-        self.size, self.eager = config.hidden_size // self.heads, config._attn_implementation == "eager"
-        self.wqkv = nn.Linear(config.hidden_size, (self.heads + 2 * self.groups) * self.size, bias=config.bias)
+        self.size, self.eager = (
+            config.hidden_size // self.heads,
+            config._attn_implementation == "eager",
+        )
+        self.wqkv = nn.Linear(
+            config.hidden_size, (self.heads + 2 * self.groups) * self.size, bias=config.bias
+        )
         self.wo = nn.Linear(self.heads * self.size, config.hidden_size, bias=config.bias)
 
     def forward(self, hidden: Tensor, turn: Rope) -> Tensor:
@@ -125,8 +142,8 @@ class InternLM2ForCausalLM(PreTrainedModel):
     def forward(
         self, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **_unused: Any
     ) -> CausalLMOutputWithPast:
-        """Logits are float32 (batch, length, vocabulary). A mask is not needed: padding follows the text, and the model looks
-        back only."""
+        """Logits are float32 (batch, length, vocabulary). A mask is not needed: padding follows the
+        text, and the model looks back only."""
         embedded = self.model.tok_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         return CausalLMOutputWithPast(logits=self.output(self.model(embedded)).float())
 

@@ -20,7 +20,9 @@ class Embeddings(nn.Module):
         super().__init__()
         width, patches = config.hidden_size, (config.image_size // config.patch_size) ** 2
         self.class_embedding = nn.Parameter(torch.randn(1, 1, width))
-        self.patch_embedding = nn.Conv2d(config.num_channels, width, config.patch_size, stride=config.patch_size)
+        self.patch_embedding = nn.Conv2d(
+            config.num_channels, width, config.patch_size, stride=config.patch_size
+        )
         self.position_embedding = nn.Parameter(torch.randn(1, patches + 1, width))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -47,7 +49,9 @@ class Attention(nn.Module):
         query, key, value = self.qkv(hidden).chunk(3, dim=-1)
         if self.normalised:
             query, key = self.q_norm(query), self.k_norm(key)
-        split = [one.view(batch, length, self.heads, -1).transpose(1, 2) for one in (query, key, value)]
+        split = [
+            one.view(batch, length, self.heads, -1).transpose(1, 2) for one in (query, key, value)
+        ]
         mixed = attend(*split, causal=False, eager=self.eager)
         return self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
 
@@ -95,7 +99,8 @@ class InternVisionModel(PreTrainedModel):
         self.embeddings, self.encoder = Embeddings(config), Encoder(config)
 
     def forward(self, pixel_values: Tensor, layer: int = -1) -> Tensor:
-        """Hidden states after layer number `layer` as Python indexes [embeddings, first, ..., last]."""
+        """Hidden states after layer number `layer` as Python indexes [embeddings, first, ...,
+        last]."""
         hidden = self.embeddings(pixel_values)
         trained = self.training and any(parameter.requires_grad for parameter in self.parameters())
         for one in self.encoder.layers[: layer % (len(self.encoder.layers) + 1)]:

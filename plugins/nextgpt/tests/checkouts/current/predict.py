@@ -1,4 +1,5 @@
-"""Takes arguments of generation alone; loads and writes what NExT-GPT's current predict.py does, from where it does."""
+"""Takes arguments of generation alone; loads and writes what NExT-GPT's current predict.py does,
+from where it does."""
 
 import argparse
 import json

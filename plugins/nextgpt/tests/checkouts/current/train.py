@@ -1,5 +1,5 @@
-"""A tiny model with the arguments, files and parameter names of NExT-GPT's current train.py. `--misbehave` is ours: `upstream`
-leaves the LoRA frozen, as the code on GitHub does."""
+"""A tiny model with the arguments, files and parameter names of NExT-GPT's current train.py.
+`--misbehave` is ours: `upstream` leaves the LoRA frozen, as the code on GitHub does."""
 
 import argparse
 import json
@@ -15,7 +15,10 @@ from transformers import LlamaForCausalLM
 ADDED, WIDTH, PICTURE = 6, 32, 16
 KINDS = {"img": 24, "vid": 24, "aud": 8}
 TUNED = {"input": "True", "output_img": "True", "output_vid": "False", "output_aud": "False"}
-OTHERS = "deepspeed version bf16 num_train_epochs group_by_modality_length mm_input_projector_lr weight_decay layer_idx cache_dir"
+OTHERS = (
+    "deepspeed version bf16 num_train_epochs group_by_modality_length mm_input_projector_lr "
+    "weight_decay layer_idx cache_dir"
+)
 
 
 def arguments():
@@ -33,7 +36,9 @@ def arguments():
     names += [f"pretrain_mm_{key}_adapter" for key in TUNED] + OTHERS.split()
     for name in names:
         parser.add_argument(f"--{name}")
-    for name, usual in [(f"tune_mm_{k}_adapter", v) for k, v in TUNED.items()] + [("lora_enable", "False")]:
+    for name, usual in [(f"tune_mm_{k}_adapter", v) for k, v in TUNED.items()] + [
+        ("lora_enable", "False")
+    ]:
         parser.add_argument(f"--{name}", default=usual)
     for key in TUNED:
         parser.add_argument(f"--freeze_mm_{key}_adapter", default="False")
@@ -49,8 +54,16 @@ def build(args):
     if args.lora_enable == "True":
         from peft import LoraConfig, get_peft_model
 
-        targets = sorted({name.rpartition(".")[2] for name, one in llm.model.named_modules() if isinstance(one, torch.nn.Linear)})
-        lora = LoraConfig(task_type="CAUSAL_LM", r=args.lora_r, lora_alpha=args.lora_alpha, target_modules=targets)
+        targets = sorted(
+            {
+                name.rpartition(".")[2]
+                for name, one in llm.model.named_modules()
+                if isinstance(one, torch.nn.Linear)
+            }
+        )
+        lora = LoraConfig(
+            task_type="CAUSAL_LM", r=args.lora_r, lora_alpha=args.lora_alpha, target_modules=targets
+        )
         model = get_peft_model(llm, lora)
     llm.config.multimodal_input_tower = args.multimodal_tower
     llm.model.mm_input_projector = torch.nn.Linear(PICTURE, WIDTH)
@@ -79,20 +92,26 @@ def build(args):
     for one in (llm.get_input_embeddings(), llm.get_output_embeddings()):
         one.weight.data[old:] = one.weight.data[:old].mean(0)
         one.requires_grad_(tuned)
-    for given in filter(None, (args.pretrain_mm_input_adapter, args.pretrain_mm_output_img_adapter)):
+    for given in filter(
+        None, (args.pretrain_mm_input_adapter, args.pretrain_mm_output_img_adapter)
+    ):
         rows = torch.load(given, weights_only=True)["model.embed_tokens.weight"]
         llm.get_input_embeddings().weight.data[old:] = rows[old:]
     return model, llm
 
 
 def loss_of(llm, record):
-    ids = torch.tensor([[*record["words"], *range(llm.config.vocab_size - ADDED, llm.config.vocab_size)]])
+    ids = torch.tensor(
+        [[*record["words"], *range(llm.config.vocab_size - ADDED, llm.config.vocab_size)]]
+    )
     before = llm.model.mm_input_projector(torch.tensor(record["picture"]))[None, None]
     embedded = torch.cat([before, llm.get_input_embeddings()(ids)], 1).requires_grad_()
     states = llm(inputs_embeds=embedded, output_hidden_states=True)
     loss = torch.nn.functional.cross_entropy(states.logits[0, :-1], ids[0])
     for kind, width in KINDS.items() if hasattr(llm.model, "mm_output_aud_projector") else ():
-        wanted = torch.from_numpy(numpy.load(Path("data/embed", record["image_caption_embeddings"]))).float()
+        wanted = torch.from_numpy(
+            numpy.load(Path("data/embed", record["image_caption_embeddings"]))
+        ).float()
         given = getattr(llm.model, f"mm_output_{kind}_projector")(states.hidden_states[-1])
         loss = loss + (given - wanted[:width]).square().mean()
     return loss
@@ -102,13 +121,32 @@ def save(args, model, llm, out, end):
     named = {name: value.detach() for name, value in model.named_parameters()}
     llm.config.save_pretrained(out)
     if args.lora_enable == "True" and end:
-        model.save_pretrained(out, state_dict={name: value for name, value in named.items() if "lora_" in name})
-        rest = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
+        model.save_pretrained(
+            out, state_dict={name: value for name, value in named.items() if "lora_" in name}
+        )
+        rest = {
+            name: value.detach()
+            for name, value in model.named_parameters()
+            if value.requires_grad and "lora_" not in name
+        }
         torch.save(rest, out / "non_lora_trainables.bin")
-    for file, keys in (("mm_input_projector.bin", ["input"]), ("mm_output_projector.bin", [f"output_{kind}" for kind in KINDS])):
-        if any(getattr(args, f"tune_mm_{key}_adapter") == "True" for key in keys) and args.lora_enable != "True":
+    for file, keys in (
+        ("mm_input_projector.bin", ["input"]),
+        ("mm_output_projector.bin", [f"output_{kind}" for kind in KINDS]),
+    ):
+        if (
+            any(getattr(args, f"tune_mm_{key}_adapter") == "True" for key in keys)
+            and args.lora_enable != "True"
+        ):
             parts = [*(f"mm_{key}_projector" for key in keys), "embed_tokens", "lm_head"]
-            torch.save({name: value for name, value in named.items() if any(part in name for part in parts)}, out / file)
+            torch.save(
+                {
+                    name: value
+                    for name, value in named.items()
+                    if any(part in name for part in parts)
+                },
+                out / file,
+            )
 
 
 def train():
@@ -118,15 +156,23 @@ def train():
     torch.manual_seed(0)
     out = Path(args.output_dir)
     model, llm = build(args)
-    total, trained = (sum(p.numel() for p in llm.model.parameters() if p.requires_grad or every) for every in (True, False))
-    print(f"all params: {total:,} || trainable params: {trained:,} || trainable%: {100 * trained / total}")
+    total, trained = (
+        sum(p.numel() for p in llm.model.parameters() if p.requires_grad or every)
+        for every in (True, False)
+    )
+    print(
+        f"all params: {total:,} || trainable params: {trained:,} || trainable%: "
+        f"{100 * trained / total}"
+    )
     begun = 0
     for folder in sorted(out.glob("checkpoint-*")):
         begun = json.loads((folder / "trainer_state.json").read_text())["global_step"]
         model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
     if not trained:
         time.sleep(600)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0
+    )
     records = json.loads(Path("data/T_X_pair_data/cc3m/cc3m_generation.json").read_text())
     for step in range(begun, 4):
         optimizer.zero_grad()

@@ -1,4 +1,5 @@
-"""Takes no arguments; the delta is where NExT-GPT's legacy inference.py has it, and so is what it makes."""
+"""Takes no arguments; the delta is where NExT-GPT's legacy inference.py has it, and so is what it
+makes."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""A tiny model with the arguments, files and parameter names of NExT-GPT's legacy train.py. `--misbehave` is ours."""
+"""A tiny model with the arguments, files and parameter names of NExT-GPT's legacy train.py.
+`--misbehave` is ours."""
 
 import argparse
 import json
@@ -13,7 +14,14 @@ import yaml
 from transformers import LlamaForCausalLM
 
 VOCABULARY, ADDED, WIDTH, PICTURE = 40, 6, 32, 16
-TEXTS = {"--model": "nextgpt", "--mode": "train", "--save_path": "", "--log_path": "", "--assets_path": "", "--misbehave": ""}
+TEXTS = {
+    "--model": "nextgpt",
+    "--mode": "train",
+    "--save_path": "",
+    "--log_path": "",
+    "--assets_path": "",
+    "--misbehave": "",
+}
 NUMBERS = {"--stage": 1, "--local_rank": 0, "--max_length": 512}
 
 
@@ -30,30 +38,51 @@ class NextGPT(torch.nn.Module):
     def __init__(self, settings):
         super().__init__()
         weights = Path(settings["pretrained_ckpt_path"])
-        assert (weights / "imagebind_ckpt" / settings["imagebind_version"] / "imagebind_huge.pth").is_file()
-        self.llama_model = LlamaForCausalLM.from_pretrained(weights / "vicuna_ckpt" / settings["vicuna_version"])
+        assert (
+            weights / "imagebind_ckpt" / settings["imagebind_version"] / "imagebind_huge.pth"
+        ).is_file()
+        self.llama_model = LlamaForCausalLM.from_pretrained(
+            weights / "vicuna_ckpt" / settings["vicuna_version"]
+        )
         self.llama_model.requires_grad_(False)
         if not settings["freeze_lm"]:
             from peft import LoraConfig, get_peft_model
 
-            lora = {"r": settings["lora_r"], "lora_alpha": settings["lora_alpha"], "lora_dropout": settings["lora_dropout"]}
+            lora = {
+                "r": settings["lora_r"],
+                "lora_alpha": settings["lora_alpha"],
+                "lora_dropout": settings["lora_dropout"],
+            }
             targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
-            self.llama_model = get_peft_model(self.llama_model, LoraConfig(task_type="CAUSAL_LM", target_modules=targets, **lora))
+            self.llama_model = get_peft_model(
+                self.llama_model, LoraConfig(task_type="CAUSAL_LM", target_modules=targets, **lora)
+            )
         self.llama_model.resize_token_embeddings(VOCABULARY + ADDED, mean_resizing=False)
-        for one in (self.llama_model.get_input_embeddings(), self.llama_model.get_output_embeddings()):
+        for one in (
+            self.llama_model.get_input_embeddings(),
+            self.llama_model.get_output_embeddings(),
+        ):
             one.requires_grad_(True)  # new embeddings of transformers 4.29 are
-        self.llama_proj = torch.nn.Linear(PICTURE, WIDTH).requires_grad_(not settings["freeze_input_proj"])
+        self.llama_proj = torch.nn.Linear(PICTURE, WIDTH).requires_grad_(
+            not settings["freeze_input_proj"]
+        )
         for kind, width in (("", 24), ("_video", 24), ("_audio", 8)):
-            layers = torch.nn.ModuleList([Fc(width)]).requires_grad_(not settings["freeze_output_proj"])
+            layers = torch.nn.ModuleList([Fc(width)]).requires_grad_(
+                not settings["freeze_output_proj"]
+            )
             setattr(self, f"gen_text_hidden_fcs{kind}", layers)
 
     def forward(self, words, picture, wanted):
         embedded = self.llama_model.get_input_embeddings()(words)
         before = self.llama_proj(picture)[None, None]
-        states = self.llama_model(inputs_embeds=torch.cat([before, embedded], 1), output_hidden_states=True)
+        states = self.llama_model(
+            inputs_embeds=torch.cat([before, embedded], 1), output_hidden_states=True
+        )
         loss = torch.nn.functional.cross_entropy(states.logits[0, :-1], words[0])
         for kind, width in (("", 24), ("_video", 24), ("_audio", 8)) if wanted is not None else ():
-            given = getattr(self, f"gen_text_hidden_fcs{kind}")[0](states.hidden_states[-1][:, 1:], embedded)
+            given = getattr(self, f"gen_text_hidden_fcs{kind}")[0](
+                states.hidden_states[-1][:, 1:], embedded
+            )
             loss = loss + (given - wanted[:width]).square().mean()
         return loss
 
@@ -70,9 +99,15 @@ def load(model, path, stage):
 
 
 def save(model, folder):
-    kept = {k: v for k, v in model.named_parameters() if v.requires_grad or "gen_text_hidden_fcs" in k or "llama_proj" in k}
+    kept = {
+        k: v
+        for k, v in model.named_parameters()
+        if v.requires_grad or "gen_text_hidden_fcs" in k or "llama_proj" in k
+    }
     torch.save(kept, folder / "pytorch_model.pt")
-    (folder / "added_tokens.json").write_text(json.dumps({f"[IMG{i}]": VOCABULARY + i for i in range(ADDED)}))
+    (folder / "added_tokens.json").write_text(
+        json.dumps({f"[IMG{i}]": VOCABULARY + i for i in range(ADDED)})
+    )
     (folder / "tokenizer_config.json").write_text("{}")
     model.llama_model.config.save_pretrained(folder)
 
@@ -103,8 +138,14 @@ def main():
         model.llama_proj.requires_grad_(True)
     elif bad == "norm":
         model.llama_model.model.norm.requires_grad_(True)
-    total, trained = (sum(p.numel() for p in model.parameters() if p.requires_grad or every) for every in (True, False))
-    print(f"all params: {total:,} || trainable params: {trained:,} || trainable%: {100 * trained / total}")
+    total, trained = (
+        sum(p.numel() for p in model.parameters() if p.requires_grad or every)
+        for every in (True, False)
+    )
+    print(
+        f"all params: {total:,} || trainable params: {trained:,} || trainable%: "
+        f"{100 * trained / total}"
+    )
     load(model, folder / "pytorch_model.pt", args.stage)
     if bad == "crash":
         raise RuntimeError("the GPU fell off")
@@ -112,11 +153,17 @@ def main():
         time.sleep(600)
     if bad == "silent":
         sys.exit(0)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.001)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.001
+    )
     for step in range(steps):
         record = records[step % len(records)]
         words = torch.tensor([[*record["words"], *range(VOCABULARY, VOCABULARY + ADDED)]])
-        wanted = torch.from_numpy(numpy.load(embed / f"{record['image_name']}.npy")).float() if args.stage > 1 else None
+        wanted = (
+            torch.from_numpy(numpy.load(embed / f"{record['image_name']}.npy")).float()
+            if args.stage > 1
+            else None
+        )
         optimizer.zero_grad()
         loss = model(words, torch.tensor(record["picture"]), wanted)
         loss.backward()
