@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import hubkit
+from hubkit.pipeline.stages import evaluate
 from hubkit.quickstart.digits import write_digits
-from hubkit.stages import evaluate
 
 BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 

@@ -111,7 +111,7 @@ def config(size: str) -> dict[str, Any]:
 def make(folder: Path, size: str) -> None:
     """`folder/base` and `folder/adapter`: rank 128 in float32 on every linear layer of the LLM and
     its head, mlp1 whole."""
-    from hubkit.registry import plugins
+    from hubkit.registry.plugins import plugins
 
     family, settings = plugins().get("family", "internvl"), config(size)
     base, adapter = folder / "base", folder / "adapter"
@@ -206,20 +206,14 @@ def _write_file(path: Path, tensors: Tensors) -> int:
     return header.tensors[-1].end - len(header.raw)
 
 
-def run_merge(folder: Path, parity: Any, jobs: int) -> dict[str, Any]:
-    from hubkit.registry import plugins
+def run_merge(folder: Path, rounding: Any, jobs: int) -> dict[str, Any]:
+    from hubkit.registry.plugins import plugins
     from hubkit.weights.merge import merge
+    from hubkit.weights.model import Model
 
-    out = folder / "out"
     start = time.perf_counter()
-    merge(
-        folder / "base",
-        folder / "adapter",
-        out,
-        plugins().get("family", "internvl"),
-        parity=parity,
-        jobs=jobs,
-    )
+    base = Model.of(folder / "base", plugins().get("family", "internvl"))
+    merge(base, folder / "adapter", folder / "out", rounding=rounding, jobs=jobs)
     return {"wall": time.perf_counter() - start}
 
 
@@ -263,8 +257,8 @@ def child(folder: Path, job: str, jobs: int) -> dict[str, Any]:
     kinds: dict[str, Callable[[], dict[str, Any]]] = {
         "cp": lambda: run_cp(folder),
         "sha256": lambda: run_hash(folder),
-        "merge": lambda: run_merge(folder, "none", jobs),
-        "merge --parity xtuner": lambda: run_merge(folder, "xtuner", jobs),
+        "merge": lambda: run_merge(folder, "once", jobs),
+        "merge --rounding xtuner": lambda: run_merge(folder, "xtuner", jobs),
         "transformers + peft": lambda: run_peer(folder),
     }
     before = os.times()
@@ -333,13 +327,14 @@ def main() -> None:
 
 
 def report(folder: Path, given: argparse.Namespace) -> None:
-    jobs = ["cp", "sha256", "merge", "merge --parity xtuner"]
+    jobs = ["cp", "sha256", "merge", "merge --rounding xtuner"]
     if given.peer:
-        from hubkit.registry import plugins
-        from hubkit.weights.convert import to_native
+        from hubkit.sdk import SilentRun
+        from hubkit.weights.convert import native_view
+        from hubkit.weights.model import open_model
 
         if not (folder / "native").exists():
-            to_native(folder / "base", folder / "native", plugins().get("family", "internvl"))
+            native_view(open_model(folder / "base"), folder / "native", SilentRun())
         jobs.append("transformers + peft")
     jobs = given.only or jobs
     size = sum(path.stat().st_size for path in (folder / "base").glob("*.safetensors"))

@@ -40,8 +40,8 @@ class Counting(socket.socket):
 socket.socket = Counting
 folder, url, targets = sys.argv[1], sys.argv[2], sys.argv[3:]
 import hubkit
-from hubkit.registry import plugins
-from hubkit.spec import Upload
+from hubkit.registry.plugins import plugins
+from hubkit.publishing.parallel import Limits
 import huggingface_hub, modelscope_hub
 plugins()
 options = {"token_env": "BENCHMARK_TOKEN", "huggingface.endpoint": url, "modelscope.endpoint": url}

@@ -38,7 +38,7 @@ def make_base(folder: Path, size: str) -> None:
     import shutil
 
     import hubkit
-    from hubkit.registry import plugins
+    from hubkit.registry.plugins import plugins
 
     settings, tokens = merge.config(size), Path(hubkit.__file__).parent / "quickstart" / "base"
     settings["vision_config"]["model_type"], settings["min_dynamic_patch"] = "intern_vit_6b", 1
@@ -83,7 +83,7 @@ def run(
 ) -> dict[str, Any]:
     """Trains once; `options` are the trainer's."""
     from hubkit.environments import Environment, call
-    from hubkit.registry import plugins
+    from hubkit.registry.plugins import plugins
     from hubkit.sdk import TrainInput
 
     family = plugins().get("family", "internvl")

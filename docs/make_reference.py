@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hubkit.authoring.reference import plugin_page, sdk_page
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 
 PLACE = Path(__file__).parent
 

@@ -20,64 +20,50 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import (
-        assemble,
-        card,
-        check,
-        convert,
-        evaluate,
+    from .api.data import PrepareSettings, prepare
+    from .api.doctor import doctor
+    from .api.folders import assemble, card, check, convert, merge, track
+    from .api.hubs import diff, login_status, push, verify, withdraw
+    from .api.models import demo, evaluate, serve, smoke
+    from .api.plugins import check_plugin, new_plugin
+    from .api.rehearse import rehearse
+    from .api.release import (
+        ReleaseResult,
+        Spec,
+        StageOutcome,
+        StagePlan,
         foresee,
         init,
-        merge,
+        json_schema,
+        load_spec,
         plan,
-        push,
         release,
-        smoke,
-        track,
-        verify,
     )
-    from .authoring import check_plugin, new_plugin
-    from .data.prepare import PrepareSettings, prepare
-    from .diagnosis import doctor
-    from .load import load as load_spec
-    from .pipeline import ReleaseResult, StageOutcome, StagePlan
-    from .remote import diff, login_status, rehearse, withdraw
     from .reporting import Reporter
-    from .serving import serve
-    from .spec import Spec, json_schema
 
 _HOMES = {
-    "assemble": "api",
-    **dict.fromkeys(
-        [
-            "card",
-            "check",
-            "convert",
-            "evaluate",
-            "foresee",
-            "init",
-            "merge",
-            "plan",
-            "push",
-            "release",
-        ],
-        "api",
+    "api.data": ("PrepareSettings", "prepare"),
+    "api.doctor": ("doctor",),
+    "api.folders": ("assemble", "card", "check", "convert", "merge", "track"),
+    "api.hubs": ("diff", "login_status", "push", "verify", "withdraw"),
+    "api.models": ("demo", "evaluate", "serve", "smoke"),
+    "api.plugins": ("check_plugin", "new_plugin"),
+    "api.rehearse": ("rehearse",),
+    "api.release": (
+        "ReleaseResult",
+        "Spec",
+        "StageOutcome",
+        "StagePlan",
+        "foresee",
+        "init",
+        "json_schema",
+        "load_spec",
+        "plan",
+        "release",
     ),
-    **dict.fromkeys(["smoke", "track", "verify"], "api"),
-    **dict.fromkeys(["diff", "login_status", "rehearse", "withdraw"], "remote"),
-    "check_plugin": "authoring",
-    "new_plugin": "authoring",
-    "doctor": "diagnosis",
-    "serve": "serving",
-    "load_spec": "load",
-    **dict.fromkeys(["PrepareSettings", "prepare"], "data.prepare"),
-    "ReleaseResult": "pipeline",
-    "StageOutcome": "pipeline",
-    "StagePlan": "pipeline",
-    "Reporter": "reporting",
-    "Spec": "spec",
-    "json_schema": "spec",
+    "reporting": ("Reporter",),
 }
+"""Where each public name is, so that importing hubkit imports none of them."""
 
 __all__ = [
     "PrepareSettings",
@@ -91,6 +77,7 @@ __all__ = [
     "check",
     "check_plugin",
     "convert",
+    "demo",
     "diff",
     "doctor",
     "evaluate",
@@ -117,12 +104,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name not in _HOMES:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module 'hubkit' has no attribute {name!r}")
-    value = getattr(
-        import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_spec" else name
-    )
-    globals()[name] = value
+    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
     return value
 
 

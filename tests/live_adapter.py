@@ -9,6 +9,7 @@ from typing import Any
 
 from hubkit.sdk import ModelFamily
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 
 def check_merge(
@@ -40,7 +41,7 @@ def check_merge(
         model, LoraConfig(r=2, lora_alpha=4, target_modules=linears, init_lora_weights=False)
     ).eval()
     live.save_pretrained(folder / "adapter")
-    report = merge(folder / "base", folder / "adapter", folder / "out", family)
+    report = merge(Model.of(folder / "base", family), folder / "adapter", folder / "out")
     assert report.merged == len(linears)
     (folder / "out" / "config.json").write_text(json.dumps(settings.to_dict()), "utf-8")
     loaded, info = kind.from_pretrained(

@@ -80,7 +80,7 @@ def test_a_bug_is_told_with_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hubkit import __main__ as entry
-    from hubkit import api
+    from hubkit.api import release as api
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
@@ -141,6 +141,7 @@ def test_the_public_names_are_these() -> None:
         "check",
         "check_plugin",
         "convert",
+        "demo",
         "diff",
         "doctor",
         "evaluate",

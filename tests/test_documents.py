@@ -119,7 +119,7 @@ def test_the_python_example_uses_what_there_is(name: str) -> None:
     }
     assert calls <= set(hubkit.__all__)
     assert set(cli._FOLDERS) <= set(hubkit.__all__)
-    from hubkit.pipeline import ReleaseResult
+    from hubkit.pipeline.run import ReleaseResult
 
     fields = set(re.findall(r"result\.(\w+)", block))
     assert fields <= set(ReleaseResult.__annotations__)

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hubkit.environments import CURRENT, Environment, _process, _verdict, call, health
+from hubkit.environments import CURRENT, Environment, call, health, process, verdict
 from hubkit.sdk import (
     CancelledError,
     DataError,
@@ -449,7 +449,7 @@ def test_a_result_counts_although_the_worker_crashes_at_exit(make: Make, tmp_pat
 def test_a_worker_that_does_not_exit_is_ended_and_its_result_counts(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_process, "SECONDS_TO_EXIT", 0.5)
+    monkeypatch.setattr(process, "SECONDS_TO_EXIT", 0.5)
     plugin = make(
         "threading.Thread(target=time.sleep, args=(600,)).start()\nreturn done(fine=True)"
     )
@@ -479,7 +479,7 @@ def test_an_answer_that_is_none(tmp_path: Path, text: str) -> None:
     output = tmp_path / "output.json"
     output.write_text(text)
     with pytest.raises(PluginError, match="is not a worker's answer") as caught:
-        _verdict.read_answer("trainer odd", output, tmp_path)
+        verdict.read_answer("trainer odd", output, tmp_path)
     assert str(output) in caught.value.message
 
 
@@ -493,7 +493,7 @@ def test_a_malformed_and_an_oversized_answer(
     """)
     with pytest.raises(PluginError, match="is not a worker's answer"):
         train(plugin, tmp_path)
-    monkeypatch.setattr(_verdict, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(verdict, "LARGEST_ANSWER", 1 << 20)
     with pytest.raises(
         PluginError, match=r"its result has [\d,]+ bytes, more than the 1,048,576 allowed"
     ):
@@ -539,7 +539,7 @@ def test_cancelling_lets_the_plugin_save_its_work(make: Make, tmp_path: Path, ru
 def test_who_does_not_listen_is_killed_with_all_children(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_process, "SECONDS_TO_STOP", 0.5)
+    monkeypatch.setattr(process, "SECONDS_TO_STOP", 0.5)
     plugin = make("""
         deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)

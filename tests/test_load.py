@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hubkit.errors import SpecError, UsageError
-from hubkit.load import load
-from hubkit.spec import LockedEnvironment, Spec, json_schema
+from hubkit.pipeline.spec.file import load
+from hubkit.pipeline.spec.model import LockedEnvironment, Spec, json_schema
 
 GOOD = """\
 name: InternVL2-Tiny-Test

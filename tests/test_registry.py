@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hubkit import trial
-from hubkit.registry import GROUP, Plugins, load, plugins
+from hubkit.registry import first_import
+from hubkit.registry.plugins import GROUP, Plugins, load, plugins
 from hubkit.sdk import PluginError, UsageError
 
 HUB = """
@@ -279,7 +279,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
 
 
 def test_listing_plugins_loads_no_heavy_package() -> None:
-    code = "import sys, hubkit.registry as r; r.plugins().rows(); print(*sys.modules)"
+    code = "import sys, hubkit.registry.plugins as r; r.plugins().rows(); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout.split()
@@ -309,7 +309,7 @@ def test_listing_plugins_loads_no_heavy_package() -> None:
 def test_an_import_that_kills_or_hangs_hinders_nobody(
     install: Install, text: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trial, "SECONDS", 1.0 if "sleep" in text else 30.0)
+    monkeypatch.setattr(first_import, "SECONDS", 1.0 if "sleep" in text else 30.0)
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
     found = install(bad=(text, "Data"), good=dataset())
     assert found.get("dataset", "data").name == "data"
@@ -325,14 +325,14 @@ def test_a_trial_is_made_once_until_the_files_change(
 ) -> None:
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
     tried = []
-    once = trial._try
-    monkeypatch.setattr(trial, "_try", lambda module: tried.append(module) or once(module))
+    once = first_import._try
+    monkeypatch.setattr(first_import, "_try", lambda module: tried.append(module) or once(module))
     (row,) = install(
         good=("print('said while it was imported')" + textwrap.dedent(dataset()[0]), "Data")
     ).rows()
     assert row.state == "ok" and capsys.readouterr().out == ""
     (module,) = tried
     entry = EntryPoint("good", f"{module}:Data", GROUP)
-    assert trial.problem(entry) == "" and tried == [module]
+    assert first_import.problem(entry) == "" and tried == [module]
     (tmp_path / f"{module}.py").write_text("import os; os._exit(3)")
-    assert "exit code 3" in trial.problem(entry) and tried == [module, module]
+    assert "exit code 3" in first_import.problem(entry) and tried == [module, module]

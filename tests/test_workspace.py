@@ -9,7 +9,7 @@ import pytest
 
 from hubkit.digests import FileDigests, sha256
 from hubkit.errors import EnvironmentFailure, UsageError
-from hubkit.workspace import Workspace
+from hubkit.pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def seal(workspace: Workspace, text: str = "hello"):
 
 def test_a_sealed_stage_is_read_back_as_written(workspace: Workspace) -> None:
     receipt = seal(workspace)
-    assert workspace.receipt("merge") == receipt
+    assert workspace.seal_of("merge") == receipt
     assert receipt.outputs == {"sub/a.txt": sha256(workspace.stage("merge") / "sub/a.txt")}
     assert workspace.tampered(receipt) is None
     assert not list(workspace.folder.glob(".*.partial"))
@@ -56,14 +56,14 @@ def test_a_changed_or_missing_output_is_found(workspace: Workspace) -> None:
 def test_an_unfinished_stage_does_not_exist_and_is_cleaned_up(workspace: Workspace) -> None:
     partial = workspace.open("train")
     (partial / "half").write_text("x")
-    assert workspace.receipt("train") is None
+    assert workspace.seal_of("train") is None
     with workspace.lock():
         assert not partial.exists()
 
 
 def test_a_second_run_is_refused_while_the_first_holds_the_lock(workspace: Workspace) -> None:
     code = (
-        "import sys; from pathlib import Path; from hubkit.workspace import Workspace\n"
+        "import sys; from pathlib import Path; from hubkit.pipeline.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1]), 'InternVL2-X').lock():\n print('held', "
         "flush=True); sys.stdin.read()"
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import hubkit
-from hubkit.models import open_model
 from hubkit.sdk import Record, SilentRun, TrainInput, Turn, write_jsonl
+from hubkit.weights.model import open_model
 
 TEXT = {
     **{

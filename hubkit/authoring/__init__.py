@@ -8,7 +8,7 @@ _here.py       those of datasets, families, metrics and hubs
 _workers.py    those of trainers and engines: their driver, a real worker, cancellation
 _brought.py    the case that the plugin's package brings, and what the package imports
 _elsewhere.py  a trainer or an engine in the environment that it needs
-_tiny.py       the model, records and release folder that every check uses
+fixtures.py       the model, records and release folder that every check uses
 reference.py   Markdown from docstrings
 """
 

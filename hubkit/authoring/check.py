@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from ..registry import GROUP
+from ..registry.plugins import GROUP
 from ..sdk import Run, SilentRun, UsageError
 
 SECONDS = 3600.0
@@ -80,7 +80,7 @@ def _run(asked: Mapping[str, Any], folder: Path, run: Run, seconds: float) -> li
             [
                 sys.executable,
                 "-m",
-                "hubkit.authoring._life",
+                "hubkit.authoring.lifecycle",
                 str(request),
                 str(report),
                 str(scratch),
@@ -154,7 +154,7 @@ def _found(plugin: str | Path, kind: str) -> tuple[str, list[str]]:
 
 
 def _kind(entry: EntryPoint) -> str:
-    from ..registry import plugins
+    from ..registry.plugins import plugins
 
     return next((row.kind for row in plugins().rows() if row.entry == entry.value), "")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import GenericAlias
 from typing import Any
 
-from ..registry import plugins
+from ..registry.plugins import plugins
 from ..sdk import HubkitError, PluginError, UsageError
 
 _MODULES = (

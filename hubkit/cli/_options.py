@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 import yaml
-
-if TYPE_CHECKING:
-    from ..spec import EnvironmentField
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,17 +119,3 @@ def mapping(items: tuple[str, ...]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
     return result
-
-
-def environment_field(value: str) -> EnvironmentField:
-    """`current`, `locked`, `locked:VARIANT` or a path, as release.yaml has it."""
-    from ..spec import LockedEnvironment, PythonEnvironment
-
-    word, colon, variant = value.partition(":")
-    if word == "locked" and colon:
-        if not variant.isalnum() or not variant.islower():
-            raise click.BadParameter(
-                f"{value!r}: write the variant as `hubkit env list` shows it, such as locked:cpu"
-            )
-        return LockedEnvironment(locked=variant)
-    return value if value in ("current", "locked") else PythonEnvironment(python=Path(value))  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from ..data.prepare import PreparedData
     from ..evaluation.results import Evaluated, Interval, Measure
-    from ..pipeline import ReleaseResult
+    from ..pipeline.run import ReleaseResult
     from ..sdk import Foreseen, Problem
 
 

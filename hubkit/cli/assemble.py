@@ -25,11 +25,11 @@ def command(llm: Path, vision: Path, out: Path, family: str, jobs: int, as_json:
 
     What connects the two is new: train it, or merge an adapter that holds it.
     """
-    from .. import api
+    from ..api.folders import assemble
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.assemble(llm, vision, out, family=family, jobs=jobs, reporter=report)
+        result = assemble(llm, vision, out, family=family, jobs=jobs, reporter=report)
     if as_json:
         from ..sdk.codec import encode
 

@@ -31,9 +31,9 @@ def command(
     languages: tuple[str, ...],
 ) -> None:
     """Write README.md and README.zh-CN.md for FOLDER from what the folder says."""
-    from .. import api
+    from ..api.folders import card
 
-    for path in api.card(
+    for path in card(
         folder,
         base_name=base_name,
         name=name,

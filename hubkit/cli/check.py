@@ -19,10 +19,10 @@ def command(folder: Path, as_json: bool) -> None:
     Of weights only the headers are read: NaN, or a tensor that was never trained, shows in `hubkit
     merge` and `hubkit smoke`.
     """
-    from .. import api
+    from ..api.folders import check
     from ..errors import RefusedError
 
-    found = api.check(folder)
+    found = check(folder)
     if as_json:
         from ..sdk.codec import encode
         from ._reporters import emit

@@ -40,11 +40,11 @@ def command(
 
     No number is touched: there and back gives the same weights files, byte for byte.
     """
-    from .. import api
+    from ..api.folders import convert
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.convert(source, out, to=to, like=like, jobs=jobs, reporter=report)
+        result = convert(source, out, to=to, like=like, jobs=jobs, reporter=report)
     if as_json:
         from ..sdk.codec import encode
 

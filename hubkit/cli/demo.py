@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from ._options import FOLDER, as_json, environment_field, mapping, serving_engine
+from ._options import FOLDER, as_json, mapping, serving_engine
 
 
 @click.command("demo")
@@ -44,31 +44,31 @@ def command(
 ) -> None:
     """Chat with the model in FOLDER about pictures, on a page of this machine, until Ctrl-C.
     Nothing leaves it."""
-    from ..demo import launch
+    from ..api.models import demo
     from ..errors import CancelledError
     from ._reporters import emit, reporter
 
     with (
         reporter(as_json) as report,
-        launch(
+        demo(
             folder,
             compare=compare,
             engine=engine,
-            environment=environment_field(environment),
+            environment=environment,
             options=mapping(options),
             examples=examples,
             images=images,
             language=language,
             port=port,
             reporter=report,
-        ) as demo,
+        ) as page,
     ):
         if as_json:
-            emit("demo", {"url": demo.url, "models": [server.name for server in demo.servers]})
+            emit("demo", {"url": page.url, "models": [server.name for server in page.servers]})
         else:
-            click.echo(f"the demo is at {demo.url}")
+            click.echo(f"the demo is at {page.url}")
             click.echo("Ctrl-C stops it.", err=True)
         try:
-            demo.wait()
+            page.wait()
         except (KeyboardInterrupt, CancelledError):
             return

@@ -24,11 +24,11 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
 
     Ends with 1 when they differ.
     """
-    from .. import remote
+    from ..api.hubs import diff
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        found = remote.diff(a, b, options=mapping(options), reporter=report)
+        found = diff(a, b, options=mapping(options), reporter=report)
     if as_json:
         from ..sdk.codec import encode
 

@@ -19,7 +19,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", 
 def command(workdir: Path, as_json: bool) -> None:
     """Check what hubkit needs on this machine, and say the remedy for each thing that is
     missing."""
-    from ..diagnosis import doctor
+    from ..api.doctor import doctor
     from ..errors import EnvironmentFailure
     from ..sdk.codec import encode
     from ._reporters import emit

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FOLDER, as_json, environment_field
+from ._options import FOLDER, as_json
 
 if TYPE_CHECKING:
-    from ..environments.manage import Row
+    from ..api.environments import Row
 
 
 def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,12 +45,12 @@ def command() -> None:
 @as_json
 def list_command(as_json: bool) -> None:
     """List every lock and what is built of it."""
-    from ..environments import manage
+    from ..api import environments
     from ..sdk.codec import encode
     from ._reporters import emit
     from ._show import table
 
-    rows = manage.rows()
+    rows = environments.rows()
     if as_json:
         for row in rows:
             emit("environment", encode(row))
@@ -75,12 +75,14 @@ def build_command(
     A variant for GPUs can be named on a machine without one, such as where images are built: its
     check is then left to the first use.
     """
-    from ..environments import manage
+    from ..api import environments
     from ..sdk.codec import encode
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        built = manage.build(plugin, variant, find_links=find_links, no_index=no_index, run=report)
+        built = environments.build(
+            plugin, variant, find_links=find_links, no_index=no_index, run=report
+        )
     if as_json:
         emit("result", {**encode(built), "new": built.new, "python": str(built.python)})
         return
@@ -111,12 +113,11 @@ def build_command(
 def check_command(plugin: str, environment: str, as_json: bool) -> None:
     """Check that PLUGIN works in an environment: imports, versions, a tiny operation, packages that
     contradict one another."""
-    from ..environments import manage
+    from ..api import environments
     from ..sdk.codec import encode
-    from ..stages._workers import environment as environment_of
     from ._reporters import emit
 
-    checked = manage.check(plugin, environment_of(environment_field(environment)))
+    checked = environments.check(plugin, environments.Environment.parse(environment))
     if as_json:
         emit("result", encode(checked))
         return
@@ -137,14 +138,14 @@ def check_command(plugin: str, environment: str, as_json: bool) -> None:
 @as_json
 def remove_command(names: tuple[str, ...], stale: bool, everything: bool, as_json: bool) -> None:
     """Delete built environments: those of the plugins, or with the names, NAMES."""
-    from ..environments import manage
+    from ..api import environments
     from ..sdk.codec import encode
     from ._reporters import emit, reporter
 
     if not (names or stale or everything):
         raise click.UsageError("Name a plugin or an environment, or give --stale or --all.")
     with reporter(as_json) as report:
-        removed = manage.remove(names, stale=stale, everything=everything, run=report)
+        removed = environments.remove(names, stale=stale, everything=everything, run=report)
     for row in removed:
         if as_json:
             emit("removed", encode(row))
@@ -186,11 +187,11 @@ def lock_command(
     as_json: bool,
 ) -> None:
     """Resolve PLUGIN's `<variant>.in.json` into locks for this platform. For authors of plugins."""
-    from ..environments import manage
+    from ..api import environments
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        written = manage.lock(
+        written = environments.lock(
             plugin,
             variants=variants,
             python=version,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, engine, environment_field, mapping
+from ._options import FOLDER, as_json, engine, mapping
 
 
 @click.command("evaluate")
@@ -17,7 +17,7 @@ from ._options import FOLDER, as_json, engine, environment_field, mapping
 @click.option("--images", type=FOLDER, help="Where its images are. [default: beside the file]")
 @click.option("--baseline", type=FOLDER, help="The base model, to compare with.")
 @click.option(
-    "--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset."
+    "--format", default="llava_json", show_default=True, help="The plugin that reads the dataset."
 )
 @click.option(
     "--metric",
@@ -48,7 +48,7 @@ def command(
     data: Path,
     images: Path | None,
     baseline: Path | None,
-    adapter: str,
+    format: str,
     metrics: tuple[str, ...],
     slices: tuple[str, ...],
     samples: Path | None,
@@ -62,23 +62,23 @@ def command(
 ) -> None:
     """Score the model in FOLDER by greedy answers, with 95 % intervals; with --baseline beside its
     base, and a paired test."""
-    from .. import api
+    from ..api.models import evaluate
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.evaluate(
+        result = evaluate(
             folder,
             data,
             images=images,
             baseline=baseline,
-            adapter=adapter,
+            format=format,
             metrics=metrics,
             slices=slices,
             samples=samples,
             limit=limit,
             workdir=workdir,
             engine=engine,
-            environment=environment_field(environment),
+            environment=environment,
             options=mapping(options),
             max_new_tokens=max_new_tokens,
             reporter=report,

@@ -44,7 +44,7 @@ def serve_command(port: int, host: str, data: Path, token_file: Path | None, as_
     A token is never an argument: it comes from --token-file or from the environment variable
     HUBKIT_HUB_TOKEN. Without either, a new one is made and shown once.
     """
-    from ..rehearsal.command import serve_until_interrupted, token_from
+    from ..api.rehearse import serve_until_interrupted, token_from
     from ._reporters import emit
 
     token = token_from(token_file)

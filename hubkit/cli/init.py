@@ -12,7 +12,7 @@ import click
 @click.option("--force", is_flag=True, help="Replace the file when it exists.")
 def command(path: Path, force: bool) -> None:
     """Write a commented release file to start from."""
-    from .. import api
+    from ..api.release import init
 
-    written = api.init(path, force=force)
+    written = init(path, force=force)
     click.echo(f"wrote {written}; edit it, then: hubkit plan {written}")

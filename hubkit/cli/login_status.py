@@ -18,11 +18,11 @@ from ._options import as_json, mapping
 @as_json
 def command(options: tuple[str, ...], as_json: bool) -> None:
     """Show who you are at each hub and where the token comes from; never the token."""
-    from .. import remote
+    from ..api.hubs import login_status
     from ._reporters import emit
     from ._show import table
 
-    found = remote.login_status(mapping(options))
+    found = login_status(mapping(options))
     if as_json:
         from ..sdk.codec import encode
 

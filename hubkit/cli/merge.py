@@ -26,11 +26,11 @@ def _weighted(text: str) -> tuple[Path, float]:
 @click.argument("adapter", type=FOLDER)
 @click.argument("out", type=FOLDER)
 @click.option(
-    "--parity",
-    type=click.Choice(["none", "xtuner"]),
-    default="none",
+    "--rounding",
+    type=click.Choice(["once", "xtuner"]),
+    default="once",
     show_default=True,
-    help="Round as XTuner's converter.",
+    help="once: float32, rounded at the end; xtuner: as XTuner's converter rounds.",
 )
 @click.option(
     "--then",
@@ -47,7 +47,7 @@ def command(
     base: Path,
     adapter: Path,
     out: Path,
-    parity: Literal["none", "xtuner"],
+    rounding: Literal["once", "xtuner"],
     others: tuple[str, ...],
     jobs: int,
     as_json: bool,
@@ -56,15 +56,15 @@ def command(
 
     Every adapter key must be used and every base tensor accounted for, or nothing is written.
     """
-    from .. import api
+    from ..api.folders import merge
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.merge(
+        result = merge(
             base,
             [(adapter, 1.0), *map(_weighted, others)],
             out,
-            parity=parity,
+            rounding=rounding,
             jobs=jobs,
             reporter=report,
         )
@@ -73,6 +73,4 @@ def command(
 
         emit("result", encode(result))
     else:
-        from ..stages.merge import describe
-
-        click.echo(f"{out}: {describe(result)}")
+        click.echo(f"{out}: {result.summary}")

@@ -23,9 +23,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Show which stages `hubkit release SPEC` would run, and why. Nothing is run."""
-    from .. import api
+    from ..api.release import plan
 
-    plans = api.plan(spec, workdir=workdir, overrides=overrides, from_=from_, until=until)
+    plans = plan(spec, workdir=workdir, overrides=overrides, from_=from_, until=until)
     if as_json:
         from ..sdk.codec import encode
         from ._reporters import emit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import as_json, environment_field
+from ._options import as_json
 
 KINDS = ("family", "dataset", "trainer", "engine", "metric", "hub")
 _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
@@ -26,10 +26,10 @@ def command(context: click.Context, as_json: bool) -> None:
 @as_json
 def list_command(as_json: bool) -> None:
     """List the installed plugins by kind, and why a broken one did not load."""
-    from ..registry import plugins
+    from ..api.plugins import installed
     from ..sdk.codec import encode
 
-    rows = plugins().rows()
+    rows = installed()
     if as_json:
         from ._reporters import emit
 
@@ -70,7 +70,7 @@ def list_command(as_json: bool) -> None:
 def new_command(name: str, kind: str, into: Path) -> None:
     """Write a small, complete distribution for the plugin NAME, which passes its check as it
     stands."""
-    from ..authoring import new_plugin
+    from ..api.plugins import new_plugin
 
     folder = new_plugin(kind, name, into)
     click.echo(f"{folder} is written. Next:\n  pip install {folder}\n  hubkit plugins check {name}")
@@ -101,11 +101,11 @@ def check_command(
     """Take PLUGIN (the name of an installed one, or a folder with its pyproject.toml) through its
     whole life in a process of its own, and say what departs from the contract. Exits 4 when
     something does."""
-    from ..authoring import check_plugin
+    from ..api.plugins import check_plugin
     from ..errors import PluginError
     from ..sdk.codec import encode
 
-    where = None if environment is None else _environment(environment)
+    where = None if environment is None else environment
     report = check_plugin(plugin, kind=kind or "", environment=where, seconds=60 * deadline)
     if as_json:
         from ._reporters import emit
@@ -131,15 +131,6 @@ def check_command(
         )
 
 
-def _environment(value: str) -> str | dict[str, str]:
-    field = environment_field(value)
-    return (
-        field
-        if isinstance(field, str)
-        else {key: str(path) for key, path in field.model_dump().items()}
-    )
-
-
 @command.command("docs")
 @click.argument("plugin", required=False)
 @click.option(
@@ -148,9 +139,9 @@ def _environment(value: str) -> str | dict[str, str]:
 def docs_command(plugin: str | None, out: Path | None) -> None:
     """The reference of the SDK or, with PLUGIN, of one plugin and its options, as Markdown from the
     docstrings."""
-    from ..authoring import reference
+    from ..api.plugins import plugin_page, sdk_page
 
-    text = reference.plugin_page(plugin) if plugin else reference.sdk_page()
+    text = plugin_page(plugin) if plugin else sdk_page()
     if out is None:
         click.echo(text, nl=False)
     else:

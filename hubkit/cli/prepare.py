@@ -29,14 +29,14 @@ class _Holdout(click.ParamType[Any]):
 @click.argument("source", metavar="SOURCE")
 @click.argument("out", type=FOLDER, required=False)
 @click.option(
-    "--adapter", default="llava_json", show_default=True, help="The plugin that reads the dataset."
+    "--format", default="llava_json", show_default=True, help="The plugin that reads the dataset."
 )
 @click.option(
     "--option",
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the adapter: choices=tutorial.",
+    help="An option of the format: choices=tutorial.",
 )
 @click.option(
     "--from",
@@ -63,7 +63,13 @@ class _Holdout(click.ParamType[Any]):
     default="0",
     help="Records to keep for evaluation: a count, a share, or a file.",
 )
-@click.option("--by-image", is_flag=True, help="Keep records that share a picture on one side.")
+@click.option(
+    "--group",
+    type=click.Choice(["record", "image"]),
+    default="record",
+    show_default=True,
+    help="image: keep records that share a picture on one side.",
+)
 @click.option("--seed", default=0, show_default=True, help="Decides what is held out.")
 @click.option(
     "--repeat",
@@ -163,7 +169,7 @@ def command(source: str, out: Path | None, **given: Any) -> None:
 
 
 def _prepared(source: str, out: Path | None, given: dict[str, Any], report: Any) -> Any:
-    from ..data.prepare import PrepareSettings, prepare
+    from ..api.data import PrepareSettings, prepare
 
     place = (
         f"{given['from_']}/{source}"
@@ -171,14 +177,14 @@ def _prepared(source: str, out: Path | None, given: dict[str, Any], report: Any)
         else given["from_"] or source
     )
     settings = PrepareSettings(
-        adapter=given["adapter"],
+        format=given["format"],
         options=mapping(given["options"]),
         images=given["images"],
         fix=given["fix"],
         skip=given["skip"],
         repeat=given["repeat"],
         holdout=given["holdout"],
-        by_picture=given["by_image"],
+        group=given["group"],
         seed=given["seed"],
         base=given["base"],
         max_length=given["max_length"] or 0,
@@ -193,7 +199,7 @@ def _prepared(source: str, out: Path | None, given: dict[str, Any], report: Any)
 
 
 def _generated(source: str, out: Path | None, given: dict[str, Any], report: Any) -> Any:
-    from ..data.generate import Endpoint, Making, generate
+    from ..api.data import Endpoint, Making, generate
     from ..errors import UsageError
 
     if out is None:

@@ -55,13 +55,12 @@ def command(
 ) -> None:
     """Push a tracked FOLDER to hubs, several at once. Safe to repeat: what is there is not sent
     again."""
-    from .. import api
-    from ..spec import Upload
+    from ..api.hubs import Upload, push
     from ._reporters import emit, reporter
 
     upload = Upload(parallel=parallel, connections=connections, max_mb_per_second=limit)
     with reporter(as_json) as report:
-        result = api.push(folder, targets, options=mapping(options), upload=upload, reporter=report)
+        result = push(folder, targets, options=mapping(options), upload=upload, reporter=report)
     for receipt in result.receipts:
         if as_json:
             from ..sdk.codec import encode

@@ -25,11 +25,11 @@ def command(workdir: Path, as_json: bool) -> None:
 
     Takes a few minutes on two CPU cores. A second run finds everything done.
     """
-    from ..quickstart import run
+    from ..api.quickstart import quickstart
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        done = run(workdir, report)
+        done = quickstart(workdir, report)
     if as_json:
         from ..sdk.codec import encode
 

@@ -46,18 +46,19 @@ def command(
 
     Runs the release up to its package; nothing leaves the machine.
     """
-    from .. import api, remote
+    from ..api.rehearse import rehearse
+    from ..api.release import release
     from ..errors import UsageError
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
         if folder is None:
-            folder = api.release(
+            folder = release(
                 spec, workdir=workdir, overrides=overrides, until="package", reporter=report
             ).folder
         if folder is None:
             raise UsageError("the release made no folder", "give a tracked folder with --folder")
-        with remote.rehearse(folder, data=data, port=port, reporter=report) as done:
+        with rehearse(folder, data=data, port=port, reporter=report) as done:
             for one in done:
                 if as_json:
                     from ..sdk.codec import encode

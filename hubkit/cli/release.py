@@ -30,7 +30,7 @@ def command(
 
     Killed at any moment, the same command continues.
     """
-    from .. import api
+    from ..api.release import foresee, release
     from ._reporters import emit, reporter
     from ._show import foreseen, release_result
 
@@ -40,7 +40,7 @@ def command(
                 "--dry-run looks at the training alone: leave out --from and --until."
             )
         with reporter(as_json) as report:
-            training = api.foresee(spec, workdir=workdir, overrides=overrides, reporter=report)
+            training = foresee(spec, workdir=workdir, overrides=overrides, reporter=report)
         if as_json:
             from ..sdk.codec import encode
 
@@ -49,7 +49,7 @@ def command(
             foreseen(training)
         return
     with reporter(as_json) as report:
-        result = api.release(
+        result = release(
             spec, workdir=workdir, overrides=overrides, from_=from_, until=until, reporter=report
         )
     if as_json:

@@ -14,6 +14,6 @@ def command() -> None:
     For VS Code: hubkit schema > release.schema.json, and `# yaml-language-server:
     $schema=release.schema.json` as first line.
     """
-    from ..spec import json_schema
+    from ..api.release import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, environment_field, mapping, serving_engine
+from ._options import FOLDER, as_json, mapping, serving_engine
 
 
 @click.command("serve")
@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Serve the model in FOLDER over OpenAI's API until Ctrl-C: chat completions with pictures as
     data URLs, and streaming."""
+    from ..api.models import read_key, serve
     from ..errors import CancelledError
-    from ..serving import read_key, serve
     from ._reporters import emit, reporter
 
     key = read_key(api_key_file) if api_key_file else None
@@ -45,7 +45,7 @@ def command(
         serve(
             folder,
             engine=engine,
-            environment=environment_field(environment),
+            environment=environment,
             options=mapping(options),
             name=name,
             host=host,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, engine, environment_field, mapping
+from ._options import FOLDER, as_json, engine, mapping
 
 
 @click.command("smoke")
@@ -33,17 +33,16 @@ def command(
 ) -> None:
     """Ask the model in FOLDER about pictures, turn by turn. Exits 3 when an answer is empty,
     endless or repeats itself."""
-    from .. import api
-    from ..stages.smoke import show
+    from ..api.models import show_transcript, smoke
     from ._reporters import emit, reporter
 
     given = {"prompts": prompts} if prompts else {}
     with reporter(as_json) as report:
-        result = api.smoke(
+        result = smoke(
             folder,
             images=images,
             engine=engine,
-            environment=environment_field(environment),
+            environment=environment,
             options=mapping(options),
             max_new_tokens=max_new_tokens,
             reporter=report,
@@ -54,7 +53,7 @@ def command(
 
         emit("result", encode(result))
     else:
-        click.echo(show(result.transcript))
+        click.echo(show_transcript(result.transcript))
         measured = "".join(
             f", {name.replace('_', ' ')} {value:.4g}" for name, value in result.numbers.items()
         )

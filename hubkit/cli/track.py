@@ -21,12 +21,9 @@ def command(
 ) -> None:
     """Make FOLDER a release: manifest, audit, and a commit whose safetensors are in Git LFS,
     without copying them."""
-    from .. import api
-    from ..spec import Author
+    from ..api.folders import Author, track
 
-    result = api.track(
-        folder, name=name, tag=tag, author=Author(name=author_name, email=author_email)
-    )
+    result = track(folder, name=name, tag=tag, author=Author(name=author_name, email=author_email))
     if as_json:
         from ..sdk.codec import encode
         from ._reporters import emit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import FOLDER, as_json, environment_field, mapping, where
+from ._options import FOLDER, as_json, mapping, where
 
 
 @click.command("verify")
@@ -37,18 +37,18 @@ def command(
     as_json: bool,
 ) -> None:
     """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest."""
-    from .. import api
+    from ..api.hubs import verify
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = api.verify(
+        result = verify(
             folder,
             at,
             revision=revision,
             deep=deep,
             options=mapping(options),
             engine=engine,
-            environment=environment_field(environment),
+            environment=environment,
             reporter=report,
         )
     if as_json:
@@ -58,6 +58,6 @@ def command(
         return
     click.echo(f"{at} at {result.revision}: {result.files} files, all as in the manifest")
     if deep:
-        from ..stages.smoke import show
+        from ..api.models import show_transcript
 
-        click.echo(show(result.transcript))
+        click.echo(show_transcript(result.transcript))

@@ -28,11 +28,11 @@ def command(folder: Path, to: str, options: tuple[str, ...], as_json: bool) -> N
     The tag goes, then the commit is reverted. huggingface: undo=private hides the repository,
     undo=delete deletes it.
     """
-    from .. import remote
+    from ..api.hubs import withdraw
     from ._reporters import emit, reporter
 
     with reporter(as_json) as report:
-        result = remote.withdraw(folder, to, options=mapping(options), reporter=report)
+        result = withdraw(folder, to, options=mapping(options), reporter=report)
     if as_json:
         from ..sdk.codec import encode
 

@@ -82,7 +82,7 @@ class Report:
     records (of `tiles`: pictures) have it."""
 
     name: str
-    adapter: str
+    format: str
     rows: int
     records: int
     pictures: int

@@ -266,7 +266,7 @@ class _Work:
             )
             content = {
                 "note": NOTE,
-                "source": {"name": self.images.name, "adapter": "generate"},
+                "source": {"name": self.images.name, "format": "generate"},
                 "terms": encode(Terms(notes=notes)),
             }
             replace_text(

@@ -38,12 +38,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """`source` is the file that was named or the dataset's folder, below `folder`. `adapter` is
+    """`source` is the file that was named or the dataset's folder, below `folder`. `format` is
     what reads such a thing when nothing else is said, `license` what the dataset's card states."""
 
     source: Path
     folder: Path
-    adapter: str
+    format: str
     license: str
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFailure, UsageError
-from ..models import Model
+from ..files.outside import read_json
 from ..sdk import IMAGE, Record, Vision, grid, prompts, segments, token_ids
-from ..weights.files import read_json
+from ..weights.model import Model
 from ..weights.native_files import SETTINGS, TEMPLATE, TOKENIZER, write_native_files
 from .findings import Lengths
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..reflink import reflink
+from ..files.disk import reflink
 from ..sdk import Record
 
 

@@ -1,4 +1,4 @@
-"""The rows of a dataset, whatever its adapter offers."""
+"""The rows of a dataset, whatever its plugin offers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..registry import plugins
+from ..registry.plugins import plugins
 from ..sdk import Row
 
 
 def rows(
-    adapter: str, source: Path, options: Mapping[str, Any], *, fix: bool = False
+    format: str, source: Path, options: Mapping[str, Any], *, fix: bool = False
 ) -> Iterator[Row]:
-    """Every item of `source`. An adapter without `scan` ends at its first problem, and repairs
+    """Every item of `source`. A plugin without `scan` ends at its first problem, and repairs
     nothing.
 
     Raises:
         DataError: there is no such dataset, or it cannot be read (any further).
     """
-    plugin = plugins().get("dataset", adapter)
+    plugin = plugins().get("dataset", format)
     if not source.exists():
         raise DataError(f"{source}: no such dataset", "correct the path")
     if hasattr(plugin, "scan"):

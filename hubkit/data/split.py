@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 from array import array
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DataError
 from .findings import EXAMPLES, Shared
 from .validate import Validation
 
+Group = Literal["record", "image"]
+"""What stays on one side of the split: each record by itself, or all that share a picture."""
+
 
 def held_out(
-    data: Validation, holdout: int | float, seed: int, *, by_picture: bool = False
+    data: Validation, holdout: int | float, seed: int, group: Group = "record"
 ) -> set[int]:
-    """The numbers of the sound records to hold out: a count, or a share below 1. With `by_picture`,
-    records that share a picture stay on one side, and there may be fewer.
+    """The numbers of the valid records to hold out: a count, or a share below 1. With `group`
+    "image", records that share a picture stay on one side, and there may be fewer.
 
     Raises:
         DataError: none would be left to train on.
@@ -28,13 +31,13 @@ def held_out(
             "to train on",
             "lower data.holdout",
         )
-    if not by_picture:
+    if group == "record":
         return set(random.Random(seed).sample(range(records), count))
     groups = _groups(data)
     chosen: set[int] = set()
-    for group in random.Random(seed).sample(groups, len(groups)):
-        if len(chosen) + len(group) <= count:
-            chosen.update(group)
+    for together in random.Random(seed).sample(groups, len(groups)):
+        if len(chosen) + len(together) <= count:
+            chosen.update(together)
     if not chosen:
         raise DataError(
             f"{name}: every group of records that share a picture is larger than the {count} "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, RefusedError, UsageError
-from ..registry import plugins
+from ..registry.plugins import plugins
 from ..sdk import RESTRICTIONS, Terms, codec
 
 NAME = "dataset.json"
@@ -18,15 +18,15 @@ _NO_DERIVATIVES = re.compile(r"^cc-by-(nc-)?nd\b")
 NOTE = "prepared by hubkit; the terms below travel with the data"
 
 
-def terms_of(adapter: str, source: Path, options: Mapping[str, Any], stated: str = "") -> Terms:
-    """The terms that the adapter knows and those in a `dataset.json` beside the data, together; the
-    licence `stated` by the user comes first. A licence of Creative Commons without derivatives is a
-    restriction.
+def terms_of(format: str, source: Path, options: Mapping[str, Any], stated: str = "") -> Terms:
+    """The terms that the dataset plugin knows and those in a `dataset.json` beside the data,
+    together; the licence `stated` by the user comes first. A licence of Creative Commons without
+    derivatives is a restriction.
 
     Raises:
         DataError: the dataset.json is damaged.
     """
-    own: Terms = plugins().get("dataset", adapter).terms(source, options)
+    own: Terms = plugins().get("dataset", format).terms(source, options)
     travelled = _travelled((source if source.is_dir() else source.parent) / NAME)
     license = stated or own.license or travelled.license
     of_license = ("no-derivatives",) if _NO_DERIVATIVES.search(license.lower()) else ()

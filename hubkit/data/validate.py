@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from ..errors import DataError, EnvironmentFailure, UsageError
-from ..models import Model
 from ..sdk import IMAGE, Record, Row, Run
+from ..weights.model import Model
 from .findings import EXAMPLES, Report, Sample, Tally
 from .hashes import Hashes
 from .lengths import TokenCounter, summary, tile_count
@@ -170,7 +170,7 @@ class Validation:
             if isinstance(found, Picture)
         }
 
-    def report(self, adapter: str) -> Report:
+    def report(self, format: str) -> Report:
         """Everything found in the rows that `sound` went through."""
         known = {
             name: found for name, found in self.pictures.known.items() if isinstance(found, Picture)
@@ -190,7 +190,7 @@ class Validation:
         )
         return Report(
             name=self.source.name,
-            adapter=adapter,
+            format=format,
             rows=self.rows,
             records=self.count,
             pictures=len(known) or _distinct(self.keys),

@@ -1,10 +1,10 @@
 """The demo: a page on this machine where people chat with a model, or with it and its base side by
 side.
 
-The page talks to one or two servers (`hubkit.serving`) over loopback. Nothing else is reached: no
-tunnel, no statistics, no fonts or scripts from elsewhere.
+The page talks to one or two servers (`hubkit.inference.serving`) over loopback. Nothing else is
+reached: no tunnel, no statistics, no fonts or scripts from elsewhere.
 """
 
-from .launch import Launched, launch
+from .launch import Launched, demo
 
-__all__ = ["Launched", "launch"]
+__all__ = ["Launched", "demo"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..serving import Serving
+from ..inference.serving import Serving
 
 SECONDS_WITHOUT_A_WORD = 600.0
 LONGEST_LINE = 1 << 20

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..environments import EnvironmentLike
 from ..errors import EnvironmentFailure, UsageError
+from ..inference.serving import Serving, serve
 from ..reporting import SilentReporter
 from ..sdk import Run
-from ..serving import Serving, serve
-from ..spec import EnvironmentField
 from .examples import drawn, from_records
 
 Language = Literal["auto", "en", "zh"]
@@ -45,12 +45,12 @@ class Launched:
 
 
 @contextlib.contextmanager
-def launch(
+def demo(
     folder: str | Path,
     *,
     compare: str | Path | None = None,
     engine: str = "transformers",
-    environment: EnvironmentField = "current",
+    environment: EnvironmentLike = "current",
     options: Mapping[str, Any] | None = None,
     examples: str | Path | None = None,
     images: str | Path | None = None,

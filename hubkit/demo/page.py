@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..serving import Serving
+from ..inference.serving import Serving
 from .client import Answer
 from .conversation import PictureError, Said, Turn, messages, take_picture
 from .examples import Example

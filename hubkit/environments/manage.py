@@ -11,14 +11,14 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, Health, Run, SilentRun, UsageError
 
-from ..registry import plugins
-from . import _choice, _locks, _machine, _resolve, _store
-from ._ask import ask_health
-from ._build import Built, Sources
-from ._build import build as build_locked
-from ._environment import Environment
-from ._installed import differences
-from ._locks import Lock
+from ..registry.plugins import plugins
+from . import choice, locks, machine, resolver, store
+from .ask import ask_health
+from .build import Built, Sources
+from .build import build as build_locked
+from .environment import Environment
+from .installed import differences
+from .locks import Lock
 
 KINDS = ("trainer", "engine")
 
@@ -65,8 +65,8 @@ def rows(*, sweep: bool = True) -> tuple[Row, ...]:
     """Every lock of the installed trainers and engines and every environment that was built, by
     plugin. Deletes what killed builds have left, unless told not to `sweep`."""
     if sweep:
-        _store.sweep()
-    states = _store.built()
+        store.sweep()
+    states = store.built()
     found = [row for plugin in _with_locks() for row in _rows_of(plugin, states)]
     known = {row.name for row in found}
     return (*found, *(_stale(name, state) for name, state in states.items() if name not in known))
@@ -89,11 +89,11 @@ def build(
         EnvironmentFailure: no lock fits this machine, pip failed, or the environment does not work;
             nothing is left behind.
     """
-    _store.sweep()
+    store.sweep()
     found = find(plugin)
     return build_locked(
         found,
-        _choice.choose(found, variant),
+        choice.choose(found, variant),
         run or SilentRun(),
         Sources(tuple(find_links), no_index),
     )
@@ -107,12 +107,12 @@ def check(plugin: str, environment: Environment) -> Checked:
         EnvironmentFailure: it is not built, or something is missing: says what, with the command
             that installs it.
     """
-    _store.sweep()
+    store.sweep()
     found, label = find(plugin), "current" if environment.python is None else "python"
     if environment.locked is not None:
-        lock = _choice.choose(found, environment.locked).lock
-        folder, label = _store.root() / _store.name_of(lock), f"locked {lock.variant}"
-        if _store.state_of(folder) is None:
+        lock = choice.choose(found, environment.locked).lock
+        folder, label = store.root() / store.name_of(lock), f"locked {lock.variant}"
+        if store.state_of(folder) is None:
             command = f"hubkit env build {plugin}" + (
                 f" --variant {lock.variant}" if environment.locked else ""
             )
@@ -125,7 +125,7 @@ def check(plugin: str, environment: Environment) -> Checked:
             raise EnvironmentFailure(
                 f"the environment in {folder} was changed since it was built:{listed}", remedy
             )
-        environment = Environment(_store.python_of(folder), lock.variant)
+        environment = Environment(store.python_of(folder), lock.variant)
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as work:
         health = ask_health(found, environment, Path(work))
     return Checked(found.name, found.kind, label, str(environment.interpreter), health)
@@ -154,8 +154,8 @@ def remove(
         if everything or (stale and row.state == "stale") or set(names) & _names(row)
     ]
     for row in {row.name: row for row in chosen}.values():
-        with _store.locked(row.name, run or SilentRun()) as folder:
-            _store.remove(folder)
+        with store.locked(row.name, run or SilentRun()) as folder:
+            store.remove(folder)
             folder.with_name(f"{folder.name}.log").unlink(missing_ok=True)
     return tuple(chosen)
 
@@ -178,7 +178,7 @@ def lock(
         EnvironmentFailure: pip found no versions that fit together.
     """
     found = find(plugin)
-    place = _locks.folder(found)
+    place = locks.folder(found)
     paths = (
         {path.name.removesuffix(".in.json"): path for path in sorted(place.glob("*.in.json"))}
         if place
@@ -195,16 +195,16 @@ def lock(
                 f"{found.kind} {found.name} has no {variant or '<variant>'}.in.json to lock from",
                 known,
             )
-    version, interpreter = _resolve.interpreter(python)
+    version, interpreter = resolver.interpreter(python)
     written = []
     for variant in variants or paths:
-        source = _locks.read_source(paths[variant])
-        resolved = _resolve.resolve(
+        source = locks.read_source(paths[variant])
+        resolved = resolver.resolve(
             source, interpreter, version, run or SilentRun(), Sources(tuple(find_links), no_index)
         )
         target = (out or paths[variant].parent) / resolved.file_name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_locks.text(resolved), "utf-8")
+        target.write_text(locks.text(resolved), "utf-8")
         written.append(target)
     return tuple(written)
 
@@ -245,17 +245,17 @@ def _names(row: Row) -> set[str]:
     return {row.name, row.plugin, f"{row.kind}:{row.plugin}"}
 
 
-def _rows_of(plugin: Any, states: dict[str, _store.State]) -> Iterator[Row]:
+def _rows_of(plugin: Any, states: dict[str, store.State]) -> Iterator[Row]:
     try:
-        locks = _locks.read_locks(plugin)
+        found = locks.read_locks(plugin)
     except UsageError as error:
         yield Row(
             plugin.name, plugin.kind, "", "", "", 0, "broken", error.message, False, "", "", 0
         )
         return
     chosen = _chosen(plugin)
-    for one in locks:
-        name = _store.name_of(one)
+    for one in found:
+        name = store.name_of(one)
         state, why = states.get(name), _why(one)
         yield Row(
             plugin.name,
@@ -268,24 +268,24 @@ def _rows_of(plugin: Any, states: dict[str, _store.State]) -> Iterator[Row]:
             "" if state else why,
             one == chosen,
             name,
-            str(_store.root() / name),
+            str(store.root() / name),
             state.size if state else 0,
         )
 
 
 def _chosen(plugin: Any) -> Lock | None:
     try:
-        return _choice.choose(plugin).lock
+        return choice.choose(plugin).lock
     except (UsageError, EnvironmentFailure):
         return None
 
 
 def _why(lock: Lock) -> str:
-    missing = "" if _machine.python(lock.python) else f"no python{lock.python} on PATH that runs"
-    return _choice.unfit(lock) or missing
+    missing = "" if machine.python(lock.python) else f"no python{lock.python} on PATH that runs"
+    return choice.unfit(lock) or missing
 
 
-def _stale(name: str, state: _store.State) -> Row:
+def _stale(name: str, state: store.State) -> Row:
     return Row(
         state.plugin,
         "",
@@ -297,6 +297,6 @@ def _stale(name: str, state: _store.State) -> Row:
         "no installed plugin has this lock",
         False,
         name,
-        str(_store.root() / name),
+        str(store.root() / name),
         state.size,
     )

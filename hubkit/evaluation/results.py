@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..parity import Parity
+from ..inference.prompt_parity import Parity
 
 SIGNIFICANT = 0.05
 
@@ -109,3 +109,12 @@ def change_in_words(change: Interval) -> str:
         f"{100 * change.value:+.1f} points, 95 % CI {100 * change.low:.1f} to "
         f"{100 * change.high:.1f}"
     )
+
+
+def summary(result: Evaluated) -> str:
+    """One line on the first metric."""
+    first = result.measures[0]
+    before = "" if first.base is None else f"{percent(first.base.value)} -> "
+    change = "" if first.change is None else f" ({change_in_words(first.change)})"
+    score = f"{first.metric} {before}{percent(first.score.value)}{change}"
+    return f"{score} on {result.count} held-out records"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError, HubkitError, PluginError, UsageError
-from ..registry import plugins
+from ..registry.plugins import plugins
 from ..sdk import IMAGE, Answer, Metric, Record
 from .results import Evaluated, Interval, Measure, Sample, Slice
 from .statistics import intervals, mcnemar, permutation

@@ -24,10 +24,10 @@ from ..sdk.errors import RefusedError, UsageError
 from ..sdk.gitcli import require_git_lfs
 from ..sdk.hub import ReleaseFile
 from . import manifest as manifests
-from ._index import install_index, write_tree
-from ._objects import object_path, place
-from ._repository import Repository, identity
+from .index import install_index, write_tree
 from .manifest import MANIFEST, Manifest
+from .objects import object_path, place
+from .repository import Repository, identity
 
 __all__ = ["StagedCommit", "check_unchanged", "read_staged", "require_git_lfs", "stage"]
 
@@ -118,7 +118,7 @@ def read_staged(folder: Path) -> StagedCommit:
     return _read_record(folder).staged
 
 
-def check_unchanged(folder: Path, manifest: Manifest | None = None) -> None:
+def check_unchanged(folder: Path, manifest: Manifest) -> None:
     """Makes sure that every large file is in the LFS store as it was staged; reads only those with
     another stat.
 
@@ -127,9 +127,7 @@ def check_unchanged(folder: Path, manifest: Manifest | None = None) -> None:
         UsageError: the folder was never staged, or from another manifest.
     """
     record = _read_record(folder)
-    digests = {
-        file.path: file.sha256 for file in (manifest or manifests.read(folder)).files if file.lfs
-    }
+    digests = {file.path: file.sha256 for file in manifest.files if file.lfs}
     if digests != {stamp.path: stamp.sha256 for stamp in record.objects}:
         raise UsageError(
             f"{folder.name} was staged from another {MANIFEST}",
@@ -146,7 +144,7 @@ def check_unchanged(folder: Path, manifest: Manifest | None = None) -> None:
             "release again",
         )
     if doubtful:
-        _write_record(folder, record.staged, manifests.read(folder).files)
+        _write_record(folder, record.staged, manifest.files)
 
 
 def _is_as_stamped(folder: Path, stamp: _Stamp, written: int) -> bool:

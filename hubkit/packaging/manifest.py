@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..digests import sha256
+from ..files.tree import path_problem, walk
 from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
 from ..sdk.hub import ReleaseFile
@@ -143,41 +145,6 @@ def release_files(folder: Path) -> Iterator[tuple[str, int]]:
     yield from sorted(found)
 
 
-def walk(folder: Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything in `folder` that is not a real directory, without following links; the top `.git`
-    is left out."""
-    with os.scandir(folder / below) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            path = f"{below}{entry.name}"
-            if path == ".git":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from walk(folder, f"{path}/")
-            else:
-                yield path, entry
-
-
-def path_problem(path: str) -> str | None:
-    """Why `path` may not be a file of a release; None when it may. Nothing that passes leaves the
-    release folder."""
-    parts = path.split("/")
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return "the name is not UTF-8"
-    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
-        return "an absolute path"
-    if "\\" in path:
-        return "a backslash in the name"
-    if any(ord(c) < 32 or ord(c) == 127 for c in path):
-        return "a control character in the name"
-    if any(part in ("", ".", "..") for part in parts):
-        return "an empty, `.` or `..` part in the path"
-    if any(part.lower() == ".git" for part in parts):
-        return "inside a .git folder"
-    return None
-
-
 def read(folder: Path) -> Manifest:
     """The manifest of a release folder, checked: it may come from anywhere.
 
@@ -207,11 +174,6 @@ def read(folder: Path) -> Manifest:
     return dataclasses.replace(
         manifest, files=tuple(sorted(manifest.files, key=lambda file: file.path))
     )
-
-
-def published_files(folder: Path) -> tuple[ReleaseFile, ...]:
-    """What a hub is given: the files of the folder's manifest, and manifest.json itself."""
-    return read(folder).released()
 
 
 def _raise(problems: Iterable[str], where: str) -> None:
@@ -248,3 +210,10 @@ def utc_seconds(date: str) -> int:
     # datetime.fromisoformat takes "Z" only from Python 3.11 on
     moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", date))
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
+
+
+def release_date() -> str:
+    """Now, or the moment that SOURCE_DATE_EPOCH names (reproducible-builds.org), as
+    `2026-01-31T12:00:00Z`."""
+    epoch = int(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()))
+    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

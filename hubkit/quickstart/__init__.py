@@ -1,4 +1,4 @@
-"""The quickstart: the whole of a release on real input, small enough for two CPU cores.
+"""What the quickstart works on: a tiny base, real handwriting, and the release file for them.
 
 base/          a tiny model in the official InternVL2 layout that has learnt printed digits
                (make_base.py made it)
@@ -14,78 +14,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RefusedError
-from ..pipeline import ReleaseResult
-from ..remote import Rehearsed, rehearse
-from ..reporting import Reporter
+from ..sdk import Run
 
 _HERE = Path(__file__).resolve().parent
-_BASE = "InternVL2-Tiny"
-_MOST_BEFORE = 0.6
+BASE = _HERE / "base"
 
 
 @dataclass(frozen=True)
-class Quickstart:
-    """What was made and where: `repository` is the bare git repository, `image` one of the
-    handwritten digits; `rehearsed` is what the rehearsal hub took over each protocol and gave back
-    with equal digests."""
+class Project:
+    """A folder to release from: the release file, the base's folder and the data's."""
 
-    result: ReleaseResult
-    rehearsed: tuple[Rehearsed, ...]
     spec: Path
-    repository: Path
-    card: Path
-    image: Path
+    base: Path
+    data: Path
 
 
-def run(workdir: Path, reporter: Reporter) -> Quickstart:
-    """Writes base, data and release.yaml into `workdir` where they are missing, and runs the
-    release.
-
-    Raises:
-        RefusedError: the base knew handwriting already, or the model did not learn it: nothing
-            would have been shown.
-    """
-    from .. import api
+def write_project(workdir: Path, run: Run) -> Project:
+    """Writes base, data and release.yaml into `workdir` where they are missing."""
     from .digits import write_digits
 
-    workdir = workdir.resolve()
     workdir.mkdir(parents=True, exist_ok=True)
-    spec, base, data = workdir / "release.yaml", workdir / _BASE, workdir / "data"
-    if not base.exists():
-        _place(
-            lambda folder: shutil.copytree(
-                _HERE / "base", folder, ignore=shutil.ignore_patterns("__pycache__")
-            ),
-            base,
-        )
-    if not data.exists():
-        reporter.note("writing 1,797 handwritten digits as pictures")
-        _place(write_digits, data)
-    if not spec.exists():
-        shutil.copyfile(_HERE / "release.yaml", spec)
-    result = api.release(spec, reporter=reporter)
-    if result.evaluation is None or result.folder is None:
-        raise RefusedError(
-            "the quickstart's release is not complete", f"remove {workdir} and run it again"
-        )
-    before = result.evaluation.base_score
-    if before is None or before >= _MOST_BEFORE:
-        raise RefusedError(
-            f"the base read {before or 0:.1%} of the held-out digits before it was taught; below "
-            f"{_MOST_BEFORE:.0%} is expected",
-            f"{base} was changed: remove it, and run the quickstart again",
-        )
-    reporter.note(
-        "rehearsing on a local hub: the Hugging Face, ModelScope and git protocols, with their "
-        "real clients"
-    )
-    with rehearse(result.folder, data=workdir / "rehearsal", reporter=reporter) as rehearsed:
-        pass
-    image = sorted((data / "images").glob("*.png"))[0]
-    return Quickstart(
-        result, rehearsed, spec, Path(result.receipts[0].target), result.folder / "README.md", image
-    )
+    project = Project(workdir / "release.yaml", workdir / "InternVL2-Tiny", workdir / "data")
+    if not project.base.exists():
+        _place(_copy_base, project.base)
+    if not project.data.exists():
+        run.note("writing 1,797 handwritten digits as pictures")
+        _place(write_digits, project.data)
+    if not project.spec.exists():
+        shutil.copyfile(_HERE / "release.yaml", project.spec)
+    return project
+
+
+def _copy_base(folder: Path) -> None:
+    shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _place(write: Callable[[Path], object], folder: Path) -> None:

@@ -59,7 +59,7 @@ def make_base(out: Path, recipe: Recipe | None = None, run: Run | None = None) -
     Raises:
         UsageError: `out` is there already.
     """
-    from ..registry import plugins
+    from ..registry.plugins import plugins
     from ..weights.convert import to_official
     from .base_files import write_files
 

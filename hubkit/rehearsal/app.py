@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import huggingface, huggingface_commits, huggingface_refs, lfs, modelscope, pages, smarthttp
-from ._refusal import Moved, Refusal
 from .hub import Hub
+from .refusal import Moved, Refusal
 from .repository import GitFault
 from .web import Call, call_of
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 from . import attributes
-from ._refusal import Refusal
 from .database import Repository
 from .hub import BLOB_LIMIT, Hub, pointer
 from .objects import check_oid
+from .refusal import Refusal
 from .repository import Change
 
 ATTRIBUTES = ".gitattributes"

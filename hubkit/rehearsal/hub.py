@@ -16,10 +16,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..sdk.errors import EnvironmentFailure
-from ._refusal import Moved, Refusal
 from .database import Blob, Database, Repository
 from .identity import Links, Tokens, User, check_name
 from .objects import ObjectStore
+from .refusal import Moved, Refusal
 from .repository import DEFAULT_BRANCH, Change, GitRepository
 
 BLOB_LIMIT = 10 * 1024 * 1024

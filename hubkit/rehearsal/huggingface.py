@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import attributes, card
-from ._refusal import Refusal
 from .answers import FileResponse
 from .database import Repository
 from .hub import File, Folder, Hub, require_write
 from .identity import check_name
+from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
 from .web import Call, call_of, endpoint, json_endpoint, ok, read
 

@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import attributes
-from ._refusal import Refusal
 from .commits import Draft
 from .database import Pull, Repository
 from .hub import BINARY_LIMIT, BLOB_LIMIT
 from .huggingface import MODEL
+from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
 from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ._refusal import Refusal
 from .database import Repository
 from .huggingface import MODEL, at
+from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
 from .web import Call, endpoint, json_endpoint, ok
 

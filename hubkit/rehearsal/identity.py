@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
 
-from ._refusal import Refusal
+from .refusal import Refusal
 
 COOKIE = "m_session_id"
 """The cookie in which ModelScope's client sends its token."""

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ._refusal import Refusal
 from .answers import FileResponse
 from .identity import User
 from .objects import check_oid
+from .refusal import Refusal
 from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 
 _MEDIA = "application/vnd.git-lfs+json"

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import attributes, card
-from ._refusal import Refusal
 from .commits import Draft
 from .database import Repository
 from .hub import Hub
@@ -20,6 +19,7 @@ from .huggingface import content
 from .identity import COOKIE
 from .lfs import upload_action
 from .objects import check_oid
+from .refusal import Refusal
 from .repository import DEFAULT_BRANCH, GitRepository
 from .web import Call, endpoint, json_endpoint, ok
 

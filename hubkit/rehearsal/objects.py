@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ._refusal import Refusal
+from .refusal import Refusal
 
 _BATCH = 4 * 1024 * 1024
 _OID = re.compile(r"[0-9a-f]{64}")

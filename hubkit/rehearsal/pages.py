@@ -16,10 +16,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from . import card
-from ._refusal import Refusal
 from .database import Repository
 from .hub import File, Folder
 from .identity import COOKIE
+from .refusal import Refusal
 from .repository import DEFAULT_BRANCH, GitRepository
 from .web import Call, call_of, endpoint, read
 

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..sdk.gitcli import clean_environment
-from ._refusal import Refusal
+from .refusal import Refusal
 
 DEFAULT_BRANCH = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ._refusal import Refusal
 from .answers import Streaming
 from .database import Repository
 from .hub import Hub, require_write
 from .identity import check_name
+from .refusal import Refusal
 from .repository import GitRepository
 from .web import Call, call_of, stream
 

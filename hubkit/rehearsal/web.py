@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from ._refusal import Refusal
 from .database import Repository
 from .hub import Hub, require_write
 from .identity import User
+from .refusal import Refusal
 
 JSON_LIMIT = 1024 * 1024
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .environment import Requirements
 from .family import ModuleGroup
@@ -33,15 +33,16 @@ class TrainInput:
 
 @dataclass(frozen=True)
 class TrainOutput:
-    """`adapter` and `metrics` are paths relative to `output`. `format` is `other` for what is no
-    adapter that hubkit merges; its plugin packs it. `metrics` is JSON Lines with `step`, `loss`,
+    """`adapter` and `metrics` are paths relative to `output`. `format` is `peft`, `xtuner`
+    or the name of another adapter format that hubkit merges; `other` for what it does not merge:
+    the plugin packs that. `metrics` is JSON Lines with `step`, `loss`,
     `learning_rate` (and nothing that varies between two identical runs). `settings` are the
     effective ones, for the card. `prompt` is the exact text that stood before the first answer of
     the first record in training, with the image positions shortened to one, and `prompt_ids` are
     its token ids shortened likewise: what an engine must ask the model with."""
 
     adapter: str
-    format: Literal["peft", "xtuner", "other"]
+    format: str
     metrics: str
     steps: int
     samples: int

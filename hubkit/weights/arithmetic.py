@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from hubkit.sdk.errors import WeightsError
 
-from .adapter import LoRA
+from .adapters.adapter import LoRA
 from .placement import Edit, Span
 
 if TYPE_CHECKING:
     import torch
 
-Parity = Literal["none", "xtuner"]
+Rounding = Literal["once", "xtuner"]
 
 
 _SLICE = 2**18
@@ -69,12 +69,12 @@ class Change:
 
 
 def change_rows(
-    rows: torch.Tensor, start: int, steps: Sequence[Step], parity: Parity, workspace: Workspace
+    rows: torch.Tensor, start: int, steps: Sequence[Step], rounding: Rounding, workspace: Workspace
 ) -> Change:
     """Applies `steps` to `rows`, rows `start` and following of a tensor, in place."""
     import torch
 
-    wide = computing_dtype(rows.dtype, parity)
+    wide = computing_dtype(rows.dtype, rounding)
     kind = torch.finfo(rows.dtype)
     limit = kind.max * (2 - kind.eps / 2) / (2 - kind.eps)
     largest, finite = 0.0, True
@@ -91,26 +91,26 @@ def change_rows(
     return Change(largest, finite)
 
 
-def computing_dtype(dtype: torch.dtype, parity: Parity) -> torch.dtype:
+def computing_dtype(dtype: torch.dtype, rounding: Rounding) -> torch.dtype:
     import torch
 
-    return dtype if parity == "xtuner" or dtype == torch.float64 else torch.float32
+    return dtype if rounding == "xtuner" or dtype == torch.float64 else torch.float32
 
 
-def load(edit: Edit, parity: Parity, dtype: torch.dtype) -> Step:
+def load(edit: Edit, rounding: Rounding, dtype: torch.dtype) -> Step:
     """Reads what `edit` needs for a tensor of `dtype`.
 
     Raises:
         WeightsError: XTuner's rule is asked for and says nothing of this kind of delta.
     """
-    source, spans, wide = edit.adapter.source, edit.target.spans, computing_dtype(dtype, parity)
+    source, spans, wide = edit.adapter.source, edit.target.spans, computing_dtype(dtype, rounding)
     if not isinstance(edit.delta, LoRA):
         return _Replace(spans, source.load(edit.delta.key), edit.weight)
     lora, scale = edit.delta, edit.delta.scale * edit.weight
-    if parity == "xtuner" and (lora.magnitude is not None or edit.bias):
+    if rounding == "xtuner" and (lora.magnitude is not None or edit.bias):
         raise WeightsError(
             f"{lora.module!r}: XTuner merges no DoRA and no LoRA with a bias",
-            "merge without parity",
+            "merge with the rounding `once`",
         )
     if edit.bias and lora.bias is not None:
         return _Add(spans, source.load(lora.bias).to(wide), scale)
@@ -119,7 +119,7 @@ def load(edit: Edit, parity: Parity, dtype: torch.dtype) -> Step:
     if lora.magnitude is not None:
         magnitude = source.load(lora.magnitude).to(wide).flatten()
         return _Dora(spans, left, right, lora.scale, magnitude, edit.weight)
-    return _LowRank(spans, left, right.contiguous(), scale, parity)
+    return _LowRank(spans, left, right.contiguous(), scale, rounding)
 
 
 def _pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, slice]]:
@@ -145,7 +145,7 @@ class _LowRank:
     left: torch.Tensor
     right: torch.Tensor
     scale: float
-    parity: Parity
+    rounding: Rounding
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         import torch
@@ -154,7 +154,7 @@ class _LowRank:
         for block, delta in _pieces(self.spans, start, start + len(rows)):
             change = torch.mm(self.left[delta], self.right, out=scratch[block])
             largest = max_or_nan(largest, _largest(change) * abs(self.scale))
-            if self.parity == "xtuner":
+            if self.rounding == "xtuner":
                 rows[block].add_(change.mul_(self.scale))
             else:
                 rows[block].add_(change, alpha=self.scale)

@@ -14,13 +14,13 @@ from hubkit.sdk.assembly import AssembledFamily, Assembly
 from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.run import Run
 
+from ..files.outside import read_json
+from .adapters.peft import open_weights
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .convert import ConvertReport, Piece, Readable, Recipe, blocks_of, indexed, new_headers
-from .files import read_json
 from .header import TensorInfo
 from .merge import check_floats
-from .peft import open_weights
 from .staging import staged
 from .stream import Meter, write_file
 

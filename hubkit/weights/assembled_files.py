@@ -10,9 +10,11 @@ from hubkit.sdk.assembly import AssembledFamily, Assembly
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.tokens import token_ids
 
+from ..files.disk import write_json
+from ..files.outside import inside, read_json
+from ..hygiene.local_paths import without_local_paths
 from . import bytelevel
 from .companions import written
-from .files import inside, read_json, without_local_paths, write_json
 from .native_files import SETTINGS, TEMPLATE, TOKENIZER
 from .stream import WrittenFile
 from .tokenizer import from_sentencepiece

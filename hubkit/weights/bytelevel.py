@@ -8,7 +8,7 @@ from typing import Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
 
-from .files import inside, read_json
+from ..files.outside import inside, read_json
 from .tokenizer import added_tokens
 
 FILES = ("vocab.json", "merges.txt")

@@ -12,12 +12,14 @@ from typing import Any
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
-from .check_adapter import WEIGHTS, adapter_problems, is_adapter
+from ..files.outside import inside, read_json
+from ..hygiene.hostile import is_pickle, redirects
+from ..hygiene.local_paths import holds_paths, local_paths
+from .adapters.check import adapter_problems, is_adapter
+from .adapters.peft import WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX
-from .files import holds_paths, inside, local_paths, read_json
 from .header import BITS
-from .hostile import is_pickle, redirects
 from .merge import layout_problems
 
 ADAPTER = "adapter"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.family import Problem
 
-from .files import inside, read_json
+from ..files.outside import inside, read_json
 from .header import REMEDY, Header, TensorInfo, read_header
 
 if TYPE_CHECKING:

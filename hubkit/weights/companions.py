@@ -11,7 +11,9 @@ from typing import Any
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 
-from .files import holds_paths, inside, without_local_paths, write_json
+from ..files.disk import write_json
+from ..files.outside import inside
+from ..hygiene.local_paths import holds_paths, without_local_paths
 from .stream import WrittenFile
 
 INDEX = "model.safetensors.index.json"

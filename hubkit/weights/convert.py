@@ -16,11 +16,13 @@ from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
+from ..files.disk import write_json
+from ..files.outside import inside, read_json
 from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
-from .files import inside, read_json, write_json
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split
+from .model import Model
 from .native_files import write_native_files
 from .placement import WRONG_BASE, Target, spellings, targets
 from .staging import staged
@@ -56,10 +58,8 @@ Recipe = Mapping[str, Sequence[Piece]]
 """For each tensor of the output, what it is put together from along dimension 0."""
 
 
-def to_native(
-    folder: Path, out: Path, family: ModelFamily, run: Run | None = None, *, jobs: int = 0
-) -> ConvertReport:
-    """Writes the official model `folder` as transformers loads it without remote code, shard by
+def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0) -> ConvertReport:
+    """Writes the official model as transformers loads it without remote code, shard by
     shard.
 
     Raises:
@@ -67,7 +67,7 @@ def to_native(
         UsageError: a file is missing, or `out` is there already.
         EnvironmentFailure: the disk is too small.
     """
-    config = read_json(folder, "config.json")
+    folder, family, config = model.folder, model.family, model.config
     native = family.native(config, token_ids(folder))
     with Checkpoint.open(folder) as weights:
         layout = family.layout(config)
@@ -101,6 +101,15 @@ def to_native(
     for note in native.notes:
         (run or SilentRun()).note(note)
     return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
+
+
+def native_view(model: Model, place: Path, run: Run) -> Path:
+    """`model` as transformers loads it, written to `place` unless it is there already."""
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        run.note(f"writing the transformers view of {model.folder.name}")
+        to_native(model, place, run)
+    return place
 
 
 def to_official(

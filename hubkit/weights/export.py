@@ -15,11 +15,14 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily, TensorMap
 from hubkit.sdk.run import Run, SilentRun
 
-from .adapter import Adapter, LoRA
-from .adapters import read_adapter
+from ..files.disk import write_json
+from ..files.outside import read_json
+from ..hygiene.local_paths import without_local_paths
+from .adapters.adapter import Adapter, LoRA
+from .adapters.formats import read_adapter
+from .adapters.peft import WEIGHTS
 from .companions import written
 from .convert import ConvertReport, Piece, blocks_of
-from .files import read_json, without_local_paths, write_json
 from .header import build_header
 from .merge import check_floats
 from .placement import Target, find, place, targets
@@ -30,8 +33,6 @@ Names = Literal["trained", "native"]
 Rows = tuple[tuple[int, int], ...] | None
 Natives = Mapping[str, Mapping[str, Target]]
 """The native tensors that each official one is cut into."""
-
-WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk.errors import WeightsError
-from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
-from ..reflink import reflink
-from .adapter import Adapter, LoRA
-from .adapters import read_adapter
-from .arithmetic import Parity, Step, Workspace, change_rows, load
+from ..files.disk import reflink
+from .adapters.adapter import Adapter, LoRA
+from .adapters.formats import read_adapter
+from .arithmetic import Rounding, Step, Workspace, change_rows, load
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
-from .files import read_json
 from .header import TensorInfo
+from .model import Model
 from .placement import Edit, Target, alias_targets, place, targets
 from .staging import staged
 from .stream import BLOCK, Block, Meter, WrittenFile, digest_file, write_file
@@ -49,14 +48,20 @@ class MergeReport:
     largest_delta: float
     largest_delta_tensor: str
 
+    @property
+    def summary(self) -> str:
+        return (
+            f"{self.merged} tensors merged, {self.replaced} replaced, {self.copied} unchanged; "
+            f"all {self.adapter_keys} adapter keys used; largest change {self.largest_delta:.3g}"
+        )
+
 
 def merge(
-    base: Path,
+    base: Model,
     adapter: Path | Sequence[tuple[Path, float]],
     out: Path,
-    family: ModelFamily,
     *,
-    parity: Parity = "none",
+    rounding: Rounding = "once",
     jobs: int = 0,
     run: Run | None = None,
 ) -> MergeReport:
@@ -77,24 +82,19 @@ def merge(
         for path, weight in [(adapter, 1.0)] if isinstance(adapter, Path) else adapter:
             adapters.append((read_adapter(path), weight))
             open_files.callback(adapters[-1][0].source.close)
-        return merge_adapters(
-            base, adapters, out, family, parity=parity, jobs=jobs, run=run or SilentRun()
-        )
+        return _merge(base, adapters, out, rounding, jobs, run or SilentRun())
 
 
-def merge_adapters(
-    base: Path,
+def _merge(
+    base: Model,
     adapters: Sequence[tuple[Adapter, float]],
     out: Path,
-    family: ModelFamily,
-    *,
-    parity: Parity,
+    rounding: Rounding,
     jobs: int,
     run: Run,
 ) -> MergeReport:
-    """As merge(), with several open adapters applied in turn, each with its weight."""
-    config = read_json(base, "config.json")
-    with Checkpoint.open(base) as weights:
+    family, config = base.family, base.config
+    with Checkpoint.open(base.folder) as weights:
         layout = family.layout(config)
         check_layout(weights, layout)
         check_floats(weights.tensors.values())
@@ -104,13 +104,14 @@ def merge_adapters(
         edits = _place_all(adapters, known, aliases)
         size = sum(shard.size for shard in weights.shards.values())
         with (
-            staged(out, size + companion_bytes(base, family, config)) as folder,
+            staged(out, size + companion_bytes(base.folder, family, config)) as folder,
             one_torch_thread(),
         ):
-            job = _Merge(weights, edits, parity, jobs or os.cpu_count() or 1, Meter(size, run))
+            job = _Merge(weights, edits, rounding, jobs or os.cpu_count() or 1, Meter(size, run))
             files = [job.write(folder, shard) for shard in weights.shards.values()]
             weights.check_unchanged()
-            files += carry_index(base, folder) + carry(base, folder, family, config)
+            files += carry_index(base.folder, folder)
+            files += carry(base.folder, folder, family, config)
     if not job.largest[0]:
         run.note("the adapter changes nothing: the merged weights are the base's")
     replaced = {
@@ -181,14 +182,14 @@ class _Merge:
         self,
         weights: Checkpoint,
         edits: Mapping[str, list[Edit]],
-        parity: Parity,
+        rounding: Rounding,
         jobs: int,
         meter: Meter,
     ) -> None:
-        self.weights, self.edits, self.parity, self.jobs, self.meter = (
+        self.weights, self.edits, self.rounding, self.jobs, self.meter = (
             weights,
             edits,
-            parity,
+            rounding,
             jobs,
             meter,
         )
@@ -209,7 +210,7 @@ class _Merge:
     def _blocks(self, shard: Shard) -> Iterator[Block]:
         for info in shard.header.tensors:
             dtype = torch_dtype(info.dtype, f"{shard.name}: tensor {info.name!r}")
-            steps = [load(edit, self.parity, dtype) for edit in self.edits.get(info.name, ())]
+            steps = [load(edit, self.rounding, dtype) for edit in self.edits.get(info.name, ())]
             for start, stop in split(info):
                 fill = partial(self._fill, shard, info, dtype, steps, start)
                 yield Block(
@@ -229,7 +230,7 @@ class _Merge:
 
         shard.read_into(view, info.start + start * info.row_size)
         rows = torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(-1, *info.shape[1:])
-        change = change_rows(rows, start, steps, self.parity, self.workspace)
+        change = change_rows(rows, start, steps, self.rounding, self.workspace)
         if not math.isfinite(change.largest):
             raise WeightsError(
                 f"the adapter's change to {info.name!r} holds NaN or infinity",

@@ -11,9 +11,11 @@ from typing import Any
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, NativeModel
 
+from ..files.disk import write_json
+from ..files.outside import inside, read_json
+from ..hygiene.local_paths import without_local_paths
 from . import bytelevel
 from .companions import companion_names, copy, written
-from .files import inside, read_json, without_local_paths, write_json
 from .stream import WrittenFile
 from .tokenizer import from_sentencepiece
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import TensorMap
 
-from .adapter import Adapter, LoRA, Replacement
+from .adapters.adapter import Adapter, LoRA, Replacement
 
 _RENAMED = (
     ("language_model.model.", "model.language_model."),

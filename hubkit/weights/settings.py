@@ -10,7 +10,7 @@ from typing import Any
 
 from hubkit.sdk.errors import WeightsError
 
-from .adapter import Adapter, LoRA, Replacement
+from .adapters.adapter import Adapter, LoRA, Replacement
 from .checkpoint import Checkpoint
 
 _NEUTRAL = frozenset(

@@ -16,7 +16,7 @@ from typing import Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
 
-from .files import inside, read_json
+from ..files.outside import inside, read_json
 from .sentencepiece import (
     BPE,
     CONTROL,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import hubkit
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 
 ROOT = Path(__file__).parents[2]
 QUICK = {

@@ -182,7 +182,7 @@ def test_pictures_that_are_none_are_named(tmp_path: Path) -> None:
         (b'[{"id": "1", "conversations": []},\n{"id" 2}]', "line 2, column 7: not JSON"),
         (b"\xff\xfe[\x00]\x00", "neither a JSON array nor JSON Lines"),
         (b'[\n{"id": "\xff"}]', "line 2: not UTF-8"),
-        (b"[]", "the dataset is empty"),
+        (b"[]", "it is empty"),
         (b'{"id": "1"}\n{oops\n', "2 records cannot be used"),
     ],
 )
@@ -197,7 +197,7 @@ def test_files_that_are_no_dataset(tmp_path: Path, content: bytes, says: str) ->
 
 def test_nothing_left_after_leaving_out(tmp_path: Path) -> None:
     source = dataset(tmp_path / "in", 2, r0={"image": "x.png"}, r1={"image": "y.png"})
-    with pytest.raises(DataError, match="none of 2 records is sound"):
+    with pytest.raises(DataError, match="none of 2 records is valid"):
         prepare(source, tmp_path / "out", skip=True)
     assert not (tmp_path / "out").exists()
 
@@ -231,7 +231,7 @@ def test_what_training_and_holdout_share_is_found(tmp_path: Path) -> None:
         done.report.shared.by_picture,
         done.report.shared.by_text,
     ) == (2, 1, 1)
-    together = prepare(source, tmp_path / "out", holdout=4, by_picture=True)
+    together = prepare(source, tmp_path / "out", holdout=4, group="image")
     assert together.report.shared is not None and together.report.shared.records == 0
     sides = [
         {one["id"] for one in lines(tmp_path / "out" / name)}
@@ -260,8 +260,8 @@ def test_lengths_and_tiles(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_lengths_are_those_of_transformers(tmp_path: Path) -> None:
     """Counted once more with transformers' own tokenizer on the native folder."""
-    from hubkit.models import open_model
     from hubkit.sdk import Record, Turn, prompts, segments
+    from hubkit.weights.model import open_model
     from hubkit.weights.native_files import write_native_files
 
     source = dataset(tmp_path / "in", 6, r5={"conversations": talk(answer="dish " * 80)})
@@ -325,7 +325,7 @@ def test_pictures_in_parquet_are_written_out(tmp_path: Path) -> None:
     rows = [{"image": image, "question": f"Q{n}?", "answer": "A"} for n in (1, 2)]
     (tmp_path / "in").mkdir()
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "in" / "train.parquet")
-    done = prepare(tmp_path / "in", tmp_path / "out", adapter="hf_datasets")
+    done = prepare(tmp_path / "in", tmp_path / "out", format="hf_datasets")
     assert (done.images / "0000001.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert lines(tmp_path / "out" / "train.jsonl")[1]["image"] == "0000001.png"
     again = prepare(tmp_path / "out" / "train.jsonl", None, images=done.images)

@@ -21,7 +21,7 @@ RELEASE = f"""\
 name: {NAME}
 base: {{path: base, name: hubkit/InternVL2-Tiny}}
 data:
-  adapter: foodieqa
+  format: foodieqa
   path: data/sivqa_tidy.json
   options: {{form: tutorial}}
   holdout: 0.25
@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_256_questions_become_256_records(project: Path, tmp_path: Path) -> None:
-    settings = hubkit.PrepareSettings(adapter="foodieqa", options={"form": "tutorial"}, holdout=64)
+    settings = hubkit.PrepareSettings(format="foodieqa", options={"form": "tutorial"}, holdout=64)
     done = hubkit.prepare(project.parent / "data" / "sivqa_tidy.json", tmp_path / "out", settings)
     assert (done.train, done.holdout, done.report.rows, done.report.records) == (192, 64, 256, 256)
     written = [
@@ -95,7 +95,7 @@ def test_a_release_that_the_terms_forbid_is_refused_before_any_work(project: Pat
 def test_prepared_data_are_bound_by_the_same_terms(project: Path) -> None:
     out = project.parent / "prepared"
     hubkit.prepare(
-        project.parent / "data" / "sivqa_tidy.json", out, hubkit.PrepareSettings(adapter="foodieqa")
+        project.parent / "data" / "sivqa_tidy.json", out, hubkit.PrepareSettings(format="foodieqa")
     )
     project.write_text(
         f"name: {NAME}\nbase: {{path: base}}\ndata: {{path: prepared/train.jsonl, images: data}}\n"

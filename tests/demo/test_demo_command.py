@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubkit.demo import launch
+from hubkit.demo import demo
 from hubkit.errors import UsageError
 
 # A shell may start its background jobs with SIGINT ignored, and Python then leaves it so.
@@ -52,17 +52,17 @@ def test_the_command_ends_with_everything_it_started(models: tuple[Path, Path]) 
 
 
 def test_what_is_refused_before_anything_starts(models: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a folder"), launch(tmp_path / "nothing"):
+    with pytest.raises(UsageError, match="is not a folder"), demo(tmp_path / "nothing"):
         pass
     with (
         pytest.raises(UsageError, match="cannot be read"),
-        launch(models[0], examples=tmp_path / "nothing.jsonl"),
+        demo(models[0], examples=tmp_path / "nothing.jsonl"),
     ):
         pass
     with (
         pytest.raises(UsageError, match="is not a folder"),
-        launch(models[0], examples=tmp_path / "x", images=tmp_path / "y"),
+        demo(models[0], examples=tmp_path / "x", images=tmp_path / "y"),
     ):
         pass
-    with pytest.raises(UsageError, match="peft"), launch(models[0], engine="peft"):
+    with pytest.raises(UsageError, match="peft"), demo(models[0], engine="peft"):
         pass

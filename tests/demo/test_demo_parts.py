@@ -21,9 +21,9 @@ from hubkit.demo.conversation import Picture, PictureError, Said, Turn, messages
 from hubkit.demo.examples import drawn, from_records
 from hubkit.demo.texts import CHINESE, ENGLISH, preferred
 from hubkit.errors import DataError, EnvironmentFailure, UsageError
+from hubkit.inference.serving import Serving
 from hubkit.sdk import Record, write_jsonl
 from hubkit.sdk import Turn as RecordTurn
-from hubkit.serving import Serving
 
 NOBODY: Any = None
 VISITOR: Any = SimpleNamespace(session_hash="a-tab")

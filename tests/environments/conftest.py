@@ -11,7 +11,7 @@ from typing import Any
 import locked_plugin
 import pytest
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 
 Install = Callable[..., Any]
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from locked_plugin import lock, sha256, step, wheel
 
-from hubkit.environments import Environment, _choice, _machine, _store, call, locked_name, manage
-from hubkit.environments._build import Built, Sources, build
+from hubkit.environments import Environment, call, choice, locked_name, machine, manage
+from hubkit.environments.build import Built, Sources, build
 from hubkit.sdk import CancelledError, EnvironmentFailure, SilentRun, TrainInput, Vision
 
 ONE_STEP = lock(step("tinyone==1.0", "tinytwo==2.0"))
@@ -42,7 +42,7 @@ class Watcher(SilentRun):
 def make(plugin: Any, *wheels: Path | str, run: Any = None) -> Built:
     return build(
         plugin,
-        _choice.choose(plugin),
+        choice.choose(plugin),
         run or Watcher(),
         Sources(tuple(map(str, wheels)), no_index=True),
     )
@@ -263,7 +263,7 @@ def test_no_network_and_a_wrong_python(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(EnvironmentFailure, match="the package index cannot be reached") as caught:
-        build(plugin, _choice.choose(plugin), Watcher())
+        build(plugin, choice.choose(plugin), Watcher())
     assert "--find-links" in caught.value.remedy
     page = tmp_path / "page.html"
     page.write_text(
@@ -342,7 +342,7 @@ def kill_at(seconds: float, tmp_path: Path, store: Path, wheels: Path) -> bool:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for_silence(store)
-    return any(_store.state_of(store / name) is None for name in left(store))
+    return any(store.state_of(store / name) is None for name in left(store))
 
 
 def test_a_killed_build_leaves_nothing_after_the_next_command(
@@ -379,7 +379,7 @@ def test_builds_killed_at_any_moment_leave_nothing_or_all(
         half += kill_at(chance.uniform(0.2, 1.0) * whole, tmp_path, store, wheels)
         manage.rows()
         for name in left(store):
-            assert _store.state_of(store / name), name
+            assert store.state_of(store / name), name
             assert manage.check("tinylock", Environment(locked="")).health.missing == ()
     assert half >= 3
     assert started(tmp_path, wheels).wait() == 0
@@ -392,17 +392,17 @@ def test_one_for_gpus_is_built_where_there_is_none(
 ) -> None:
     """Its check fails here, as a GPU's would: with a GPU, that is the lock's fault."""
     plugin, watcher = install(lock(step("tinyone==1.0"), variant="cu12")), Watcher()
-    choice, sources = _choice.choose(plugin, "cu12"), Sources((str(wheels),), no_index=True)
-    monkeypatch.setattr(_machine, "cuda", lambda: 12)
+    chosen, sources = choice.choose(plugin, "cu12"), Sources((str(wheels),), no_index=True)
+    monkeypatch.setattr(machine, "cuda", lambda: 12)
     with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError"):
-        build(plugin, choice, watcher, sources)
+        build(plugin, chosen, watcher, sources)
     assert left(store) == []
-    monkeypatch.setattr(_machine, "cuda", lambda: 0)
-    built = build(plugin, choice, watcher, sources)
+    monkeypatch.setattr(machine, "cuda", lambda: 0)
+    built = build(plugin, chosen, watcher, sources)
     assert built.health is None and "tinytwo: ModuleNotFoundError" in built.unchecked
     assert built.state.python == sys.version.split()[0] and built.state.versions == {}
     assert "hubkit env check tinylock --environment locked:cu12" in watcher.notes[-1]
-    assert build(plugin, choice, watcher, sources) == Built(built.name, built.folder, built.state)
+    assert build(plugin, chosen, watcher, sources) == Built(built.name, built.folder, built.state)
     with pytest.raises(EnvironmentFailure, match="tinytwo: ModuleNotFoundError") as caught:
         manage.check("tinylock", Environment(locked="cu12"))
     assert caught.value.remedy == "there is no GPU here: use this environment where there is one"

@@ -161,7 +161,7 @@ def test_a_release_trains_in_a_locked_environment_and_keeps_its_deadline(
         note["message"].startswith("building the environment tinylock cpu")
         for note in rows(done, "note")
     )
-    receipt = json.loads(next(project.parent.glob(".hubkit/*/train/receipt.json")).read_text())
+    receipt = json.loads(next(project.parent.glob(".hubkit/*/train/seal.json")).read_text())
     assert receipt["result"]["settings"]["python"].startswith(str(store / locked_name(plugin, "")))
     assert receipt["inputs"]["environment"] == locked_name(plugin, "")
 

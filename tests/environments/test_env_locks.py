@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from locked_plugin import PLATFORM, PYTHON, lock, lock_file, step
 
-from hubkit.environments import _choice, _locks, _machine, _store
-from hubkit.registry import plugins
+from hubkit.environments import choice, locks, machine, store
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import EnvironmentFailure, UsageError
 
 HASH = "sha256:" + "0" * 64
 
 
-def read(folder: Path, data: Any, name: str = "") -> _locks.Lock:
+def read(folder: Path, data: Any, name: str = "") -> locks.Lock:
     path = folder / (name or lock_file(data))
     path.write_text(json.dumps(data))
-    return _locks.read_lock(path, "tinylock")
+    return locks.read_lock(path, "tinylock")
 
 
 def test_a_lock_is_read_and_written_as_it_was(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_lock_is_read_and_written_as_it_was(tmp_path: Path) -> None:
         "a-b": "1",
     }
     assert found.steps[2].requirements == f"a.b==1 --hash={HASH}\n"
-    assert json.loads(_locks.text(found)) == data
+    assert json.loads(locks.text(found)) == data
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_a_lock_under_another_name_or_plugin_is_refused(tmp_path: Path) -> None:
         read(tmp_path, {**lock(), "plugin": "other"})
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(UsageError, match=r"broken.json cannot be read: Expecting"):
-        _locks.read_lock(tmp_path / "broken.json", "tinylock")
+        locks.read_lock(tmp_path / "broken.json", "tinylock")
 
 
 def test_the_name_follows_the_packages_python_and_platform(tmp_path: Path) -> None:
     names = {
-        _store.name_of(read(tmp_path, data))
+        store.name_of(read(tmp_path, data))
         for data in (
             lock(),
             lock(step("tinyone==1.1")),
@@ -103,7 +103,7 @@ def test_the_name_follows_the_packages_python_and_platform(tmp_path: Path) -> No
     }
     assert len(names) == 5
     assert all(re.fullmatch(r"tinylock-[0-9a-f]{12}", name) for name in names)
-    assert _store.name_of(read(tmp_path, lock())) == _store.name_of(
+    assert store.name_of(read(tmp_path, lock())) == store.name_of(
         read(tmp_path, dict(reversed(lock().items())))
     )
 
@@ -127,30 +127,30 @@ def test_the_newest_cuda_that_the_driver_offers(
     install: Any, monkeypatch: pytest.MonkeyPatch, cuda: int, variants: tuple[str, ...], chosen: str
 ) -> None:
     plugin = install(*(lock(variant=variant) for variant in variants))
-    monkeypatch.setattr(_machine, "cuda", lambda: cuda)
-    assert _choice.choose(plugin).lock.variant == chosen
+    monkeypatch.setattr(machine, "cuda", lambda: cuda)
+    assert choice.choose(plugin).lock.variant == chosen
     for variant in variants:
-        assert _choice.choose(plugin, variant).lock.variant == variant
+        assert choice.choose(plugin, variant).lock.variant == variant
 
 
 def test_what_does_not_fit_is_named_with_the_reason(
     install: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = install(lock(variant="cu12"), lock(variant="cu13", platform="plan9_mips"))
-    monkeypatch.setattr(_machine, "cuda", lambda: 0)
+    monkeypatch.setattr(machine, "cuda", lambda: 0)
     with pytest.raises(
         EnvironmentFailure, match=r"trainer tinylock: none of its locks fits this machine"
     ) as caught:
-        _choice.choose(plugin)
+        choice.choose(plugin)
     assert (
         f"cu12-py{PYTHON.replace('.', '')}-{PLATFORM}.json: there is no NVIDIA driver and GPU here"
         in caught.value.message
     )
     assert f"it is for plan9_mips, this is {PLATFORM}" in caught.value.message
     assert "`environment: {locked: cu12}`" in caught.value.remedy
-    assert _choice.choose(plugin, "cu12").lock.variant == "cu12"
+    assert choice.choose(plugin, "cu12").lock.variant == "cu12"
     with pytest.raises(UsageError, match="no lock of variant 'cpu'") as wrong:
-        _choice.choose(plugin, "cpu")
+        choice.choose(plugin, "cpu")
     assert wrong.value.remedy == "write one of: cu12, cu13"
 
 
@@ -166,19 +166,19 @@ def test_hubkits_own_python_first_then_the_newest_on_path(
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     others = [lock(python=version) for version in ("3.97", "3.98", "3.99")]
     plugin = install(*others)
-    assert _choice.choose(plugin).python == programs / "python3.98"
-    assert _choice.choose(plugin).lock.python == "3.98"
+    assert choice.choose(plugin).python == programs / "python3.98"
+    assert choice.choose(plugin).lock.python == "3.98"
     plugin = install(lock(), *others)
-    assert _choice.choose(plugin).python == Path(sys.executable)
+    assert choice.choose(plugin).python == Path(sys.executable)
     for file in ("python3.97", "python3.98"):
         (programs / file).write_text("#!/bin/sh\necho 3.1\n")
-    _machine._runs.cache_clear()
+    machine._runs.cache_clear()
     place = Path(sys.modules["hubkit_tinylock"].__file__ or "").parent / "locks"
     (place / lock_file(lock())).unlink()
     with pytest.raises(EnvironmentFailure, match=r"no python3.98 on PATH that runs") as caught:
-        _choice.choose(plugin)
+        choice.choose(plugin)
     assert "install Python 3.97 or 3.98 or 3.99" in caught.value.remedy
-    _machine._runs.cache_clear()
+    machine._runs.cache_clear()
 
 
 def test_a_plugin_without_locks(install: Any) -> None:
@@ -186,11 +186,11 @@ def test_a_plugin_without_locks(install: Any) -> None:
     for path in (Path(sys.modules["hubkit_tinylock"].__file__ or "").parent / "locks").iterdir():
         path.unlink()
     with pytest.raises(UsageError, match=r"trainer tinylock has no lock") as caught:
-        _choice.choose(plugin)
+        choice.choose(plugin)
     assert "environment: current" in caught.value.remedy
 
 
 def test_the_locks_of_installed_plugins_are_sound() -> None:
     for kind in ("trainer", "engine"):
         for plugin in plugins().of(kind).values():
-            assert all(one.packages > 0 for one in _locks.read_locks(plugin)), plugin.name
+            assert all(one.packages > 0 for one in locks.read_locks(plugin)), plugin.name

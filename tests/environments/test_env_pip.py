@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hubkit.environments import _pip
-from hubkit.environments._build import SUPERVISOR
+from hubkit.environments import pip
+from hubkit.environments.build import SUPERVISOR
 
 
 def test_pip_gets_its_settings_and_no_token() -> None:
@@ -32,7 +32,7 @@ def test_pip_gets_its_settings_and_no_token() -> None:
         "CUDA_SECRET": "t",
         "AWS_SECRET_ACCESS_KEY": "t",
     }
-    got = _pip.variables(host, {"DS_BUILD_OPS": "0"})
+    got = pip.variables(host, {"DS_BUILD_OPS": "0"})
     assert got == {
         "PATH": "/bin",
         "HOME": "/home/x",
@@ -40,13 +40,13 @@ def test_pip_gets_its_settings_and_no_token() -> None:
         "HTTPS_PROXY": "http://proxy",
         "CC": "clang",
         "DS_BUILD_OPS": "0",
-        **_pip.FIXED,
+        **pip.FIXED,
     }
     assert got["PIP_NO_INPUT"] == "1"
 
 
 def test_the_command_installs_exactly_what_is_listed() -> None:
-    command = _pip.install(
+    command = pip.install(
         Path("/e/bin/python"),
         Path("/r.txt"),
         isolated=False,
@@ -189,7 +189,7 @@ def test_each_failure_is_explained_with_the_lines_that_matter(
 ) -> None:
     log = tmp_path / "x.log"
     log.write_text("Collecting a\n" * 3 + "  noise\n" * 50 + said + "\n")
-    error = _pip.failure("step 1", 7, log)
+    error = pip.failure("step 1", 7, log)
     assert error.message.startswith(f"step 1: {cause}\n")
     assert said.splitlines()[-1].strip() in error.message
     assert "Collecting" not in error.message and error.message.count("noise") <= 1
@@ -198,5 +198,5 @@ def test_each_failure_is_explained_with_the_lines_that_matter(
 
 def test_a_kill_is_taken_for_want_of_memory(tmp_path: Path) -> None:
     (tmp_path / "x.log").write_text("Building wheel for x: started\n")
-    error = _pip.failure("step 1", 137, tmp_path / "x.log")
+    error = pip.failure("step 1", 137, tmp_path / "x.log")
     assert "memory ran out" in error.message and "MAX_JOBS=1" in error.remedy

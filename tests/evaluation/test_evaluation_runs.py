@@ -17,26 +17,26 @@ from projects import BASE, NAME, make_project
 import hubkit
 from hubkit.errors import RefusedError
 from hubkit.packaging.card import render_card
+from hubkit.pipeline.card_facts import card_facts
+from hubkit.pipeline.spec.model import Spec
+from hubkit.pipeline.stage import Context
+from hubkit.pipeline.workspace import Workspace
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, read_answers
-from hubkit.spec import Spec
-from hubkit.stages._facts import card_facts
-from hubkit.stages._stage import Context
-from hubkit.workspace import Workspace
 
 pytestmark = pytest.mark.integration
 
 
 def receipt(spec: Path, stage: str) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(
-        (spec.parent / ".hubkit" / NAME / stage / "receipt.json").read_text("utf-8")
+        (spec.parent / ".hubkit" / NAME / stage / "seal.json").read_text("utf-8")
     )
     return data
 
 
 def change_trained_prompt(spec: Path, text: str, ids: list[int]) -> None:
     """The train stage as if its trainer had told this prompt."""
-    path = spec.parent / ".hubkit" / NAME / "train" / "receipt.json"
+    path = spec.parent / ".hubkit" / NAME / "train" / "seal.json"
     data = receipt(spec, "train")
     data["result"] |= {"prompt": text, "prompt_ids": ids}
     path.write_text(json.dumps(data), "utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubkit.errors import RefusedError
-from hubkit.parity import Parity, Prompt, sample
+from hubkit.inference.prompt_parity import Parity, Prompt, sample
 from hubkit.sdk import GenerateOutput, Record, TrainOutput, Turn
 
 SYSTEM = (

@@ -11,7 +11,7 @@ from hubkit.errors import DataError, PluginError, UsageError
 from hubkit.evaluation.results import Evaluated
 from hubkit.evaluation.samples import check_suffix, write_samples
 from hubkit.evaluation.score import Answered, evaluated, score
-from hubkit.registry import Plugins, plugins
+from hubkit.registry.plugins import Plugins, plugins
 from hubkit.sdk import Answer, Record, Turn
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import hubkit
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import merge

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import hubkit
-from hubkit import api
-from hubkit.models import open_model
+from hubkit.api.models import smoke
+from hubkit.inference.questions import Questioning, ask
+from hubkit.pipeline.spec.model import PythonEnvironment
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, GenerateOutput, Record, Turn
-from hubkit.spec import PythonEnvironment
-from hubkit.stages._workers import Questioning, ask, native_view
+from hubkit.weights.convert import native_view
+from hubkit.weights.model import open_model
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import tiny_llava as tiny
@@ -62,9 +63,7 @@ def main() -> None:
         )
         print(
             "gate:",
-            api.smoke(
-                model, images=images, prompts=prompts, engine="lmdeploy", environment=lmdeploy
-            ),
+            smoke(model, images=images, prompts=prompts, engine="lmdeploy", environment=lmdeploy),
         )
 
 

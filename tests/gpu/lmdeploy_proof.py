@@ -35,12 +35,13 @@ from typing import Any
 from large import make_large
 
 from hubkit.errors import RefusedError
-from hubkit.models import open_model
+from hubkit.inference.questions import Questioning, ask
+from hubkit.pipeline.spec.model import PythonEnvironment
+from hubkit.pipeline.stages import smoke as smoking
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, GenerateOutput, Record, Turn, read_records, write_jsonl
-from hubkit.spec import PythonEnvironment
-from hubkit.stages import smoke as smoking
-from hubkit.stages._workers import Questioning, ask, native_view
+from hubkit.weights.convert import native_view
+from hubkit.weights.model import open_model
 
 RUN = SilentReporter()
 READ, PARITY = "<image>\nWhich digit is this?", "Is it even or odd?"
@@ -213,7 +214,7 @@ def part_serve(given: argparse.Namespace, work: Path) -> Iterator[tuple[str, Any
 
 
 def serve(model: Path, backend: str, given: argparse.Namespace) -> str:
-    from hubkit.serving import serve as served
+    from hubkit.inference.serving import serve as served
 
     record, key = questions(given, 1)[0], "key-of-this-proof"
     started = time.perf_counter()

@@ -40,6 +40,7 @@ from hubkit_peft.options import Options
 import hubkit
 from hubkit.sdk import CancelledError, Record, SilentRun, TrainInput, Turn, write_jsonl
 from hubkit.weights.convert import to_native
+from hubkit.weights.model import Model
 
 HELD_OUT = 400
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -89,7 +90,7 @@ def prepare(folder: Path) -> list[Record]:
     digits = importlib.util.module_from_spec(place)
     place.loader.exec_module(digits)
     digits.write_digits(folder / "data")
-    to_native(BASE, folder / "native", InternVL())
+    to_native(Model.of(BASE, InternVL()), folder / "native")
     found = json.loads((folder / "data/digits.json").read_text("utf-8"))
     records = [
         Record(

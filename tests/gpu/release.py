@@ -152,7 +152,7 @@ def main() -> int:
 
 
 def _result(folder: Path, stage: str) -> Any:
-    return json.loads(next(folder.glob(f".hubkit/*/{stage}/receipt.json")).read_text("utf-8"))[
+    return json.loads(next(folder.glob(f".hubkit/*/{stage}/seal.json")).read_text("utf-8"))[
         "result"
     ]
 

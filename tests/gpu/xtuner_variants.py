@@ -23,10 +23,11 @@ import hubkit
 from hubkit.digests import sha256
 from hubkit.environments import Environment, call
 from hubkit.quickstart.glyphs import draw
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import CancelledError, HubkitError, Record, SilentRun, TrainInput, Turn, write_jsonl
 from hubkit.weights.convert import to_native
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -108,10 +109,9 @@ def variant(folder: Path, python: Path, name: str) -> dict[str, Any]:
     try:
         output = train(job, python, SilentRun())
         made = merge(
-            BASE,
+            Model.of(BASE, plugins().get("family", "internvl")),
             job.output / output.adapter,
             job.output.parent / "merged",
-            plugins().get("family", "internvl"),
         )
     except HubkitError as error:
         return {"variant": name, "ok": False, "error": error.message[-2500:]}
@@ -166,7 +166,7 @@ def main(folder: Path, python: Path, names: list[str]) -> int:
             )
         )
     write_jsonl(folder / "records.jsonl", records)
-    to_native(BASE, folder / "native", plugins().get("family", "internvl"))
+    to_native(Model.of(BASE, plugins().get("family", "internvl")), folder / "native")
     with ThreadPoolExecutor(8) as pool:
         prove = lambda name: (  # noqa: E731
             continued(folder, python) if name == CONTINUED else variant(folder, python, name)

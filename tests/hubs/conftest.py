@@ -12,7 +12,7 @@ from hub_fixtures import faults, forget_accounts, hub
 from projects import BASE
 
 import hubkit
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.rehearsal import Running
 
 __all__ = ["faults", "hub"]

@@ -12,9 +12,9 @@ from releases import make_release
 
 import hubkit
 from hubkit.errors import RemoteError
+from hubkit.pipeline.spec.model import Upload
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import PublishInput
-from hubkit.spec import Upload
 
 from .conftest import needs_hubs
 

@@ -27,7 +27,7 @@ import pytest
 from releases import make_release
 
 from hubkit.errors import EnvironmentFailure, HubkitError, RemoteError
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.rehearsal import Fault, Faults, Running, serve
 from hubkit.sdk import PublishInput, SilentRun
 

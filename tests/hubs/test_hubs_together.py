@@ -15,10 +15,10 @@ import pytest
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, RemoteError
+from hubkit.pipeline.spec.model import Upload
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import SilentRun
 from hubkit.sdk.journal import read
-from hubkit.spec import Upload
 
 from .conftest import NAME, TOKEN, needs_hubs
 

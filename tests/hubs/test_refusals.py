@@ -16,7 +16,7 @@ from releases import make_release
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, RemoteError
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.rehearsal import Faults, Running
 from hubkit.sdk import SilentRun
 

@@ -1,5 +1,5 @@
-from hubkit.packaging.compare import Difference, compare
 from hubkit.packaging.manifest import Manifest
+from hubkit.publishing.comparison import Difference, compare
 from hubkit.sdk import ReleaseFile, RemoteFile
 
 LISTED = Manifest(
@@ -13,9 +13,9 @@ ARRIVED = tuple(RemoteFile(file.path, file.size, file.sha256) for file in LISTED
 
 
 def test_the_same_files_are_ok() -> None:
-    assert compare(LISTED, ARRIVED).ok
+    assert compare(LISTED.released(), ARRIVED).ok
     assert compare(LISTED.released(), ARRIVED[::-1]).ok
-    assert compare(LISTED, ARRIVED).problems == ()
+    assert compare(LISTED.released(), ARRIVED).problems == ()
 
 
 def test_every_difference_is_told_apart() -> None:
@@ -26,7 +26,7 @@ def test_every_difference_is_told_apart() -> None:
         RemoteFile("d", 3, ""),
         RemoteFile("stray.bin", 9, "0" * 64),
     )
-    found = compare(LISTED, remote)
+    found = compare(LISTED.released(), remote)
     assert not found.ok
     assert found.missing == ("e", "manifest.json")
     assert found.extra == ("stray.bin",)
@@ -50,8 +50,8 @@ def test_an_unknown_digest_alone_is_no_proof() -> None:
         RemoteFile(file.path, file.size, "" if file.path == "a" else file.sha256)
         for file in ARRIVED
     )
-    assert not compare(LISTED, remote).ok
-    assert compare(LISTED, remote).unknown == ("a",)
+    assert not compare(LISTED.released(), remote).ok
+    assert compare(LISTED.released(), remote).unknown == ("a",)
 
 
 def test_a_changed_manifest_at_the_hub_is_a_difference() -> None:
@@ -59,4 +59,4 @@ def test_a_changed_manifest_at_the_hub_is_a_difference() -> None:
         RemoteFile(file.path, file.size, "0" * 64 if file.path == OWN.path else file.sha256)
         for file in ARRIVED
     )
-    assert [item.path for item in compare(LISTED, remote).different] == ["manifest.json"]
+    assert [item.path for item in compare(LISTED.released(), remote).different] == ["manifest.json"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hubkit.packaging import manifest
-from hubkit.packaging._objects import object_path
 from hubkit.packaging.lfs import StagedCommit, read_staged
 from hubkit.packaging.manifest import Manifest
+from hubkit.packaging.objects import object_path
 from hubkit.sdk import EnvironmentFailure, RefusedError, UsageError
 
 Release = Callable[..., tuple[Path, Manifest]]

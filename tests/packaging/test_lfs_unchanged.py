@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hubkit.packaging._objects import object_path
+from hubkit.packaging import manifest
 from hubkit.packaging.lfs import StagedCommit, check_unchanged
 from hubkit.packaging.manifest import Manifest
+from hubkit.packaging.objects import object_path
 from hubkit.sdk import RefusedError, UsageError
 
 Release = Callable[..., tuple[Path, Manifest]]
@@ -40,7 +41,7 @@ def test_an_edit_in_place_is_refused(release: Release, stage: Stage, aged: bool)
     check_unchanged(folder, listed)
     edit_in_place(folder / "model.safetensors")
     with pytest.raises(RefusedError) as caught:
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))
     assert (
         "edited in place since the release was staged: model.safetensors;" in caught.value.message
     )
@@ -58,7 +59,7 @@ def test_an_edit_within_the_clock_tick_of_staging_is_refused(
     edit_in_place(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(RefusedError, match=r"model\.safetensors"):
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))
 
 
 def test_replacing_the_file_does_no_harm(release: Release, stage: Stage) -> None:
@@ -83,7 +84,7 @@ def test_the_files_are_read_only_but_a_shared_one_keeps_its_mode(
     assert (folder / "big [v1] tokens.json").stat().st_mode & 0o222 == 0
     edit_in_place(folder.parent / "base.safetensors")
     with pytest.raises(RefusedError, match=r"model\.safetensors"):
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))
 
 
 def test_a_touched_file_is_read_once_and_accepted(
@@ -106,7 +107,7 @@ def test_a_missing_object_is_refused(release: Release, stage: Stage) -> None:
     stage(folder, listed)
     object_path(folder / ".git", next(file.sha256 for file in listed.files if file.lfs)).unlink()
     with pytest.raises(RefusedError, match=r"big \[v1\] tokens.json"):
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))
 
 
 def test_a_folder_never_staged_and_another_manifest_are_usage_errors(
@@ -114,7 +115,7 @@ def test_a_folder_never_staged_and_another_manifest_are_usage_errors(
 ) -> None:
     folder, first = release()
     with pytest.raises(UsageError, match="is not staged for Git LFS"):
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))
     stage(folder, first)
     fresh = folder.parent / "fresh"
     fresh.write_bytes((folder / "model.safetensors").read_bytes() + b"more")
@@ -123,4 +124,4 @@ def test_a_folder_never_staged_and_another_manifest_are_usage_errors(
         check_unchanged(folder, listed(folder))
     (folder / ".git" / "hubkit-staged.json").write_text("{")
     with pytest.raises(UsageError, match="is damaged"):
-        check_unchanged(folder)
+        check_unchanged(folder, manifest.read(folder))

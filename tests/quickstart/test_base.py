@@ -16,9 +16,10 @@ import pytest
 import hubkit
 from hubkit.quickstart.base_files import CHAT_TEMPLATE, write_files
 from hubkit.quickstart.make_base import Recipe, make_base
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import UsageError, tiles
 from hubkit.weights.convert import to_native
+from hubkit.weights.model import Model
 
 BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 
@@ -115,7 +116,7 @@ def test_own_code_gives_the_logits_and_answers_of_the_native_model(family, confi
     from hubkit.quickstart.glyphs import draw
 
     vision = family.vision(config, None)
-    to_native(BASE, tmp_path / "native", family)
+    to_native(Model.of(BASE, family), tmp_path / "native")
     (tile,) = tiles(draw(7, 56, 56, random.Random(1), 0.2), vision)
     values = (
         numpy.asarray(tile, dtype=numpy.float32) / 255 - numpy.float32(vision.mean)

@@ -18,7 +18,7 @@ import pytest
 from projects import NAME, make_project
 
 from hubkit.digests import files_below
-from hubkit.pipeline import NAMES
+from hubkit.pipeline.run import NAMES
 
 pytestmark = pytest.mark.integration
 
@@ -86,9 +86,7 @@ def undisturbed(
     spec = make_project(tmp_path_factory.mktemp("undisturbed"), digits)
     finish(spec)
     receipts = {
-        name: json.loads(
-            (spec.parent / ".hubkit" / NAME / name / "receipt.json").read_text("utf-8")
-        )
+        name: json.loads((spec.parent / ".hubkit" / NAME / name / "seal.json").read_text("utf-8"))
         for name in NAMES
     }
     return outcome(spec), {name: receipt["seconds"] for name, receipt in receipts.items()}

@@ -12,7 +12,7 @@ from projects import NAME, make_project
 
 import hubkit
 from hubkit.errors import RefusedError, RemoteError
-from hubkit.pipeline import NAMES
+from hubkit.pipeline.run import NAMES
 
 
 @pytest.fixture(scope="module")

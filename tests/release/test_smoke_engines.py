@@ -11,7 +11,7 @@ from projects import NAME, make_project
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, SpecError
-from hubkit.stages._engines import Compared, compare
+from hubkit.inference.engines import Compared, compare
 
 SAID = [
     ("7, turn 1", "3", "3"),

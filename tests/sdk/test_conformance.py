@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import (
     Answer,
     CardFacts,

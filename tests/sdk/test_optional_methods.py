@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hubkit.authoring import _tiny
+from hubkit.authoring import fixtures
 from hubkit.sdk import (
     DataError,
     Login,
@@ -190,7 +190,7 @@ class Helpless(Whole):
 
 @pytest.fixture
 def job(tmp_path: Path) -> PublishInput:
-    return _tiny.release(tmp_path, str(tmp_path / "shelf"), {})
+    return fixtures.release(tmp_path, str(tmp_path / "shelf"), {})
 
 
 def test_a_hub_is_interrupted_and_its_release_withdrawn(job: PublishInput, tmp_path: Path) -> None:

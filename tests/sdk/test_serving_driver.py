@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hubkit.authoring import _tiny
+from hubkit.authoring import fixtures
 from hubkit.sdk import CancelledError, EnvironmentFailure, ServeInput, ServeOutput
 from hubkit.sdk.testing import ConformanceError, _serving, check_serving
 
@@ -115,7 +115,7 @@ class Helpless(Serving):
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServeInput:
     monkeypatch.setattr(_serving, "SECONDS_TO_STOP", 1.0)
-    return _tiny.serving(tmp_path, {})
+    return fixtures.serving(tmp_path, {})
 
 
 def test_an_honest_server(job: ServeInput) -> None:

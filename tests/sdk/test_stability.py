@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from hubkit.authoring import _tiny
+from hubkit.authoring import fixtures
 from hubkit.environments import CURRENT, call
-from hubkit.registry import GROUP, Plugins, load
+from hubkit.registry.plugins import GROUP, Plugins, load
 from hubkit.sdk import SDK_VERSION, SilentRun, read_answers
 from hubkit.sdk.testing import (
     check_dataset,
@@ -78,13 +78,13 @@ def test_a_dataset_and_a_hub_of_1_0(frozen: ModuleType, tmp_path: Path) -> None:
         record.turns[0].answer
         for record in check_dataset(frozen.Lines(), tmp_path / "lines.txt", 2)
     ] == ["two", "four"]
-    job = _tiny.release(tmp_path, str(tmp_path / "shelf"), {})
+    job = fixtures.release(tmp_path, str(tmp_path / "shelf"), {})
     receipt = check_hub(frozen.Shelf(), job, tmp_path / "downloads", bad_target="nowhere")
     assert receipt.revision == job.commit
 
 
 def test_a_trainer_and_an_engine_of_1_0_in_a_worker(frozen: ModuleType, tmp_path: Path) -> None:
-    training = _tiny.training(tmp_path, {"steps": 3})
+    training = fixtures.training(tmp_path, {"steps": 3})
     for folder in (training.output, training.scratch):
         folder.mkdir()
     trained = call(
@@ -96,7 +96,7 @@ def test_a_trainer_and_an_engine_of_1_0_in_a_worker(frozen: ModuleType, tmp_path
         folder=tmp_path / "log",
     )
     assert (trained.steps, trained.prompt, trained.prompt_ids) == (3, "", ())
-    questions = _tiny.questions(tmp_path, {})
+    questions = fixtures.questions(tmp_path, {})
     questions.output.mkdir()
     output = call(
         frozen.Echo(),
@@ -106,10 +106,10 @@ def test_a_trainer_and_an_engine_of_1_0_in_a_worker(frozen: ModuleType, tmp_path
         run=SilentRun(),
         folder=tmp_path / "log",
     )
-    assert len(list(read_answers(questions.output / output.answers))) == _tiny.RECORDS
+    assert len(list(read_answers(questions.output / output.answers))) == fixtures.RECORDS
     assert (output.prompt_ids, output.numbers) == ((), {})
 
 
 def test_the_drivers_of_today_pass_them(frozen: ModuleType, tmp_path: Path) -> None:
-    assert check_trainer(frozen.Walker(), _tiny.training(tmp_path, {})).steps == 6
-    check_engine(frozen.Echo(), _tiny.questions(tmp_path, {}))
+    assert check_trainer(frozen.Walker(), fixtures.training(tmp_path, {})).steps == 6
+    check_engine(frozen.Echo(), fixtures.questions(tmp_path, {}))

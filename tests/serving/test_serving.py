@@ -18,9 +18,9 @@ import pytest
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, HubkitError, PluginError, UsageError
+from hubkit.inference.serving import read_key
+from hubkit.inference.serving import serve as host_serve
 from hubkit.reporting import SilentReporter
-from hubkit.serving import read_key
-from hubkit.serving import serve as host_serve
 
 SECONDS = 60.0
 SLOW = r"InternVL2-Served: the server did not answer within 0\.2 s"

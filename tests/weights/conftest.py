@@ -273,7 +273,7 @@ def _official_internvl(
     }
     if architecture == "Phi3ForCausalLM":
         config["llm_config"] |= {"rope_scaling": None}
-    from hubkit.registry import plugins
+    from hubkit.registry.plugins import plugins
 
     family = plugins().get("family", "internvl")
     folder.mkdir()

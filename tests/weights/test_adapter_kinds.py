@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from hubkit.sdk import UsageError, WeightsError
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 AT = "model.language_model.layers"
 WO = "language_model.model.layers.0.attention.wo.weight"
@@ -35,7 +36,7 @@ def test_several_adapters_in_turn_with_weights(
         lora(module, 32, 32, seed=2) | {"base_model.model.mlp1.1.weight": torch.ones(32, 32)},
     )
     job = [(make_adapter(one, "one"), 0.25), (make_adapter(two, "two"), -0.5)]
-    report = merge(base, job, tmp_path / "out", family)
+    report = merge(Model.of(base, family), job, tmp_path / "out")
     (a1, b1), (a2, b2) = one.values(), list(two.values())[:2]
     before = weights(base)
     close(weights(tmp_path / "out")[WO], before[WO] + 1.5 * (0.25 * b1 @ a1 - 0.5 * b2 @ a2))
@@ -54,7 +55,7 @@ def test_dora_on_a_part_of_a_fused_tensor(
     a, b = tensors.values()
     magnitude = torch.rand(16) + 0.5
     tensors[f"base_model.model.{module}.lora_magnitude_vector"] = magnitude
-    merge(base, make_adapter(tensors, use_dora=True), tmp_path / "out", family)
+    merge(Model.of(base, family), make_adapter(tensors, use_dora=True), tmp_path / "out")
     name = "language_model.model.layers.0.attention.wqkv.weight"
     expected = weights(base)[name].clone().view(2, 4, 8, 32)
     keys = expected[:, 2].reshape(16, 32) + 1.5 * b @ a
@@ -74,7 +75,7 @@ def test_transposed_weights_and_embeddings(
             32, 4, generator=draw
         ),
     }
-    merge(base, make_adapter(embedding, "embedding"), tmp_path / "a", family)
+    merge(Model.of(base, family), make_adapter(embedding, "embedding"), tmp_path / "a")
     a, b = embedding.values()
     name = "language_model.model.tok_embeddings.weight"
     close(weights(tmp_path / "a")[name], weights(base)[name] + 1.5 * (b @ a).T)
@@ -82,7 +83,9 @@ def test_transposed_weights_and_embeddings(
         f"base_model.model.{AT}.0.mlp.gate_proj.lora_A.weight": torch.randn(4, 48, generator=draw),
         f"base_model.model.{AT}.0.mlp.gate_proj.lora_B.weight": torch.randn(32, 4, generator=draw),
     }
-    merge(base, make_adapter(turned, "turned", fan_in_fan_out=True), tmp_path / "b", family)
+    merge(
+        Model.of(base, family), make_adapter(turned, "turned", fan_in_fan_out=True), tmp_path / "b"
+    )
     a, b = turned.values()
     name = "language_model.model.layers.0.feed_forward.w1.weight"
     close(weights(tmp_path / "b")[name], weights(base)[name] + 1.5 * (b @ a).T)
@@ -104,13 +107,13 @@ def test_internvls_own_checkpoint(make_base: Any, lora: Any, family: Any, tmp_pa
     trained.mkdir()
     save_file(tensors, trained / "model.safetensors")
     (trained / "config.json").write_text(json.dumps({"use_llm_lora": 4, "use_backbone_lora": 0}))
-    report = merge(base, trained, tmp_path / "out", family)
+    report = merge(Model.of(base, family), trained, tmp_path / "out")
     close(weights(tmp_path / "out")[WO], weights(base)[WO] + 2 * b @ a)
     close(weights(tmp_path / "out")["mlp1.0.bias"], weights(base)["mlp1.0.bias"] + 1)
     assert (report.merged, report.replaced, report.copied) == (1, 13, 0)
     (trained / "config.json").write_text("{}")
     with pytest.raises(WeightsError, match="names no LoRA"):
-        merge(base, trained, tmp_path / "again", family)
+        merge(Model.of(base, family), trained, tmp_path / "again")
 
 
 def test_a_pickled_peft_adapter(
@@ -118,10 +121,10 @@ def test_a_pickled_peft_adapter(
 ) -> None:
     base, tensors = make_base(), lora("lm_head", 64, 32)
     adapter = make_adapter(tensors)
-    first = merge(base, adapter, tmp_path / "a", family)
+    first = merge(Model.of(base, family), adapter, tmp_path / "a")
     (adapter / "adapter_model.safetensors").unlink()
     torch.save(tensors, adapter / "adapter_model.bin")
-    assert merge(base, adapter, tmp_path / "b", family) == first
+    assert merge(Model.of(base, family), adapter, tmp_path / "b") == first
 
 
 def test_variants_against_their_settings(
@@ -143,17 +146,16 @@ def test_variants_against_their_settings(
     for i, (more, settings, words) in enumerate(cases):
         with pytest.raises(WeightsError, match=words):
             merge(
-                base,
+                Model.of(base, family),
                 make_adapter(lora(module, 32, 32) | more, f"a{i}", **settings),
                 tmp_path / "out",
-                family,
             )
     with pytest.raises(WeightsError, match="XTuner merges no DoRA"):
         job = make_adapter(lora(module, 32, 32) | magnitude, "dora", use_dora=True)
-        merge(base, job, tmp_path / "out", family, parity="xtuner")
+        merge(Model.of(base, family), job, tmp_path / "out", rounding="xtuner")
 
 
 def test_what_is_no_adapter(make_base: Any, family: Any, tmp_path: Path) -> None:
     for path, words in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "is no adapter")):
         with pytest.raises(UsageError, match=words):
-            merge(make_base(f"base-{words[0]}"), path, tmp_path / "out", family)
+            merge(Model.of(make_base(f"base-{words[0]}"), family), path, tmp_path / "out")

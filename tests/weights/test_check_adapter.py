@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import hubkit
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.weights.check import check
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 BASE = Path(__file__).parents[2] / "hubkit/quickstart/base"
 QUERIES = "model.language_model.layers.0.self_attn.q_proj"
@@ -107,14 +108,13 @@ def test_the_command_merges_adapters_in_sequence(
     done = run("merge", BASE, adapter, tmp_path / "one", "--then", f"{second}=-0.5")
     assert done.returncode == 0, done.stderr
     merge(
-        BASE,
+        Model.of(BASE, plugins().get("family", "internvl")),
         [(adapter, 1.0), (second, -0.5)],
         tmp_path / "two",
-        plugins().get("family", "internvl"),
     )
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
-    merge(BASE, adapter, tmp_path / "three", plugins().get("family", "internvl"))
+    merge(Model.of(BASE, plugins().get("family", "internvl")), adapter, tmp_path / "three")
     assert one != (tmp_path / "three/model.safetensors").read_bytes()
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from hubkit.sdk import UsageError, WeightsError
 from hubkit.weights.convert import to_native, to_official
+from hubkit.weights.model import Model
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -27,7 +28,7 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("shards", [1, 3])
 def test_round_trip_is_bit_exact(make_base: Any, family: Any, tmp_path: Path, shards: int) -> None:
     base, native, back = make_base(shards=shards), tmp_path / "native", tmp_path / "back"
-    there = to_native(base, native, family)
+    there = to_native(Model.of(base, family), native)
     again = to_official(native, back, family, base)
     assert {file.path: file.sha256 for file in there.files} == digests(native)
     assert {file.path: file.sha256 for file in again.files} == digests(back)
@@ -39,7 +40,7 @@ def test_round_trip_is_bit_exact(make_base: Any, family: Any, tmp_path: Path, sh
 
 def test_native_rows_and_files(make_base: Any, family: Any, tmp_path: Path) -> None:
     base, native = make_base(), tmp_path / "native"
-    to_native(base, native, family)
+    to_native(Model.of(base, family), native)
     fused = load_file(base / "model.safetensors")[
         "language_model.model.layers.0.attention.wqkv.weight"
     ].view(2, 4, 8, 32)
@@ -66,7 +67,7 @@ def test_back_without_weights_in_the_model_folder(
 ) -> None:
     base, native, back = make_base(shards=3), tmp_path / "native", tmp_path / "back"
     expected = {n: t for path in base.glob("*.safetensors") for n, t in load_file(path).items()}
-    to_native(base, native, family)
+    to_native(Model.of(base, family), native)
     for path in base.glob("model[.-]*"):
         path.unlink()
     to_official(native, back, family, base)
@@ -78,7 +79,7 @@ def test_back_without_weights_in_the_model_folder(
 
 def test_back_from_another_dtype(make_base: Any, family: Any, tmp_path: Path) -> None:
     base, native, back = make_base(), tmp_path / "native", tmp_path / "back"
-    to_native(base, native, family)
+    to_native(Model.of(base, family), native)
     save_file(
         {n: t.float() for n, t in load_file(native / "model.safetensors").items()},
         native / "model.safetensors",
@@ -90,7 +91,7 @@ def test_back_from_another_dtype(make_base: Any, family: Any, tmp_path: Path) ->
 
 def test_names_as_transformers_writes_them(make_base: Any, family: Any, tmp_path: Path) -> None:
     base, native, back = make_base(), tmp_path / "native", tmp_path / "back"
-    to_native(base, native, family)
+    to_native(Model.of(base, family), native)
     renamed = {}
     for name, tensor in load_file(native / "model.safetensors").items():
         name = name.replace("model.language_model.", "language_model.model.").replace(
@@ -110,7 +111,7 @@ def test_missing_and_unexpected_tensors_are_named(
     make_base: Any, family: Any, tmp_path: Path
 ) -> None:
     base, native = make_base(), tmp_path / "native"
-    to_native(base, native, family)
+    to_native(Model.of(base, family), native)
     tensors = load_file(native / "model.safetensors")
     tensors["odd.weight"] = tensors.pop("lm_head.weight")
     tensors["model.multi_modal_projector.linear_1.weight"] = torch.zeros(3, 3, dtype=torch.bfloat16)
@@ -129,18 +130,19 @@ def test_missing_and_unexpected_tensors_are_named(
 def test_a_folder_that_is_there_is_kept(make_base: Any, family: Any, tmp_path: Path) -> None:
     base = make_base()
     with pytest.raises(UsageError, match="is there already"):
-        to_native(base, base, family)
+        to_native(Model.of(base, family), base)
 
 
 def test_everything_but_the_merge_needs_no_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; sys.modules['torch'] = None\n"
         "import hubkit.weights.merge, hubkit.weights.export\n"
-        "from hubkit.registry import plugins; from hubkit.weights.check import check\n"
+        "from hubkit.registry.plugins import plugins; from hubkit.weights.check import check\n"
         "from hubkit.weights.convert import to_native, to_official\n"
+        "from hubkit.weights.model import Model\n"
         "family, base, out = plugins().get('family', 'internvl'), Path(sys.argv[1]), "
         "Path(sys.argv[2])\n"
-        "to_native(base, out / 'native', family); to_official(out / 'native', out / "
+        "to_native(Model.of(base, family), out / 'native'); to_official(out / 'native', out / "
         "'back', family, base)\n"
         "print(len(check(out / 'back', family)))"
     )
@@ -188,11 +190,11 @@ def test_settings_that_shapes_do_not_show(
     tmp_path: Path, official_internvl: Any, load_native: Any
 ) -> None:
     """transformers' own save_pretrained is taken; another number of heads is not."""
-    from hubkit.registry import plugins
+    from hubkit.registry.plugins import plugins
 
     family = plugins().get("family", "internvl")
     base = official_internvl(tmp_path / "base")
-    to_native(base, tmp_path / "native", family)
+    to_native(Model.of(base, family), tmp_path / "native")
     load_native(tmp_path / "native").save_pretrained(tmp_path / "saved")
     to_official(tmp_path / "saved", tmp_path / "back", family, base)
     assert digests(tmp_path / "back")["model.safetensors"] == digests(base)["model.safetensors"]

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import WeightsError
 from hubkit.weights.export import write_adapter
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 AT = "language_model.model.layers.0"
 
@@ -64,8 +65,8 @@ def test_what_is_written_merges_to_the_same_weights(
             "modules_to_save"
         ] == ["mlp1.1"]
     one, two = (
-        merge(base, trained, tmp_path / "a", family),
-        merge(base, tmp_path / "peft", tmp_path / "b", family),
+        merge(Model.of(base, family), trained, tmp_path / "a"),
+        merge(Model.of(base, family), tmp_path / "peft", tmp_path / "b"),
     )
     assert one.files == two.files
 
@@ -110,9 +111,9 @@ def test_peft_loads_the_native_adapter(
     save_file(tensors, trained / "model.safetensors")
     (trained / "config.json").write_text('{"use_llm_lora": 4}')
     write_adapter(trained, tmp_path / "peft", family, base, "a/InternVL2-b", names="native")
-    merge(base, trained, tmp_path / "merged", family)
+    merge(Model.of(base, family), trained, tmp_path / "merged")
     for name in ("base", "merged"):
-        to_native(tmp_path / name, tmp_path / f"{name}-native", family)
+        to_native(Model.of(tmp_path / name, family), tmp_path / f"{name}-native")
     live = PeftModel.from_pretrained(
         load_native(tmp_path / "base-native"), tmp_path / "peft"
     ).eval()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.weights.check import check
 from hubkit.weights.convert import to_native, to_official
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 VOCAB = 61
 VIT_6B = {"norm_type": "rms_norm", "qk_normalization": True, "qkv_bias": False}
@@ -43,7 +44,7 @@ def test_converted_folders_load_and_go_back(
     vision: Any,
 ) -> None:
     base = official_internvl(tmp_path / "base", architecture, **vision)
-    to_native(base, tmp_path / "native", internvl)
+    to_native(Model.of(base, internvl), tmp_path / "native")
     model = load_native(tmp_path / "native")
     before = native_logits(model)
     assert before.shape == (1, 8, VOCAB) and before.isfinite().all()
@@ -62,7 +63,7 @@ def trained(
     trained weight is random."""
     base = official_internvl(tmp_path / "base")
     native = tmp_path / "native"
-    to_native(base, native, internvl)
+    to_native(Model.of(base, internvl), native)
 
     def train(**settings: Any) -> tuple[Path, torch.Tensor, Path]:
         from peft import LoraConfig, get_peft_model
@@ -108,8 +109,8 @@ def test_merged_logits_are_those_of_the_live_adapter(
     trained: Any, tmp_path: Path, internvl: Any, load_native: Any, native_logits: Any, name: str
 ) -> None:
     base, live, adapter = trained(**PEFT_SETTINGS[name])
-    report = merge(base, adapter, tmp_path / "merged", internvl)
-    to_native(tmp_path / "merged", tmp_path / "merged-native", internvl)
+    report = merge(Model.of(base, internvl), adapter, tmp_path / "merged")
+    to_native(Model.of(tmp_path / "merged", internvl), tmp_path / "merged-native")
     merged = native_logits(load_native(tmp_path / "merged-native"))
     assert (merged - live).abs().max() <= 1e-5
     assert (merged - native_logits(load_native(tmp_path / "native"))).abs().max() > 1e-2
@@ -119,7 +120,7 @@ def test_merged_logits_are_those_of_the_live_adapter(
 def test_the_shipped_base(tmp_path: Path, internvl: Any, load_native: Any) -> None:
     base = Path(__file__).parents[2] / "hubkit/quickstart/base"
     assert check(base, internvl) == ()
-    to_native(base, tmp_path / "native", internvl)
+    to_native(Model.of(base, internvl), tmp_path / "native")
     assert sum(p.numel() for p in load_native(tmp_path / "native").parameters()) > 1_000_000
     to_official(tmp_path / "native", tmp_path / "back", internvl, base)
     assert digest(tmp_path / "back/model.safetensors") == digest(base / "model.safetensors")

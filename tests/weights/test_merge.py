@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from hubkit.sdk import CancelledError, EnvironmentFailure, SilentRun, UsageError, WeightsError
 from hubkit.weights.merge import MergeReport, merge
+from hubkit.weights.model import Model
 
 Tensors = dict[str, torch.Tensor]
 AT = "model.language_model.layers"
@@ -49,7 +50,7 @@ def all_weights(folder: Path) -> Tensors:
     }
 
 
-def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors:
+def naive(base: Tensors, adapter: Tensors, scale: float, rounding: str) -> Tensors:
     """Written out for this one layout: q rows, then k, then v in each of two groups of 32 rows."""
 
     def change(weight: torch.Tensor, module: str) -> torch.Tensor:
@@ -57,7 +58,7 @@ def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors
             adapter[f"base_model.model.{module}.lora_A.weight"],
             adapter[f"base_model.model.{module}.lora_B.weight"],
         )
-        if parity == "xtuner":
+        if rounding == "xtuner":
             return weight + (b.to(weight.dtype) @ a.to(weight.dtype)) * scale
         return (weight.float() + scale * (b @ a)).to(weight.dtype)
 
@@ -83,26 +84,28 @@ def naive(base: Tensors, adapter: Tensors, scale: float, parity: str) -> Tensors
 
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("parity", ["none", "xtuner"])
+@pytest.mark.parametrize("rounding", ["once", "xtuner"])
 def test_merge_equals_the_naive_one(
     make_base: Any,
     make_adapter: Any,
     adapter_tensors: Tensors,
     family: Any,
     tmp_path: Path,
-    parity: Any,
+    rounding: Any,
     dtype: Any,
     shards: int,
 ) -> None:
     base = make_base(dtype=dtype, shards=shards)
-    report = merge(base, make_adapter(adapter_tensors), tmp_path / "out", family, parity=parity)
+    report = merge(
+        Model.of(base, family), make_adapter(adapter_tensors), tmp_path / "out", rounding=rounding
+    )
     expected, found = (
-        naive(all_weights(base), adapter_tensors, 1.5, parity),
+        naive(all_weights(base), adapter_tensors, 1.5, rounding),
         all_weights(tmp_path / "out"),
     )
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
-        if parity == "none" and dtype == torch.float32:
+        if rounding == "once" and dtype == torch.float32:
             torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-7)
         else:
             assert torch.equal(found[name], tensor), name
@@ -119,7 +122,7 @@ def test_layout_digests_and_companions(
     shards: int,
 ) -> None:
     base, out = make_base(shards=shards), tmp_path / "out"
-    report = merge(base, make_adapter(adapter_tensors), out, family)
+    report = merge(Model.of(base, family), make_adapter(adapter_tensors), out)
     on_disk = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()}
     assert {file.path: file.sha256 for file in report.files} == on_disk
     assert all((out / file.path).stat().st_size == file.size for file in report.files)
@@ -153,7 +156,7 @@ def test_identical_runs_are_byte_identical(
 ) -> None:
     base, adapter = make_base(shards=2), make_adapter(adapter_tensors)
     reports = [
-        merge(base, adapter, tmp_path / f"out{i}", family, jobs=jobs)
+        merge(Model.of(base, family), adapter, tmp_path / f"out{i}", jobs=jobs)
         for i, jobs in enumerate((1, 2, 5))
     ]
     assert reports[0] == reports[1] == reports[2]
@@ -166,9 +169,9 @@ def test_official_names_and_an_adapter_of_the_llm_alone(
     whole = make_adapter(lora("language_model.model.layers.1.attention.wqkv", 64, 32), "whole")
     alone = make_adapter(lora("model.layers.1.attention.wqkv", 64, 32), "alone")
     native = make_adapter(lora("layers.1.mlp.gate_proj", 48, 32), "native")
-    first = merge(base, whole, tmp_path / "a", family)
-    assert first.files == merge(base, alone, tmp_path / "b", family).files
-    assert merge(base, native, tmp_path / "c", family).largest_delta_tensor.endswith(
+    first = merge(Model.of(base, family), whole, tmp_path / "a")
+    assert first.files == merge(Model.of(base, family), alone, tmp_path / "b").files
+    assert merge(Model.of(base, family), native, tmp_path / "c").largest_delta_tensor.endswith(
         "layers.1.feed_forward.w1.weight"
     )
 
@@ -187,7 +190,9 @@ def test_patterns_and_rslora(
     for scaled, scales in ((False, (3 / 9, 3 / 4)), (True, (3 / 3, 3 / 2))):
         out = tmp_path / f"out-{scaled}"
         merge(
-            base, make_adapter(tensors, f"a-{scaled}", use_rslora=scaled, **settings), out, family
+            Model.of(base, family),
+            make_adapter(tensors, f"a-{scaled}", use_rslora=scaled, **settings),
+            out,
         )
         for layer, scale in enumerate(scales):
             name = f"language_model.model.layers.{layer}.attention.wo.weight"
@@ -200,12 +205,16 @@ def test_patterns_and_rslora(
             )
 
 
+def merged(base: Path, adapter: Path, out: Path, family: Any, **more: Any) -> MergeReport:
+    return merge(Model.of(base, family), adapter, out, **more)
+
+
 def refused(kind: type[Exception], *words: str, **job: Any) -> None:
     """The merge fails with all of `words` in its message and leaves nothing beside what was
     there."""
     before = sorted(path.name for path in job["out"].parent.iterdir())
     with pytest.raises(kind) as caught:
-        merge(**job)
+        merged(**job)
     for word in words:
         assert word in str(caught.value)
     assert "remedy" in str(caught.value)
@@ -383,8 +392,8 @@ def test_the_hub_cache_and_its_links_are_taken(
         shutil.copy(path, blobs / str(i))
         (snapshot / path.name).symlink_to(f"../../blobs/{i}")
     adapter = make_adapter(lora("lm_head", 64, 32))
-    expected = merge(adapter=adapter, **job)
-    assert merge(snapshot, adapter, tmp_path / "second", job["family"]) == expected
+    expected = merged(adapter=adapter, **job)
+    assert merge(Model.of(snapshot, job["family"]), adapter, tmp_path / "second") == expected
 
 
 def test_too_small_a_disk_is_seen_before_writing(
@@ -451,7 +460,7 @@ def test_cancelling_leaves_nothing(job: Any, make_adapter: Any, lora: Any) -> No
 
 def test_an_output_that_is_there_is_kept(job: Any, make_adapter: Any, lora: Any) -> None:
     adapter = make_adapter(lora("lm_head", 64, 32))
-    first = merge(adapter=adapter, **job)
+    first = merged(adapter=adapter, **job)
     refused(UsageError, "is there already", adapter=adapter, **job)
     assert isinstance(first, MergeReport) and (job["out"] / "model.safetensors").is_file()
 
@@ -465,7 +474,7 @@ def test_an_adapter_that_changes_nothing_is_noted(job: Any, make_adapter: Any, l
 
     tensors = lora("lm_head", 64, 32)
     tensors["base_model.model.lm_head.lora_B.weight"].zero_()
-    report = merge(adapter=make_adapter(tensors), run=Notes(), **job)
+    report = merged(adapter=make_adapter(tensors), run=Notes(), **job)
     assert report.largest_delta == 0 and notes == [
         "the adapter changes nothing: the merged weights are the base's"
     ]
@@ -486,7 +495,7 @@ def test_two_at_once_do_not_meet(job: Any, make_adapter: Any, lora: Any, tmp_pat
         **job,
     )
     os.close(held)
-    assert merge(adapter=tmp_path / "adapter", **job).merged == 1
+    assert merged(adapter=tmp_path / "adapter", **job).merged == 1
 
 
 def test_what_a_killed_run_left_is_cleared(
@@ -496,5 +505,5 @@ def test_what_a_killed_run_left_is_cleared(
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half")
     (left / "stale.json").write_text("{}")
-    merge(adapter=make_adapter(lora("lm_head", 64, 32)), **job)
+    merged(adapter=make_adapter(lora("lm_head", 64, 32)), **job)
     assert not left.exists() and not (job["out"] / "stale.json").exists()

@@ -19,6 +19,7 @@ import torch
 from hubkit.sdk import WeightsError
 from hubkit.weights import merge as merging
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 
 _FIEMAP = 0xC020660B
 _SHARED = 0x2000
@@ -63,7 +64,7 @@ def test_untouched_shards_are_reflinked(
 ) -> None:
     base, out = xfs / "base", xfs / "out"
     shutil.copytree(make_base(shards=3), base)
-    report = merge(base, projector_adapter(make_adapter, lora), out, family)
+    report = merge(Model.of(base, family), projector_adapter(make_adapter, lora), out)
     names = sorted(path.name for path in out.glob("*.safetensors"))
     assert [shared(out / name) for name in names] == [True, True, False]
     assert {f.path: f.sha256 for f in report.files} == {
@@ -81,7 +82,7 @@ def test_the_result_is_the_same_with_and_without(
     make_base: Any, make_adapter: Any, lora: Any, family: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     base, adapter = make_base(shards=3), projector_adapter(make_adapter, lora)
-    streamed = merge(base, adapter, tmp_path / "streamed", family)
+    streamed = merge(Model.of(base, family), adapter, tmp_path / "streamed")
     cloned = []
 
     def clone(source: Path, target: Path) -> None:
@@ -89,7 +90,7 @@ def test_the_result_is_the_same_with_and_without(
         shutil.copyfile(source, target)
 
     monkeypatch.setattr(merging, "reflink", clone)
-    assert merge(base, adapter, tmp_path / "cloned", family) == streamed
+    assert merge(Model.of(base, family), adapter, tmp_path / "cloned") == streamed
     assert cloned == ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"]
 
 
@@ -101,9 +102,9 @@ def test_a_file_system_without_reflinks_leaves_no_trace(
         raise OSError(errno.EOPNOTSUPP, "no reflinks")
 
     base, adapter = make_base(shards=3), projector_adapter(make_adapter, lora)
-    expected = merge(base, adapter, tmp_path / "one", family)
+    expected = merge(Model.of(base, family), adapter, tmp_path / "one")
     monkeypatch.setattr(merging, "reflink", cannot)
-    assert merge(base, adapter, tmp_path / "two", family) == expected
+    assert merge(Model.of(base, family), adapter, tmp_path / "two") == expected
 
 
 def test_a_damaged_untouched_shard_is_still_refused(
@@ -118,5 +119,5 @@ def test_a_damaged_untouched_shard_is_still_refused(
     first.write_bytes(data)
     monkeypatch.setattr(merging, "reflink", shutil.copyfile)
     with pytest.raises(WeightsError, match="NaN or infinity"):
-        merge(base, projector_adapter(make_adapter, lora), tmp_path / "out", family)
+        merge(Model.of(base, family), projector_adapter(make_adapter, lora), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -11,9 +11,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import SilentRun, tiles
 from hubkit.weights.convert import to_native
+from hubkit.weights.model import Model
 
 BASE = Path(__file__).parents[2] / "hubkit/quickstart/base"
 TALK = [
@@ -26,7 +27,7 @@ TALK = [
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("native") / "InternVL2-Tiny-hf"
-    to_native(BASE, folder, plugins().get("family", "internvl"))
+    to_native(Model.of(BASE, plugins().get("family", "internvl")), folder)
     return folder
 
 
@@ -158,7 +159,7 @@ def test_the_bases_own_mean_is_kept_and_a_missing_thumbnail_is_said(
     (base / "preprocessor_config.json").write_text(
         '{"image_mean": [0.5, 0.5, 0.5], "size": 28, "crop_size": 28}'
     )
-    to_native(base, tmp_path / "native", plugins().get("family", "internvl"), Notes())
+    to_native(Model.of(base, plugins().get("family", "internvl")), tmp_path / "native", Notes())
     made = json.loads((tmp_path / "native/preprocessor_config.json").read_text())
     assert (made["image_mean"], made["image_std"], made["size"]) == (
         [0.5] * 3,

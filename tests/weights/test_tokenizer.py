@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubkit.registry import plugins
+from hubkit.registry.plugins import plugins
 from hubkit.sdk import UsageError, WeightsError
 from hubkit.weights.convert import to_native
+from hubkit.weights.model import Model
 from hubkit.weights.sentencepiece import read_sentencepiece
 from hubkit.weights.tokenizer import from_sentencepiece
 
@@ -154,7 +155,7 @@ def native(
     base = official_internvl(top / "base")
     (base / "tokenizer.json").unlink()
     processor = write(base, train())
-    to_native(base, top / "native", plugins().get("family", "internvl"))
+    to_native(Model.of(base, plugins().get("family", "internvl")), top / "native")
     return top / "native", processor
 
 

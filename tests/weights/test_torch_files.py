@@ -20,10 +20,11 @@ import torch
 from safetensors.torch import load_file
 
 from hubkit.sdk import UsageError, WeightsError
+from hubkit.weights.adapters.xtuner import lora_settings, read_xtuner
 from hubkit.weights.merge import merge
+from hubkit.weights.model import Model
 from hubkit.weights.torchfile import read_torch
 from hubkit.weights.unpickle import StoredTensor, unpickle
-from hubkit.weights.xtuner import lora_settings, read_xtuner
 
 Tensors = dict[str, torch.Tensor]
 CFG = """accumulative_counts = 2
@@ -124,7 +125,7 @@ def test_xtuner_merges_by_its_own_rule_to_the_byte(
     make_base: Any, pth: Any, family: Any, tmp_path: Path
 ) -> None:
     base, tensors = make_base(), state()
-    report = merge(base, pth(tensors), tmp_path / "out", family, parity="xtuner")
+    report = merge(Model.of(base, family), pth(tensors), tmp_path / "out", rounding="xtuner")
     found, expected = (
         load_file(tmp_path / "out/model.safetensors"),
         by_xtuners_rule(load_file(base / "model.safetensors"), tensors),
@@ -149,8 +150,8 @@ def test_deepspeeds_folder_is_the_same_adapter(
         },
         folder / "mp_rank_00_model_states.pt",
     )
-    one = merge(make_base(), pth(state()), tmp_path / "a", family)
-    two = merge(tmp_path / "base", folder, tmp_path / "b", family)
+    one = merge(Model.of(make_base(), family), pth(state()), tmp_path / "a")
+    two = merge(Model.of(tmp_path / "base", family), folder, tmp_path / "b")
     assert one.files == two.files
 
 
@@ -220,7 +221,7 @@ def test_nothing_in_a_pickle_is_run(
     path, base = pth(state(), optimizer=attack), make_base()
     before = sorted(found.name for found in tmp_path.iterdir())
     with pytest.raises(WeightsError, match="nothing was run") as caught:
-        merge(base, path, tmp_path / "out", family)
+        merge(Model.of(base, family), path, tmp_path / "out")
     assert (
         named in caught.value.message
         and sorted(found.name for found in tmp_path.iterdir()) == before
@@ -262,7 +263,7 @@ def test_damaged_pickles_are_refused_or_inert(pth: Any) -> None:
 
 def refused(words: str, path: Path, make_base: Any, family: Any, tmp_path: Path) -> None:
     with pytest.raises((WeightsError, UsageError)) as caught:
-        merge(make_base(), path, tmp_path / "out", family)
+        merge(Model.of(make_base(), family), path, tmp_path / "out")
     assert (
         words in str(caught.value)
         and not (tmp_path / "out").exists()

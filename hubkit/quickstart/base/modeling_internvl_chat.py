@@ -15,7 +15,7 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTr
 from transformers.utils import cached_file
 
 from .configuration_internvl_chat import InternVLChatConfig
-from .conversation import IMG_CONTEXT, place_images, render
+from .conversation import (IMG_CONTEXT, place_images, render,)
 
 NAMES = (
     (r"^vision_model\.embeddings\.class_embedding", "model.vision_tower.embeddings.cls_token"),

@@ -13,7 +13,7 @@ from hubkit_git_lfs._login import login
 from hubkit_git_lfs._target import parse
 
 from hubkit.digests import sha256
-from hubkit.packaging.compare import compare
+from hubkit.publishing.comparison import compare
 from hubkit.sdk import (
     CancelledError,
     EnvironmentFailure,
@@ -63,7 +63,7 @@ def test_a_token_travels_through_askpass_only(
     large = {file.sha256: file.size for file in release.files if file.lfs}
     assert {oid: len(data) for oid, data in server.objects.items()} == large
     assert notes.steps[-1] == (sum(large.values()), sum(large.values()), "bytes")
-    assert compare(listed, hub.files(release.target, release.commit, OPTIONS, RUN)).ok
+    assert compare(listed.released(), hub.files(release.target, release.commit, OPTIONS, RUN)).ok
     hub.download(release.target, "v1.0.0", tmp_path / "download", OPTIONS, notes)
     assert {file.path: sha256(tmp_path / "download" / file.path) for file in release.files} == {
         file.path: file.sha256 for file in release.files
@@ -107,7 +107,7 @@ def test_a_release_from_another_folder_goes_on_top(
         git(bare, "rev-list", "main").split() == [receipt.revision, first.commit]
         and set(server.objects) == sent
     )
-    assert compare(listed, hub.files(second.target, "v1.1.0", OPTIONS, RUN)).ok
+    assert compare(listed.released(), hub.files(second.target, "v1.1.0", OPTIONS, RUN)).ok
     assert hub.publish(second, RUN) == receipt and hub.publish(first, RUN).revision == first.commit
 
 
@@ -154,7 +154,7 @@ def test_git_s_own_credential_helper_logs_in(job: Job, server: Any, quiet_home: 
     (quiet_home / "passwords").write_text(f"http://ada:{server.token}@{host}\n")
     release, listed = job(f"{server.url}/x.git")
     GitLfsHub().publish(release, RUN)
-    assert compare(listed, GitLfsHub().files(release.target, "", {}, RUN)).ok
+    assert compare(listed.released(), GitLfsHub().files(release.target, "", {}, RUN)).ok
 
 
 def test_a_missing_repository_and_a_missing_server(
@@ -221,7 +221,7 @@ def test_an_upload_that_breaks_off_is_finished_by_the_next(
     assert git(bare, "for-each-ref") == ""
     server.broken = False
     GitLfsHub().publish(release, RUN)
-    assert compare(listed, GitLfsHub().files(release.target, "v1.0.0", OPTIONS, RUN)).ok
+    assert compare(listed.released(), GitLfsHub().files(release.target, "v1.0.0", OPTIONS, RUN)).ok
 
 
 def test_git_lfs_trying_for_ever_is_stopped(
@@ -283,4 +283,4 @@ def test_a_killed_publish_is_finished_by_the_next(
     server.hold.set()
     receipt = GitLfsHub().publish(release, RUN)
     assert receipt.revision == git(bare, "rev-parse", "main").strip() == release.commit
-    assert compare(listed, GitLfsHub().files(release.target, "v1.0.0", OPTIONS, RUN)).ok
+    assert compare(listed.released(), GitLfsHub().files(release.target, "v1.0.0", OPTIONS, RUN)).ok

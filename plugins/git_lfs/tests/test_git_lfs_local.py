@@ -11,7 +11,7 @@ from hubkit_git_lfs import GitLfsHub
 from hubkit_git_lfs._local import object_path
 
 from hubkit.packaging import manifest
-from hubkit.packaging.compare import compare
+from hubkit.publishing.comparison import compare
 from hubkit.sdk import (
     EnvironmentFailure,
     PublishReceipt,
@@ -57,7 +57,9 @@ def test_published_and_read_back(job: Job, git: Git, tmp_path: Path, notes: Any)
     large = sum(file.size for file in release.files if file.lfs)
     assert notes.steps[-1] == (large, large, "bytes")
     for revision in ("", "main", "v1.0.0", release.commit):
-        assert compare(listed, hub.files(release.target, revision, {}, RUN)).problems == ()
+        assert (
+            compare(listed.released(), hub.files(release.target, revision, {}, RUN)).problems == ()
+        )
     hub.download(release.target, "v1.0.0", tmp_path / "download", {}, RUN)
     assert digests(tmp_path / "download") == {file.path: file.sha256 for file in release.files}
     assert git(tmp_path / "download", "status", "--porcelain") == ""
@@ -81,7 +83,7 @@ def test_a_path_with_spaces_and_percent_signs(job: Job, tmp_path: Path) -> None:
     release, listed = job(str(bare))
     hub = GitLfsHub()
     hub.publish(release, RUN)
-    assert compare(listed, hub.files(str(bare), "v1.0.0", {}, RUN)).ok
+    assert compare(listed.released(), hub.files(str(bare), "v1.0.0", {}, RUN)).ok
     hub.download(str(bare), "", tmp_path / "download", {}, RUN)
     assert digests(tmp_path / "download") == {file.path: file.sha256 for file in release.files}
 
@@ -119,7 +121,7 @@ def test_a_later_release_on_top_and_the_earlier_one_again(
     second, listed = job(str(bare), tag="v2.0.0", seed=0)
     GitLfsHub().publish(second, RUN)
     assert git(bare, "rev-list", "main").split() == [second.commit, first.commit]
-    assert compare(listed, GitLfsHub().files(str(bare), "", {}, RUN)).ok
+    assert compare(listed.released(), GitLfsHub().files(str(bare), "", {}, RUN)).ok
     before = inodes(bare)
     assert GitLfsHub().publish(first, RUN).revision == first.commit
     assert inodes(bare) == before
@@ -174,7 +176,7 @@ def test_a_release_from_another_folder_goes_on_top(
         == git(second.folder, "cat-file", "tag", "v1.1.0").splitlines()[1:]
     )
     for revision in ("", "v1.1.0", receipt.revision):
-        assert compare(listed, hub.files(str(bare), revision, {}, RUN)).ok
+        assert compare(listed.released(), hub.files(str(bare), revision, {}, RUN)).ok
     before = inodes(bare)
     assert (
         hub.publish(second, notes) == receipt and hub.publish(first, RUN).revision == first.commit
@@ -216,7 +218,7 @@ def test_history_of_somebody_else_is_refused_unless_told(
     told, _ = job(str(bare), replace=True)
     receipt = hub.publish(told, RUN)
     assert git(bare, "rev-list", "main").split() == [receipt.revision, head]
-    assert compare(listed, hub.files(str(bare), "v1.0.0", {}, RUN)).ok
+    assert compare(listed.released(), hub.files(str(bare), "v1.0.0", {}, RUN)).ok
 
 
 def test_what_a_forge_puts_into_a_new_repository_is_built_on(
@@ -259,7 +261,7 @@ def test_a_push_that_fails_after_the_objects_is_finished_by_the_next(
     sent = [path.stat().st_ino for path in stored]
     GitLfsHub().publish(release, RUN)
     assert [path.stat().st_ino for path in stored] == sent
-    assert compare(listed, GitLfsHub().files(str(bare), "v1.0.0", {}, RUN)).ok
+    assert compare(listed.released(), GitLfsHub().files(str(bare), "v1.0.0", {}, RUN)).ok
 
 
 def test_objects_left_linked_by_a_killed_publish_are_separated_by_the_next(
@@ -303,11 +305,11 @@ def test_a_lost_or_damaged_object_is_seen_and_sent_again(
     first.unlink()
     second.chmod(0o644)
     second.write_bytes(b"short")
-    found = compare(listed, hub.files(str(bare), "v1.0.0", {}, notes))
+    found = compare(listed.released(), hub.files(str(bare), "v1.0.0", {}, notes))
     assert found.missing == tuple(file.path for file in release.files if file.lfs)
     assert len(notes.notes) == 2
     hub.publish(release, RUN)
-    assert compare(listed, hub.files(str(bare), "v1.0.0", {}, RUN)).ok
+    assert compare(listed.released(), hub.files(str(bare), "v1.0.0", {}, RUN)).ok
 
 
 def test_the_users_configuration_and_hooks_do_not_interfere(
@@ -329,7 +331,7 @@ def test_the_users_configuration_and_hooks_do_not_interfere(
     monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path / "elsewhere"))
     hub = GitLfsHub()
     hub.publish(release, RUN)
-    assert compare(listed, hub.files(release.target, "", {}, RUN)).ok
+    assert compare(listed.released(), hub.files(release.target, "", {}, RUN)).ok
     hub.download(release.target, "", tmp_path / "download", {}, RUN)
     assert digests(tmp_path / "download") == {file.path: file.sha256 for file in release.files}
     assert not (tmp_path / "hook-ran").exists()

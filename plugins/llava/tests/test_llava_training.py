@@ -12,8 +12,8 @@ import pytest
 import tiny_llava as tiny
 
 import hubkit
-from hubkit.models import open_model
 from hubkit.sdk import GenerateInput, Record, SilentRun, Turn, read_answers, write_jsonl
+from hubkit.weights.model import open_model
 
 pytestmark = pytest.mark.integration
 

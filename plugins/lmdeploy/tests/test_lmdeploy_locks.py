@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hubkit_lmdeploy import LmdeployEngine
 
-from hubkit.environments._locks import folder, read_locks, read_source
+from hubkit.environments.locks import folder, read_locks, read_source
 
 LOCKS = {lock.python: lock for lock in read_locks(LmdeployEngine())}
 

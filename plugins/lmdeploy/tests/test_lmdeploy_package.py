@@ -237,7 +237,7 @@ def test_a_text_with_the_id_of_pictures_is_noticed(
 
 
 def open_vision(folder):
-    from hubkit.models import open_model
+    from hubkit.weights.model import open_model
 
     return open_model(folder).vision
 

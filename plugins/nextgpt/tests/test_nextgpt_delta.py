@@ -310,7 +310,7 @@ def test_three_stages_to_a_verified_release(
         assert verified.files == 10 and not verified.deep
         with pytest.raises(UsageError, match="cannot be loaded without its base models"):
             hubkit.verify(folder, f"huggingface:{name}", options=options, deep=True)
-        from hubkit.registry import plugins
+        from hubkit.registry.plugins import plugins
         from hubkit.sdk import SilentRun
 
         plugins().get("hub", "huggingface").download(

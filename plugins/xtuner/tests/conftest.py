@@ -105,9 +105,10 @@ def base() -> Path:
 @pytest.fixture(scope="session")
 def native(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from hubkit.weights.convert import to_native
+    from hubkit.weights.model import Model
 
     folder = tmp_path_factory.mktemp("models") / "native"
-    to_native(base, folder, InternVL())
+    to_native(Model.of(base, InternVL()), folder)
     return folder
 
 

@@ -153,7 +153,7 @@ def test_disk(tmp_path):
 
 def test_an_edited_configuration_is_another_training(tmp_path):
     """The stage's inputs name the file's path; they must change with its content, too."""
-    from hubkit.stages._stage import plugin_inputs
+    from hubkit.pipeline.stage import plugin_inputs
 
     path = tmp_path / "my_config.py"
     path.write_text("lr = 1e-5\n", "utf-8")

@@ -19,7 +19,7 @@ import yaml
 from hubkit_xtuner import XtunerTrainer, config, folder
 from projects import make_project
 
-from hubkit.authoring._elsewhere import there as in_workers_of
+from hubkit.authoring.placement import there as in_workers_of
 from hubkit.environments import Environment
 from hubkit.sdk import SilentRun, TrainInput, UsageError
 from hubkit.sdk.testing import check_trainer
@@ -103,7 +103,7 @@ def test_a_release(home: Path, python: Path, project: Path) -> None:
     assert done.returncode == 0, done.stderr
     (work,) = (project.parent / ".hubkit").glob("InternVL2-*")
     result = {
-        stage: json.loads((work / stage / "receipt.json").read_text("utf-8"))["result"]
+        stage: json.loads((work / stage / "seal.json").read_text("utf-8"))["result"]
         for stage in ("train", "merge", "smoke")
     }
     assert (result["train"]["format"], result["train"]["adapter"], result["train"]["steps"]) == (

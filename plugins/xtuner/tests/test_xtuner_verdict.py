@@ -15,7 +15,7 @@ from hubkit_xtuner.options import Options
 from hubkit_xtuner.setup import Training
 
 from hubkit.sdk import CancelledError, EnvironmentFailure, PluginError, SilentRun
-from hubkit.weights.adapters import read_adapter
+from hubkit.weights.adapters.formats import read_adapter
 
 torch = pytest.importorskip("torch")
 

@@ -1,0 +1,141 @@
+"""What is done at hubs: push, verify, compare, withdraw, and who is logged in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..environments import Environment, EnvironmentLike
+from ..inference.questions import Questioning
+from ..inference.smoke import PROMPTS, drawn_picture, picture_record
+from ..packaging import manifest
+from ..pipeline.spec.model import Upload
+from ..publishing.comparison import Comparison, ListedFile, compare
+from ..publishing.publish import Published, publish, read_receipt
+from ..publishing.verify import VerifiedTarget, verify_download
+from ..publishing.verify import verify as compare_with_hub
+from ..registry.plugins import plugins
+from ..reporting import SilentReporter
+from ..sdk import Login, Run, Withdrawal
+
+__all__ = ["Upload", "diff", "hub_options", "login_status", "push", "verify", "withdraw"]
+
+Folder = str | Path
+
+
+def push(
+    folder: Folder,
+    to: str | Sequence[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    upload: Upload | None = None,
+    reporter: Run | None = None,
+) -> Published:
+    """Pushes a tracked folder to each `scheme:target`, several at once; safe to repeat. An option
+    `hub.key` is for the targets of that hub only. The steps are journaled in
+    `folder/.git/hubkit-journal`."""
+    targets = [to] if isinstance(to, str) else list(to)
+    source, listed = Path(folder), manifest.read(Path(folder))
+    destinations = [(target, hub_options(target, options or {})) for target in targets]
+    limits, run = (upload or Upload()).limits(), reporter or SilentReporter()
+    return publish(source, listed, destinations, run, limits=limits)
+
+
+def hub_options(to: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for the hub of one `scheme:target`: those without a dot, and those of the form
+    `hub.key` with its name."""
+    name = plugins().hub_of(to)[0].name
+    general = {key: value for key, value in options.items() if "." not in key}
+    return general | {
+        key.partition(".")[2]: value
+        for key, value in options.items()
+        if key.partition(".")[0] == name and "." in key
+    }
+
+
+def verify(
+    folder: Folder,
+    at: str,
+    *,
+    revision: str = "",
+    deep: bool = False,
+    options: Mapping[str, Any] | None = None,
+    engine: str = "transformers",
+    environment: EnvironmentLike = "current",
+    reporter: Run | None = None,
+) -> VerifiedTarget:
+    """Compares what a hub has (at the release's tag, or `revision`) with the folder's manifest;
+    `deep` downloads it afresh, hashes every byte, checks the structure and asks the model.
+
+    Raises:
+        RemoteError: names every file that is missing, extra or different.
+    """
+    listed, run = manifest.read(Path(folder)), reporter or SilentReporter()
+    at_revision, given = revision or listed.tag, hub_options(at, options or {})
+    found = compare_with_hub(listed, at, at_revision, given, run)
+    if not deep:
+        return found
+    with tempfile.TemporaryDirectory(prefix="hubkit-verify-") as temporary:
+        work = Path(temporary)
+        records = [picture_record(drawn_picture(work / "drawn.png"), PROMPTS)]
+        where = Environment.parse(environment)
+        questioning = Questioning(engine, where, {}, 64, records, Path("/"))
+        return verify_download(listed, at, at_revision, given, questioning, work, run)
+
+
+def diff(
+    a: Folder, b: Folder, *, options: Mapping[str, Any] | None = None, reporter: Run | None = None
+) -> Comparison:
+    """Names, sizes and digests of `a` against `b`, each a release folder or
+    `scheme:target[@revision]`; the default revision is the hub's default branch. `missing` is only
+    in `a`, `extra` only in `b`."""
+    run, given = reporter or SilentReporter(), options or {}
+    return compare(_files(a, given, run), _files(b, given, run))
+
+
+def _files(where: Folder, options: Mapping[str, Any], run: Run) -> Sequence[ListedFile]:
+    if Path(where).is_dir():
+        return manifest.read(Path(where)).released()
+    to, _, revision = (
+        str(where).rpartition("@") if "@" in str(where).rpartition("/")[2] else (str(where), "", "")
+    )
+    hub, target = plugins().hub_of(to)
+    found: Sequence[ListedFile] = hub.files(target, revision, hub_options(to, options), run)
+    return found
+
+
+def withdraw(
+    folder: Folder,
+    to: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    reporter: Run | None = None,
+) -> Withdrawal:
+    """Undoes the push of a folder to `scheme:target` as far as the hub goes; what stays public is
+    in `remains`.
+
+    Raises:
+        UsageError: the folder has no receipt of that push; pushing again, which changes nothing,
+            writes one.
+    """
+    hub, target = plugins().hub_of(to)
+    receipt = read_receipt(Path(folder), hub.name, to)
+    done: Withdrawal = hub.withdraw(
+        target, receipt, hub_options(to, options or {}), reporter or SilentReporter()
+    )
+    return done
+
+
+def login_status(options: Mapping[str, Any] | None = None) -> dict[str, Login]:
+    """Who one is at each hub, and where the credentials come from; never what they are."""
+    found = {}
+    for name, hub in plugins().of("hub").items():
+        own = {
+            key.partition(".")[2]: value
+            for key, value in (options or {}).items()
+            if key.partition(".")[0] == name
+        }
+        found[name] = hub.login(own)
+    return found

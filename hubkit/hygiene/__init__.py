@@ -1,0 +1,1 @@
+"""What may be published: one rule for every file of a folder."""

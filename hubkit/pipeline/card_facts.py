@@ -1,0 +1,222 @@
+"""What the earlier stages found, as the card and the provenance file say it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .. import __version__
+from ..inference.smoke import Smoked
+from ..packaging import card
+from ..packaging.provenance import Provenance
+from ..sdk import IMAGE, CardFacts, ReleaseFile
+from ..sdk.codec import encode
+from .stage import Context, Stage
+from .stages import evaluate, merge, prepare, smoke, train
+
+
+def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardInput:
+    spec, base = context.spec, context.base
+    trained, alone = context.result(train.STAGE), spec.merge.publish == "adapter"
+    merged = merge.merged_model(context)
+    return card.CardInput(
+        repository=spec.name,
+        tag=spec.tag,
+        created=context.workspace.planned(),
+        base=card.Base(
+            spec.base.name, *license_of(context), relation="adapter" if alone else "finetune"
+        ),
+        family=_with_adapter(base.family.card(merged.config), spec.merge.publish, spec.base.name),
+        title=spec.card.title,
+        summary=spec.card.summary,
+        architecture=base.family.describe(merged.config).description,
+        languages=spec.card.languages,
+        datasets=(_dataset(context),),
+        training=card.Training(
+            "" if spec.train.adapter else spec.train.trainer,
+            trained.steps,
+            trained.samples,
+            trained.trainable_parameters,
+            trained.settings,
+        ),
+        evaluations=context.result(evaluate.STAGE).measures,
+        samples=_samples(context),
+        loss=_loss(context),
+        smoke=_smoke(context.result(smoke.STAGE)),
+        weights=weights,
+        lineage=card.Lineage(
+            context.base_digest,
+            _outputs(context, prepare.STAGE).get(prepare.TRAIN, ""),
+            _adapter_digest(context),
+            versions(context),
+        ),
+    )
+
+
+_ADAPTER = """```bash
+hubkit merge BASE {adapter} MODEL        # the whole model, in the base's own layout
+```
+
+BASE is a download of `{base}`. For PEFT, `hubkit convert BASE HF --to hf` writes the base as transformers loads it without
+remote code:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained("HF"), "{adapter}")
+```"""  # noqa: E501
+
+
+def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
+    """How the adapter is used: instead of the model where it stands alone, else beside it."""
+    if publish == "merged":
+        return family
+    alone = publish == "adapter"
+    snippet = _ADAPTER.replace("{adapter}", "{repository}" if alone else "adapter").replace(
+        "{base}", base
+    )
+    usage = {"Adapter": snippet} if alone else {**family.usage, "Adapter": snippet}
+    return replace(family, usage=usage, library_name="peft" if alone else family.library_name)
+
+
+def license_of(context: Context) -> tuple[card.License, str]:
+    """The licence of the release and where it was read. Raises UsageError when nothing says it."""
+    stated = context.spec.base.license
+    return (
+        (card.License(stated), "release.yaml")
+        if stated
+        else card.read_license(context.spec.base.path)
+    )
+
+
+def versions(context: Context) -> dict[str, str]:
+    return {"hubkit": __version__, **context.result(smoke.STAGE).versions}
+
+
+def provenance(context: Context, weights: dict[str, str]) -> Provenance:
+    spec, workspace = context.spec, context.workspace
+    evaluated = context.result(evaluate.STAGE)
+    local: dict[str, Any] = {
+        "base": {"path"},
+        "data": {"path", "images", "holdout_file"},
+        "train": {"adapter"},
+        "publish": True,
+        "author": True,
+    }
+    settings = spec.model_dump(
+        mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}}
+    )
+    return Provenance(
+        name=spec.name,
+        tag=spec.tag,
+        created=workspace.planned(),
+        base_name=spec.base.name,
+        base=workspace.digests.tree(spec.base.path),
+        data_name=context.spec.data.title,
+        data=dict(_outputs(context, prepare.STAGE)),
+        adapter=_adapter(context),
+        weights=weights,
+        evaluation={k: v for k, v in encode(evaluated).items() if k not in ("samples", "parity")},
+        prompts={
+            "smoke": encode(context.result(smoke.STAGE).parity),
+            "evaluate": encode(evaluated.parity),
+        },
+        settings=_without_interpreters(settings),
+        tools=versions(context),
+    )
+
+
+def _without_interpreters(settings: Any) -> Any:
+    """`environment: {python: PATH}` names a path of this machine; `locked` names none."""
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        key: "named by the user"
+        if key == "environment" and isinstance(value, dict) and "python" in value
+        else _without_interpreters(value)
+        for key, value in settings.items()
+    }
+
+
+def _dataset(context: Context) -> card.Dataset:
+    data, prepared = context.spec.data, context.result(prepare.STAGE)
+    terms = prepare.dataset_terms(context)
+    accepted = {one.term: one.reason for one in data.accept_terms if one.term in terms.restrictions}
+    return card.Dataset(
+        context.spec.data.title,
+        terms,
+        prepared.train,
+        prepared.holdout,
+        accepted=accepted,
+        shared=prepared.shared,
+    )
+
+
+def _samples(context: Context) -> tuple[card.Sample, ...]:
+    return tuple(
+        card.Sample(
+            context.images / s.image,
+            s.question,
+            s.reference,
+            s.answer,
+            s.base_answer,
+            model_right=s.right,
+            base_right=s.base_right,
+        )
+        for s in context.result(evaluate.STAGE).samples[: context.spec.card.samples]
+    )
+
+
+def _loss(context: Context) -> tuple[card.LossPoint, ...]:
+    metrics = context.folder(train.STAGE) / context.result(train.STAGE).metrics
+    rows = (json.loads(line) for line in metrics.read_text("utf-8").splitlines())
+    return tuple(
+        card.LossPoint(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row
+    )
+
+
+def _smoke(result: Smoked) -> card.Smoke:
+    first = result.transcript[0]
+    turns = tuple(
+        card.Exchange(question.replace(IMAGE, "").strip(), answer)
+        for question, answer in zip(first.questions, first.answers, strict=True)
+    )
+    parity = result.parity
+    compared = result.compared
+    return card.Smoke(
+        result.engine,
+        turns,
+        result.versions,
+        result.prompt,
+        not_run=result.not_run,
+        compared_with=compared.engine if compared else "",
+        compared=compared.answers if compared else 0,
+        differing=compared.different if compared else 0,
+        as_trained=parity.equal if parity else None,
+        prompt_differs=parity.declared if parity else "",
+    )
+
+
+def _adapter(context: Context) -> dict[str, str]:
+    adapter, outputs = context.result(train.STAGE).adapter, _outputs(context, train.STAGE)
+    return {
+        name: digest
+        for name, digest in outputs.items()
+        if name == adapter or name.startswith(adapter + "/")
+    }
+
+
+def _adapter_digest(context: Context) -> str:
+    """Of the adapter's largest file: the one that holds its weights."""
+    folder = context.folder(train.STAGE)
+    adapter = _adapter(context)
+    return adapter[max(adapter, key=lambda name: (folder / name).stat().st_size)]
+
+
+def _outputs(context: Context, stage: Stage[Any]) -> Mapping[str, str]:
+    """The digests of the files that `stage` wrote, by name."""
+    seal = context.workspace.seal_of(stage.name)
+    return seal.outputs if seal else {}

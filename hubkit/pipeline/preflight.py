@@ -1,0 +1,175 @@
+"""What can be known to fail before any work is done: names, files, tools, licence, hubs, disk,
+environments."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..digests import of_json
+from ..environments import health, resolve
+from ..errors import EnvironmentFailure, UsageError
+from ..packaging import card
+from ..packaging.lfs import require_git_lfs
+from ..publishing.publish import check_distinct, check_names
+from ..registry.plugins import plugins
+from ..sdk.codec import encode
+from ..weights.check import check_base
+from .card_facts import license_of
+from .spec.model import EnvironmentField, Spec
+from .stage import Context, environment
+from .stages.prepare import check_terms
+
+_SLACK = 64 << 20
+
+
+def preflight(context: Context, stages: Sequence[str]) -> None:
+    """Checks what the named stages will need.
+
+    Raises:
+        RefusedError: a repository name is against the family's rule, or the dataset's terms against
+            the release.
+        UsageError: the base or the dataset is not there, or nothing says under which licence the
+            result may be published.
+        EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not
+            up to it.
+    """
+    if not stages:
+        return
+    spec = context.spec
+    _check_paths(spec)
+    check_distinct([target.to for target in spec.publish])
+    if set(stages) - {"prepare"}:
+        check_terms(context)
+    check_names(context.base.family, spec.name, [target.to for target in spec.publish])
+    _check_base(context)
+    _check_card(context)
+    if {"package", "publish", "verify"} & set(stages):
+        require_git_lfs()
+    if {"publish", "verify"} & set(stages):
+        _check_hubs(context)
+    _check_disk(context, stages)
+    _check_workers(context, stages)
+
+
+def _check_paths(spec: Spec) -> None:
+    """All paths of the release file at once."""
+    paths = {
+        "base.path": spec.base.path,
+        "data.path": spec.data.path,
+        "data.images": spec.data.images,
+        "data.holdout_file": spec.data.holdout_file,
+        "train.adapter": spec.train.adapter,
+    }
+    paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
+    missing = [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
+    if missing:
+        raise UsageError(
+            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
+            "correct them; paths are relative to the release file",
+        )
+
+
+def _check_base(context: Context) -> None:
+    if problems := check_base(context.spec.base.path, context.base.family):
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
+        raise UsageError(
+            f"the base {context.spec.base.path} is not sound:{listed}",
+            "mend it, or download it again",
+        )
+
+
+def _check_card(context: Context) -> None:
+    spec = context.spec
+    base = card.Base(spec.base.name, *license_of(context))
+    if problems := card.identity_problems(spec.name, base, [spec.data.title], spec.card.languages):
+        raise UsageError(
+            "the model card cannot be written: " + "; ".join(problems),
+            "correct the named keys of the release file",
+        )
+
+
+def _check_hubs(context: Context) -> None:
+    found = []
+    for target in context.spec.publish:
+        hub, place = plugins().hub_of(target.to)
+        found += [
+            f"\n  {target.to}: {p.message} ({p.remedy})" for p in hub.check(place, target.options)
+        ]
+    if found:
+        raise EnvironmentFailure(
+            "not every hub can be published to:" + "".join(found),
+            "mend it, or take it out of `publish`",
+        )
+
+
+def _check_disk(context: Context, stages: Sequence[str]) -> None:
+    """Each named stage writes so many copies of the weights: native views for training, smoke and
+    evaluation, the merged model, and with `verify: {deep: true}` a download (in LFS storage and
+    work tree) and its native view."""
+    copies = {
+        "train": 1,
+        "merge": 1,
+        "smoke": 1,
+        "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
+    }
+    weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
+    needed = weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
+    place = next(
+        p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists()
+    )
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise EnvironmentFailure(
+            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB "
+            "are free",
+            "make room, or give a folder on a larger disk with --workdir",
+        )
+
+
+def _check_workers(context: Context, stages: Sequence[str]) -> None:
+    spec = context.spec
+    uses = {
+        "train": ("trainer", spec.train.trainer, spec.train.environment),
+        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
+        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
+    }
+    if spec.train.adapter is not None:
+        del uses["train"]
+    for stage, (kind, name, field) in uses.items():
+        try:
+            if stage in stages:
+                _check_worker(context, kind, name, field)
+        except EnvironmentFailure as error:
+            if stage != "smoke" or not spec.smoke.fallback:
+                raise
+            context.run.note(
+                f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
+            )
+            _check_worker(context, "engine", spec.smoke.fallback, "current")
+    if spec.smoke.compare_with and "smoke" in stages:
+        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+
+
+def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
+    plugin = plugins().get(kind, name)
+    where = resolve(environment(field), plugin, context.run)
+    state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
+    passed = (
+        context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+    )
+    if passed.is_file() and passed.read_text("utf-8") == state:
+        return
+    with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
+        health(plugin, where, Path(folder))
+    passed.parent.mkdir(parents=True, exist_ok=True)
+    passed.write_text(state, "utf-8")
+
+
+def _packages(interpreter: Path) -> str:
+    """Changes when a package is installed or removed: a health check costs seconds, and one that
+    passed holds until then."""
+    folders = interpreter.parent.parent.glob("lib*/python*/site-packages")
+    return " ".join(f"{folder}@{folder.stat().st_mtime_ns}" for folder in sorted(folders))

@@ -1,0 +1,242 @@
+"""The release: which stages there are, which of them must run and why, and running them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import HubkitError, UsageError
+from ..evaluation.results import Evaluated
+from ..files.disk import remove
+from ..publishing.verify import VerifiedTarget
+from ..reporting import Reporter, SilentReporter
+from ..sdk import Foreseen, PublishReceipt
+from .preflight import preflight
+from .spec.model import Spec
+from .stage import Context, Stage
+from .stages import evaluate, merge, package, prepare, publish, smoke, train, verify
+from .workspace import Seal, Workspace
+
+STAGES: tuple[Stage[Any], ...] = (
+    prepare.STAGE,
+    train.STAGE,
+    merge.STAGE,
+    smoke.STAGE,
+    evaluate.STAGE,
+    package.STAGE,
+    publish.STAGE,
+    verify.STAGE,
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+State = Literal["cached", "run", "depends"]
+Selected = Sequence[tuple[Stage[Any], bool]]
+"""Stages in order, each with whether it must run whatever its inputs."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """`cached`: nothing to do; `run`: must run; `depends`: decided once the stages before it have
+    run. `reasons` say why."""
+
+    stage: str
+    purpose: str
+    state: State
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    stage: str
+    cached: bool
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """`folder` is the release folder (a git work tree at `commit`), `evaluation` the scores,
+    `receipts` one per target, `verified` what was read back. Fields of stages that did not run yet
+    (`until`) are None or empty."""
+
+    name: str
+    tag: str
+    stages: tuple[StageOutcome, ...]
+    folder: Path | None
+    commit: str | None
+    evaluation: Evaluated | None
+    receipts: tuple[PublishReceipt, ...]
+    verified: tuple[VerifiedTarget, ...]
+
+
+def plan(
+    spec: Spec, workdir: Path, *, from_: str | None = None, until: str | None = None
+) -> tuple[StagePlan, ...]:
+    """What `release` would do now, stage by stage. Nothing is written but the file digests'
+    cache."""
+    context = Context(spec, Workspace(workdir, spec.name), SilentReporter())
+    return _plan(context, list(_selected(from_, until)), from_)
+
+
+def release(
+    spec: Spec,
+    workdir: Path,
+    *,
+    from_: str | None = None,
+    until: str | None = None,
+    reporter: Reporter | None = None,
+) -> ReleaseResult:
+    """Runs what must run, in order, and seals each stage. Killed at any instant, the next call
+    continues.
+
+    Raises:
+        HubkitError: see `hubkit.sdk.errors`; the stages sealed before it stay.
+    """
+    context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
+    return _release(context, list(_selected(from_, until)), from_)
+
+
+def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> Foreseen:
+    """What the training of this release takes, as its trainer says. The data are prepared first,
+    which `release` then need not do again; nothing else is run.
+
+    Raises:
+        UsageError: nothing is to be trained, or the trainer cannot tell.
+        HubkitError: what `release` would raise for the data, and the trainer before its first step.
+    """
+    context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
+    _release(context, list(_selected(None, prepare.STAGE.name)), None)
+    return train.foresee(context)
+
+
+def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[StagePlan, ...]:
+    plans: list[StagePlan] = []
+    for stage, forced in selected:
+        waiting = next((p.stage for p in plans if p.state != "cached"), None)
+        seal = context.workspace.seal_of(stage.name)
+        if seal is not None and not forced and waiting:
+            plans.append(
+                StagePlan(stage.name, stage.purpose, "depends", (f"on what {waiting} gives",))
+            )
+        else:
+            reasons = _reasons(stage, seal, context, from_ if forced else None)
+            state: State = "run" if reasons else "cached"
+            plans.append(StagePlan(stage.name, stage.purpose, state, reasons))
+    return tuple(plans)
+
+
+def _release(context: Context, selected: Selected, from_: str | None) -> ReleaseResult:
+    workspace, reporter = context.workspace, context.run
+    plans = _plan(context, selected, from_)
+    preflight(context, [plan.stage for plan in plans if plan.state != "cached"])
+    outcomes = []
+    with workspace.lock():
+        workspace.planned()
+        for index, (stage, forced) in enumerate(selected, 1):
+            reporter.check_cancelled()
+            seal = workspace.seal_of(stage.name)
+            reasons = _reasons(stage, seal, context, from_ if forced else None)
+            if seal is not None and not reasons:
+                summary = stage.summary(context.result(stage))
+                reporter.stage_cached(stage.name, summary)
+                outcomes.append(StageOutcome(stage.name, True, seal.seconds, summary))
+                continue
+            reporter.stage_started(stage.name, index, len(selected), reasons)
+            outcomes.append(_run_stage(stage, context))
+            reporter.stage_sealed(stage.name, outcomes[-1].seconds, outcomes[-1].summary)
+        if selected[-1][0] is STAGES[-1]:
+            remove(workspace.folder / "native")
+    return _result(context, tuple(outcomes))
+
+
+def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
+    started, workspace = time.monotonic(), context.workspace
+    context.inputs(stage)  # what changes while the stage runs is not what it was made from
+    partial = workspace.open(stage.name)
+    try:
+        result = stage.run(context, partial)
+        seconds = time.monotonic() - started
+        context.seal(stage, partial, result, seconds)
+    except BaseException as error:
+        _keep_logs(workspace, stage.name, partial, error)
+        remove(partial)
+        raise
+    return StageOutcome(stage.name, False, seconds, stage.summary(result))
+
+
+def _keep_logs(workspace: Workspace, stage: str, partial: Path, error: BaseException) -> None:
+    """A failed stage leaves nothing but its worker's logs, where the error message can point to
+    them."""
+    logs = workspace.folder / "logs" / stage
+    remove(logs)
+    for found in sorted(partial.rglob("*.log")):
+        target = logs / "-".join(found.relative_to(partial).parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.replace(target)
+    if isinstance(error, HubkitError) and str(partial) in str(error):
+        error.message = error.message.replace(str(partial), str(logs))
+        error.remedy = error.remedy.replace(str(partial), str(logs))
+
+
+def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any], bool]]:
+    """The stages up to `until`, each with whether `from_` forces it."""
+    for given in (from_, until):
+        if given is not None and given not in NAMES:
+            raise UsageError(f"there is no stage {given!r}", f"stages are: {', '.join(NAMES)}")
+    last = NAMES.index(until) if until else len(NAMES) - 1
+    first = NAMES.index(from_) if from_ else len(NAMES)
+    for index, stage in enumerate(STAGES[: last + 1]):
+        yield stage, index >= first
+
+
+def _reasons(
+    stage: Stage[Any], seal: Seal | None, context: Context, from_: str | None
+) -> tuple[str, ...]:
+    """Why the stage must run; empty when its seal still stands."""
+    if seal is None:
+        return ("it has not run yet",)
+    return (f"asked for by --from {from_}",) if from_ else _stale(stage, seal, context)
+
+
+def _stale(stage: Stage[Any], seal: Seal, context: Context) -> tuple[str, ...]:
+    """Why the sealed stage no longer stands: which inputs differ, or which output was touched."""
+    now, then = context.inputs(stage), seal.inputs
+    reasons = [
+        _difference(name, then.get(name), now.get(name))
+        for name in dict.fromkeys([*now, *then])
+        if now.get(name) != then.get(name)
+    ]
+    if not reasons and (touched := context.workspace.tampered(seal)):
+        reasons.append(touched)
+    return tuple(reasons)
+
+
+def _difference(name: str, then: str | None, now: str | None) -> str:
+    if then is None or now is None:
+        return f"{name} is {'new' if then is None else 'gone'}"
+    if len(then) == 64 and len(now) == 64:
+        return f"{name} changed"
+    return f"{name}: {then} -> {now}"
+
+
+def _result(context: Context, outcomes: tuple[StageOutcome, ...]) -> ReleaseResult:
+    done = {outcome.stage for outcome in outcomes}
+
+    def given(stage: Stage[Any]) -> Any:
+        return context.result(stage) if stage.name in done else None
+
+    packaged, published, verified = given(package.STAGE), given(publish.STAGE), given(verify.STAGE)
+    return ReleaseResult(
+        name=context.spec.name,
+        tag=context.spec.tag,
+        stages=outcomes,
+        folder=package.release_folder(context) if packaged else None,
+        commit=packaged.commit if packaged else None,
+        evaluation=given(evaluate.STAGE),
+        receipts=published.receipts if published else (),
+        verified=verified.targets if verified else (),
+    )

@@ -1,0 +1,250 @@
+"""From a release.yaml on disk to a Spec: overrides, validation with line numbers, plugin options,
+absolute paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ...errors import PluginError, SpecError, UsageError
+from ...registry.plugins import plugins
+from ...sdk import codec
+from .model import Spec
+from .yaml_lines import Document, Location, read
+
+_PLUGIN_SECTIONS = (
+    ("data", "dataset", "format"),
+    ("train", "trainer", "trainer"),
+    ("smoke", "engine", "engine"),
+    ("evaluate", "engine", "engine"),
+)
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
+    """Reads and validates `path` after applying `overrides` (`train.options.rank=8`; values are
+    YAML).
+
+    Raises:
+        SpecError: every problem at once, each with its line and the nearest known key.
+    """
+    document = read(path)
+    problems = [f"{path}, {problem}" for problem in document.problems]
+    if not isinstance(document.data, dict):
+        raise SpecError(
+            f"{path}: a release file is a mapping of keys, not {type(document.data).__name__}",
+            "see `hubkit init`",
+        )
+    for override in overrides:
+        _override(document, override)
+    spec = None
+    try:
+        spec = Spec.model_validate(document.data)
+    except ValidationError as error:
+        problems += [_describe(document, dict(item)) for item in error.errors()]
+    problems += _plugin_problems(document)
+    if spec is not None:
+        spec = _absolute(spec, path.resolve().parent)
+        problems += _repeated_targets(document, spec)
+    if problems or spec is None:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise SpecError(
+            f"{count} in the release file:\n" + "\n".join(f"  {p}" for p in problems),
+            "correct them; see `hubkit schema`",
+        )
+    return spec
+
+
+def _override(document: Document, override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UsageError(
+            f"--set {override}: not of the form key=value",
+            "write for example --set train.options.rank=8",
+        )
+    *parents, last = key.split(".")
+    here, at = document.data, ()
+    for part in parents:
+        at = (*at, part)  # type: ignore[assignment]
+        if part.isdigit() and isinstance(here, list):
+            if int(part) >= len(here):
+                raise UsageError(f"--set {key}: there is no item {part}", "count from 0")
+            here = here[int(part)]
+        elif isinstance(here, dict):
+            here = here.setdefault(part, {})
+        if not isinstance(here, (dict, list)):
+            raise UsageError(
+                f"--set {key}: {'.'.join(map(str, at))} is a single value",
+                "name one of its siblings",
+            )
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f"--set {override}: the value is not YAML ({error})",
+            "quote it for the shell and for YAML",
+        ) from None
+    if isinstance(here, list):
+        raise UsageError(
+            f"--set {key}: {'.'.join(map(str, at))} is a list",
+            "name an item and its key: publish.0.to=...",
+        )
+    here[last] = parsed
+
+
+def _place(document: Document, location: Location) -> str:
+    line = document.line(location)
+    return f"{document.path}, line {line}" if line else f"{document.path}"
+
+
+def _describe(document: Document, error: dict[str, Any]) -> str:
+    location = tuple(part for part in error["loc"] if _is_key(document, part, error["loc"]))
+    name = ".".join(map(str, location)) or "the file"
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(location[-1]), _siblings(location), 1)
+        return f"{_place(document, location)}: unknown key {name!r}" + (
+            f" (did you mean {close[0]!r}?)" if close else ""
+        )
+    if error["type"] == "missing":
+        return f"{_place(document, location)}: {name!r} is missing"
+    return (
+        f"{_place(document, location)}: {name}: {error['msg'].removeprefix('Value error, ')}, not "
+        f"{error['input']!r}"
+    )
+
+
+def _is_key(document: Document, part: str | int, location: Location) -> bool:
+    """pydantic adds the names of union members to a location; those are not keys of the file."""
+    return isinstance(part, int) or not (
+        part in ("int", "float", "PythonEnvironment", "LockedEnvironment")
+        or part.startswith(("literal", "function", "nullable"))
+    )
+
+
+def _siblings(location: Location) -> list[str]:
+    model: Any = Spec
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = next(
+            (
+                a
+                for a in (annotation, *getattr(annotation, "__args__", ()))
+                if hasattr(a, "model_fields")
+            ),
+            None,
+        )
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def _repeated_targets(document: Document, spec: Spec) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for index, target in enumerate(spec.publish):
+        first = seen.setdefault(target.to, index)
+        if first != index:
+            line = document.line(("publish", first, "to"))
+            where = _place(document, ("publish", index, "to"))
+            yield f"{where}: publish.{index}.to is the target of line {line} again"
+
+
+def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, str, Location, Any]]:
+    """(place of the name, kind, name, place of the options, options) wherever the file names a
+    plugin."""
+    for section, kind, key in _PLUGIN_SECTIONS:
+        part = document.data.get(section, {})
+        if isinstance(part, dict):
+            default = Spec.model_fields[section].annotation.model_fields[key].default  # type: ignore[union-attr]
+            yield (
+                (section, key),
+                kind,
+                part.get(key, default),
+                (section, "options"),
+                part.get("options", {}),
+            )
+    smoke = document.data.get("smoke", {})
+    for key in ("compare_with", "fallback"):
+        if isinstance(smoke, dict) and smoke.get(key):
+            yield ("smoke", key), "engine", smoke[key], (), None
+    evaluation = document.data.get("evaluate", {})
+    metrics = evaluation.get("metrics", ()) if isinstance(evaluation, dict) else ()
+    for index, metric in enumerate(metrics if isinstance(metrics, list) else ()):
+        yield ("evaluate", "metrics", index), "metric", metric, (), None
+    targets = document.data.get("publish", ())
+    for index, target in enumerate(targets if isinstance(targets, list) else ()):
+        if isinstance(target, dict) and isinstance(target.get("to"), str):
+            yield (
+                ("publish", index, "to"),
+                "hub",
+                target["to"],
+                ("publish", index, "options"),
+                target.get("options", {}),
+            )
+
+
+def _plugin_problems(document: Document) -> list[str]:
+    problems = []
+    for place, kind, name, options_place, options in _plugin_uses(document):
+        try:
+            plugin = plugins().hub_of(name)[0] if kind == "hub" else plugins().get(kind, name)
+        except (UsageError, PluginError) as error:
+            problems.append(f"{_place(document, place)}: {error.message} ({error.remedy})")
+            continue
+        if isinstance(options, Mapping):
+            try:
+                codec.decode(plugin.Options, options, ".".join(map(str, options_place)))
+            except UsageError as error:
+                first = next(
+                    (
+                        key
+                        for key in options
+                        if key not in {f.name for f in dataclasses.fields(plugin.Options)}
+                    ),
+                    None,
+                )
+                problems.append(
+                    f"{_place(document, (*options_place, first) if first else options_place)}: "
+                    f"{error.message}"
+                )
+    return problems
+
+
+def _absolute(spec: Spec, root: Path) -> Spec:
+    def below(path: Path) -> Path:
+        return path if path.is_absolute() else root / path
+
+    images = below(spec.data.images) if spec.data.images else below(spec.data.path).parent
+    base = spec.base.model_copy(
+        update={"path": below(spec.base.path), "name": spec.base.name or spec.base.path.name}
+    )
+    holdout = spec.data.holdout_file and below(spec.data.holdout_file)
+    data = spec.data.model_copy(
+        update={"path": below(spec.data.path), "images": images, "holdout_file": holdout}
+    )
+    train = spec.train.model_copy(
+        update={"adapter": spec.train.adapter and below(spec.train.adapter)}
+    )
+    further = tuple(
+        more.model_copy(update={"path": below(more.path)}) for more in spec.merge.adapters
+    )
+    merge = spec.merge.model_copy(update={"adapters": further})
+    publish = tuple(
+        target.model_copy(update={"to": _absolute_target(target.to, root)})
+        for target in spec.publish
+    )
+    return spec.model_copy(
+        update={"base": base, "data": data, "train": train, "merge": merge, "publish": publish}
+    )
+
+
+def _absolute_target(to: str, root: Path) -> str:
+    """`git:./hub/x.git` is relative to the release file, as every other path in it."""
+    scheme, _, target = to.partition(":")
+    return f"{scheme}:{(root / target).resolve()}" if target.startswith(("./", "../")) else to

@@ -1,0 +1,329 @@
+"""release.yaml: what a release is made of. Frozen models; unknown keys are errors; all problems are
+reported at once.
+
+Paths are relative to the file's own folder. The JSON schema for editors is `json_schema()`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ...evaluation.requirements import bound, key_problem
+from ...publishing.parallel import Limits
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _bound(text: str) -> str:
+    bound(text)
+    return text
+
+
+Required = Annotated[str, AfterValidator(_bound)]
+PathField = Annotated[Path, Field(strict=False)]
+Options = dict[str, Any]
+
+
+class PythonEnvironment(_Model):
+    """An interpreter of the user's own, for example of a conda environment."""
+
+    python: PathField
+
+
+class LockedEnvironment(_Model):
+    """The environment that hubkit builds from the plugin's lock of this variant, whatever the
+    machine offers."""
+
+    locked: str = Field(
+        pattern="^[a-z][a-z0-9]*$",
+        description="such as `cpu`, `cu12`; `hubkit env list` shows what there is",
+    )
+
+
+def _environment_kind(value: Any) -> str:
+    """One problem for a wrong environment, and not one for each of the three things that it could
+    have been."""
+    keys = value if isinstance(value, (dict, BaseModel)) else None
+    if keys is None:
+        return "literal"
+    return "LockedEnvironment" if "locked" in dict(keys) else "PythonEnvironment"
+
+
+EnvironmentField = Annotated[
+    Annotated[Literal["current", "locked"], Tag("literal")]
+    | Annotated[PythonEnvironment, Tag("PythonEnvironment")]
+    | Annotated[LockedEnvironment, Tag("LockedEnvironment")],
+    Discriminator(_environment_kind),
+    Field(
+        description="`current`: hubkit's own; `locked`: built once from the plugin's lock that "
+        "fits this machine"
+    ),
+]
+Deadline = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        strict=False,
+        description="hours after which it counts as hung and is ended; default: never",
+    ),
+]
+
+
+class Author(_Model):
+    """Who signs the commit and the card."""
+
+    name: str = "hubkit"
+    email: str = "hubkit@localhost"
+
+
+class Base(_Model):
+    """The model that is fine-tuned: a folder in its family's official layout."""
+
+    path: PathField
+    name: str = Field(
+        "",
+        description="its repository on a hub, for the card (organisation/name); default: the "
+        "folder's name",
+    )
+    license: str = Field("", description="only when the base folder does not say it")
+
+
+class AcceptedTerm(_Model):
+    """A restriction of the dataset's terms that does not bind this release, and why: a permission,
+    say. Both are public."""
+
+    term: str
+    reason: str = Field(min_length=10)
+
+
+class Data(_Model):
+    """What it is fine-tuned and evaluated on."""
+
+    format: str = Field("llava_json", description="a dataset plugin: `hubkit plugins` lists them")
+    path: PathField
+    images: PathField | None = Field(
+        None, description="the folder that image paths are relative to; default: the file's own"
+    )
+    name: str = Field("", description="the dataset's name for the card")
+    license: str = Field(
+        "", description="the dataset's licence, when the data itself does not say it"
+    )
+    holdout: int | float = Field(
+        0.1, description="records kept for evaluation: a count, or a share below 1"
+    )
+    holdout_file: PathField | None = Field(
+        None, description="records for evaluation in a file of their own; replaces holdout"
+    )
+    group: Literal["record", "image"] = Field(
+        "record", description="image: records that share a picture stay on one side"
+    )
+    repeat: int = Field(1, ge=1, description="how often each record is trained on in an epoch")
+    fix: bool = Field(
+        False, description="repair what is safe to repair; the report says what was done"
+    )
+    accept_terms: tuple[AcceptedTerm, ...] = Field(
+        (), strict=False, description="see `hubkit prepare`: restrictions of the terms"
+    )
+    options: Options = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the card and the messages call the dataset."""
+        return self.name or self.path.stem
+
+    @field_validator("holdout")
+    @classmethod
+    def _sensible(cls, value: int | float) -> int | float:
+        if value <= 0 or (isinstance(value, float) and value >= 1):
+            raise ValueError("a count of at least 1, or a share between 0 and 1")
+        return value
+
+
+class Train(_Model):
+    adapter: PathField | None = Field(
+        None,
+        description="an adapter trained before (PEFT folder, xtuner's iter_N.pth, InternVL's "
+        "LoRA): nothing is trained then",
+    )
+    trainer: str = "peft"
+    environment: EnvironmentField = "current"
+    deadline: Deadline = None
+    options: Options = Field(default_factory=dict, description="the trainer's own settings")
+
+
+class FurtherAdapter(_Model):
+    """One more adapter, merged after the trained one, its change multiplied by `weight`."""
+
+    path: PathField
+    weight: float = Field(1.0, allow_inf_nan=False)
+
+
+class Merge(_Model):
+    rounding: Literal["once", "xtuner"] = Field(
+        "once", description="`xtuner`: round as its converter does"
+    )
+    publish: Literal["merged", "adapter", "both"] = Field(
+        "merged",
+        description="the merged model, the adapter alone (a PEFT folder), or the model with the "
+        "adapter in `adapter/`",
+    )
+    adapters: tuple[FurtherAdapter, ...] = Field(
+        (), strict=False, description="further adapters, merged in this order"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Merge:
+        if self.adapters and self.publish != "merged":
+            raise ValueError(
+                f"publish: {self.publish} is for one adapter; with further `adapters` only the "
+                "merged model is whole"
+            )
+        return self
+
+
+class Smoke(_Model):
+    """The gate before anything is published: the model must answer."""
+
+    engine: str = "transformers"
+    environment: EnvironmentField = "current"
+    deadline: Deadline = None
+    options: Options = Field(default_factory=dict)
+    images: int = Field(2, ge=1, description="how many held-out images are asked about")
+    prompts: tuple[str, ...] = Field(
+        (), strict=False, description="one a turn; default: the record's own"
+    )
+    prompt_differs: str = Field(
+        "", description="why the model may be asked with another prompt than it was trained with"
+    )
+    max_new_tokens: int = Field(64, ge=1)
+    compare_with: str = Field(
+        "",
+        description="another engine that is asked the same: the greedy answers must be equal texts",
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="the share of answers that may differ from those of compare_with",
+    )
+    fallback: str = Field(
+        "",
+        description="the engine asked instead where `engine` lacks a GPU or a package; the card "
+        "says so",
+    )
+
+
+class Evaluate(_Model):
+    engine: str = "transformers"
+    environment: EnvironmentField = "current"
+    deadline: Deadline = None
+    options: Options = Field(default_factory=dict)
+    metrics: tuple[str, ...] = Field(
+        ("exact_match",),
+        strict=False,
+        min_length=1,
+        description="metric plugins; the release is judged by the first",
+    )
+    require: dict[str, Required] = Field(
+        default_factory=dict,
+        description='gates: `METRIC: ">= 0.9"`, `improvement: "> 0"` over the base, '
+        '`improvement_ci: "> 0"` (its interval)',
+    )
+    slices: tuple[str, ...] = Field(
+        (), strict=False, description="fields of the records' meta to score apart"
+    )
+    limit: int | None = Field(None, ge=1, description="at most so many held-out records")
+    max_new_tokens: int = Field(64, ge=1)
+
+    @field_validator("require")
+    @classmethod
+    def _measured(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError("not_measured", problem), loc=(key,), input=value[key]
+            )
+            for key in value
+            if (problem := key_problem(key, info.data.get("metrics", ())))
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data("require", wrong)
+        return value
+
+
+class Card(_Model):
+    title: str = ""
+    summary: str = Field("", description="one sentence on what the model is for")
+    languages: tuple[str, ...] = Field(
+        ("en",), strict=False, description="languages of the data, as ISO 639-1 codes"
+    )
+    samples: int = Field(6, ge=0, le=24, description="pictures in the gallery")
+
+
+class Target(_Model):
+    to: str = Field(
+        description="scheme:target, for example git:file:///srv/models/InternVL2-2B-Food.git"
+    )
+    options: Options = Field(default_factory=dict)
+
+
+class Upload(_Model):
+    """What publishing may use of the network."""
+
+    parallel: int = Field(2, ge=1, le=16, description="hubs at once")
+    connections: int = Field(8, ge=1, le=64, description="of all hubs together")
+    max_mb_per_second: float = Field(
+        0.0, ge=0, description="of all hubs together, in 10^6 bytes; 0: no limit"
+    )
+
+    def limits(self) -> Limits:
+        return Limits(self.parallel, self.connections, self.max_mb_per_second)
+
+
+class Verify(_Model):
+    deep: bool = Field(
+        True, description="download afresh, hash every byte, check and smoke-test the download"
+    )
+
+
+class Spec(_Model):
+    """One release."""
+
+    name: str = Field(
+        description="the repository's name; for the InternVL family it must contain `InternVL`"
+    )
+    tag: str = Field("v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(0, ge=0, lt=2**32)
+    author: Author = Author()
+    base: Base
+    data: Data
+    train: Train = Train()
+    merge: Merge = Merge()
+    smoke: Smoke = Smoke()
+    evaluate: Evaluate = Evaluate()
+    card: Card = Card()
+    publish: tuple[Target, ...] = Field((), strict=False)
+    upload: Upload = Upload()
+    verify: Verify = Verify()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of release.yaml, for editors and for other tools."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**head, **Spec.model_json_schema(), "title": "release.yaml"}

@@ -1,0 +1,119 @@
+"""What a stage is to the pipeline, and what it may see of the release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ..digests import of_json, stamp
+from ..environments import Environment, locked_name
+from ..registry.plugins import plugins
+from ..reporting import Reporter
+from ..sdk import codec
+from ..weights.model import Model, open_model
+from .spec.model import EnvironmentField, Spec
+from .workspace import SEAL, Workspace
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stage(Generic[T]):
+    """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
+    new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
+    is given and returns the result."""
+
+    name: str
+    purpose: str
+    result: type[T]
+    inputs: Callable[[Context], dict[str, str]]
+    run: Callable[[Context, Path], T]
+    summary: Callable[[T], str]
+
+
+class Context:
+    """The release as its stages see it."""
+
+    def __init__(self, spec: Spec, workspace: Workspace, reporter: Reporter) -> None:
+        self.spec, self.workspace, self.run = spec, workspace, reporter
+        self._inputs: dict[str, dict[str, str]] = {}
+
+    @cached_property
+    def base(self) -> Model:
+        return open_model(self.spec.base.path)
+
+    @cached_property
+    def base_digest(self) -> str:
+        return self.digest(self.spec.base.path)
+
+    @property
+    def images(self) -> Path:
+        return self.spec.data.images or self.spec.data.path.parent
+
+    def folder(self, stage: Stage[Any]) -> Path:
+        return self.workspace.stage(stage.name)
+
+    def digest(self, path: Path) -> str:
+        """Of a file, or of all files in a folder."""
+        digests = self.workspace.digests
+        return digests.sha256(path) if path.is_file() else of_json(digests.tree(path))
+
+    def inputs(self, stage: Stage[Any]) -> dict[str, str]:
+        """The stage's inputs, worked out once as long as the sealed stages stay as they are."""
+        if stage.name not in self._inputs:
+            self._inputs[stage.name] = stage.inputs(self)
+        return self._inputs[stage.name]
+
+    def result(self, stage: Stage[T]) -> T:
+        """What `stage` gave, from its seal."""
+        seal = self.workspace.seal_of(stage.name)
+        if seal is None:
+            raise RuntimeError(f"stage {stage.name} is not sealed")
+        return codec.decode(stage.result, seal.result, f"{stage.name}/{SEAL}")
+
+    def upstream(self, *stages: Stage[Any]) -> dict[str, str]:
+        """The digests of what these stages gave, by name."""
+        seals = ((stage.name, self.workspace.seal_of(stage.name)) for stage in stages)
+        return {name: seal.digest for name, seal in seals if seal}
+
+    def seal(self, stage: Stage[Any], partial: Path, result: Any, seconds: float) -> None:
+        """Puts what `stage` wrote into its place; the later stages' inputs may change with it."""
+        self.workspace.seal(stage.name, partial, self.inputs(stage), codec.encode(result), seconds)
+        self._inputs.clear()
+
+
+def environment(field: EnvironmentField) -> Environment:
+    """An environment as release.yaml names it."""
+    return Environment.parse(field if isinstance(field, str) else field.model_dump())
+
+
+def seconds(hours: float | None) -> float | None:
+    """A deadline as release.yaml gives it, in the unit of workers."""
+    return None if hours is None else hours * 3600
+
+
+def plugin_inputs(
+    kind: str, name: str, options: Mapping[str, Any], field: EnvironmentField | None = None
+) -> dict[str, str]:
+    """A plugin, its options with defaults filled in and its environment, as inputs of a stage. An
+    option that names a file, by its absolute path, changes with the file."""
+    settings = codec.encode(
+        codec.decode(plugins().get(kind, name).Options, options, f"{name} options")
+    )
+    inputs = {kind: name} | {f"options.{key}": json.dumps(value) for key, value in settings.items()}
+    files = {
+        key: Path(value)
+        for key, value in settings.items()
+        if isinstance(value, str) and value.startswith("/")
+    }
+    inputs |= {f"options.{key}.file": stamp(path) for key, path in files.items() if path.is_file()}
+    where = environment(field or "current")
+    if where.python is not None:
+        inputs["environment"] = str(where.python)
+    elif where.locked is not None:
+        inputs["environment"] = locked_name(plugins().get(kind, name), where.locked)
+    return inputs

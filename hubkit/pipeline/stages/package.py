@@ -1,0 +1,116 @@
+"""package: the model folder becomes the release folder: card, provenance, manifest, audit, Git LFS
+commit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...digests import of_json
+from ...packaging import provenance
+from ...packaging.card import write_card
+from ...packaging.seal import LINKED, Packaged, link_model, seal_release
+from ...publishing.publish import keep_journal_in
+from ...sdk import ReleaseFile
+from ...sdk.codec import encode
+from ...weights.check import ADAPTER
+from ...weights.export import Names, write_adapter
+from ...weights.stream import WrittenFile
+from .. import card_facts
+from ..stage import Context, Stage
+from . import evaluate, merge, prepare, smoke, train
+
+
+def release_folder(context: Context) -> Path:
+    return context.folder(STAGE) / context.spec.name
+
+
+def _inputs(context: Context) -> dict[str, str]:
+    spec = context.spec
+    own = {
+        "name": spec.name,
+        "tag": spec.tag,
+        "author": f"{spec.author.name} <{spec.author.email}>",
+        "card": spec.card.model_dump_json(),
+        "base": context.base_digest,
+        "base.name": spec.base.name,
+        "publish": spec.merge.publish,
+        "license": str(card_facts.license_of(context)),
+        "data.name": spec.data.name,
+        "data.terms": of_json(encode(prepare.dataset_terms(context))),
+        "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
+        "planned": context.workspace.planned(),
+    }
+    return own | context.upstream(
+        prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE
+    )
+
+
+def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
+    """The model, the adapter or both in `folder`, as `merge.publish` says; the files with their
+    digests."""
+    what = context.spec.merge.publish
+    if what == "adapter":
+        return _place_adapter(context, folder)
+    link_model(context.folder(merge.STAGE) / context.spec.name, folder)
+    files = context.result(merge.STAGE).files
+    if what == "merged":
+        return files
+    return (
+        *files,
+        *(
+            replace(file, path=f"{ADAPTER}/{file.path}")
+            for file in _place_adapter(context, folder / ADAPTER)
+        ),
+    )
+
+
+def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
+    """A PEFT folder under the names that it was trained with: a LoRA on queries alone has no equal
+    on the base's fused tensor. Any other adapter under transformers' names, so that peft loads it
+    without remote code."""
+    trained, base, name = context.result(train.STAGE), context.base, context.spec.base.name
+    names: Names = "trained" if trained.format == "peft" else "native"
+    adapter = context.folder(train.STAGE) / trained.adapter
+    return write_adapter(
+        adapter, folder, base.family, base.folder, name, names=names, run=context.run
+    ).files
+
+
+def _run(context: Context, out: Path) -> Packaged:
+    spec, folder = context.spec, out / context.spec.name
+    files = _place(context, folder)
+    digests = {file.path: file.sha256 for file in files}
+    weights = tuple(
+        ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED)
+    )
+    write_card(folder, card_facts.card_facts(context, weights))
+    provenance.write(
+        folder, card_facts.provenance(context, {file.path: file.sha256 for file in weights})
+    )
+    packaged, listed = seal_release(
+        folder,
+        context.base,
+        name=spec.name,
+        tag=spec.tag,
+        created=context.workspace.planned(),
+        author_name=spec.author.name,
+        author_email=spec.author.email,
+        digests=digests,
+    )
+    keep_journal_in(context.workspace.folder / "journal", folder)
+    sealed = {file.path: file.sha256 for file in listed.files}
+    context.workspace.digests.remember(folder, sealed)
+    return packaged
+
+
+STAGE = Stage(
+    name="package",
+    purpose="write the card and make the release folder with its Git LFS commit",
+    result=Packaged,
+    inputs=_inputs,
+    run=_run,
+    summary=lambda r: (
+        f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}"
+    ),
+)

@@ -1,0 +1,121 @@
+"""train: base model + records -> an adapter, by a trainer plugin in its own process; or the adapter
+that the spec names."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ...environments import call
+from ...environments.outputs import discard_worker, inside
+from ...errors import UsageError
+from ...registry.plugins import plugins
+from ...sdk import Foreseen, TrainInput, TrainOutput, token_ids
+from ...weights.convert import native_view
+from ...weights.native_files import write_native_files
+from .. import given_adapter
+from ..stage import Context, Stage, environment, plugin_inputs, seconds
+from . import prepare
+
+
+def _inputs(context: Context) -> dict[str, str]:
+    train = context.spec.train
+    if train.adapter is not None:
+        return {
+            "base": context.base_digest,
+            "adapter": given_adapter.digest(context, train.adapter),
+        }
+    own = {"base": context.base_digest, "seed": str(context.spec.seed)}
+    return (
+        own
+        | plugin_inputs("trainer", train.trainer, train.options, train.environment)
+        | context.upstream(prepare.STAGE)
+    )
+
+
+def _run(context: Context, out: Path) -> TrainOutput:
+    train, base = context.spec.train, context.base
+    if train.adapter is not None:
+        return given_adapter.take(train.adapter, out)
+    native = native_view(base, context.workspace.native("base", context.base_digest), context.run)
+    scratch = context.workspace.scratch(STAGE.name)
+    scratch.mkdir(parents=True, exist_ok=True)
+    trainer = plugins().get("trainer", train.trainer)
+    result: TrainOutput = call(
+        trainer,
+        "train",
+        _job(context, native, out, scratch),
+        environment=environment(train.environment),
+        run=context.run,
+        folder=out / "worker",
+        deadline=seconds(train.deadline),
+    )
+    discard_worker(out)
+    for name in (result.adapter, result.metrics):
+        inside(out, name, f"trainer {train.trainer}")
+    return result
+
+
+def foresee(context: Context) -> Foreseen:
+    """What the trainer says that the training takes; the records must be prepared.
+
+    Raises:
+        UsageError: nothing is to be trained, or the trainer cannot tell.
+    """
+    train, base = context.spec.train, context.base
+    if train.adapter is not None:
+        raise UsageError(
+            "train.adapter is given: nothing will be trained",
+            "leave out --dry-run; `hubkit plan` says what runs",
+        )
+    trainer = plugins().get("trainer", train.trainer)
+    if not hasattr(trainer, "foresee"):
+        raise UsageError(
+            f"trainer {train.trainer} cannot tell beforehand what a training takes",
+            "start it with --until train",
+        )
+    with tempfile.TemporaryDirectory(prefix="foresee-", dir=context.workspace.folder) as temporary:
+        folder = Path(temporary)
+        for name in ("native", "out", "scratch"):
+            (folder / name).mkdir()
+        described = base.family.native(base.config, token_ids(base.folder))
+        write_native_files(base.folder, folder / "native", described, base.family, base.config)
+        job = _job(context, folder / "native", folder / "out", folder / "scratch")
+        where = environment(train.environment)
+        foreseen: Foreseen = call(
+            trainer, "foresee", job, environment=where, run=context.run, folder=folder / "worker"
+        )
+        return foreseen
+
+
+def _job(context: Context, native: Path, out: Path, scratch: Path) -> TrainInput:
+    base = context.base
+    return TrainInput(
+        base=base.folder,
+        native=native,
+        groups=base.family.native(base.config).groups,
+        vision=base.vision,
+        records=context.folder(prepare.STAGE) / prepare.TRAIN,
+        images=context.images,
+        output=out,
+        scratch=scratch,
+        seed=context.spec.seed,
+        options=context.spec.train.options,
+    )
+
+
+STAGE = Stage(
+    name="train",
+    purpose="train the adapter",
+    result=TrainOutput,
+    inputs=_inputs,
+    run=_run,
+    summary=lambda r: (
+        (
+            f"{r.steps:,} steps on {r.samples:,} samples, {r.trainable_parameters:,} trainable "
+            "parameters"
+        )
+        if r.steps
+        else f"an adapter trained before, {r.trainable_parameters:,} parameters"
+    ),
+)

@@ -1,0 +1,137 @@
+"""A tracked folder goes to hubs: several at once, each with its journal and a receipt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..digests import of_json
+from ..errors import RefusedError, UsageError
+from ..packaging import lfs
+from ..packaging.manifest import Manifest
+from ..registry.plugins import plugins
+from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
+from ..weights.adapters.check import is_adapter
+from ..weights.model import open_model
+from .parallel import Limits, Work, in_parallel
+
+Destination = tuple[str, Mapping[str, Any]]
+"""`scheme:target` and the hub's options."""
+
+JOURNAL = "hubkit-journal"
+"""Within `.git` of a tracked folder: a folder, or in a release a link to the run's own, which
+outlives the package."""
+
+
+@dataclass(frozen=True)
+class Published:
+    receipts: tuple[PublishReceipt, ...]
+
+
+def check_names(family: ModelFamily, name: str, targets: Sequence[str]) -> None:
+    """Raises RefusedError when the release, or a repository it goes to, has a name that the
+    family's rule does not allow."""
+    repositories = [name, *(hub.repository(place) for hub, place in map(_hub_of, targets))]
+    for repository in dict.fromkeys(repositories):
+        if problem := family.repository_problem(repository):
+            raise RefusedError(
+                f"repository name {repository!r}: {problem}",
+                "change `name` and the targets under `publish`",
+            )
+
+
+def check_distinct(targets: Sequence[str]) -> None:
+    """Raises UsageError when a target is named twice."""
+    if twice := sorted(to for to, count in Counter(targets).items() if count > 1):
+        raise UsageError(f"named more than once: {', '.join(twice)}", "name each target once")
+
+
+def publish(
+    folder: Path,
+    manifest: Manifest,
+    destinations: Sequence[Destination],
+    run: Run,
+    *,
+    limits: Limits,
+) -> Published:
+    """Pushes the staged release in `folder`, whose manifest is `manifest`, to all destinations,
+    several at once. Safe to repeat.
+
+    Raises:
+        RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds
+            another release.
+        RemoteError: a hub failed; what was published to others stays, and running again continues.
+    """
+    check_distinct([to for to, _ in destinations])
+    staged = lfs.read_staged(folder)
+    if not is_adapter(folder):  # servers choose the prompt by a model's name, not by an adapter's
+        family = open_model(folder).family
+        check_names(family, manifest.name, [to for to, _ in destinations])
+    lfs.check_unchanged(folder, manifest)
+    files, message = manifest.released(), f"{manifest.name} {manifest.tag}"
+
+    def work(to: str, options: Mapping[str, Any]) -> Work[PublishReceipt]:
+        hub, target = _hub_of(to)
+        kept = _receipt_file(folder, hub.name, to)
+
+        def do(part: Run, pace: Pace) -> PublishReceipt:
+            part.note(f"publishing to {to}")
+            job = PublishInput(
+                folder,
+                files,
+                staged.commit,
+                manifest.tag,
+                message,
+                target,
+                options,
+                kept.with_suffix(".jsonl"),
+                pace,
+            )
+            receipt: PublishReceipt = hub.publish(job, part)
+            kept.write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
+            return receipt
+
+        return do
+
+    pushes = [(to, work(to, options)) for to, options in destinations]
+    return Published(tuple(in_parallel(pushes, limits, run)))
+
+
+def keep_journal_in(journals: Path, folder: Path) -> None:
+    """From now on the pushes of the tracked `folder` are journaled in the folder `journals`, which
+    lies beside or above it and stays where it is from there."""
+    journals.mkdir(parents=True, exist_ok=True)
+    place = folder / ".git" / JOURNAL
+    place.symlink_to(Path(os.path.relpath(journals, place.parent)))
+
+
+def read_receipt(folder: Path, hub: str, to: str) -> PublishReceipt:
+    """What the last push of `folder` to `to` gave.
+
+    Raises:
+        UsageError: there was none, or its receipt is gone.
+    """
+    path = _receipt_file(folder, hub, to)
+    if not path.is_file():
+        raise UsageError(
+            f"{path} is not there: nothing was pushed from here to {to}",
+            "push again (what is there is not sent again)",
+        )
+    return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
+
+
+def _receipt_file(folder: Path, hub: str, to: str) -> Path:
+    journals = folder / ".git" / JOURNAL
+    if journals.is_symlink() and not journals.exists():  # the folder was moved away from its run
+        journals.unlink()
+    journals.mkdir(parents=True, exist_ok=True)
+    return journals / f"{hub}-{of_json(to)[:12]}.json"
+
+
+def _hub_of(to: str) -> tuple[Any, str]:
+    return plugins().hub_of(to)

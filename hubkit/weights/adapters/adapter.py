@@ -1,0 +1,49 @@
+"""What an adapter does to its base, as a list of deltas: low-rank updates and replaced tensors. No
+tensor is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """`W += scale * B @ A` for the module's weight W of shape (out, in).
+
+    `down` and `up` are the keys of A (rank, in) and B (out, rank). With `transposed` the weight is
+    stored as (in, out), as embeddings and Conv1D layers are. With `magnitude` (a key; DoRA, shape
+    (out)) each row of the updated W is scaled to that norm. `bias` is the key of what is added,
+    times `scale`, to the module's bias.
+    """
+
+    module: str
+    down: str
+    up: str
+    rank: int
+    scale: float
+    transposed: bool = False
+    magnitude: str | None = None
+    bias: str | None = None
+    embedding: bool = False
+    """peft keeps an embedding's A and B under names of their own; `transposed` is then true."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The tensor `key` of the adapter takes the place of `tensor`."""
+
+    tensor: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for
+    messages."""
+
+    name: str
+    source: Checkpoint
+    loras: tuple[LoRA, ...]
+    replacements: tuple[Replacement, ...]

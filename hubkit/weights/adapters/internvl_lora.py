@@ -1,0 +1,46 @@
+"""InternVL's own LoRA checkpoints: a whole model folder whose linear layers are still wrapped by
+peft.
+
+Its training code writes the rank into config.json (`use_llm_lora`, `use_backbone_lora`) and trains
+with an alpha of twice the rank. Source: `wrap_llm_lora` and `wrap_backbone_lora` in InternVL's
+internvl_chat, called by internvl_chat_finetune.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hubkit.sdk.errors import WeightsError
+
+from ...files.outside import read_json
+from ..checkpoint import Checkpoint
+from ..settings import Settings, build, plain_names
+from .adapter import Adapter
+
+_RANKS = {"use_llm_lora": "language_model.", "use_backbone_lora": "vision_model."}
+
+
+def is_internvl(path: Path) -> bool:
+    return (path / "config.json").exists()
+
+
+def read_internvl(folder: Path) -> Adapter:
+    """The adapter, with every weight of the model as a replacement; its `source` is to be
+    closed."""
+    config = read_json(folder, "config.json")
+    settings = {
+        prefix: Settings(config[key], 2 * config[key])
+        for key, prefix in _RANKS.items()
+        if type(config.get(key)) is int and config[key] > 0
+    }
+    if not settings:
+        raise WeightsError(
+            f"{folder.name}: config.json names no LoRA (use_llm_lora, use_backbone_lora)",
+            "give the folder of an adapter",
+        )
+    source = Checkpoint.open(folder)
+    try:
+        return build(folder.name, source, plain_names(source.tensors), settings)
+    except BaseException:
+        source.close()
+        raise

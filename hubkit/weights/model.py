@@ -1,0 +1,44 @@
+"""A model folder and its family: the first look that every verb takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..files.outside import read_json
+from ..registry.plugins import plugins
+from ..sdk import ModelFamily, Vision
+
+PREPROCESSOR = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    folder: Path
+    config: dict[str, Any]
+    family: ModelFamily
+
+    @classmethod
+    def of(cls, folder: Path, family: ModelFamily) -> Model:
+        """The model in `folder`, of a family that is known already."""
+        return cls(folder, read_json(folder, "config.json"), family)
+
+    @property
+    def vision(self) -> Vision:
+        there = (self.folder / PREPROCESSOR).is_file()
+        return self.family.vision(
+            self.config, read_json(self.folder, PREPROCESSOR) if there else None
+        )
+
+
+def open_model(folder: Path) -> Model:
+    """Raises UsageError when `folder` is not a model folder, or no installed family recognises
+    it."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder} is not a folder", "give the folder that holds the model's config.json"
+        )
+    config = read_json(folder, "config.json")
+    return Model(folder, config, plugins().family_of(config))
