@@ -277,7 +277,7 @@ def _as_shipped() -> None:
             lora_alpha=options.alpha,
             lora_dropout=options.dropout,
             target_modules=targets,
-            modules_to_save=[groups["mlp1"].prefix],
+            modules_to_save=[groups["projector"].prefix],
         )
         return get_peft_model(model, settings)
 

@@ -157,7 +157,7 @@ def pretrain(place: Path, base: Path, shown: Mapping[str, str], images: Path) ->
         Record(name, (name,), (Turn(f"<image>\n{DESCRIBE}", caption(colour)),))
         for name, colour in shown.items()
     ]
-    return _train(place, base, captions, images, lora=(), full=("mlp1",), steps=250)
+    return _train(place, base, captions, images, lora=(), full=("projector",), steps=250)
 
 
 def finetune(place: Path, base: Path, shown: Mapping[str, str], images: Path) -> Path:
@@ -165,7 +165,7 @@ def finetune(place: Path, base: Path, shown: Mapping[str, str], images: Path) ->
     answers = [
         Record(name, (name,), (Turn(f"<image>\n{ASK}", colour),)) for name, colour in shown.items()
     ]
-    return _train(place, base, answers, images, lora=("llm", "vit"), full=("mlp1",), steps=120)
+    return _train(place, base, answers, images, lora=("llm", "vit"), full=("projector",), steps=120)
 
 
 def _train(place: Path, base: Path, records: list[Record], images: Path, **options: Any) -> Path:

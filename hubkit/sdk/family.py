@@ -42,7 +42,8 @@ class ModuleGroup:
 @dataclass(frozen=True)
 class NativeModel:
     """The same model as transformers knows it: its config.json and where each tensor comes from.
-    `groups` has the keys `llm`, `vit` and `mlp1`.
+    `groups` has the keys `llm`, `vit` and `projector`; `mlp1`, as SDK 1.2 and before called the
+    projector, is read as that.
 
     `files` are further JSON files of the native folder, by name (the processor's); `tokenizer` are
     keys for its tokenizer_config.json. `chat_prelude` is Jinja to put before the folder's own chat
@@ -57,6 +58,10 @@ class NativeModel:
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     chat_prelude: str = ""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        named = {"projector" if key == "mlp1" else key: group for key, group in self.groups.items()}
+        object.__setattr__(self, "groups", named)
 
 
 @dataclass(frozen=True)

@@ -555,7 +555,7 @@ class Pair:
         groups = {
             "llm": ModuleGroup("llm", ("q", "k")),
             "vit": ModuleGroup("vit", ("fc",)),
-            "mlp1": ModuleGroup("mlp1", ("fc",)),
+            "projector": ModuleGroup("mlp1", ("fc",)),
         }
         return NativeModel({"model_type": "pair-native"}, self.maps, groups)
 

@@ -129,8 +129,8 @@ def _check_native(native: NativeModel, layout: Mapping[str, tuple[int, ...]]) ->
     for source, tensors in by_source.items():
         _check_rows(source, layout[source], tensors)
     require(
-        set(native.groups) == {"llm", "vit", "mlp1"},
-        f"`groups` has the keys {sorted(native.groups)}, not llm, vit, mlp1",
+        set(native.groups) == {"llm", "vit", "projector"},
+        f"`groups` has the keys {sorted(native.groups)}, not llm, vit, projector",
     )
     for key, group in native.groups.items():
         inside = [

@@ -132,5 +132,5 @@ def groups(official: Mapping[str, Any]) -> dict[str, ModuleGroup]:
     return {
         "llm": ModuleGroup("model.language_model", llm.kind_of(official).linears),
         "vit": ModuleGroup("model.vision_tower", vit.LINEARS),
-        "mlp1": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
+        "projector": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
     }

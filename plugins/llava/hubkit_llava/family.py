@@ -43,7 +43,7 @@ class LLaVA(PlainFamily):
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.vision_tower", CLIP_LINEARS),
-        "mlp1": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
+        "projector": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
     }
     chat_prelude: ClassVar[str] = LISTED
     image_token_text = assembly.IMAGE_TOKEN

@@ -38,7 +38,7 @@ class LLaVANext(PlainFamily):
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.vision_tower", CLIP_LINEARS),
-        "mlp1": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
+        "projector": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
     }
 
     def shapes(self, config: Mapping[str, Any]) -> Shapes:

@@ -10,7 +10,7 @@ from typing import Literal
 class Options:
     """What is trained, and how.
 
-    `lora` and `full` name module groups (`llm`, `vit`, `mlp1`): those that get a LoRA and those
+    `lora` and `full` name module groups (`llm`, `vit`, `projector`): those that get a LoRA and those
     that are trained whole; all else is frozen. `lora` may be empty, as when a new projector learns
     first. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step takes
     `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the largest of
@@ -37,7 +37,7 @@ class Options:
     alpha: float = 32.0
     dropout: float = 0.0
     lora: tuple[str, ...] = ("llm",)
-    full: tuple[str, ...] = ("mlp1",)
+    full: tuple[str, ...] = ("projector",)
     epochs: float = 3.0
     steps: int = 0
     batch_size: int = 8

@@ -105,7 +105,7 @@ def test_unknown_group(job):
         ({"epochs": 0.0}, "epochs must be above 0"),
         ({"steps": -1}, "steps must be at least 0"),
         ({"lora": (), "full": ()}, "lora or full must name at least one group"),
-        ({"lora": ("llm", "mlp1")}, "mlp1 cannot be in both"),
+        ({"lora": ("llm", "projector")}, "projector cannot be in both"),
     ],
 )
 def test_bad_options(values, message):

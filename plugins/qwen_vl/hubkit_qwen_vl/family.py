@@ -32,7 +32,7 @@ class QwenVL(PlainFamily):
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.visual.blocks", ("qkv", "proj", "fc1", "fc2")),
-        "mlp1": ModuleGroup("model.visual.merger", ("0", "2")),
+        "projector": ModuleGroup("model.visual.merger", ("0", "2")),
     }
 
     def native(

@@ -114,7 +114,7 @@ def _settings(training: Training) -> dict[str, str | int | float | bool]:
         "alpha": lora.get("lora_alpha"),
         "dropout": lora.get("lora_dropout"),
         "lora": "llm, vit" if made["model"].get("visual_encoder_lora") else "llm",
-        "full": "mlp1",
+        "full": "projector",
         "batch_size": schedule.batch(made),
         "accumulation": schedule.accumulation(made),
         "epochs": made["train_cfg"].get("max_epochs"),
