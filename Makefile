@@ -37,7 +37,7 @@ test-integration: setup ## The slower suites: killed releases, the whole quickst
 	$(BIN)/python -m pytest -m integration
 
 test-faults: setup ## The whole fault matrix of the hubs, its table at the end
-	$(BIN)/python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
+	$(BIN)/python -m pytest -m integration -n 8 tests/publishing/test_fault_matrix.py
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from projects import make_project
+from testing.projects import make_project
 
 # In CI the same examples every time: a run says something of the change, not of luck. Elsewhere new
 # ones are sought.
@@ -38,7 +38,7 @@ def project(tmp_path: Path, digits: Path) -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The fault matrix, whose rows may come from several processes."""
-    from hubs.matrix import tables
+    from testing.fault_matrix import tables
 
     for table in tables(
         [report for reports in terminalreporter.stats.values() for report in reports]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from projects import BASE
+from testing.projects import BASE
 
 import hubkit
 from hubkit.data.prepare import PreparedData, PrepareSettings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from projects import BASE
+from testing.projects import BASE
 
 import hubkit
 

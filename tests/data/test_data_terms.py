@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import foodie
 import pytest
-from projects import BASE, NAME
+from testing import foodie
+from testing.projects import BASE, NAME
 
 import hubkit
 from hubkit.data.terms import check_accepted, terms_of

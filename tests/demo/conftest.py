@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BASE
+from testing.projects import BASE
 
 
 @pytest.fixture(scope="session")

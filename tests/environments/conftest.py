@@ -1,19 +1,21 @@
-"""The tiny plugin of tests/locked_plugin.py in this process, and a store of its own."""
+"""The tiny plugins of the tests in this process, and a store of its own."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import locked_plugin
 import pytest
+from testing import locked_plugin, odd_plugin
 
 from hubkit.registry.plugins import plugins
 
 Install = Callable[..., Any]
+Make = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,24 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     yield write
     sys.modules.pop("hubkit_tinylock", None)
     plugins.cache_clear()
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Writes a plugin whose `train` has the given body, and imports it."""
+    name = f"odd_{tmp_path.name}".replace("-", "_")
+    folder = tmp_path / "plugin"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(body: str, modules: str = "()") -> Any:
+        sys.modules.pop(name, None)
+        indented = textwrap.indent(textwrap.dedent(body), " " * 8)
+        text = odd_plugin.MODULE.format(body=indented, modules=modules)
+        (folder / f"{name}.py").write_text(text, "utf-8")
+        importlib.invalidate_caches()
+        return importlib.import_module(name).Plugin()
+
+    yield write
+    sys.modules.pop(name, None)

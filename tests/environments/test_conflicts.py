@@ -9,7 +9,7 @@ from typing import Any
 
 import packaging
 import pytest
-from locked_plugin import wheel
+from testing.locked_plugin import wheel
 
 from hubkit.environments import Environment, health
 from hubkit.sdk import EnvironmentFailure

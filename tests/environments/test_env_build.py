@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locked_plugin import lock, sha256, step, wheel
+from testing.locked_plugin import lock, sha256, step, wheel
 
 from hubkit.environments import Environment, call, choice, locked_name, machine, manage
 from hubkit.environments.build import Built, Sources, build

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locked_plugin import PYTHON, lock, step, wheel
+from testing.locked_plugin import PYTHON, lock, step, wheel
 
 from hubkit.environments import locked_name, manage
 from hubkit.sdk import EnvironmentFailure, UsageError

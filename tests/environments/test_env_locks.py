@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locked_plugin import PLATFORM, PYTHON, lock, lock_file, step
+from testing.locked_plugin import PLATFORM, PYTHON, lock, lock_file, step
 
 from hubkit.environments import choice, locks, machine, store
 from hubkit.registry.plugins import plugins

@@ -30,7 +30,7 @@ from hubkit.weights.convert import native_view
 from hubkit.weights.model import open_model
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import tiny_llava as tiny
+from testing import tiny_llava as tiny
 
 RIGHT = 0.9
 TEXT = {

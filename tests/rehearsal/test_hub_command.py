@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
-from rehearsal.hubclients import NAME
+from testing.hubclients import NAME
 
 from hubkit.errors import EnvironmentFailure, UsageError
 from hubkit.rehearsal import serve

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2 as http
 import pytest
 from huggingface_hub import HfApi, hf_hub_download
-from rehearsal.hubclients import NAME
+from testing.hubclients import NAME
 
 from hubkit.rehearsal import Fault, Faults, Running, serve
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
-from rehearsal.hubclients import NAME, digests, git
+from testing.hubclients import NAME, digests, git
 
 from hubkit.rehearsal import Running
 

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from rehearsal.hubclients import NAME, command, digests
+from testing.hubclients import NAME, command, digests
 
 from hubkit.rehearsal import Running
 

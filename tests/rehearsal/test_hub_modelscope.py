@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rehearsal.hubclients import NAME, command, digests
+from testing.hubclients import NAME, command, digests
 
 from hubkit.rehearsal import Running
 

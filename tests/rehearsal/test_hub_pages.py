@@ -12,7 +12,7 @@ from typing import Any
 import httpx2 as http
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from rehearsal.hubclients import NAME
+from testing.hubclients import NAME
 
 from hubkit.rehearsal import Running
 

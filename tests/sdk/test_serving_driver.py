@@ -13,7 +13,7 @@ import pytest
 
 from hubkit.authoring import fixtures
 from hubkit.sdk import CancelledError, EnvironmentFailure, ServeInput, ServeOutput
-from hubkit.sdk.testing import ConformanceError, _serving, check_serving
+from hubkit.sdk.testing import ConformanceError, check_serving
 
 from .frozen.hubkit_frozen_1_0 import Echo
 
@@ -114,7 +114,7 @@ class Helpless(Serving):
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServeInput:
-    monkeypatch.setattr(_serving, "SECONDS_TO_STOP", 1.0)
+    monkeypatch.setattr("hubkit.sdk.testing._serving.SECONDS_TO_STOP", 1.0)
     return fixtures.serving(tmp_path, {})
 
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import foodie
 import pytest
 from hubkit_foodieqa import FoodieQA
+from testing import foodie
 
 from hubkit.sdk import DataError, Record, Terms, Turn, UsageError
 from hubkit.sdk.testing import check_dataset

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_fixtures import faults, forget_accounts, hub
+from testing.hub_fixtures import faults, forget_accounts, hub
 
 from hubkit.rehearsal import Running
 

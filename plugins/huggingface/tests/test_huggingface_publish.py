@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hubkit_huggingface import HuggingFaceHub
 from huggingface_hub import HfApi
-from releases import Notes, make_release
+from testing.releases import Notes, make_release
 
 from hubkit.rehearsal import Faults, Running
 from hubkit.sdk import RefusedError, SilentRun, UsageError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_llava import TEXT, copy_tokenizer, make_clip, make_llm
+from testing.tiny_llava import TEXT, copy_tokenizer, make_clip, make_llm
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_llava as tiny
+from testing import tiny_llava as tiny
 
 import hubkit
 from hubkit.sdk import GenerateInput, Record, SilentRun, Turn, read_answers, write_jsonl

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hubkit_llava_next import LLaVANext
-from live_adapter import check_merge
+from testing.live_adapter import check_merge
 
 from hubkit.sdk import UsageError, tiles
 from hubkit.sdk.testing import check_family

@@ -1,30 +1,12 @@
-"""The quickstart's tiny base model and two pictures: one tile, and two tiles with a thumbnail."""
+"""Two pictures: one tile, and two tiles with a thumbnail."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-from hubkit.sdk import Vision
-
-
-@pytest.fixture(scope="session")
-def base() -> Path:
-    import hubkit
-
-    return Path(hubkit.__file__).parent / "quickstart" / "base"
-
-
-@pytest.fixture(scope="session")
-def vision(base: Path) -> Vision:
-    from hubkit_internvl import InternVL
-
-    return InternVL().vision(json.loads((base / "config.json").read_text("utf-8")), None)
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-import tiny_llava
 from hubkit_lmdeploy.asking import Asker, Question, Requests
 from hubkit_lmdeploy.loading import beside, check_pictures, template_name
 from hubkit_lmdeploy.messages import messages, shortened, tile_count
 from hubkit_lmdeploy.options import Options
+from testing import tiny_llava
 
 from hubkit.sdk import EnvironmentFailure, Record, RefusedError, Turn, prompts, segments
 

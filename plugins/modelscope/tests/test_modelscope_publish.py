@@ -9,7 +9,7 @@ import pytest
 from hubkit_modelscope import ModelScopeHub
 from modelscope_hub import HubApi
 from modelscope_hub.config import HubConfig
-from releases import Notes, make_release
+from testing.releases import Notes, make_release
 
 from hubkit.rehearsal import Faults, Running
 from hubkit.sdk import RefusedError, ReleaseFile, SilentRun, UsageError

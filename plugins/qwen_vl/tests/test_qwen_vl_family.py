@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hubkit_qwen_vl import QwenVL
-from live_adapter import check_merge
+from testing.live_adapter import check_merge
 
 from hubkit.sdk import UsageError, grid
 from hubkit.sdk.testing import check_family

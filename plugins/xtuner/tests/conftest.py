@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hubkit_internvl import InternVL
 
-from hubkit.sdk import Record, TrainInput, Turn, Vision, write_jsonl
+from hubkit.sdk import Record, TrainInput, Turn
 
 READ, PARITY = "<image>\nWhich digit is this?", "Is it even or odd?"
 
@@ -95,40 +92,6 @@ def shipped() -> dict[str, Any]:
     return copy.deepcopy(CONFIG)
 
 
-@pytest.fixture(scope="session")
-def base() -> Path:
-    import hubkit
-
-    return Path(hubkit.__file__).parent / "quickstart" / "base"
-
-
-@pytest.fixture(scope="session")
-def native(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from hubkit.weights.convert import to_native
-    from hubkit.weights.model import Model
-
-    folder = tmp_path_factory.mktemp("models") / "native"
-    to_native(Model.of(base, InternVL()), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def vision(base: Path) -> Vision:
-    return InternVL().vision(json.loads((base / "config.json").read_text("utf-8")), None)
-
-
-@pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """0.png ... 9.png, one tile each, and wide.png, two tiles and a thumbnail."""
-    from hubkit.quickstart.glyphs import draw
-
-    folder, dice = tmp_path_factory.mktemp("images"), random.Random(5)
-    for digit in range(10):
-        draw(digit, 56, 56, dice).save(folder / f"{digit}.png")
-    draw(8, 130, 60, dice).save(folder / "wide.png")
-    return folder
-
-
 @pytest.fixture
 def records() -> list[Record]:
     """One and two turns, one, two and three tiles, and one without a picture."""
@@ -148,16 +111,8 @@ def records() -> list[Record]:
 
 
 @pytest.fixture
-def job(
-    base: Path, native: Path, vision: Vision, images: Path, tmp_path: Path, records: list[Record]
-) -> Callable[..., TrainInput]:
+def job(train_input: Callable[..., TrainInput], records: list[Record]) -> Callable[..., TrainInput]:
     def build(chosen: list[Record] | None = None, name: str = "run", **options: Any) -> TrainInput:
-        folder = tmp_path / name
-        output, scratch, path = folder / "out", folder / "scratch", folder / "records.jsonl"
-        output.mkdir(parents=True)
-        scratch.mkdir()
-        write_jsonl(path, records if chosen is None else chosen)
-        groups = InternVL().native(json.loads((base / "config.json").read_text("utf-8"))).groups
         settings = {
             "rank": 4,
             "alpha": 8,
@@ -170,7 +125,7 @@ def job(
             "threads": 1,
             **options,
         }
-        return TrainInput(base, native, groups, vision, path, images, output, scratch, 7, settings)
+        return train_input(records if chosen is None else chosen, name, settings)
 
     return build
 

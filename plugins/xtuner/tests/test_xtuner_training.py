@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from hubkit_xtuner import XtunerTrainer, config, folder
-from projects import make_project
+from testing.projects import make_project
 
 from hubkit.authoring.placement import there as in_workers_of
 from hubkit.environments import Environment

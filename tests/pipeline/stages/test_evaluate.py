@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BASE, NAME, make_project
+from testing.projects import BASE, NAME, make_project
 
 import hubkit
 from hubkit.errors import RefusedError

@@ -64,7 +64,7 @@ def test_licence_file_when_the_card_says_nothing(tmp_path: Path, readme: str | N
 
 
 def test_apache_licence_of_this_repository_is_recognised(tmp_path: Path) -> None:
-    own = Path(__file__).parents[2] / "LICENSE"
+    own = Path(__file__).parents[3] / "LICENSE"
     (tmp_path / "LICENSE.txt").write_text(own.read_text())
     assert read_license(tmp_path) == (License("apache-2.0"), "base model file LICENSE.txt")
 

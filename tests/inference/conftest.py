@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from projects import BASE
+from testing.projects import BASE
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from releases import make_release
+from testing.releases import make_release
 
 import hubkit
 from hubkit.errors import RemoteError
@@ -53,7 +53,7 @@ def faults() -> Counting:
 @pytest.fixture
 def many(tmp_path: Path) -> PublishInput:
     """A release with seven large files."""
-    from projects import BASE
+    from testing.projects import BASE
 
     config = {"config.json": (BASE / "config.json").read_bytes()}
     large = {f"part-{number}.safetensors": bytes([number]) * 5000 for number in range(4)}

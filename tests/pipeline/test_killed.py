@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import NAME, make_project
+from testing.projects import NAME, make_project
 
 from hubkit.digests import files_below
 from hubkit.pipeline.run import NAMES

@@ -2,7 +2,7 @@
 error that says what was done, and running again ends verified, without a second commit. The table
 is at the end of
 
-    python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
+    python -m pytest -m integration -n 8 tests/publishing/test_fault_matrix.py
 
 A cell waits more than it works, so more processes than processors are quicker.
 
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from releases import make_release
+from testing.fault_matrix import ROW, SKIPPED
+from testing.releases import make_release
 
 from hubkit.errors import EnvironmentFailure, HubkitError, RemoteError
 from hubkit.registry.plugins import plugins
@@ -32,7 +33,6 @@ from hubkit.rehearsal import Fault, Faults, Running, serve
 from hubkit.sdk import PublishInput, SilentRun
 
 from .conftest import TOKEN, needs_hubs
-from .matrix import ROW, SKIPPED
 
 STRIDE = int(os.environ.get("HUBKIT_FAULT_STRIDE", "1"))
 pytestmark = [needs_hubs, pytest.mark.integration]
@@ -192,8 +192,8 @@ def cell(at: Stage, fault: Fault, index: int) -> str:
 def test_no_cell_is_lost(
     protocol: str, fault: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """One row of the table, with a hub of its own: rows run side by side, and tests/hubs/matrix.py
-    puts the table together."""
+    """One row of the table, with a hub of its own. Rows run side by side;
+    tests/testing/fault_matrix.py puts the table together."""
     random.seed(fault)
     row = list(FAULTS).index(fault)
     with stage(protocol, tmp_path) as at:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_fixtures import faults, forget_accounts, hub
-from projects import BASE
+from testing.hub_fixtures import faults, forget_accounts, hub
+from testing.projects import BASE
 
 import hubkit
 from hubkit.registry.plugins import plugins

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from projects import NAME, make_project
 from safetensors.torch import load_file, save_file
+from testing.projects import NAME, make_project
 
 import hubkit
 from hubkit.sdk import SpecError, UsageError

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from releases import make_release
+from testing.releases import make_release
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, RemoteError

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import NAME, make_project
+from testing.projects import NAME, make_project
 
 import hubkit
 from hubkit.errors import RefusedError, RemoteError

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from projects import NAME, make_project
 from safetensors.torch import load_file
+from testing.projects import NAME, make_project
 
 import hubkit
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import NAME
+from testing.projects import NAME
 
 import hubkit
 from hubkit.sdk import UsageError

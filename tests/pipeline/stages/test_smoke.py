@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from projects import NAME, make_project
+from testing.projects import NAME, make_project
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, SpecError

@@ -1,0 +1,1 @@
+"""What the tests of hubkit and of its bundled plugins share."""
