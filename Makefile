@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
 SIZE ?= 2B
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
@@ -31,10 +32,10 @@ test: setup ## Lint, types and the default test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not integration"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not integration"
 
 test-integration: setup ## The slower suites: killed releases, the whole quickstart, installation from a wheel
-	$(BIN)/python -m pytest -m integration
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m integration
 
 test-faults: setup ## The whole fault matrix of the hubs, its table at the end
 	$(BIN)/python -m pytest -m integration -n 8 tests/publishing/test_fault_matrix.py

@@ -18,8 +18,13 @@ class ExactMatch:
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "exact_match"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Exact match"
+    rules: ClassVar[Mapping[str, str]] = {
+        "en": "when it is the reference itself, spaces around it aside",
+        "zh": "去掉首尾空白后与参考答案完全相同即为正确",
+    }
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
         return float(answer.strip() in [reference.strip() for reference in _some(references)])
@@ -30,8 +35,13 @@ class Contains:
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "contains"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Contains the reference"
+    rules: ClassVar[Mapping[str, str]] = {
+        "en": "when it contains the reference, in upper or lower case",
+        "zh": "包含参考答案（不区分大小写）即为正确",
+    }
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
         return float(
@@ -47,8 +57,16 @@ class MultipleChoice:
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "multiple_choice"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Multiple choice accuracy"
+    rules: ClassVar[Mapping[str, str]] = {
+        "en": (
+            "when the first of the letters A to D that stands in it as a choice is the right one; "
+            "none is wrong"
+        ),
+        "zh": "取其中第一个作为选项出现的 A 至 D 字母，与参考答案一致即为正确，没有则为错误",
+    }
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
         right = {choice(reference) for reference in _some(references)}
@@ -67,8 +85,13 @@ class Anls:
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "anls"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.2"
     version: ClassVar[str] = "1"
+    title: ClassVar[str] = "ANLS"
+    rules: ClassVar[Mapping[str, str]] = {
+        "en": "by its edit distance to the reference (ANLS; below one half it does not count)",
+        "zh": "按与参考答案的编辑距离计分（ANLS，低于 0.5 记 0 分）",
+    }
 
     def score(self, answer: str, references: Sequence[str], meta: Mapping[str, str]) -> float:
         best = max(

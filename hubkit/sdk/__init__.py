@@ -52,7 +52,7 @@ from .family import (
 )
 from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
 from .journal import Journal
-from .metric import Metric
+from .metric import DescribedMetric, Metric
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
 from .rows import Row
 from .run import Run, SilentRun
@@ -85,6 +85,7 @@ __all__ = [
     "Companions",
     "DataError",
     "DatasetAdapter",
+    "DescribedMetric",
     "Engine",
     "EnvironmentFailure",
     "ForeseeingTrainer",

@@ -20,3 +20,14 @@ class Metric(Protocol):
         Raises:
             DataError: the references cannot be judged against, such as an empty one.
         """
+
+
+class DescribedMetric(Metric, Protocol):
+    """A metric that brings its own wording for the model card. Optional: a card names any other
+    metric and says nothing about its rule."""
+
+    title: ClassVar[str]
+    """What hubs show as its name, such as "Exact match"."""
+    rules: ClassVar[Mapping[str, str]]
+    """By the card's language (`en`, `zh`): the rest of a sentence that begins "An answer counts
+    for NAME", or 回答 in Chinese. Plain text."""

@@ -49,6 +49,11 @@ def test_what_cannot_be_driven_here_says_why(name: str) -> None:
     assert report.ok, report
     skipped = {step.name: step.message for step in report.steps if step.state == "skipped"}
     assert {"life"} <= set(skipped) <= {*WORKER, *PARTS} and all(skipped.values())
+    if name in ("lmdeploy", "xtuner"):
+        assert skipped["environment"].startswith(
+            f"needs its environment: `hubkit env build {name}`, then `hubkit plugins check "
+            f"{name} --environment locked`\n"
+        )
 
 
 @pytest.mark.parametrize(

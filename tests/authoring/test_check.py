@@ -193,16 +193,6 @@ def test_a_trainer_whose_packages_are_elsewhere_says_what_it_needs(tmp_path: Pat
     assert states(asked)["environment"] == "failed" and not asked.ok
 
 
-@pytest.mark.parametrize("name", ["xtuner", "lmdeploy"])
-def test_a_plugin_with_a_locked_environment_names_the_command_that_builds_it(name: str) -> None:
-    report = hubkit.check_plugin(name)
-    assert report.ok and states(report)["environment"] == "skipped"
-    assert said(report, "environment").startswith(
-        f"needs its environment: `hubkit env build {name}`, then `hubkit plugins check "
-        f"{name} --environment locked`\n"
-    )
-
-
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     folder = hubkit.new_plugin("engine", "counter", tmp_path)
     arguments = [

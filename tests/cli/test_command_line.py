@@ -167,6 +167,7 @@ def test_the_public_names_are_these() -> None:
         assert getattr(hubkit, name).__doc__, name
 
 
+@pytest.mark.integration  # it asks the interpreter of each trainer and engine
 def test_doctor_says_what_it_found(tmp_path: Path) -> None:
     done = run("doctor", "--json", "--workdir", str(tmp_path))
     findings = {

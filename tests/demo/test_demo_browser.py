@@ -15,7 +15,7 @@ import pytest
 
 from hubkit.demo import Launched
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
 SECONDS = 60.0
 WATCH = """
 window.changes = 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hubkit.evaluation.edit_distance import edit_distance
 from hubkit.evaluation.multiple_choice import choice
 from hubkit.evaluation.score import check_references, metric_named
+from hubkit.evaluation.wording import rule_of, title_of
 from hubkit.sdk import DataError, Record, Turn, UsageError
 
 
@@ -112,3 +113,14 @@ def test_references_are_judged_before_a_model_is_asked() -> None:
     with pytest.raises(UsageError, match="there is no metric 'exactmatch'") as mistyped:
         check_references(("exactmatch",), [good])
     assert mistyped.value.remedy.startswith("did you mean 'exact_match'?")
+
+
+def test_a_card_takes_each_metrics_own_words() -> None:
+    assert title_of("exact_match") == "Exact match"
+    assert rule_of("anls", "en").startswith("by its edit distance to the reference")
+    assert rule_of("anls", "zh").startswith("按与参考答案的编辑距离计分")
+    assert (title_of("of_somebody_else"), rule_of("of_somebody_else", "en")) == (
+        "of_somebody_else",
+        "",
+    )
+    assert rule_of("anls", "fr") == ""

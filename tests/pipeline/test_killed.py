@@ -20,10 +20,10 @@ from testing.projects import NAME, make_project
 from hubkit.digests import files_below
 from hubkit.pipeline.run import NAMES
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("killed releases")]
 
 ENVIRONMENT = {**os.environ, "SOURCE_DATE_EPOCH": "1767225600"}
-MOMENTS = 20
+MOMENTS = 12
 
 
 def start(spec: Path) -> subprocess.Popen[str]:
@@ -79,17 +79,19 @@ def outcome(spec: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, digits: Path
-) -> tuple[dict[str, str], dict[str, float]]:
-    """What an undisturbed run gives, and how long each of its stages takes, in seconds."""
+def finished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """The release file of an undisturbed run."""
     spec = make_project(tmp_path_factory.mktemp("undisturbed"), digits)
     finish(spec)
-    receipts = {
-        name: json.loads((spec.parent / ".hubkit" / NAME / name / "seal.json").read_text("utf-8"))
-        for name in NAMES
-    }
-    return outcome(spec), {name: receipt["seconds"] for name, receipt in receipts.items()}
+    return spec
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished: Path) -> tuple[dict[str, str], dict[str, float]]:
+    """What an undisturbed run gives, and how long each of its stages takes, in seconds."""
+    run = finished.parent / ".hubkit" / NAME
+    seals = {name: json.loads((run / name / "seal.json").read_text("utf-8")) for name in NAMES}
+    return outcome(finished), {name: seal["seconds"] for name, seal in seals.items()}
 
 
 def wait_for(process: subprocess.Popen[str], wanted: Callable[[dict[str, object]], bool]) -> None:
@@ -139,14 +141,12 @@ def test_killed_at_random_moments(
         assert outcome(spec) == expected, f"after {killed} kills"
 
 
-def test_killed_between_the_two_renames_of_a_seal(tmp_path: Path, digits: Path) -> None:
+def test_killed_between_the_two_renames_of_a_seal(finished: Path) -> None:
     """The one moment when a stage that is run again has neither its old nor its new folder in
     place."""
-    spec = make_project(tmp_path / "project", digits)
-    finish(spec)
-    before = outcome(spec)
-    workspace = spec.parent / ".hubkit" / NAME
+    before = outcome(finished)
+    workspace = finished.parent / ".hubkit" / NAME
     (workspace / "evaluate").rename(workspace / ".evaluate.1.old")
-    finish(spec)
-    assert outcome(spec) == before
+    finish(finished)
+    assert outcome(finished) == before
     assert not (workspace / ".evaluate.1.old").exists()

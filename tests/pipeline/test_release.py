@@ -14,6 +14,8 @@ import hubkit
 from hubkit.errors import RefusedError, RemoteError
 from hubkit.pipeline.run import NAMES
 
+pytestmark = pytest.mark.xdist_group("release")
+
 
 @pytest.fixture(scope="module")
 def released(

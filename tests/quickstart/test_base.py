@@ -159,15 +159,15 @@ def test_own_code_gives_the_logits_and_answers_of_the_native_model(family, confi
     )
 
 
-def test_digits_are_the_same_bytes_each_time(tmp_path):
+def test_digits_are_the_same_bytes_each_time(digits, tmp_path):
     from PIL import Image
 
     from hubkit.quickstart.digits import write_digits
 
-    first = digests(write_digits(tmp_path / "one"))
-    assert first == digests(write_digits(tmp_path / "two"))
+    first = digests(digits)
+    assert first == digests(write_digits(tmp_path / "again"))
     assert len(first) == 1798
-    records = json.loads((tmp_path / "one" / "digits.json").read_text("utf-8"))
+    records = json.loads((digits / "digits.json").read_text("utf-8"))
     assert len({record["id"] for record in records}) == 1797
     assert records[9] == {
         "id": "0009",
@@ -177,5 +177,5 @@ def test_digits_are_the_same_bytes_each_time(tmp_path):
             {"from": "gpt", "value": "9"},
         ],
     }
-    with Image.open(tmp_path / "one" / "images" / "0009.png") as picture:
+    with Image.open(digits / "images" / "0009.png") as picture:
         assert (picture.size, picture.mode) == ((56, 56), "L")

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hubkit.evaluation.results import Measure, change_in_words, percent
+from hubkit.evaluation.wording import title_of
 from hubkit.sdk.errors import UsageError
 
 from .facts import Base, CardInput, License
@@ -25,12 +26,6 @@ _REPOSITORY = re.compile(
 _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_METRICS = {
-    "anls": "ANLS",
-    "contains": "Contains the reference",
-    "exact_match": "Exact match",
-    "multiple_choice": "Multiple choice accuracy",
-}
 _LICENSES = """
 afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 bigscience-
 openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-
@@ -112,7 +107,7 @@ def _result(facts: CardInput, measure: Measure) -> EvalResult:
         dataset_split="holdout",
         dataset_args={"samples": measure.count},
         metric_type=measure.metric,
-        metric_name=_METRICS.get(measure.metric, measure.metric),
+        metric_name=title_of(measure.metric),
         metric_value=measure.score.value,
         metric_args=_numbers_of(measure),
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubkit.evaluation.wording import rule_of
 from hubkit.resources import templates
 from hubkit.sdk.errors import UsageError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LOSS = "assets/loss.png"
 _SCORES = "assets/scores.png"
 _SAMPLES = "assets/samples"
-_PAGES = {"README.md": "en.md.j2", "README.zh-CN.md": "zh.md.j2"}
+_PAGES = {"README.md": "en", "README.zh-CN.md": "zh"}
 
 
 def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
@@ -77,8 +78,9 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
         files[_SCORES] = scores_png(facts.evaluations)
     files |= eval_results(facts)
     environment = _environment()
-    for page, template in _PAGES.items():
-        body = environment.get_template(template).render(_values(facts, pictures))
+    for page, language in _PAGES.items():
+        template = environment.get_template(f"{language}.md.j2")
+        body = template.render(_values(facts, pictures), rules=_rules(facts, language))
         if page == "README.md":
             body = str(ModelCard(f"---\n{header}\n---\n\n{body}"))
         files[page] = body.encode()
@@ -99,6 +101,12 @@ def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
         "scores_picture": _SCORES if any(measure.base for measure in facts.evaluations) else "",
         "slices": [(measure, one) for measure in facts.evaluations for one in measure.slices],
     }
+
+
+def _rules(facts: CardInput, language: str) -> dict[str, str]:
+    """When an answer counts, by metric; without those that do not say it in this language."""
+    found = {one.metric: rule_of(one.metric, language) for one in facts.evaluations}
+    return {metric: rule for metric, rule in found.items() if rule}
 
 
 def _environment() -> Environment:

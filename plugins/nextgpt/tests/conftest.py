@@ -15,6 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import nextgpt_checkout as make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process for all, so that models are made and stages are trained once."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("nextgpt"))
+
+
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Base models by name, data and launcher, made once."""

@@ -36,6 +36,7 @@ from hubkit.sdk import (
 )
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.xdist_group("serving")
 KEY = "a-key-of-the-test"
 READ, PARITY = "Which digit is this?", "Is it even or odd?"
 

@@ -24,7 +24,7 @@ from hubkit.environments import Environment
 from hubkit.sdk import SilentRun, TrainInput, UsageError
 from hubkit.sdk.testing import check_trainer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("xtuner")]
 
 
 def hubkit(

@@ -107,7 +107,7 @@ def test_the_full_card_has_only_its_own_markup(full: CardInput) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(said=TEXT)
 def test_text_stays_text(minimal: CardInput, picture: Path, said: str) -> None:

@@ -24,7 +24,7 @@ from hubkit.pipeline.workspace import Workspace
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, read_answers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("evaluation")]
 
 
 def receipt(spec: Path, stage: str) -> dict[str, Any]:

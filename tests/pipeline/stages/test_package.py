@@ -11,7 +11,7 @@ from testing.projects import NAME, make_project
 
 import hubkit
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("variants")]
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 
 
 @pytest.mark.integration
+@pytest.mark.xdist_group("engines")
 def test_without_a_fallback_the_release_stops_before_any_work(project: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="engine lmdeploy cannot run in"):
         hubkit.release(project, overrides=["smoke.engine=lmdeploy"])
@@ -68,6 +69,7 @@ def test_without_a_fallback_the_release_stops_before_any_work(project: Path) -> 
 
 
 @pytest.mark.integration
+@pytest.mark.xdist_group("engines")
 def test_the_fallback_answers_and_the_card_says_so(project: Path) -> None:
     result = hubkit.release(
         project,
