@@ -8,19 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import NAME, make_project
+from projects import NAME
 
 import hubkit
 from hubkit.errors import RefusedError, RemoteError
 from hubkit.pipeline.run import NAMES
 
-
-@pytest.fixture(scope="module")
-def released(
-    tmp_path_factory: pytest.TempPathFactory, digits: Path
-) -> tuple[Path, hubkit.ReleaseResult]:
-    spec = make_project(tmp_path_factory.mktemp("release"), digits)
-    return spec, hubkit.release(spec)
+# shares one release with the other tests of this folder
+pytestmark = pytest.mark.xdist_group("released")
 
 
 def git(*arguments: str, cwd: Path) -> str:
