@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
 SIZE ?= 2B
+N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,6 +39,9 @@ test-integration: setup ## The slower suites: killed releases, the whole quickst
 
 test-faults: setup ## The whole fault matrix of the hubs, its table at the end
 	$(BIN)/python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
+
+test-crash: setup ## N kills, N interruptions and full disks of a release to three hubs, their table at the end (N=100)
+	HUBKIT_CRASHES=$(N) $(BIN)/python -m pytest -s -q -m integration tests/release/test_crash.py
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -168,6 +168,23 @@ def test_provenance_has_no_setting_that_does_not_make_the_release(release_file: 
             assert settings(load(release_file, [f"{field}={value}"])) == before, field
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ("current", "current"),
+        ("locked", "locked"),
+        ("{locked: cpu}", {"locked": "cpu"}),
+        ("{python: /usr/bin/python3}", "named by the user"),
+    ],
+)
+def test_provenance_names_an_environment_but_no_path(
+    release_file: Path, environment: str, said: Any
+) -> None:
+    for stage in ("train", "smoke", "evaluate"):
+        spec = load(release_file, [f"{stage}.environment={environment}"])
+        assert settings(spec)[stage]["environment"] == said
+
+
 def test_a_renamed_dataset_is_renamed_on_the_card(release_file: Path) -> None:
     """Without `data.name` its file names it."""
     renamed = release_file.parent / "data" / "numbers.json"
