@@ -6,9 +6,10 @@ INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
 SIZE ?= 2B
 WORKERS ?= 3
+N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -39,6 +40,9 @@ test-integration: setup ## The slower suites: killed releases, the whole quickst
 
 test-faults: setup ## The whole fault matrix of the hubs, its table at the end
 	$(BIN)/python -m pytest -m integration -n 8 tests/publishing/test_fault_matrix.py
+
+test-crash: setup ## N kills, N interruptions and full disks of a release to three hubs, their table at the end (N=100)
+	HUBKIT_CRASHES=$(N) $(BIN)/python -m pytest -s -q -m integration tests/pipeline/test_crash.py
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

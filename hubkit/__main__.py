@@ -8,14 +8,21 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
+from .files.disk import failure
 from .sdk.errors import CancelledError, HubkitError
+
+SECONDS_TO_END = 4.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
@@ -25,32 +32,78 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
-    from .cli import cli
-
-    signal.signal(signal.SIGTERM, _terminated)
     as_json = "--json" in arguments
     try:
-        result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except HubkitError as error:
+        with _interruptible(as_json):
+            from .cli import cli
+
+            result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
+            return result if isinstance(result, int) else 0
+    except (HubkitError, CancelledError) as error:
         return _tell(error, as_json)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         return _tell_usage(error, as_json)
     except (KeyboardInterrupt, click.Abort):
-        return _tell(
-            CancelledError("interrupted", "run the same command again to continue"), as_json
-        )
+        return _tell(_interruption(), as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _tell_bug(error, as_json)
+        told = failure(error) if isinstance(error, OSError) else None
+        return _tell(told, as_json) if told else _tell_bug(error, as_json)
 
 
-def _terminated(signum: int, frame: FrameType | None) -> None:
-    raise CancelledError("terminated", "run the same command again to continue")
+@contextmanager
+def _interruptible(as_json: bool) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are raised in the main thread, once; what has not ended SECONDS_TO_END
+    later (a hub that does not answer, a library that swallows what is raised) is ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as in a script's background jobs
+            signal.signal(number, _interrupted)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    ended = threading.Event()
+    threading.Thread(
+        target=_end_after, args=(reader, ended, as_json), name="hubkit-signals", daemon=True
+    ).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(wakeup)
+        os.close(writer)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    for each in _SIGNALS:  # what is cleaned up now is not to be interrupted again
+        signal.signal(each, _ignored)  # and not SIG_IGN, which children would inherit
+    raise KeyboardInterrupt if number == signal.SIGINT else _interruption()
+
+
+def _ignored(number: int, frame: FrameType | None) -> None:
+    return None
+
+
+def _interruption() -> CancelledError:
+    return CancelledError("interrupted", "run the same command again to continue")
+
+
+def _end_after(reader: int, ended: threading.Event, as_json: bool) -> None:
+    """Python writes the number of each signal into the pipe at once, whatever the main thread is
+    doing."""
+    with open(reader, "rb", buffering=0) as signals:
+        while number := signals.read(1):
+            if number[0] in _SIGNALS and not ended.wait(SECONDS_TO_END):
+                os._exit(_tell(_interruption(), as_json))
 
 
 def _show(data: dict[str, Any], text: str, as_json: bool) -> None:
@@ -60,7 +113,7 @@ def _show(data: dict[str, Any], text: str, as_json: bool) -> None:
         click.echo(text, err=True)
 
 
-def _tell(error: HubkitError, as_json: bool) -> int:
+def _tell(error: HubkitError | CancelledError, as_json: bool) -> int:
     name = click.style("error:", fg="red", bold=True)
     remedy = click.style("remedy:", fg="green", bold=True)
     _show(error.to_json(), f"{name} {error.message}\n{remedy} {error.remedy}", as_json)

@@ -6,11 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 _BLOCK = 1 << 22
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def sha256(path: Path) -> str:
@@ -36,16 +39,18 @@ def stamp(path: Path) -> str:
 
 
 class FileDigests:
-    """A cache of digests in one JSON file. Call `save` when done; losing the cache costs only
-    time."""
+    """A cache of digests in one JSON file. Call `save` when done; losing the cache, or entries of
+    it that are damaged, costs only time."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._known: dict[str, list[str]] = {}
         try:
-            self._known = json.loads(cache.read_text("utf-8"))
-        except (OSError, ValueError):
-            self._known = {}
+            read = json.loads(cache.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return
+        if isinstance(read, dict):
+            self._known = {key: entry for key, entry in read.items() if _is_entry(entry)}
 
     def sha256(self, path: Path) -> str:
         key, now = str(path.resolve()), stamp(path)
@@ -68,13 +73,43 @@ class FileDigests:
         return {name: self.sha256(folder / name) for name in sorted(names)}
 
     def save(self) -> None:
-        self._cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._cache.with_suffix(".tmp")
         lasting = {
             key: value for key, value in self._known.items() if ".partial" + os.sep not in key
         }
-        temporary.write_text(json.dumps(lasting), "utf-8")
-        temporary.replace(self._cache)
+        try:
+            write_atomically(self._cache, json.dumps(lasting))
+        except OSError:  # a full disk stops the release where it needs the room, not here
+            return
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and all(isinstance(part, str) for part in entry)
+        and _SHA256.fullmatch(entry[1]) is not None
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Puts a file on the disk whole or not at all; a kill leaves at most `.NAME.*.partial` beside
+    it."""
+    with tempfile.NamedTemporaryFile(
+        "w",
+        encoding="utf-8",
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        suffix=".partial",
+        delete=False,
+    ) as out:
+        try:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+            Path(out.name).replace(path)
+        except BaseException:
+            Path(out.name).unlink()
+            raise
 
 
 def files_below(folder: Path) -> list[str]:

@@ -83,6 +83,7 @@ def _ask(
         result=output,
         run=run,
         deadline=deadline,
+        serving=call == "serve",
     )
     who = f"{plugin.kind} {plugin.name}"
     if ending.hung or not output.exists():

@@ -17,7 +17,9 @@ from hubkit.sdk import CancelledError, EnvironmentFailure, Run, SilentRun
 from hubkit.sdk.worker import PROGRESS_DESCRIPTOR
 
 SECONDS_BETWEEN_CHECKS = 0.1
-SECONDS_TO_STOP = 10.0
+SECONDS_TO_STOP = 1.5
+SECONDS_TO_STOP_SERVING = 4.0
+"""A server answers first what it was asked."""
 SECONDS_TO_EXIT = 30.0
 SECONDS_TO_DUMP = 0.5
 LONGEST_LINE = 1 << 16
@@ -39,6 +41,7 @@ def watch(
     result: Path,
     run: Run,
     deadline: float | None,
+    serving: bool = False,
 ) -> Ending:
     """Runs `command` in a new process group in the folder `folder/cwd`, with logs in `folder`,
     until it ends.
@@ -48,14 +51,15 @@ def watch(
 
     Raises:
         CancelledError: `run` was cancelled, or Ctrl-C; the worker had SECONDS_TO_STOP to stop by
-            itself.
+            itself, a server SECONDS_TO_STOP_SERVING.
     """
     with _started(command, variables, folder) as worker:
         try:
             return worker.until_end(run, deadline, result)
         except (KeyboardInterrupt, CancelledError):
             worker.signal_group(signal.SIGTERM)
-            worker.until_exit(SilentRun(), SECONDS_TO_STOP)
+            seconds = SECONDS_TO_STOP_SERVING if serving else SECONDS_TO_STOP
+            worker.until_exit(SilentRun(), seconds)
             raise CancelledError("interrupted", "run the same command again to continue") from None
 
 

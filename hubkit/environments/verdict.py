@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import Health, HubkitError, PluginError, UsageError
+from hubkit.sdk import CancelledError, Health, HubkitError, PluginError, UsageError
 from hubkit.sdk.codec import decode
 from hubkit.sdk.errors import from_json
 
@@ -48,7 +48,7 @@ class Answer:
     """One of the three is there."""
 
     result: Any = None
-    error: HubkitError | None = None
+    error: HubkitError | CancelledError | None = None
     health: Health | None = None
 
 
@@ -79,8 +79,8 @@ def read_answer(who: str, output: Path, folder: Path) -> Answer:
         raise PluginError(message, REPORT_IT) from None
 
 
-def _error(who: str, data: dict[str, Any], folder: Path) -> HubkitError:
-    """The plugin's own HubkitError as it is; where the plugin itself is at fault, with its
+def _error(who: str, data: dict[str, Any], folder: Path) -> HubkitError | CancelledError:
+    """The plugin's own error as it is; where the plugin itself is at fault, with its
     traceback's end and the log."""
     error = from_json(data)
     if "traceback" not in data and not isinstance(error, PluginError):

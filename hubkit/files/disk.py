@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..sdk.errors import EnvironmentFailure
+
 _FICLONE = 0x40049409
 """ioctl of Linux (linux/fs.h): the target gets the source's blocks, copied on write."""
 
@@ -39,3 +41,35 @@ def write_json(path: Path, data: Any) -> None:
     path.write_text(
         json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
     )
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LOCKED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def failure(
+    error: OSError, place: Path | None = None, needed: int = 0
+) -> EnvironmentFailure | None:
+    """What to tell when a file could not be written: the disk is full, or the folder is read-only.
+    None for another error. `place` is where it was written when the error itself does not say so;
+    `needed` bytes are what the work takes in all.
+    """
+    where = Path(error.filename) if isinstance(error.filename, str) else place
+    if error.errno in _FULL:
+        return EnvironmentFailure(
+            f"{where or 'the disk'}: {error.strerror}{_room(place or where, needed)}",
+            "make room and run the same command again, or work on a larger disk",
+        )
+    if error.errno in _LOCKED and where is not None:
+        return EnvironmentFailure(
+            f"{where}: {error.strerror}", "change its permissions, or work in another folder"
+        )
+    return None
+
+
+def _room(place: Path | None, needed: int) -> str:
+    if place is None:
+        return ""
+    there = next((folder for folder in (place, *place.parents) if folder.exists()), Path("/"))
+    free = f"{shutil.disk_usage(there).free:,} bytes are free in {there}"
+    return f"; {needed:,} bytes are needed, {free}" if needed else f"; {free}"

@@ -134,7 +134,7 @@ class _Worker:
     ) -> None:
         self.folder, self._run, self._name = folder, run, job.name
         self._who, self._stopping = f"engine {plugin.name}", threading.Event()
-        self._error: HubkitError | None = None
+        self._error: HubkitError | CancelledError | None = None
         arguments = (plugin, job, environment, _Stoppable(run, self._stopping))
         self._thread = threading.Thread(
             target=self._work, args=arguments, name="serving", daemon=True
@@ -152,7 +152,7 @@ class _Worker:
                 run=run,
                 folder=self.folder,
             )
-        except HubkitError as error:
+        except (HubkitError, CancelledError) as error:
             self._error = error
 
     def check(self) -> None:

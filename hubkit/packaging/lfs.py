@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..digests import sha256
 from ..sdk.codec import decode, encode
-from ..sdk.errors import RefusedError, UsageError
+from ..sdk.errors import HubkitError, RefusedError, UsageError
 from ..sdk.gitcli import require_git_lfs
 from ..sdk.hub import ReleaseFile
 from . import manifest as manifests
@@ -29,7 +29,7 @@ from .manifest import MANIFEST, Manifest
 from .objects import object_path, place
 from .repository import Repository, identity
 
-__all__ = ["StagedCommit", "check_unchanged", "read_staged", "require_git_lfs", "stage"]
+__all__ = ["StagedCommit", "check_unchanged", "damage", "read_staged", "require_git_lfs", "stage"]
 
 _RECORD = "hubkit-staged.json"
 _RACY_NS = 2_000_000_000
@@ -147,6 +147,19 @@ def check_unchanged(folder: Path, manifest: Manifest) -> None:
         _write_record(folder, record.staged, manifest.files)
 
 
+def damage(folder: Path, commit: str) -> str | None:
+    """What keeps a release folder's repository from giving `commit` with all its files, if
+    anything."""
+    try:
+        staged = read_staged(folder)
+        check_unchanged(folder, manifests.read(folder))
+        if staged.commit != commit or not Repository(folder, {}).holds(commit, staged.tag):
+            return f"{folder.name}/.git does not hold commit {commit[:12]}"
+    except (HubkitError, OSError) as error:
+        return f"{folder.name}/.git: {getattr(error, 'message', error)}"
+    return None
+
+
 def _is_as_stamped(folder: Path, stamp: _Stamp, written: int) -> bool:
     path = object_path(folder / ".git", stamp.sha256)
     if not path.is_file():
@@ -188,8 +201,8 @@ def _read_record(folder: Path) -> _Record:
         return decode(_Record, json.loads(path.read_text(encoding="utf-8")), str(path))
     except OSError:
         raise UsageError(f"{folder} is not staged for Git LFS", remedy) from None
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}", remedy) from None
+    except (ValueError, RecursionError, UsageError) as error:
+        raise UsageError(f"{path} is damaged: {getattr(error, 'message', error)}", remedy) from None
 
 
 def _check_folder(folder: Path, manifest: Manifest) -> None:

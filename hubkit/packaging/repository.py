@@ -96,6 +96,14 @@ class Repository:
         except GitFailed:
             return None
 
+    def holds(self, commit: str, tag: str) -> bool:
+        """Whether branch and tag name `commit`, and every object that it needs is there."""
+        try:
+            self.run("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+        except GitFailed:
+            return False
+        return self.resolve("HEAD") == self.resolve(f"refs/tags/{tag}") == commit
+
     def check_attributes(self, files: tuple[ReleaseFile, ...]) -> None:
         names = "".join(f"{file.path}\0" for file in files).encode()
         fields = self.run("check-attr", "-z", "--stdin", "filter", stdin=names).split("\0")

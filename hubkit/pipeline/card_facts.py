@@ -13,6 +13,8 @@ from ..packaging import card
 from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
+from .given_adapter import files_of
+from .spec.model import Spec
 from .stage import Context, Stage
 from .stages import evaluate, merge, prepare, smoke, train
 
@@ -96,25 +98,39 @@ def versions(context: Context) -> dict[str, str]:
     return {"hubkit": __version__, **context.result(smoke.STAGE).versions}
 
 
+def settings(spec: Spec) -> dict[str, Any]:
+    """What release.yaml says of how the release is made: no paths of this machine, and nothing of
+    how long a stage may take, or how the release is published and read back."""
+    made = spec.model_dump(
+        mode="json",
+        exclude={
+            "author": True,
+            "base": {"path"},
+            "data": {"path", "images", "holdout_file"},
+            "train": {"adapter", "deadline"},
+            "merge": {"adapters": {"__all__": {"path"}}},
+            "smoke": {"deadline"},
+            "evaluate": {"deadline"},
+            "publish": True,
+            "upload": True,
+            "verify": True,
+        },
+    )
+    for stage in ("train", "smoke", "evaluate"):
+        if isinstance(made[stage]["environment"], dict) and "python" in made[stage]["environment"]:
+            made[stage]["environment"] = "named by the user"
+    return made
+
+
 def provenance(context: Context, weights: dict[str, str]) -> Provenance:
     spec, workspace = context.spec, context.workspace
     evaluated = context.result(evaluate.STAGE)
-    local: dict[str, Any] = {
-        "base": {"path"},
-        "data": {"path", "images", "holdout_file"},
-        "train": {"adapter"},
-        "publish": True,
-        "author": True,
-    }
-    settings = spec.model_dump(
-        mode="json", exclude={**local, "merge": {"adapters": {"__all__": {"path"}}}}
-    )
     return Provenance(
         name=spec.name,
         tag=spec.tag,
         created=workspace.planned(),
         base_name=spec.base.name,
-        base=workspace.digests.tree(spec.base.path),
+        base=context.base_files,
         data_name=context.spec.data.title,
         data=dict(_outputs(context, prepare.STAGE)),
         adapter=_adapter(context),
@@ -124,21 +140,9 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
             "smoke": encode(context.result(smoke.STAGE).parity),
             "evaluate": encode(evaluated.parity),
         },
-        settings=_without_interpreters(settings),
+        settings=settings(spec),
         tools=versions(context),
     )
-
-
-def _without_interpreters(settings: Any) -> Any:
-    """`environment: {python: PATH}` names a path of this machine; `locked` names none."""
-    if not isinstance(settings, dict):
-        return settings
-    return {
-        key: "named by the user"
-        if key == "environment" and isinstance(value, dict) and "python" in value
-        else _without_interpreters(value)
-        for key, value in settings.items()
-    }
 
 
 def _dataset(context: Context) -> card.Dataset:
@@ -201,12 +205,11 @@ def _smoke(result: Smoked) -> card.Smoke:
 
 
 def _adapter(context: Context) -> dict[str, str]:
-    adapter, outputs = context.result(train.STAGE).adapter, _outputs(context, train.STAGE)
-    return {
-        name: digest
-        for name, digest in outputs.items()
-        if name == adapter or name.startswith(adapter + "/")
-    }
+    """The digests of the adapter's weights and settings; what else lies in its folder goes
+    nowhere."""
+    folder, outputs = context.folder(train.STAGE), _outputs(context, train.STAGE)
+    names = files_of(folder / context.result(train.STAGE).adapter)
+    return {name: digest for name, digest in outputs.items() if folder / name in names}
 
 
 def _adapter_digest(context: Context) -> str:

@@ -14,6 +14,7 @@ from ..weights.adapters.formats import format_of, read_adapter
 from .stage import Context
 
 METRICS = "metrics.jsonl"
+_SETTINGS = ("adapter_config.json", "config.json")
 
 
 def digest(context: Context, path: Path) -> str:
@@ -21,6 +22,19 @@ def digest(context: Context, path: Path) -> str:
     there."""
     read_adapter(path).source.close()
     return context.digest(path)
+
+
+def files_of(path: Path) -> set[Path]:
+    """The files that the adapter at `path` is read from: its weights, and the settings beside
+    them."""
+    with read_adapter(path).source as source:
+        weights = {shard.path for shard in source.shards.values()}
+    return weights | {
+        file
+        for folder in {path, *(file.parent for file in weights)}
+        for name in _SETTINGS
+        if (file := folder / name).is_file()
+    }
 
 
 def take(path: Path, out: Path) -> TrainOutput:

@@ -31,15 +31,13 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     Raises:
         RefusedError: a repository name is against the family's rule, or the dataset's terms against
             the release.
-        UsageError: the base or the dataset is not there, or nothing says under which licence the
-            result may be published.
-        EnvironmentFailure: git-lfs, disk space, a package of a worker's environment or a hub is not
-            up to it.
+        UsageError: the base is not sound, or nothing says under which licence the result may be
+            published.
+        EnvironmentFailure: git-lfs, disk space or a hub is not up to it.
     """
     if not stages:
         return
     spec = context.spec
-    _check_paths(spec)
     check_distinct([target.to for target in spec.publish])
     if set(stages) - {"prepare"}:
         check_terms(context)
@@ -51,11 +49,10 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     if {"publish", "verify"} & set(stages):
         _check_hubs(context)
     _check_disk(context, stages)
-    _check_workers(context, stages)
 
 
-def _check_paths(spec: Spec) -> None:
-    """All paths of the release file at once."""
+def check_paths(spec: Spec) -> None:
+    """Raises UsageError with every path of the release file that does not exist."""
     paths = {
         "base.path": spec.base.path,
         "data.path": spec.data.path,
@@ -105,10 +102,10 @@ def _check_hubs(context: Context) -> None:
         )
 
 
-def _check_disk(context: Context, stages: Sequence[str]) -> None:
-    """Each named stage writes so many copies of the weights: native views for training, smoke and
-    evaluation, the merged model, and with `verify: {deep: true}` a download (in LFS storage and
-    work tree) and its native view."""
+def disk_needed(context: Context, stages: Sequence[str]) -> int:
+    """The bytes that the named stages write. Each writes so many copies of the weights: native
+    views for training, smoke and evaluation, the merged model, and with `verify: {deep: true}` a
+    download (in LFS storage and work tree) and its native view."""
     copies = {
         "train": 1,
         "merge": 1,
@@ -116,7 +113,11 @@ def _check_disk(context: Context, stages: Sequence[str]) -> None:
         "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
     }
     weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
-    needed = weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
+    return weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
+
+
+def _check_disk(context: Context, stages: Sequence[str]) -> None:
+    needed = disk_needed(context, stages)
     place = next(
         p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists()
     )
@@ -129,7 +130,8 @@ def _check_disk(context: Context, stages: Sequence[str]) -> None:
         )
 
 
-def _check_workers(context: Context, stages: Sequence[str]) -> None:
+def check_workers(context: Context, stages: Sequence[str]) -> None:
+    """Raises EnvironmentFailure when an environment lacks what the named stages' workers need."""
     spec = context.spec
     uses = {
         "train": ("trainer", spec.train.trainer, spec.train.environment),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import HubkitError, UsageError
 from ..evaluation.results import Evaluated
-from ..files.disk import remove
+from ..files.disk import failure, remove
 from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
-from .preflight import preflight
+from .preflight import check_paths, check_workers, disk_needed, preflight
 from .spec.model import Spec
 from .stage import Context, Stage
 from .stages import evaluate, merge, package, prepare, publish, smoke, train, verify
@@ -77,9 +78,12 @@ def plan(
     spec: Spec, workdir: Path, *, from_: str | None = None, until: str | None = None
 ) -> tuple[StagePlan, ...]:
     """What `release` would do now, stage by stage. Nothing is written but the file digests'
-    cache."""
+    cache, where there is one."""
     context = Context(spec, Workspace(workdir, spec.name), SilentReporter())
-    return _plan(context, list(_selected(from_, until)), from_)
+    planned = _plan(context, list(_selected(from_, until)), from_)
+    if context.workspace.folder.is_dir():
+        context.workspace.digests.save()
+    return planned
 
 
 def release(
@@ -110,10 +114,12 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
     """
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
     _release(context, list(_selected(None, prepare.STAGE.name)), None)
-    return train.foresee(context)
+    with context.workspace.lock():
+        return train.foresee(context)
 
 
 def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[StagePlan, ...]:
+    check_paths(context.spec)
     plans: list[StagePlan] = []
     for stage, forced in selected:
         waiting = next((p.stage for p in plans if p.state != "cached"), None)
@@ -132,9 +138,11 @@ def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[Stag
 def _release(context: Context, selected: Selected, from_: str | None) -> ReleaseResult:
     workspace, reporter = context.workspace, context.run
     plans = _plan(context, selected, from_)
-    preflight(context, [plan.stage for plan in plans if plan.state != "cached"])
+    to_run = [plan.stage for plan in plans if plan.state != "cached"]
+    preflight(context, to_run)
     outcomes = []
-    with workspace.lock():
+    with workspace.lock(), _disk_told(context, to_run):
+        check_workers(context, to_run)
         workspace.planned()
         for index, (stage, forced) in enumerate(selected, 1):
             reporter.check_cancelled()
@@ -153,6 +161,18 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
     return _result(context, tuple(outcomes))
 
 
+@contextmanager
+def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
+    """A full disk or a read-only folder is told with its place and the bytes that `stages` need."""
+    try:
+        yield
+    except OSError as error:
+        needed = disk_needed(context, stages)
+        if told := failure(error, context.workspace.folder, needed):
+            raise told from error
+        raise
+
+
 def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
     started, workspace = time.monotonic(), context.workspace
     context.inputs(stage)  # what changes while the stage runs is not what it was made from
@@ -162,8 +182,9 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
         seconds = time.monotonic() - started
         context.seal(stage, partial, result, seconds)
     except BaseException as error:
-        _keep_logs(workspace, stage.name, partial, error)
-        remove(partial)
+        with suppress(OSError):  # on a full disk: `error` is what is to be told
+            _keep_logs(workspace, stage.name, partial, error)
+            remove(partial)
         raise
     return StageOutcome(stage.name, False, seconds, stage.summary(result))
 
@@ -210,9 +231,17 @@ def _stale(stage: Stage[Any], seal: Seal, context: Context) -> tuple[str, ...]:
         for name in dict.fromkeys([*now, *then])
         if now.get(name) != then.get(name)
     ]
-    if not reasons and (touched := context.workspace.tampered(seal)):
+    if not reasons and (touched := context.workspace.tampered(seal) or _damaged(stage, context)):
         reasons.append(touched)
     return tuple(reasons)
+
+
+def _damaged(stage: Stage[Any], context: Context) -> str | None:
+    try:
+        context.result(stage)
+    except UsageError as error:
+        return error.message
+    return stage.touched(context)
 
 
 def _difference(name: str, then: str | None, now: str | None) -> str:

@@ -14,6 +14,8 @@ from ..environments import Environment, locked_name
 from ..registry.plugins import plugins
 from ..reporting import Reporter
 from ..sdk import codec
+from ..weights.checkpoint import Checkpoint
+from ..weights.companions import INDEX, companion_names
 from ..weights.model import Model, open_model
 from .spec.model import EnvironmentField, Spec
 from .workspace import SEAL, Workspace
@@ -25,7 +27,8 @@ T = TypeVar("T")
 class Stage(Generic[T]):
     """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
     new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
-    is given and returns the result."""
+    is given and returns the result. `touched` says what is wrong with sealed files that the seal
+    itself does not list."""
 
     name: str
     purpose: str
@@ -33,6 +36,7 @@ class Stage(Generic[T]):
     inputs: Callable[[Context], dict[str, str]]
     run: Callable[[Context, Path], T]
     summary: Callable[[T], str]
+    touched: Callable[[Context], str | None] = lambda context: None
 
 
 class Context:
@@ -47,8 +51,18 @@ class Context:
         return open_model(self.spec.base.path)
 
     @cached_property
+    def base_files(self) -> dict[str, str]:
+        """The base's companions and weights by digest; what else lies in its folder goes
+        nowhere."""
+        base = self.base
+        with Checkpoint.open(base.folder) as weights:
+            names = {*companion_names(base.folder, base.family, base.config), *weights.shards}
+            names |= {INDEX} if weights.index is not None else set()
+        return self.workspace.digests.tree(base.folder, names)
+
+    @property
     def base_digest(self) -> str:
-        return self.digest(self.spec.base.path)
+        return of_json(self.base_files)
 
     @property
     def images(self) -> Path:

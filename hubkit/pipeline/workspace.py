@@ -3,6 +3,7 @@
 plan.json           when the release was first planned; every date in it comes from here
 lock                held while a release runs
 digests.json        digests of files by size, mtime and inode
+tmp/                temporary files while a release runs, swept by the next
 <stage>/            a sealed stage; seal.json says from which inputs, and what it gave
 scratch/<stage>/    survives a kill: a trainer's checkpoints
 native/<model>/     models as transformers loads them; made when needed, removed when the release is
@@ -17,14 +18,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import digests
 from ..errors import EnvironmentFailure, UsageError
 from ..files.disk import remove
-from ..packaging.manifest import release_date
+from ..packaging.manifest import release_date, utc_seconds
+from ..sdk import codec
 
 SEAL = "seal.json"
 
@@ -65,15 +67,28 @@ class Workspace:
 
     def planned(self) -> str:
         """The release's date, `2026-01-31T12:00:00Z`: fixed at the first call; SOURCE_DATE_EPOCH
-        decides when it is set."""
+        decides when it is set. A plan.json that is damaged or gone is made again from the sealed
+        stage that the date went into."""
         plan = self.folder / "plan.json"
-        if not plan.exists():
-            _write_atomically(plan, {"planned": release_date()})
-        return str(json.loads(plan.read_text("utf-8"))["planned"])
+        if (found := _read_date(plan)) is None:
+            found = self._sealed_date() or release_date()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_json(plan, {"planned": found})
+        return found
+
+    def _sealed_date(self) -> str | None:
+        seals = (self.seal_of(path.parent.name) for path in self.folder.glob(f"*/{SEAL}"))
+        return next(
+            (seal.inputs["planned"] for seal in seals if seal and "planned" in seal.inputs), None
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Raises UsageError when the same release is running already."""
+        """Meanwhile temporary files go to `tmp`, where the next run finds what a kill has left.
+
+        Raises:
+            UsageError: the same release is running already.
+        """
         from filelock import FileLock, Timeout
 
         try:
@@ -91,7 +106,8 @@ class Workspace:
             ) from None
         try:
             self._clean()
-            yield
+            with _temporary_files_in(self.folder / "tmp"):
+                yield
         finally:
             self.digests.save()
             lock.release()
@@ -101,11 +117,13 @@ class Workspace:
             remove(left)
 
     def seal_of(self, stage: str) -> Seal | None:
-        """The seal of `stage`; None when it was never finished."""
+        """The seal of `stage`; None when it was never finished, or the seal is damaged."""
+        path = self.stage(stage) / SEAL
         try:
-            return Seal(**json.loads((self.stage(stage) / SEAL).read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            seal = codec.decode(Seal, json.loads(path.read_text("utf-8")), str(path))
+        except (OSError, ValueError, RecursionError, UsageError):
             return None
+        return seal if seal.stage == stage and seal.stamps.keys() == seal.outputs.keys() else None
 
     def tampered(self, seal: Seal) -> str | None:
         """The first output that is no longer as it was sealed."""
@@ -140,7 +158,7 @@ class Workspace:
         outputs = self.digests.tree(partial, names)
         stamps = {name: digests.stamp(partial / name) for name in names}
         seal = Seal(stage, dict(inputs), outputs, stamps, result, round(seconds, 3))
-        _write_atomically(partial / SEAL, asdict(seal))
+        _write_json(partial / SEAL, codec.encode(seal))
         place, old = self.stage(stage), self.folder / f".{stage}.{os.getpid()}.old"
         if place.exists():
             place.replace(old)
@@ -152,16 +170,31 @@ class Workspace:
         return seal
 
 
-def _write_atomically(path: Path, data: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as out:
-        json.dump(data, out, indent=1, ensure_ascii=False, sort_keys=True)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    Path(out.name).replace(path)
+def _read_date(plan: Path) -> str | None:
+    try:
+        found = json.loads(plan.read_text("utf-8"))["planned"]
+        utc_seconds(found)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return str(found)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
+    digests.write_atomically(path, text + "\n")
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """In this process; workers go on using the system's."""
+    remove(folder)
+    folder.mkdir()
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        remove(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -53,7 +53,7 @@ def in_parallel(work: Sequence[tuple[str, Work[T]]], limits: Limits, run: Run) -
     for name, error in errors[1:]:
         run.note(f"{name}: {error.message if isinstance(error, HubkitError) else error}")
     if errors:
-        error = errors[0][1]
+        error = next((e for _, e in errors if isinstance(e, CancelledError)), errors[0][1])
         good = [name for name, _ in work if name not in {failed for failed, _ in errors}]
         if isinstance(error, HubkitError) and good:
             error.message = f"{error.message}; published all the same: {', '.join(good)}"

@@ -122,7 +122,13 @@ def read_receipt(folder: Path, hub: str, to: str) -> PublishReceipt:
             f"{path} is not there: nothing was pushed from here to {to}",
             "push again (what is there is not sent again)",
         )
-    return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
+    try:
+        return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
+    except (ValueError, RecursionError, UsageError) as error:
+        raise UsageError(
+            f"{path} is damaged: {getattr(error, 'message', error)}",
+            "push again (what is there is not sent again)",
+        ) from None
 
 
 def _receipt_file(folder: Path, hub: str, to: str) -> Path:

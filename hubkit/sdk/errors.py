@@ -10,8 +10,10 @@ HubkitError                      1  (never raised itself)
 ├── EnvironmentFailure           4  git-lfs, an interpreter, a package or the disk is not up to the
                                  job
 │   └── PluginError              4  a plugin failed, crashed, hung or broke its contract
-├── RemoteError                  5  a hub failed; safe to run again
-└── CancelledError             130  interrupted
+└── RemoteError                  5  a hub failed; safe to run again
+
+CancelledError                 130  interrupted; no Exception, so that no handler of errors takes it
+                                    for one and goes on
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
-class HubkitError(Exception):
-    """`message` says what is wrong and where; `remedy` says what to do about it."""
+class _Told(BaseException):
+    """What hubkit says when it ends early: `message` says what is wrong and where, `remedy` what to
+    do about it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -40,6 +43,10 @@ class HubkitError(Exception):
             "remedy": self.remedy,
             "exit_code": self.exit_code,
         }
+
+
+class HubkitError(_Told, Exception):
+    """An error: `except HubkitError` catches every kind of it, and no cancellation."""
 
 
 class UsageError(HubkitError):
@@ -79,11 +86,13 @@ class RemoteError(HubkitError):
     exit_code = 5
 
 
-class CancelledError(HubkitError):
+class CancelledError(_Told):
+    """The user has interrupted. It passes through `except Exception`, as KeyboardInterrupt does."""
+
     exit_code = 130
 
 
-_KINDS: dict[str, type[HubkitError]] = {
+_KINDS: dict[str, type[HubkitError | CancelledError]] = {
     kind.__name__: kind
     for kind in (
         UsageError,
@@ -99,7 +108,7 @@ _KINDS: dict[str, type[HubkitError]] = {
 }
 
 
-def from_json(data: Mapping[str, Any]) -> HubkitError:
+def from_json(data: Mapping[str, Any]) -> HubkitError | CancelledError:
     """The error that a worker described; an unknown kind becomes a PluginError."""
     kind = _KINDS.get(str(data.get("error")), PluginError)
     return kind(str(data.get("message", "no message")), str(data.get("remedy", "see the log")))

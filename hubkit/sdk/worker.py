@@ -11,9 +11,10 @@ hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one 
                                                                    that the plugin requires
 
 Progress and notes go as JSON lines to the descriptor that HUBKIT_PROGRESS_FD names; stdout and
-stderr are logs. SIGTERM asks the plugin to stop at its next `check_cancelled`; SIGUSR1 writes every
-thread's stack to stderr. Standard input is a lifeline: when hubkit is gone, however it died, the
-pipe closes and the worker's process group is killed.
+stderr are logs. SIGTERM asks the plugin to stop at its next `check_cancelled`, and ends a worker
+that has not called the plugin yet; SIGUSR1 writes every thread's stack to stderr. Standard input is
+a lifeline: when hubkit is gone, however it died, the pipe closes and the worker's process group is
+killed.
 """
 
 from __future__ import annotations
@@ -103,8 +104,6 @@ class PipeRun:
 def main(folder: Path) -> int:
     """Answers `folder/input.json` in `folder/output.json`; 0 when the call succeeded."""
     run = PipeRun(_progress_descriptor())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, run.cancel)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
         answer = _answer(json.loads((folder / "input.json").read_text("utf-8")), run)
@@ -138,6 +137,8 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
     job = dataclasses.replace(job, options=encode(options))
     if check(plugin.requirements, probe=False).missing:
         return {"ok": False, "health": encode(_health(plugin))}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, run.cancel)
     result = getattr(plugin, name)(job, run)
     if not isinstance(result, call.output):
         message = (
@@ -155,7 +156,7 @@ def _health(plugin: Any) -> Health:
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, HubkitError):
+    if isinstance(error, (HubkitError, CancelledError)):
         known = next(
             kind for kind in type(error).__mro__ if kind.__module__ == HubkitError.__module__
         )
@@ -193,10 +194,22 @@ def _progress_descriptor() -> int | None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    _tie(lifeline)
     threading.Thread(
         target=_die_with, args=(lifeline,), name="hubkit-lifeline", daemon=True
     ).start()
     return int(number)
+
+
+def _tie(lifeline: int) -> None:
+    """Linux itself kills the group when the pipe closes (fcntl(2), F_SETSIG); a thread would have
+    to wait while an import such as torch's holds the interpreter."""
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _die_with(lifeline: int) -> None:

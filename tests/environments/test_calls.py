@@ -14,10 +14,7 @@ import pytest
 from testing.odd_plugin import Watcher, job, train
 
 from hubkit.environments import Environment
-from hubkit.sdk import (
-    EnvironmentFailure,
-    PluginError,
-)
+from hubkit.sdk import EnvironmentFailure, PluginError
 
 Make = Callable[..., Any]
 

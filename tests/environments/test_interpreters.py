@@ -13,11 +13,7 @@ import pytest
 from testing.odd_plugin import Watcher, train
 
 from hubkit.environments import CURRENT, Environment, health
-from hubkit.sdk import (
-    EnvironmentFailure,
-    PluginError,
-    UsageError,
-)
+from hubkit.sdk import EnvironmentFailure, PluginError, UsageError
 
 Make = Callable[..., Any]
 

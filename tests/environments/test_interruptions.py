@@ -14,9 +14,7 @@ import pytest
 from testing.odd_plugin import Watcher, gone, train, until_gone, wait_for
 
 from hubkit.environments import process
-from hubkit.sdk import (
-    CancelledError,
-)
+from hubkit.sdk import CancelledError
 
 Make = Callable[..., Any]
 
@@ -71,6 +69,22 @@ def test_who_does_not_listen_is_killed_with_all_children(
     assert until_gone(*map(int, (tmp_path / "out" / "pids").read_text().split()))
 
 
+HOLDS_THE_INTERPRETER = """
+        (job.output / "pids").write_text(str(os.getpid()))
+        run.progress(1, 2, "steps")
+        ctypes.PyDLL(None).sleep(60)
+"""
+"""As the import of a large native library does."""
+
+
+def test_a_worker_that_holds_the_interpreter_is_killed(make: Make, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        train(make(HOLDS_THE_INTERPRETER), tmp_path, CancelledAtOnce())
+    assert gone(int((tmp_path / "out" / "pids").read_text()))
+    assert time.monotonic() - began < 10
+
+
 HOST = """
 import sys
 sys.path[:0] = {path!r}
@@ -85,13 +99,15 @@ call(module.Plugin(), "train", job, environment=CURRENT, run=SilentRun(), folder
 """
 
 
+@pytest.mark.parametrize("deaf", ["while True: pass", "ctypes.PyDLL(None).sleep(60)"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_host_takes_its_worker_along(make: Make, tmp_path: Path, number: int) -> None:
-    plugin = make("""
+def test_a_killed_host_takes_its_worker_along(
+    make: Make, tmp_path: Path, number: int, deaf: str
+) -> None:
+    plugin = make(f"""
         child = subprocess.Popen(["sleep", "600"])
-        (job.output / "pids").write_text(f"{os.getpid()} {child.pid} ")
-        while True:
-            pass
+        (job.output / "pids").write_text(f"{{os.getpid()}} {{child.pid}} ")
+        {deaf}
     """)
     (tmp_path / "out").mkdir()
     text = HOST.format(

@@ -16,7 +16,7 @@ import pytest
 
 import hubkit
 from hubkit.__main__ import run
-from hubkit.errors import EnvironmentFailure
+from hubkit.errors import EnvironmentFailure, UsageError
 
 PREPARE = ("--until", "prepare")
 Refused = Callable[..., None]
@@ -127,6 +127,33 @@ def test_nothing_left_to_train_on(project: Path, refused: Refused) -> None:
 def test_a_missing_base_and_a_missing_dataset(project: Path, refused: Refused) -> None:
     edit_spec(project, "path: base", "path: bse")
     refused(project, 2, "base.path", "bse")
+
+
+def test_all_missing_paths_are_named_at_once(project: Path, refused: Refused) -> None:
+    edit_spec(project, "path: base", "path: bse")
+    edit_spec(project, "data/digits.json", "data/digit.json")
+    edit_spec(project, "data/images", "data/imgs")
+    refused(project, 2, "base.path", "bse", "data.path", "digit.json", "data.images", "imgs")
+    with pytest.raises(UsageError, match=r"base\.path: .*\n.*data\.path: .*\n.*data\.images: "):
+        hubkit.plan(project)
+
+
+def test_two_equal_targets_are_refused_with_both_lines(project: Path, refused: Refused) -> None:
+    text = project.read_text("utf-8")
+    target = "  - to: git:./hub/InternVL2-Tiny-Test.git\n"
+    first = text.splitlines().index(target.rstrip()) + 1
+    project.write_text(text + target, "utf-8")
+    refused(
+        project,
+        2,
+        f"line {first + 1}: publish.1.to is the target of line {first} again",
+    )
+    project.write_text(text, "utf-8")
+    spec = hubkit.load_spec(project)
+    twice = spec.model_copy(update={"publish": (*spec.publish, *spec.publish)})
+    with pytest.raises(UsageError, match="named more than once: git:") as caught:
+        hubkit.release(twice, workdir=project.parent)
+    assert caught.value.remedy == "name each target once"
 
 
 def test_a_folder_that_is_no_model(project: Path, refused: Refused) -> None:

@@ -12,8 +12,12 @@ from safetensors.torch import load_file, save_file
 from testing.projects import NAME, make_project
 
 import hubkit
+from hubkit.pipeline.given_adapter import files_of, take
 from hubkit.sdk import SpecError, UsageError
+from hubkit.weights.adapters.formats import FORMATS
 
+WO = "model.language_model.layers.0.self_attn.o_proj"
+INTERNVL = "language_model.base_model.model.model.layers.0.attention.wo"
 WQKV = "language_model.base_model.model.model.layers.0.attention.wqkv"
 CONFIGURATION = (
     "model = dict(llm_lora=dict(type='peft.LoraConfig', r=4, lora_alpha=8, lora_dropout=0.05))\n"
@@ -105,6 +109,65 @@ def test_further_adapters_are_merged_in_turn(project: Path, tmp_path: Path) -> N
         )
     assert [stage.stage for stage in result.stages] == ["prepare", "train", "merge"]
     assert base.is_dir()
+
+
+def peft_folder(folder: Path, base: Path) -> Path:
+    weights, rows = load_file(base / "model.safetensors"), torch.ones(4, 32)
+    out = weights["language_model.model.layers.0.attention.wo.weight"]
+    tensors = {
+        f"base_model.model.{WO}.lora_A.weight": rows[:, :1].repeat(1, out.shape[1]),
+        f"base_model.model.{WO}.lora_B.weight": torch.zeros(out.shape[0], 4),
+    }
+    folder.mkdir(parents=True)
+    settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["o_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder
+
+
+def adapter_of(kind: str, folder: Path, base: Path) -> Path:
+    if kind == "xtuner":
+        return checkpoint(folder / "iter_8.pth", base)
+    if kind == "peft":
+        return peft_folder(folder / "peft", base)
+    if kind == "xtuner_llava":
+        peft_folder(folder / "llava" / "llm_adapter", base)
+        return folder / "llava"
+    (folder / "whole").mkdir()
+    (folder / "whole" / "config.json").write_text('{"use_llm_lora": 4}')
+    tensors = load_file(peft_folder(folder / "peft", base) / "adapter_model.safetensors")
+    named = {
+        key.removeprefix("base_model.model.").replace(WO, INTERNVL): value
+        for key, value in tensors.items()
+    }
+    save_file(named, folder / "whole" / "model.safetensors")
+    return folder / "whole"
+
+
+@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
+def test_a_given_adapter_is_named_by_its_own_format(
+    project: Path, tmp_path: Path, kind: str
+) -> None:
+    adapter = adapter_of(kind, tmp_path, project.parent / "base")
+    if adapter.is_dir():
+        (adapter / ".env").write_text("TOKEN=abc")
+    (tmp_path / "out").mkdir()
+    taken = take(adapter, tmp_path / "out")
+    assert (taken.format, taken.steps) == (kind, 0)
+    kept = tmp_path / "out" / taken.adapter
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in files_of(kept)}
+    assert (
+        names
+        == {
+            "peft": {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"},
+            "xtuner": {"adapter.pth"},
+            "xtuner_llava": {
+                "adapter/llm_adapter/adapter_config.json",
+                "adapter/llm_adapter/adapter_model.safetensors",
+            },
+            "internvl_lora": {"adapter/config.json", "adapter/model.safetensors"},
+        }[kind]
+    )
 
 
 def test_what_does_not_fit_is_said_before_anything_runs(project: Path) -> None:

@@ -8,21 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from testing.projects import NAME, make_project
+from testing.projects import NAME
 
 import hubkit
-from hubkit.errors import RefusedError, RemoteError
+from hubkit.errors import RefusedError, RemoteError, UsageError
 from hubkit.pipeline.run import NAMES
 
-pytestmark = pytest.mark.xdist_group("release")
-
-
-@pytest.fixture(scope="module")
-def released(
-    tmp_path_factory: pytest.TempPathFactory, digits: Path
-) -> tuple[Path, hubkit.ReleaseResult]:
-    spec = make_project(tmp_path_factory.mktemp("release"), digits)
-    return spec, hubkit.release(spec)
+# shares one release with the other tests of this folder
+pytestmark = pytest.mark.xdist_group("released")
 
 
 def git(*arguments: str, cwd: Path) -> str:
@@ -137,6 +130,36 @@ def test_verify_finds_what_differs(
     )
     with pytest.raises(RemoteError, match=r"model\.safetensors"):
         hubkit.verify(result.folder, f"git:{remote}")
+
+
+def test_a_target_is_pushed_to_once(
+    released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path
+) -> None:
+    folder, to = released[1].folder, f"git:{tmp_path}/{NAME}.git"
+    assert folder is not None
+    with pytest.raises(UsageError, match="named more than once"):
+        hubkit.push(folder, [to, to])
+    assert not (tmp_path / f"{NAME}.git").exists()
+
+
+def test_provenance_lists_what_made_the_release_and_no_strays(
+    released: tuple[Path, hubkit.ReleaseResult],
+) -> None:
+    folder = released[1].folder
+    assert folder is not None
+    text = (folder / "provenance.json").read_text("utf-8")
+    found = json.loads(text)
+    base = released[0].parent / "base"
+    carried = {path.name for path in (folder.parents[1] / "merge" / NAME).iterdir()}
+    assert set(found["base"]) == carried
+    assert found["base"]["model.safetensors"] == sha256(base / "model.safetensors")
+    for stray in (".env", "secret_notes.txt", "runs/events.txt"):
+        assert Path(stray).name not in text and sha256(base / stray) not in text
+    assert set(found["adapter"]) == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+    }
+    assert not {"author", "publish", "upload", "verify"} & set(found["settings"])
 
 
 def test_a_repository_with_another_release_is_refused(

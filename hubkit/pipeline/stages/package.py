@@ -9,6 +9,7 @@ from pathlib import Path
 from ...digests import of_json
 from ...packaging import provenance
 from ...packaging.card import write_card
+from ...packaging.lfs import damage
 from ...packaging.seal import LINKED, Packaged, link_model, seal_release
 from ...publishing.publish import keep_journal_in
 from ...sdk import ReleaseFile
@@ -34,9 +35,9 @@ def _inputs(context: Context) -> dict[str, str]:
         "card": spec.card.model_dump_json(),
         "base": context.base_digest,
         "base.name": spec.base.name,
-        "publish": spec.merge.publish,
+        "settings": of_json(card_facts.settings(spec)),
         "license": str(card_facts.license_of(context)),
-        "data.name": spec.data.name,
+        "data.name": spec.data.title,
         "data.terms": of_json(encode(prepare.dataset_terms(context))),
         "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
         "planned": context.workspace.planned(),
@@ -77,6 +78,10 @@ def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
     ).files
 
 
+def _touched(context: Context) -> str | None:
+    return damage(release_folder(context), context.result(STAGE).commit)
+
+
 def _run(context: Context, out: Path) -> Packaged:
     spec, folder = context.spec, out / context.spec.name
     files = _place(context, folder)
@@ -110,6 +115,7 @@ STAGE = Stage(
     result=Packaged,
     inputs=_inputs,
     run=_run,
+    touched=_touched,
     summary=lambda r: (
         f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}"
     ),

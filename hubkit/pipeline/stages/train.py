@@ -74,7 +74,7 @@ def foresee(context: Context) -> Foreseen:
             f"trainer {train.trainer} cannot tell beforehand what a training takes",
             "start it with --until train",
         )
-    with tempfile.TemporaryDirectory(prefix="foresee-", dir=context.workspace.folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix="foresee-") as temporary:
         folder = Path(temporary)
         for name in ("native", "out", "scratch"):
             (folder / name).mkdir()

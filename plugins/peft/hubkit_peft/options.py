@@ -10,14 +10,14 @@ from typing import Literal
 class Options:
     """What is trained, and how.
 
-    `lora` and `full` name module groups (`llm`, `vit`, `projector`): those that get a LoRA and those
-    that are trained whole; all else is frozen. `lora` may be empty, as when a new projector learns
-    first. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step takes
-    `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the largest of
-    1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image positions
-    included. `validation` records are set aside, by the seed, and their loss is taken every
-    `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes the
-    adapter.
+    `lora` and `full` name module groups (`llm`, `vit`, `projector`): those that get a LoRA and
+    those that are trained whole; all else is frozen. `lora` may be empty, as when a new projector
+    learns first. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step
+    takes `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the
+    largest of 1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image
+    positions included. `validation` records are set aside, by the seed, and their loss is taken
+    every `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes
+    the adapter.
 
     Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a
     CPU, bfloat16 on a GPU; what is trained is always kept in float32. `quantize` keeps the frozen
