@@ -542,7 +542,7 @@ def test_who_does_not_listen_is_killed_with_all_children(
     monkeypatch.setattr(process, "SECONDS_TO_STOP", 0.5)
     plugin = make("""
         deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
-        child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+        child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, start_new_session=True)
         child.stdout.readline()
         (job.output / "pids").write_text(f"{os.getpid()} {child.pid}")
         run.progress(1, 2, "steps")
