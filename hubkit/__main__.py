@@ -103,7 +103,10 @@ def _end_after(reader: int, ended: threading.Event, as_json: bool) -> None:
     with open(reader, "rb", buffering=0) as signals:
         while number := signals.read(1):
             if number[0] in _SIGNALS and not ended.wait(SECONDS_TO_END):
-                os._exit(_tell(_interruption(), as_json))
+                told = threading.Thread(target=_tell, args=(_interruption(), as_json), daemon=True)
+                told.start()
+                told.join(0.5)  # nobody may be reading the output
+                os._exit(CancelledError.exit_code)
 
 
 def _show(data: dict[str, Any], text: str, as_json: bool) -> None:

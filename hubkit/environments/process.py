@@ -104,7 +104,11 @@ class _Worker:
         os.close(self._reports)
 
     def _kill(self) -> int:
+        others = _descendants(self._process.pid) if self._process.poll() is None else []
         self.signal_group(signal.SIGKILL)
+        for other in others:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(other, signal.SIGKILL)
         return self._process.wait()
 
     def _dump_stacks(self) -> None:
@@ -128,6 +132,16 @@ class _Worker:
         for line in lines:
             report(line, run)
         return True
+
+
+def _descendants(pid: int) -> list[int]:
+    """All that the process has started, in sessions of their own too, as torchrun's workers are;
+    where the system lists them (Linux, proc(5))."""
+    children: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            children += map(int, listing.read_text().split())
+    return [each for child in children for each in (child, *_descendants(child))]
 
 
 def report(line: bytes, run: Run) -> None:

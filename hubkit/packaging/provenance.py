@@ -14,10 +14,11 @@ NAME = "provenance.json"
 
 @dataclass(frozen=True)
 class Provenance:
-    """All digests are sha256. `base` and `adapter` map file names to digests; `data` is the digest
-    of the split records and of every image; `settings` is release.yaml without paths; `prompts` has
-    the exact text and token ids of one sample, as it was trained with and as each engine asked;
-    nothing in it differs between two runs of one release."""
+    """All digests are sha256. `base` and `adapter` map the names of weights, companions and
+    settings to digests; `data` is the digest of the split records and of every image; `settings` is
+    what release.yaml says of how the release is made, without paths; `prompts` has the exact text
+    and token ids of one sample, as it was trained with and as each engine asked. Nothing in it
+    differs between two runs of one release."""
 
     name: str
     tag: str

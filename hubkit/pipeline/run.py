@@ -141,7 +141,7 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
     outcomes = []
-    with workspace.lock(), _disk_told(context, to_run):
+    with _disk_told(context, to_run), workspace.lock():
         check_workers(context, to_run)
         workspace.planned()
         for index, (stage, forced) in enumerate(selected, 1):
@@ -184,6 +184,7 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
     except BaseException as error:
         with suppress(OSError):  # on a full disk: `error` is what is to be told
             _keep_logs(workspace, stage.name, partial, error)
+        with suppress(OSError):
             remove(partial)
         raise
     return StageOutcome(stage.name, False, seconds, stage.summary(result))

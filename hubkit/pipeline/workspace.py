@@ -186,14 +186,16 @@ def _write_json(path: Path, data: Any) -> None:
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """In this process; workers go on using the system's."""
+    """In this process; workers go on using the system's. Another thread may run another release
+    meanwhile."""
     remove(folder)
     folder.mkdir()
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
     finally:
-        tempfile.tempdir = before
+        if tempfile.tempdir == str(folder):
+            tempfile.tempdir = before if before and Path(before).is_dir() else None
         remove(folder)
 
 

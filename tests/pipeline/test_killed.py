@@ -1,4 +1,6 @@
-"""SIGKILL at any moment, run again: the release is byte for byte the one of an undisturbed run."""
+"""SIGKILL in each stage, run again: the release is byte for byte the one of an undisturbed run.
+
+At any moment: test_crash.py."""
 
 from __future__ import annotations
 
@@ -23,7 +25,6 @@ from hubkit.pipeline.run import NAMES
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("killed releases")]
 
 ENVIRONMENT = {**os.environ, "SOURCE_DATE_EPOCH": "1767225600"}
-MOMENTS = 12
 
 
 def start(spec: Path) -> subprocess.Popen[str]:
@@ -119,26 +120,6 @@ def test_killed_in_each_stage(
         assert kill(process), f"{stage} was over before it could be killed"
     finish(spec)
     assert outcome(spec) == expected
-
-
-def test_killed_at_random_moments(
-    tmp_path: Path, digits: Path, undisturbed: tuple[dict[str, str], dict[str, float]]
-) -> None:
-    expected, seconds = undisturbed
-    chance, killed, releases = random.Random(2), 0, 0
-    while killed < MOMENTS:
-        spec = make_project(tmp_path / f"project{releases}", digits)
-        releases += 1
-        while True:
-            process = start(spec)
-            time.sleep(chance.uniform(0.2, 2 + 0.5 * max(seconds.values())))
-            if not kill(process):
-                break
-            killed += 1
-            if killed == MOMENTS:
-                break
-        finish(spec)
-        assert outcome(spec) == expected, f"after {killed} kills"
 
 
 def test_killed_between_the_two_renames_of_a_seal(finished: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,25 @@ def test_an_unfinished_stage_does_not_exist_and_is_cleaned_up(workspace: Workspa
     assert workspace.seal_of("train") is None
     with workspace.lock():
         assert not partial.exists()
+
+
+def test_temporary_files_lie_in_the_run_folder_and_a_killed_runs_are_swept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    before = tempfile.gettempdir()
+    other = Workspace(tmp_path, "InternVL2-Y")
+    left = workspace.folder / "tmp" / "hubkit-git-left"
+    left.mkdir(parents=True)
+    (workspace.folder / ".plan.json.x1.partial").write_text("half")
+    with workspace.lock():
+        assert not left.exists() and not (workspace.folder / ".plan.json.x1.partial").exists()
+        assert Path(tempfile.mkdtemp()).parent == workspace.folder / "tmp"
+        inner = other.lock()
+        inner.__enter__()
+    assert Path(tempfile.mkdtemp()).parent == other.folder / "tmp"
+    inner.__exit__(None, None, None)
+    assert tempfile.gettempdir() == before
+    assert not (workspace.folder / "tmp").exists() and not (other.folder / "tmp").exists()
 
 
 def test_a_second_run_is_refused_while_the_first_holds_the_lock(workspace: Workspace) -> None:
