@@ -1,5 +1,5 @@
-"""What the library tells its caller while it works. The CLI shows it; automation may pass its own
-Reporter."""
+"""What the library reports to its caller while it works. The CLI shows it; automation may pass its
+own Reporter."""
 
 from __future__ import annotations
 

@@ -152,6 +152,18 @@ def test_the_plugin_of_the_guide_conforms(tmp_path: Path, monkeypatch: pytest.Mo
         sys.modules.pop("hubkit_csv_pairs", None)
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/design.md"])
+def test_the_places_it_names_are_there(name: str) -> None:
+    tops = "hubkit|plugins|templates|tests"
+    for place in re.findall(rf"`((?:{tops})/[^`\s]*)`", _text(name)):
+        if (
+            "<" not in place
+            and "csv_pairs" not in place
+            and not place.startswith("hubkit/cli/size")
+        ):
+            assert (ROOT / place).exists(), place
+
+
 def test_no_machine_of_ours_is_named() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "*.md", "*.j2"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What is done with folders, without asking a model: assemble, convert, merge, check, describe,
+"""What can be done with folders, without asking a model: assemble, convert, merge, check, describe,
 track."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def merge(
     `out`, which must not exist.
 
     Several adapters, each with a weight, are applied in turn. `jobs` threads do the work; 0 means
-    one for each processor."""
+    one per processor."""
     adapters = [(adapter, 1.0)] if isinstance(adapter, (str, Path)) else adapter
     return merge_weights(
         open_model(Path(base)),
@@ -86,7 +86,7 @@ def convert(
 ) -> ConvertReport:
     """Writes a model folder in the other layout to `out`, which must not exist: `hf` is what
     transformers loads without remote code, `official` the layout of the model's own code. No number
-    is touched.
+    changes.
 
     `official` takes code, configuration and shards from `like`, an official folder of the same
     model, whose weights may be absent."""

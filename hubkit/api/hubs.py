@@ -1,4 +1,4 @@
-"""What is done at hubs: push, verify, compare, withdraw, and who is logged in."""
+"""What can be done at hubs: push, verify, compare, withdraw, and who is logged in."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def withdraw(
     options: Mapping[str, Any] | None = None,
     reporter: Run | None = None,
 ) -> Withdrawal:
-    """Undoes the push of a folder to `scheme:target` as far as the hub goes; what stays public is
+    """Undoes the push of a folder to `scheme:target` as far as the hub allows; what stays public is
     in `remains`.
 
     Raises:
@@ -129,7 +129,7 @@ def withdraw(
 
 
 def login_status(options: Mapping[str, Any] | None = None) -> dict[str, Login]:
-    """Who one is at each hub, and where the credentials come from; never what they are."""
+    """Who you are at each hub, and where the credentials come from; never the credentials."""
     found = {}
     for name, hub in plugins().of("hub").items():
         own = {

@@ -97,7 +97,7 @@ def evaluate(
     by each of `metrics`.
 
     `slices` are fields of the records' meta to score apart; `samples` a .jsonl or .parquet file for
-    one row a record. With `workdir` the answers so far survive a kill: the same call continues.
+    one row per record. With `workdir` the answers so far survive a kill: the same call continues.
     """
     run, source = reporter or SilentReporter(), _data_file(Path(data))
     pictures = Path(images) if images else source.parent

@@ -33,8 +33,8 @@ def quickstart(workdir: Path, reporter: Reporter) -> Quickstart:
     release.
 
     Raises:
-        RefusedError: the base knew handwriting already, or the model did not learn it: nothing
-            would have been shown.
+        RefusedError: the base knew handwriting already, or the model did not learn it: that would
+        prove nothing.
     """
     project = write_project(workdir.resolve(), reporter)
     result = release(project.spec, reporter=reporter)

@@ -45,7 +45,7 @@ def rehearse(
     schemes: Sequence[str] = ("huggingface", "modelscope", "git"),
     reporter: Run | None = None,
 ) -> Iterator[tuple[Rehearsed, ...]]:
-    """Publishes a tracked folder to a local hub over each protocol, with the very same plugins and
+    """Publishes a tracked folder to a local hub over each protocol, with the same plugins and
     clients, reads it back, downloads it afresh and compares every digest. The hub runs until the
     block ends.
 
@@ -96,7 +96,7 @@ def _place(scheme: str, name: str, hub: Any) -> str:
         return hubs[scheme]
     if scheme != "git":
         raise UsageError(
-            f"there is no rehearsal of {scheme!r}", "choose of huggingface, modelscope, git"
+            f"there is no rehearsal of {scheme!r}", "choose from huggingface, modelscope, git"
         )
     repository = f"{_ORGANISATION}/{name}-git"
     _make(hub, repository)

@@ -81,7 +81,7 @@ def foresee(
     data are prepared.
 
     Raises:
-        UsageError: nothing is to be trained, or the trainer cannot tell.
+        UsageError: nothing is to be trained, or the trainer cannot foresee it.
         HubkitError: what is wrong with the data, the options, or the machine.
     """
     loaded, place = _loaded(spec, workdir, overrides)

@@ -55,7 +55,7 @@ def check_plugin(
     whole life.
 
     `environment` is where a trainer or an engine is driven, as release.yaml has it; a locked one is
-    built unless it is there. Without it, one that this interpreter has not the packages for is not
+    built unless it is there. Without it, a plugin whose packages this interpreter lacks is not
     driven, and the report says what it needs. Whatever the plugin does (crash, hang, exit, flood)
     ends in a report, after `seconds` at the latest.
 
@@ -113,7 +113,7 @@ def _run(asked: Mapping[str, Any], folder: Path, run: Run, seconds: float) -> li
 
 
 def _wait(process: subprocess.Popen[bytes], report: Path, run: Run, seconds: float) -> int | None:
-    """The exit code; None when the time was over."""
+    """The exit code; None when time ran out."""
     for _ in range(max(1, round(seconds / _BETWEEN))):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(_BETWEEN)
@@ -182,4 +182,4 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise UsageError(f"{path}: {error}", "mend the file") from None
+        raise UsageError(f"{path}: {error}", "fix the file") from None

@@ -1,4 +1,4 @@
-"""What every check is made on: hubkit's tiny model, a few pictures of digits, a release folder."""
+"""What every check uses: hubkit's tiny model, a few pictures of digits, a release folder."""
 
 from __future__ import annotations
 

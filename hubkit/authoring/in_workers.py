@@ -78,7 +78,8 @@ def _name(plugin: Any) -> Any:
 
 
 def _worker(plugin: Any, module: str, folder: Path, where: Environment) -> str:
-    """The real way: another process that has the SDK and the plugin and nothing else of hubkit."""
+    """As in a release: in another process that has the SDK and the plugin and nothing else of
+    hubkit."""
     job, run = _job(plugin, module, folder), _Watching()
     call(
         plugin,

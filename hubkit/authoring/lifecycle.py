@@ -4,7 +4,7 @@ REPORT SCRATCH`.
 REQUEST is JSON: `plugin` (`module:Class`), `path` (what it needs on sys.path), and `environment`,
 where a trainer or an engine is to run as release.yaml writes it, null when nobody said. Each step
 appends a JSON line to REPORT when it begins and one when it ends, so that whoever waits knows what
-a plugin that took the process along was doing.
+a plugin was doing when it killed the process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEAVY = (
 )
 SECONDS_TO_IMPORT = 3.0
 NEEDED = ("import", "contract")
-"""Steps without which there is nothing to go on with."""
+"""Steps that all later ones need."""
 
 
 def steps(
@@ -94,7 +94,7 @@ def steps(
             decode(kind, {"no_such_option_at_all": 1}, "options")
         except UsageError:
             return f"{len(dataclasses.fields(kind))} options, each with a default"
-        raise drivers.ConformanceError("an unknown option is taken without complaint")
+        raise drivers.ConformanceError("an unknown option is accepted without an error")
 
     yield "import", load
     yield "contract", contract

@@ -13,7 +13,7 @@ from ..sdk.testing import ConformanceError
 
 
 class Undrivable(Exception):
-    """The step cannot be made, for a reason that is no fault of the plugin."""
+    """The step cannot be run, for a reason that is not the plugin's fault."""
 
 
 def fitting(plugin: Any, asked: Environment | None, folder: Path) -> Environment:

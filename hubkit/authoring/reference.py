@@ -54,7 +54,7 @@ def plugin_page(name: str) -> str:
     if rows and not found:
         raise PluginError(
             f"the plugin {name!r} of {rows[0].distribution} is {rows[0].state}",
-            "mend or uninstall it",
+            "fix or uninstall it",
         )
     if not found:
         raise UsageError(f"there is no plugin {name!r}", "`hubkit plugins` lists what is installed")

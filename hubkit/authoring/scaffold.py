@@ -12,7 +12,7 @@ from ..sdk import KINDS, SDK_VERSION, UsageError
 from ..weights.staging import staged
 
 _USAGE = {
-    "dataset": "`data: {adapter: NAME, path: ...}`.",
+    "dataset": "`data: {format: NAME, path: ...}`.",
     "metric": "`evaluate: {metrics: [NAME]}`.",
     "engine": "`smoke: {engine: NAME}` and `evaluate: {engine: NAME}`.",
     "trainer": "`train: {trainer: NAME}`.",

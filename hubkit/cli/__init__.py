@@ -37,7 +37,7 @@ _FOLDERS = {
     "diff": "Compare a folder with a hub, or two hubs.",
 }
 _TOOLS = {
-    "demo": "Chat with a model about pictures, on a page of this machine.",
+    "demo": "Chat with a model about pictures, on a local page.",
     "hub": "Serve a hub of your own to rehearse on.",
     "login-status": "Show who you are at each hub, and where the token comes from.",
     "env": "Build, check, list and remove the locked environments of plugins.",

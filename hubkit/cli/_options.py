@@ -19,7 +19,7 @@ def as_json(function: F) -> F:
         "--json",
         "as_json",
         is_flag=True,
-        help="One JSON object a line, and nothing else, on stdout.",
+        help="One JSON object per line, and nothing else, on stdout.",
     )(function)
 
 

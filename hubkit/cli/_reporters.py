@@ -85,7 +85,7 @@ class JsonReporter(SilentReporter):
 
 
 class LineReporter(SilentReporter):
-    """For logs: a line per stage, and one now and then within a long one."""
+    """For logs: a line per stage, and now and then one within a long stage."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

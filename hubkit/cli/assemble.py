@@ -17,7 +17,7 @@ from ._options import FOLDER, as_json
     "--family", required=True, metavar="NAME", help="The family of the base, such as llava."
 )
 @click.option(
-    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one per processor]"
 )
 @as_json
 def command(llm: Path, vision: Path, out: Path, family: str, jobs: int, as_json: bool) -> None:

@@ -13,11 +13,9 @@ from ._options import FOLDER, as_json
 @click.argument("folder", type=FOLDER)
 @as_json
 def command(folder: Path, as_json: bool) -> None:
-    """Check a model or adapter folder, also one that hubkit did not make. Exits 3 when something is
-    wrong.
-
-    Of weights only the headers are read: NaN, or a tensor that was never trained, shows in `hubkit
-    merge` and `hubkit smoke`.
+    """Check a model or adapter folder, whoever made it. Exits 3 when something is wrong. Only the
+    headers of weights are read: `hubkit merge` finds NaN, and `hubkit smoke` a model that does not
+    answer.
     """
     from ..api.folders import check
     from ..errors import RefusedError
@@ -37,4 +35,4 @@ def command(folder: Path, as_json: bool) -> None:
     else:
         click.echo(f"{folder}: sound")
     if found:
-        raise RefusedError(f"{folder} has {len(found)} problem(s)", "mend what is listed above")
+        raise RefusedError(f"{folder} has {len(found)} problem(s)", "fix what is listed above")

@@ -25,7 +25,7 @@ from ._options import FOLDER, as_json
     help="An official folder of the same model, weights or not; for --to official.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one per processor]"
 )
 @as_json
 def command(
@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Convert SRC to the other layout, with tokenizer and processor, and write it to OUT.
 
-    No number is touched: there and back gives the same weights files, byte for byte.
+    No number changes: there and back gives the same weights files, byte for byte.
     """
     from ..api.folders import convert
     from ._reporters import emit, reporter

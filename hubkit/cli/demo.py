@@ -16,7 +16,7 @@ from ._options import FOLDER, as_json, mapping, serving_engine
     "--compare",
     type=FOLDER,
     metavar="BASE",
-    help="Another model's folder: it answers beside, as the one before.",
+    help="Another model's folder, such as the base; both answer, side by side.",
 )
 @serving_engine
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
@@ -42,8 +42,8 @@ def command(
     language: Literal["auto", "en", "zh"],
     as_json: bool,
 ) -> None:
-    """Chat with the model in FOLDER about pictures, on a page of this machine, until Ctrl-C.
-    Nothing leaves it."""
+    """Chat with the model in FOLDER about pictures, on a local page, until Ctrl-C. Nothing leaves
+    this machine."""
     from ..api.models import demo
     from ..errors import CancelledError
     from ._reporters import emit, reporter

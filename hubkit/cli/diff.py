@@ -22,7 +22,7 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
     """Compare names, sizes and sha256 of A and B, each a release folder or
     SCHEME:TARGET[@REVISION].
 
-    Ends with 1 when they differ.
+    Exits 1 when they differ.
     """
     from ..api.hubs import diff
     from ._reporters import emit, reporter
@@ -40,7 +40,7 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
         lines += [
             f"differs:   {one.path}: A {one.expected}, B {one.found}" for one in found.different
         ]
-        lines += [f"unknown:   {path}: B does not tell its sha256" for path in found.unknown]
+        lines += [f"unknown:   {path}: B does not give its sha256" for path in found.unknown]
         click.echo("\n".join(lines) or "the same files, byte for byte")
     if not found.ok:
         raise click.exceptions.Exit(1)

@@ -13,12 +13,11 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", 
 
 @click.command("doctor")
 @click.option(
-    "--workdir", type=FOLDER, default=".", help="Where releases are to run. [default: here]"
+    "--workdir", type=FOLDER, default=".", help="Where releases will run. [default: here]"
 )
 @as_json
 def command(workdir: Path, as_json: bool) -> None:
-    """Check what hubkit needs on this machine, and say the remedy for each thing that is
-    missing."""
+    """Check what hubkit needs on this machine, and say how to get what is missing."""
     from ..api.doctor import doctor
     from ..errors import EnvironmentFailure
     from ..sdk.codec import encode

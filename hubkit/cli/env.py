@@ -22,7 +22,7 @@ def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
         help="A folder or page of wheels; may be repeated.",
     )
     return links(
-        click.option("--no-index", is_flag=True, help="Ask no package index: only --find-links.")(
+        click.option("--no-index", is_flag=True, help="Use no package index, only --find-links.")(
             function
         )
     )
@@ -44,7 +44,7 @@ def command() -> None:
 @command.command("list")
 @as_json
 def list_command(as_json: bool) -> None:
-    """List every lock and what is built of it."""
+    """List every lock and what has been built from it."""
     from ..api import environments
     from ..sdk.codec import encode
     from ._reporters import emit
@@ -57,7 +57,7 @@ def list_command(as_json: bool) -> None:
         return
     columns = ("plugin", "variant", "Python", "platform", "packages", "state", "size", "name")
     table("", columns, [_cells(row) for row in rows])
-    click.echo("* what `environment: locked` takes on this machine")
+    click.echo("* what `environment: locked` uses on this machine")
 
 
 @command.command("build")
@@ -137,7 +137,7 @@ def check_command(plugin: str, environment: str, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every environment that hubkit has built.")
 @as_json
 def remove_command(names: tuple[str, ...], stale: bool, everything: bool, as_json: bool) -> None:
-    """Delete built environments: those of the plugins, or with the names, NAMES."""
+    """Delete built environments. NAMES are plugins, or names of environments."""
     from ..api import environments
     from ..sdk.codec import encode
     from ._reporters import emit, reporter
@@ -161,7 +161,7 @@ def remove_command(names: tuple[str, ...], stale: bool, everything: bool, as_jso
     "--variant",
     "variants",
     multiple=True,
-    help="Such as cpu; may be repeated. [default: every one]",
+    help="Such as cpu; may be repeated. [default: all]",
 )
 @click.option(
     "--python",

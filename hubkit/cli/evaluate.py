@@ -32,12 +32,12 @@ from ._options import FOLDER, as_json, engine, mapping
     "slices",
     multiple=True,
     metavar="FIELD",
-    help="Score apart by a field of the records' meta; repeatable.",
+    help="Also score by the values of this field of the records' meta; repeatable.",
 )
 @click.option(
-    "--samples", type=FOLDER, help="Write one row a record to this .jsonl or .parquet file."
+    "--samples", type=FOLDER, help="Write one row per record to this .jsonl or .parquet file."
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many records.")
+@click.option("--limit", type=click.IntRange(1), help="Use at most this many records.")
 @click.option(
     "--workdir", type=FOLDER, help="Keep the answers here, so that a killed run continues."
 )
@@ -60,8 +60,8 @@ def command(
     max_new_tokens: int,
     as_json: bool,
 ) -> None:
-    """Score the model in FOLDER by greedy answers, with 95 % intervals; with --baseline beside its
-    base, and a paired test."""
+    """Score the model in FOLDER by its greedy answers, with 95 % intervals. With --baseline, score
+    its base as well and test the difference."""
     from ..api.models import evaluate
     from ._reporters import emit, reporter
 

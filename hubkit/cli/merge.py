@@ -40,7 +40,7 @@ def _weighted(text: str) -> tuple[Path, float]:
     help="Merge another adapter after it, its change times WEIGHT.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one for each processor]"
+    "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one per processor]"
 )
 @as_json
 def command(

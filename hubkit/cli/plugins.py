@@ -16,8 +16,8 @@ _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Plugins: list them, write a new one, check one, read what they are made of. Without a
-    command: list."""
+    """Plugins: list them, write a new one, check one, read its reference. Without a command:
+    list."""
     if context.invoked_subcommand is None:
         context.invoke(list_command, as_json=as_json)
 
@@ -98,9 +98,8 @@ def new_command(name: str, kind: str, into: Path) -> None:
 def check_command(
     plugin: str, kind: str | None, environment: str | None, deadline: float, as_json: bool
 ) -> None:
-    """Take PLUGIN (the name of an installed one, or a folder with its pyproject.toml) through its
-    whole life in a process of its own, and say what departs from the contract. Exits 4 when
-    something does."""
+    """Take PLUGIN (an installed one by name, or a folder with its pyproject.toml) through its whole
+    life in a process of its own, and say what breaks the contract. Exits 4 when something does."""
     from ..api.plugins import check_plugin
     from ..errors import PluginError
     from ..sdk.codec import encode
@@ -127,7 +126,7 @@ def check_command(
         failed = ", ".join(step.name for step in report.steps if step.state == "failed")
         raise PluginError(
             f"{report.plugin} does not do what its contract says: {failed}",
-            "mend what is listed above",
+            "fix what is listed above",
         )
 
 

@@ -20,7 +20,7 @@ class _Holdout(click.ParamType[Any]):
             except (TypeError, ValueError):
                 continue
             if number < 0 or (kind is float and number >= 1):
-                self.fail(f"{value} is no count, and no share below 1", param, ctx)
+                self.fail(f"{value} is neither a count nor a share below 1", param, ctx)
             return number
         return Path(value)
 
@@ -53,7 +53,7 @@ class _Holdout(click.ParamType[Any]):
     type=click.Choice(["open", "exist"]),
     default="open",
     show_default=True,
-    help="Decode images, or look for them.",
+    help="Decode the images, or only look for them.",
 )
 @click.option("--fix", is_flag=True, help="Repair what is safe to repair, and say what was done.")
 @click.option("--skip", is_flag=True, help="Leave out records that have a problem.")
@@ -76,13 +76,15 @@ class _Holdout(click.ParamType[Any]):
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Write each record to train on so many times.",
+    help="Write each training record this many times.",
 )
 @click.option(
-    "--base", type=FOLDER, help="The model to train: measures lengths in its tokens, and tiles."
+    "--base", type=FOLDER, help="The model to train: lengths are counted in its tokens and tiles."
 )
 @click.option(
-    "--max-length", type=click.IntRange(1), help="Tokens; counts the records that are longer."
+    "--max-length",
+    type=click.IntRange(1),
+    help="Count the records that have more tokens than this.",
 )
 @click.option("--copy", is_flag=True, help="Copy the pictures into OUT/images.")
 @click.option(
@@ -91,7 +93,7 @@ class _Holdout(click.ParamType[Any]):
 @click.option(
     "--report",
     type=FOLDER,
-    help="A further place for report.html, written even when the data are refused.",
+    help="Also write report.html here, even when the data are refused.",
 )
 @click.option("--dry-run", is_flag=True, help="Validate only; OUT is not needed.")
 @click.option(
@@ -121,12 +123,12 @@ class _Holdout(click.ParamType[Any]):
     help="Requests at once.",
 )
 @click.option(
-    "--max-requests", type=click.IntRange(1), help="End --generate after so many requests."
+    "--max-requests", type=click.IntRange(1), help="Stop --generate after this many requests."
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(1),
-    help="End --generate after so many tokens, prompts and answers.",
+    help="Stop --generate after this many tokens, in prompts and answers.",
 )
 @click.option(
     "--api-key-env", default="", metavar="NAME", help="The variable that holds the endpoint's key."
@@ -136,7 +138,7 @@ def command(source: str, out: Path | None, **given: Any) -> None:
     """Check the records and images of SOURCE, split them, and write LLaVA JSON Lines with a report
     to the folder OUT.
 
-    A release does the same checks by itself. Nothing is written when a record has a problem, unless
+    A release runs the same checks. Nothing is written when a record has a problem, unless
     --fix repairs it or --skip leaves it out.
     """
     from ..errors import UsageError

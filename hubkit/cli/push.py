@@ -34,7 +34,7 @@ from ._options import FOLDER, as_json, mapping
     default=8,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="Of all hubs together.",
+    help="For all hubs together.",
 )
 @click.option(
     "--limit",

@@ -25,11 +25,9 @@ from ._options import FOLDER, as_json
 @click.option(
     "--workdir", type=FOLDER, help="Where .hubkit/ goes. [default: the release file's folder]"
 )
-@click.option(
-    "--data", type=FOLDER, help="Keep the hub's data here. [default: a folder that goes with it]"
-)
+@click.option("--data", type=FOLDER, help="Keep the hub's data here. [default: a temporary folder]")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
-@click.option("--keep", is_flag=True, help="Go on serving the pages until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Keep serving the pages until Ctrl-C.")
 @as_json
 def command(
     spec: Path,
@@ -41,8 +39,8 @@ def command(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Publish to a local hub over every protocol, with the very same plugins and clients, and prove
-    what comes back.
+    """Publish to a local hub over every protocol, with the same plugins and clients, and prove that
+    it comes back unchanged.
 
     Runs the release up to its package; nothing leaves the machine.
     """

@@ -17,10 +17,10 @@ from ._options import FOLDER, as_json, mapping, serving_engine
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Another one than this machine's own needs a key.",
+    help="Any address but this machine's own needs a key.",
 )
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="[default: a free one]")
-@click.option("--api-key-file", type=FOLDER, help="A file with the key that clients must bear.")
+@click.option("--api-key-file", type=FOLDER, help="A file with the key that clients must send.")
 @as_json
 def command(
     folder: Path,

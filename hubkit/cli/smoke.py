@@ -18,7 +18,7 @@ from ._options import FOLDER, as_json, engine, mapping
     type=FOLDER,
     help="A picture to ask about; may be repeated. [default: a drawn one]",
 )
-@click.option("--prompt", "prompts", multiple=True, help="One a turn, in order; may be repeated.")
+@click.option("--prompt", "prompts", multiple=True, help="One per turn, in order; may be repeated.")
 @engine
 @as_json
 def command(

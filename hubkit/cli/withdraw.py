@@ -23,7 +23,7 @@ from ._options import FOLDER, as_json, mapping
 )
 @as_json
 def command(folder: Path, to: str, options: tuple[str, ...], as_json: bool) -> None:
-    """Undo the push of FOLDER to a hub, as far as the hub goes, and say what stays public.
+    """Undo the push of FOLDER to a hub, as far as the hub allows, and say what stays public.
 
     The tag goes, then the commit is reverted. huggingface: undo=private hides the repository,
     undo=delete deletes it.

@@ -18,7 +18,7 @@ ORIENTATION = 0x0112
 
 
 class PictureError(Exception):
-    """A file that is not a picture which can be shown to a model; its text is the file's name."""
+    """A file that cannot be shown to a model as a picture; its text is the file's name."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Said:
-    """What one model said to a turn; with an `error` it is no part of the later conversation."""
+    """What one model said to a turn; with an `error` it is left out of the later conversation."""
 
     text: str = ""
     error: str = ""

@@ -1,4 +1,4 @@
-"""Servers, page and web server, started in this order and stopped in the other."""
+"""Servers, page and web server, started in this order and stopped in reverse."""
 
 from __future__ import annotations
 

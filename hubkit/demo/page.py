@@ -127,8 +127,8 @@ class Page:
         self.turns = gr.State(())
 
     def connect(self, blocks: gr.Blocks, language: str) -> None:
-        """While something is answered, only that writes: to stop is to ask it to end, to forget is
-        to wait for that."""
+        """While an answer runs, only that answer writes. Stopping asks it to end; forgetting waits
+        until it has."""
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         queued = {**hidden, "concurrency_limit": MOST_VISITORS}
         given = [self.box, self.turns, self.tokens, self.temperature, self.language]

@@ -36,7 +36,7 @@ POLICY = "; ".join(
 
 
 class Guard:
-    """Answers only to this machine's names, since a page elsewhere can point a name of its own
+    """Answers only to this machine's names, since a page elsewhere could point a name of its own
     here; adds POLICY."""
 
     def __init__(self, app: Any) -> None:

@@ -28,7 +28,8 @@ class Choice:
 
 
 def choose(plugin: Any, variant: str = AUTOMATIC) -> Choice:
-    """The lock of `plugin` for this machine. A named variant is taken whatever the driver says.
+    """The lock of `plugin` for this machine. A variant that is named is taken whatever the driver
+    says.
 
     Raises:
         UsageError: the plugin has no lock, or none of that variant.
@@ -103,6 +104,6 @@ def _remedy(wanted: Sequence[Lock], reasons: dict[str, str]) -> str:
         )
     variants = sorted({lock.variant for lock in wanted})
     return (
-        f"name one of them to have it all the same, `environment: {{locked: {variants[0]}}}`, "
+        f"to use one all the same, name it, `environment: {{locked: {variants[0]}}}`, "
         "or an interpreter of your own with `environment: {python: PATH}`"
     )

@@ -31,7 +31,7 @@ class Row:
     built   it is there
     absent  it fits this machine and is not built
     unfit   it does not fit, for the reason in `why`
-    stale   built from a lock that no plugin has any longer
+    stale built from a lock that no plugin has any more
     broken  the plugin's locks cannot be read: `why`
     """
 

@@ -81,7 +81,7 @@ CAUSES = (
     (
         r"DO NOT MATCH THE HASHES",
         "a package is not the file that was locked",
-        "mend the index or wheel folder; if the package is right, make the lock again with `hubkit "
+        "fix the index or wheel folder; if the package is right, make the lock again with `hubkit "
         "env lock`",
     ),
     (
@@ -233,7 +233,7 @@ def failure(what: str, code: int, log: Path) -> EnvironmentFailure:
 
 
 def _lines_that_matter(text: str) -> str:
-    """The last lines that tell of an error, and the last of all, in their order."""
+    """The last lines that report an error, and the last line of all, in order."""
     lines = list(
         dict.fromkeys(
             line for line in text.splitlines() if line.strip() and not _NOISE.search(line)

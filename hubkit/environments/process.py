@@ -84,7 +84,7 @@ class _Worker:
         return Ending(self._kill(), hung=False)
 
     def until_exit(self, run: Run, seconds: float) -> bool:
-        """Relays reports to `run` until the process has exited (True) or the time is over
+        """Relays reports to `run` until the process has exited (True) or time has run out
         (False)."""
         end = time.monotonic() + seconds
         while True:
@@ -145,7 +145,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def report(line: bytes, run: Run) -> None:
-    """Hands one line of a worker to `run`; a line that is none (cut off by a kill) is dropped."""
+    """Hands one line of a worker to `run`; drops one that a kill has cut off."""
     try:
         message = json.loads(line)
         note = message.get("note")

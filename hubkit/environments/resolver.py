@@ -1,5 +1,5 @@
-"""Makes a lock from what the plugin's author asks for: pip resolves each group in turn, and nothing
-is installed."""
+"""Makes a lock from what the plugin's author asks for: pip resolves each group in turn and installs
+nothing."""
 
 from __future__ import annotations
 

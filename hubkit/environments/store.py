@@ -83,7 +83,7 @@ def state_of(folder: Path) -> State | None:
 
 
 def seal(folder: Path, state: State) -> None:
-    """Makes the environment in `folder` be there; before the last step, it is not."""
+    """Writes the state file, from which the environment in `folder` counts as built."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
         json.dump(encode(state), file, indent=1, sort_keys=True)
         file.flush()
@@ -137,7 +137,7 @@ def sweep() -> list[str]:
 
 
 def remove(folder: Path) -> None:
-    """Deletes an environment; from the first step on, it is not there."""
+    """Deletes an environment, its state file first, so that half of one never counts as built."""
     (folder / STATE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():

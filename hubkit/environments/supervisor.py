@@ -1,7 +1,7 @@
 """Runs one command for hubkit: `python supervisor.py COUNT COMMAND...`; by its path, so standard
 library only.
 
-Standard input is a lifeline: when hubkit is gone, however it died, the pipe closes and the whole
+Standard input is a lifeline: when hubkit dies, however that happens, the pipe closes and the whole
 process group is killed. What the command says goes to stdout; what pip says of its progress also
 becomes a worker's reports on HUBKIT_PROGRESS_FD, with COUNT as the number of packages to come.
 """

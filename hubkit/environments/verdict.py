@@ -39,13 +39,13 @@ SIGNALS = {
         "most likely by the system because memory ran out",
         "free memory, lower the batch size, or run where there is more memory",
     ),
-    "SIGTERM": ("somebody asked it to end", "run the same command again to continue"),
+    "SIGTERM": ("something asked it to end", "run the same command again to continue"),
 }
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One of the three is there."""
+    """Exactly one of the three is set."""
 
     result: Any = None
     error: HubkitError | CancelledError | None = None

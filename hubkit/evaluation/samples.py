@@ -1,5 +1,5 @@
-"""One row a record: question, references, answers, scores and meta, for looking at what a score is
-made of."""
+"""One row per record: question, references, answers, scores and meta, to see what a score is made
+of."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def check_suffix(path: Path) -> None:
 
 
 def write_samples(path: Path, answered: Answered, scores: Sequence[Scores]) -> None:
-    """Columns: id, images, questions, references, answers, finish, one score a metric; with a base
-    base_answers and base_METRIC; the records' meta as meta.FIELD. Written whole or not at all."""
+    """Columns: id, images, questions, references, answers, finish, one score per metric; with a
+    base base_answers and base_METRIC; the records' meta as meta.FIELD. Written whole or not at
+    all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         if path.suffix == ".parquet":

@@ -173,8 +173,8 @@ def _measure(scores: Scores, groups: Mapping[str, Mapping[str, list[int]]]) -> M
 
 
 def _spread(model: Any, base: Any) -> tuple[Interval, Interval | None, Interval | None]:
-    """The intervals of model, base and change, from one score a record; the last two None without a
-    base."""
+    """The intervals of model, base and change, from one score per record; the last two None without
+    a base."""
     import numpy
 
     if base is None:

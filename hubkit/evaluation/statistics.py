@@ -58,7 +58,7 @@ def _resampled(columns: Any) -> Any:
 def _interval(
     mean: float, lower: float, upper: float, count: int, least: float, most: float, varies: bool
 ) -> Interval:
-    """Where all records have the same value a resample cannot tell anything: then the share of
+    """Where all records have the same value, resampling shows nothing: then the share of
     records that have it is known to be at least Wilson's bound, and the others may have any value.
     """
     if not varies:

@@ -50,7 +50,7 @@ def _copy_base(folder: Path) -> None:
 
 
 def _place(write: Callable[[Path], object], folder: Path) -> None:
-    """A folder that is there is complete."""
+    """Existing folders are complete."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     write(partial)

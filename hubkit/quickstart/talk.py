@@ -24,7 +24,7 @@ AGAIN = ("Which digit was it?", "Are you sure?", "Say it again.", "And again?")
 
 
 def corpus() -> tuple[str, ...]:
-    """All text there is, for the tokenizer."""
+    """All the text, for the tokenizer."""
     return (
         *READING,
         *PARITY,

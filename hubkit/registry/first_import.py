@@ -1,5 +1,5 @@
-"""A plugin's first import, in a process of its own: one that crashes, hangs or floods must not take
-hubkit along."""
+"""A plugin's first import, in a process of its own: if it crashes, hangs or floods its output,
+hubkit goes on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except Exception:
 sys.stdout.flush()
 sys.stderr.flush()
 """
-"""What an import raises is left to hubkit's own import of it, which tells it."""
+"""An exception is not reported here: hubkit's own import raises it again, and shows it."""
 
 _SIGNALS = {
     signal.SIGXFSZ: f"floods its output: more than {OUTPUT:,} bytes while it is imported",
@@ -48,8 +48,8 @@ _SIGNALS = {
 
 
 def problem(entry: EntryPoint) -> str:
-    """Why the plugin must not be imported here; empty when it may. What a trial found holds until
-    its files change."""
+    """Why the plugin must not be imported here; empty when it may. The answer holds until the
+    plugin's files change."""
     stamp = _stamp(entry.module)
     cache = home() / "plugins" / f"{of_json([entry.value, sys.version, stamp])[:24]}.json"
     if stamp:
@@ -94,7 +94,7 @@ def _try(module: str) -> str:
 
 def _stamp(module: str) -> list[tuple[str, int, int]]:
     """Name, size and time of the files of the module's distribution package; empty where they
-    cannot be told."""
+    cannot be found."""
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):

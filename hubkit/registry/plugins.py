@@ -2,7 +2,7 @@
 its contract.
 
 A plugin that does not load, breaks its contract or clashes with another is kept in `broken` with
-the reason and hinders nobody else.
+the reason, and does not affect the others.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import hubkit
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -131,52 +129,3 @@ def test_the_reference_in_docs_is_up_to_date() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     assert (ROOT / "docs" / "cli.md").read_text("utf-8") == made, "run `make docs`"
-
-
-def test_the_public_names_are_these() -> None:
-    assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
-    assert [name for name in hubkit.__all__ if name[0].islower()] == [
-        "assemble",
-        "card",
-        "check",
-        "check_plugin",
-        "convert",
-        "demo",
-        "diff",
-        "doctor",
-        "evaluate",
-        "foresee",
-        "init",
-        "json_schema",
-        "load_spec",
-        "login_status",
-        "merge",
-        "new_plugin",
-        "plan",
-        "prepare",
-        "push",
-        "rehearse",
-        "release",
-        "serve",
-        "smoke",
-        "track",
-        "verify",
-        "withdraw",
-    ]
-    for name in hubkit.__all__:
-        assert getattr(hubkit, name).__doc__, name
-
-
-@pytest.mark.integration  # it asks the interpreter of each trainer and engine
-def test_doctor_says_what_it_found(tmp_path: Path) -> None:
-    done = run("doctor", "--json", "--workdir", str(tmp_path))
-    findings = {
-        row["what"]: row
-        for row in map(json.loads, done.stdout.splitlines())
-        if row["event"] == "finding"
-    }
-    assert findings["git and git-lfs"]["state"] == "ok"
-    assert (
-        findings["trainer peft"]["state"] == "ok" and "torch" in findings["trainer peft"]["found"]
-    )
-    assert all(row["remedy"] for row in findings.values() if row["state"] != "ok")
