@@ -29,7 +29,8 @@ def explain(error: BaseException, place: str, token: Token, done: Sequence[str])
             return _from_answer(cause, place, token, reached)
         return None
 
-    return hubs.explain(error, place, token, done, known, (httpx2.HTTPError,))
+    kinds = (httpx2.HTTPError, httpx2.InvalidURL)
+    return hubs.explain(error, place, token, done, known, kinds)
 
 
 def _from_answer(error: object, place: str, token: Token, reached: str) -> HubkitError:

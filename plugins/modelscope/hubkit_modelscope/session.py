@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
-from hubkit.sdk.hubs import ApiSession, Doubt, refuse_offline
+from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
 from .explain import explain
@@ -109,7 +109,8 @@ def opened(
         raise EnvironmentFailure(
             f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'"
         ) from None
-    endpoint = options.endpoint.rstrip("/") or str(HubConfig(token="").endpoint)
+    named = "the option `endpoint`" if options.endpoint else "MODELSCOPE_ENDPOINT"
+    endpoint = check_endpoint(options.endpoint or str(HubConfig(token="").endpoint), named)
     refuse_offline(endpoint)
     token = find(options)
     if not token.value and not anonymous:
