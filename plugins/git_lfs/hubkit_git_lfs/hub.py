@@ -27,7 +27,7 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.gitcli import require_git_lfs
 from hubkit.sdk.hubs import check_token_options
 
-from . import _local, _push, _read, _withdraw
+from . import _head, _local, _push, _read, _withdraw
 from ._history import History
 from ._login import login, source
 from ._remote import Remote
@@ -124,6 +124,8 @@ class GitLfsHub:
                         f"{where.page} took the push and does not show {', '.join(left)}",
                         "run again",
                     )
+            if place.refspecs or where.local is not None:
+                _head.settle(remote, settings.branch, run)
         return PublishReceipt(
             self.name, job.target, where.repository, place.commit, job.tag, where.page
         )
