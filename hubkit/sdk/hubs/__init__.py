@@ -5,7 +5,16 @@ for plugins of the kind `hub`."""
 from .answers import ANSWER_LIMIT, read_json, read_whole
 from .api_hub import ApiHub
 from .download import whole
-from .explain import AGAIN, NOT_AGAIN, answered, causes, explain, moved_write, unusable_proxy
+from .explain import (
+    AGAIN,
+    NOT_AGAIN,
+    answered,
+    causes,
+    explain,
+    moved_write,
+    refuse_untrusted,
+    unusable_proxy,
+)
 from .options import ApiOptions
 from .release import (
     GIVEN,
@@ -49,6 +58,7 @@ __all__ = [
     "refuse_public",
     "refuse_strangers",
     "refuse_unlike",
+    "refuse_untrusted",
     "unusable_proxy",
     "whole",
 ]

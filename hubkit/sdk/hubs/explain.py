@@ -32,13 +32,6 @@ def explain(
         raise error
     reached = f"; done before: {', '.join(done)}" if done else "; nothing was changed before"
     for cause in causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return EnvironmentFailure(
-                token.hide(f"{place}: its certificate is not trusted: {cause.verify_message}")
-                + reached,
-                "check the address and this machine's clock; for a certificate authority of your "
-                "own, name its file in SSL_CERT_FILE and REQUESTS_CA_BUNDLE",
-            )
         if isinstance(cause, RemoteError):
             return RemoteError(
                 f"{place}: {token.hide(cause.message.removeprefix(f'{place}: '))}{reached}",
@@ -96,6 +89,17 @@ def moved_write(name: str, host: str) -> RemoteError:
     )
 
 
+def refuse_untrusted(name: str, error: BaseException) -> None:
+    """Raises EnvironmentFailure where a request failed over a certificate, which stays so."""
+    for cause in causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise EnvironmentFailure(
+                f"{name}: its certificate is not trusted: {shown(cause.verify_message)}",
+                "check the address and this machine's clock; for a certificate authority of your "
+                "own, name its file in SSL_CERT_FILE and REQUESTS_CA_BUNDLE",
+            ) from None
+
+
 def unusable_proxy(why: str) -> EnvironmentFailure:
     return EnvironmentFailure(
         f"the proxy of the environment (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY) cannot be used: {why}",
@@ -105,9 +109,14 @@ def unusable_proxy(why: str) -> EnvironmentFailure:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from; clients wrap the failures of their upload threads."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    """The error and what it was raised from; clients wrap the failures of their upload threads, and
+    requests and urllib3 keep some in their arguments only."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        found = waiting.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__ or found.__context__, *found.args]
+        waiting.append(getattr(found, "reason", None))

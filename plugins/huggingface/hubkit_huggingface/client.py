@@ -9,7 +9,6 @@ the verification of an upload.
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any
 import httpx2
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import Token, causes, moved_write, read_whole, unusable_proxy
+from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_untrusted, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
@@ -90,7 +89,8 @@ class PatientClient(httpx2.Client):
             try:
                 response = self._answer(name, request, **keywords)
             except LOST as error:
-                if _hopeless(error) or (_once(request) and not isinstance(error, _NEVER_SENT)):
+                refuse_untrusted(name, error)
+                if _once(request) and not isinstance(error, _NEVER_SENT):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__} ({error})")
                 continue
@@ -128,11 +128,6 @@ def refuse_moved_write(response: httpx2.Response) -> None:
     if response.status_code in (307, 308) and _same_host(onward, request.url):
         return
     raise moved_write(f"{request.method} {request.url.host}{request.url.path}", onward.host)
-
-
-def _hopeless(error: BaseException) -> bool:
-    """A certificate that is not trusted stays so."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
 
 
 def _once(request: httpx2.Request) -> bool:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import io
 import re
-import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -25,7 +23,7 @@ from modelscope_hub.utils import build_user_agent
 from requests.adapters import HTTPAdapter
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import causes, moved_write, read_whole, unusable_proxy
+from hubkit.sdk.hubs import moved_write, read_whole, refuse_untrusted, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -83,7 +81,8 @@ class PatientAdapter(HTTPAdapter):
             except requests.exceptions.InvalidProxyURL as error:
                 raise unusable_proxy(str(error)) from None
             except LOST as error:
-                if _hopeless(error) or (once and not _never_sent(error)):
+                refuse_untrusted(name, error)
+                if once and not _never_sent(error):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__}")
                 continue
@@ -136,20 +135,6 @@ def _refuse_moved_write(response: requests.Response, name: str) -> None:
     if response.status_code in (307, 308) and here[:2] == onward[:2]:
         return
     raise moved_write(name, onward.hostname or "")
-
-
-def _hopeless(error: BaseException) -> bool:
-    """A certificate that is not trusted stays so."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in tls_causes(error))
-
-
-def tls_causes(error: BaseException) -> Iterator[BaseException]:
-    """requests and urllib3 keep some causes in their arguments only."""
-    for cause in causes(error):
-        yield cause
-        for inner in (*cause.args, getattr(cause, "reason", None)):
-            if isinstance(inner, BaseException):
-                yield from tls_causes(inner)
 
 
 def _never_sent(error: Exception) -> bool:

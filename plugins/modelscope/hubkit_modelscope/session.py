@@ -48,12 +48,11 @@ class Session(ApiSession):
 
         if isinstance(error, HubkitError):
             return "none"
+        if isinstance(error, APIError) and error.status_code:
+            taken = isinstance(error, AlreadyExistsError) or error.status_code == 409
+            return "lost" if taken or error.status_code in TRANSIENT else "none"
         lost = isinstance(error, (*LOST, NetworkError, AlreadyExistsError, ValueError))
-        return (
-            "lost"
-            if lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409})
-            else "none"
-        )
+        return "lost" if lost else "none"
 
     def info(self) -> dict[str, Any] | None:
         """The repository; None when there is none that this token may see."""
