@@ -11,6 +11,7 @@ import yaml
 
 _NODES = 100_000
 _DEPTH = 100
+_TOO_DEEP = f"it is nested more than {_DEPTH} deep"
 
 
 class CoreLoader(yaml.SafeLoader):
@@ -73,7 +74,9 @@ def load(text: str) -> Any:
         return loader.construct_document(node)
     except yaml.YAMLError:
         raise
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise yaml.YAMLError(_TOO_DEEP) from None
+    except ValueError as error:
         raise yaml.YAMLError(str(error)) from None
     finally:
         loader.dispose()
@@ -91,7 +94,7 @@ def _size(node: yaml.Node, known: dict[int, int], above: frozenset[int]) -> int:
     if id(node) in above:
         raise yaml.YAMLError("an alias contains itself")
     if len(above) > _DEPTH:
-        raise yaml.YAMLError(f"it is nested more than {_DEPTH} deep")
+        raise yaml.YAMLError(_TOO_DEEP)
     if id(node) not in known:
         inner = above | {id(node)}
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ..errors import HubkitError, RefusedError, UsageError
 from ..hub import PublishInput, ReleaseFile
+from ..text import shown
 
 MANIFEST = "manifest.json"
 """Every release has one, and it names release and tag: no two releases are alike."""
@@ -48,7 +49,8 @@ def refuse_strangers(
     if is_release or replace or set(paths) <= GIVEN:
         return
     raise RefusedError(
-        f"{place} has files on {branch} that are no release: {', '.join(sorted(paths)[:10])}",
+        f"{place} has files on {branch} that are no release: "
+        f"{shown(', '.join(sorted(paths)[:10]))}",
         "publish to another repository or branch, or set the option replace: true (its history is "
         "kept)",
     )
