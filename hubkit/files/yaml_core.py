@@ -19,6 +19,12 @@ class CoreLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        """PyYAML takes seconds to find that thousands of brackets are too many."""
+        if self.flow_level > _DEPTH:
+            raise yaml.YAMLError(_TOO_DEEP)
+        super().fetch_flow_collection_start(token_class)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Raises ConstructorError for a key that is given twice."""
         seen: dict[Hashable, int] = {}

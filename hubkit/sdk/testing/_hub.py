@@ -145,8 +145,8 @@ def _examine(plugin: Hub, job: PublishInput) -> bool:
 def _check_refuses_other(plugin: Hub, other: PublishInput) -> None:
     told = "another release under the same tag"
     for what, ask in (
-        ("examine", lambda: _examine(plugin, other)),
-        ("publish", lambda: plugin.publish(other, WatchedRun())),
+        ("passed `examine`", lambda: _examine(plugin, other)),
+        ("was published", lambda: plugin.publish(other, WatchedRun())),
     ):
         try:
             if ask() is False:  # it has no `examine`
@@ -154,7 +154,7 @@ def _check_refuses_other(plugin: Hub, other: PublishInput) -> None:
         except RefusedError as error:
             require(error.remedy, f"the refusal of {told} has no remedy")
             continue
-        require(False, f"`{what}` took {told}, it must raise RefusedError")
+        require(False, f"{told} {what}, it must raise RefusedError")
 
 
 def _check_refuses_target(plugin: Hub, target: str) -> None:
