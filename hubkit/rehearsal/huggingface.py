@@ -6,7 +6,6 @@ There is no Xet here: its endpoints answer 404, as on a hub of one's own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -23,7 +22,7 @@ from .hub import File, Folder, Hub, require_write
 from .identity import check_name
 from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
-from .web import Call, call_of, endpoint, json_endpoint, ok, read
+from .web import Call, call_of, endpoint, json_endpoint, ok, parsed, read
 
 _PAGE = 1000
 MODEL = "/api/models/{owner}/{name}"
@@ -245,8 +244,8 @@ def _asked_paths(request: Request, body: bytes) -> list[str]:
     if not request.headers.get("content-type", "").startswith("application/json"):
         return parse_qs(body.decode(errors="replace")).get("paths", [])
     try:
-        paths = json.loads(body)["paths"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        paths = parsed(body, "the body")["paths"]
+    except (KeyError, TypeError):
         raise Refusal(400, "the request has no paths") from None
     paths = paths if isinstance(paths, list) else [paths]
     if not all(isinstance(path, str) for path in paths):

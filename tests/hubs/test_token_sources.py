@@ -277,3 +277,19 @@ def test_login_status_of_a_hub_that_does_not_answer(exchange: Exchange) -> None:
     for name in HUBS:
         assert (found[name].state, found[name].user) == ("unknown", "")
         assert found[name].remedy and TOKEN not in str(found[name])
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_host_that_is_not_there_is_not_tried_again(
+    tracked: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import socket
+
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    address = "http://hub.invalid"
+    error = fails(tracked, f"{name}:{NAME}", endpoint=address, token_env="MY_TOKEN", patience=60)
+    assert isinstance(error, RemoteError) and "there is no host of this name" in error.message
+    assert "`endpoint`" in error.remedy

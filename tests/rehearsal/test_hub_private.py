@@ -52,3 +52,22 @@ def test_an_object_of_an_earlier_commit_stays_public(hub: Running, published: No
     api.delete_file("a.safetensors", "org/open")
     _, opened = batch(hub, "org/open").json()["objects"]
     assert "actions" in opened
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"paths": ["\\ud800"]}', b'{"paths": ' + b"9" * 5000 + b"}", b"[" * 50_000, b"{}", b"[1]"],
+    ids=["surrogate", "digits", "deep", "none", "list"],
+)
+def test_a_broken_body_is_the_clients_fault(hub: Running, published: None, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    asked = f"{hub.url}/api/models/org/open/paths-info/main"
+    assert httpx2.post(asked, content=body, headers=headers).status_code == 400
+    commit = (
+        b'{"key": "header", "value": {"summary": "x"}}\n{"key": "file", "value": ' + body + b"}"
+    )
+    headers = {"authorization": f"Bearer {hub.token}"}
+    to = f"{hub.url}/api/models/org/open/commit/main"
+    assert httpx2.post(to, content=commit, headers=headers).status_code == 400
+    file = f"{hub.url}/org/open/resolve/main/a.safetensors"
+    assert httpx2.get(file, headers={"range": f"bytes={'9' * 6000}-"}).content == OPEN

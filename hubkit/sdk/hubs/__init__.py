@@ -12,7 +12,7 @@ from .explain import (
     causes,
     explain,
     moved_write,
-    refuse_untrusted,
+    refuse_hopeless,
     unusable_proxy,
 )
 from .options import ApiOptions
@@ -54,11 +54,11 @@ __all__ = [
     "no_revision",
     "read_json",
     "read_whole",
+    "refuse_hopeless",
     "refuse_offline",
     "refuse_public",
     "refuse_strangers",
     "refuse_unlike",
-    "refuse_untrusted",
     "unusable_proxy",
     "whole",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 
@@ -89,9 +90,19 @@ def moved_write(name: str, host: str) -> RemoteError:
     )
 
 
-def refuse_untrusted(name: str, error: BaseException) -> None:
-    """Raises EnvironmentFailure where a request failed over a certificate, which stays so."""
+def refuse_hopeless(name: str, error: BaseException) -> None:
+    """For a request that got no answer.
+
+    Raises:
+        RemoteError: there is no host of this name.
+        EnvironmentFailure: its certificate is not trusted.
+    """
     for cause in causes(error):
+        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+            raise RemoteError(
+                f"{name}: there is no host of this name",
+                "check the address of the hub (the option `endpoint`) and the network",
+            ) from None
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise EnvironmentFailure(
                 f"{name}: its certificate is not trusted: {shown(cause.verify_message)}",

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_untrusted, unusable_proxy
+from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_hopeless, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
@@ -89,7 +89,7 @@ class PatientClient(httpx2.Client):
             try:
                 response = self._answer(name, request, **keywords)
             except LOST as error:
-                refuse_untrusted(name, error)
+                refuse_hopeless(name, error)
                 if _once(request) and not isinstance(error, _NEVER_SENT):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__} ({error})")

@@ -23,7 +23,7 @@ from modelscope_hub.utils import build_user_agent
 from requests.adapters import HTTPAdapter
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import moved_write, read_whole, refuse_untrusted, unusable_proxy
+from hubkit.sdk.hubs import moved_write, read_whole, refuse_hopeless, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -81,7 +81,7 @@ class PatientAdapter(HTTPAdapter):
             except requests.exceptions.InvalidProxyURL as error:
                 raise unusable_proxy(str(error)) from None
             except LOST as error:
-                refuse_untrusted(name, error)
+                refuse_hopeless(name, error)
                 if once and not _never_sent(error):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__}")
