@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from ..sdk import Login, Run, Withdrawal
 
 __all__ = ["Upload", "diff", "hub_options", "login_status", "push", "verify", "withdraw"]
 
+LOGIN_SECONDS = 10.0
 Folder = str | Path
 
 
@@ -129,13 +132,39 @@ def withdraw(
 
 
 def login_status(options: Mapping[str, Any] | None = None) -> dict[str, Login]:
-    """Who you are at each hub, and where the credentials come from; never the credentials."""
-    found = {}
-    for name, hub in plugins().of("hub").items():
+    """Who you are at each hub, and where the credentials come from; never the credentials. A hub
+    that does not answer within 10 seconds is `unknown`."""
+    asked = {name: _Asked(hub, options or {}) for name, hub in plugins().of("hub").items()}
+    end = time.monotonic() + LOGIN_SECONDS
+    return {name: one.answer(end) for name, one in asked.items()}
+
+
+class _Asked:
+    """A hub's answer to who is logged in, waited for in a thread that ends with the process."""
+
+    def __init__(self, hub: Any, options: Mapping[str, Any]) -> None:
         own = {
             key.partition(".")[2]: value
-            for key, value in (options or {}).items()
-            if key.partition(".")[0] == name
+            for key, value in options.items()
+            if key.partition(".")[0] == hub.name
         }
-        found[name] = hub.login(own)
-    return found
+        self._found: list[Login] = []
+        self._error: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                self._found.append(hub.login(own))
+            except BaseException as error:
+                self._error.append(error)
+
+        self._thread = threading.Thread(target=ask, daemon=True)
+        self._thread.start()
+
+    def answer(self, end: float) -> Login:
+        self._thread.join(max(0.0, end - time.monotonic()))
+        if self._error:
+            raise self._error[0]
+        if self._found:
+            return self._found[0]
+        told = f"it did not answer in {LOGIN_SECONDS:.0f} s"
+        return Login("unknown", "", told, "check the address and the network, then ask again")

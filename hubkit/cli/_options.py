@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,14 +107,18 @@ def serving_engine(function: F) -> F:
 
 
 def mapping(items: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE items as a mapping; values are YAML."""
+    """KEY=VALUE items as a mapping; values are YAML, read as in a release file."""
+    import yaml
+
+    from ..files import yaml_core
+
     result = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not equals:
             raise click.BadParameter(f"{item!r} is not of the form KEY=VALUE")
         try:
-            result[key] = yaml.safe_load(value)
+            result[key] = yaml_core.load(value)
         except yaml.YAMLError as error:
             raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
     return result

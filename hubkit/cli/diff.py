@@ -34,13 +34,15 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
 
         emit("result", {**encode(found), "same": found.ok})
     else:
-        lines = [f"only in A: {path}" for path in found.missing] + [
-            f"only in B: {path}" for path in found.extra
-        ]
+        from ..sdk.text import shown
+
+        lines = [f"only in A: {shown(path)}" for path in found.missing]
+        lines += [f"only in B: {shown(path)}" for path in found.extra]
         lines += [
-            f"differs:   {one.path}: A {one.expected}, B {one.found}" for one in found.different
+            f"differs:   {shown(one.path)}: A {one.expected}, B {one.found}"
+            for one in found.different
         ]
-        lines += [f"unknown:   {path}: B does not give its sha256" for path in found.unknown]
+        lines += [f"unknown:   {shown(path)}: B does not give its sha256" for path in found.unknown]
         click.echo("\n".join(lines) or "the same files, byte for byte")
     if not found.ok:
         raise click.exceptions.Exit(1)

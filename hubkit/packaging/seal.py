@@ -14,6 +14,7 @@ from ..sdk import Problem
 from ..weights.check import check
 from ..weights.model import Model
 from . import lfs, manifest
+from .card import card_problems
 from .configuration import write_configuration
 from .manifest import Manifest
 
@@ -55,7 +56,8 @@ def seal_release(
     """
     if problem := model.family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
-    refuse([*audit(folder), *check(folder, model.family)], f"{name} cannot be published as it is")
+    found = [*audit(folder), *check(folder, model.family), *card_problems(folder)]
+    refuse(found, f"{name} cannot be published as it is")
     write_configuration(folder, model.family.card(model.config).pipeline_tag)
     manifest.write_gitattributes(folder)
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..sdk.text import shown
+
+_LINES = 200
+
 
 class ListedFile(Protocol):
     """A file of a manifest or of a hub's listing; `sha256` is empty where a hub does not tell."""
@@ -43,15 +47,17 @@ class Comparison:
     @property
     def problems(self) -> tuple[str, ...]:
         """One line a finding, for people."""
-        return (
-            *(f"{path}: missing at the hub" for path in self.missing),
-            *(f"{path}: at the hub, not in the manifest" for path in self.extra),
+        lines = (
+            *(f"{shown(path)}: missing at the hub" for path in self.missing),
+            *(f"{shown(path)}: at the hub, not in the manifest" for path in self.extra),
             *(
-                f"{item.path}: the manifest says {item.expected}, the hub has {item.found}"
+                f"{shown(item.path)}: the manifest says {item.expected}, the hub has {item.found}"
                 for item in self.different
             ),
-            *(f"{path}: the hub does not tell its sha256" for path in self.unknown),
+            *(f"{shown(path)}: the hub does not tell its sha256" for path in self.unknown),
         )
+        left = len(lines) - _LINES
+        return (*lines[:_LINES], f"and {left:,} more") if left > 0 else lines
 
 
 def compare(released: Sequence[ListedFile], remote: Sequence[ListedFile]) -> Comparison:

@@ -6,12 +6,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..digests import of_json
-from ..errors import RefusedError, UsageError
+from ..errors import CancelledError, EnvironmentFailure, HubkitError, RefusedError, UsageError
 from ..packaging import lfs
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
@@ -65,6 +65,7 @@ def publish(
     Raises:
         RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds
             another release.
+            All hubs are asked before anything goes to one of them.
         RemoteError: a hub failed; what was published to others stays, and running again continues.
     """
     check_distinct([to for to, _ in destinations])
@@ -74,32 +75,50 @@ def publish(
         check_names(family, manifest.name, [to for to, _ in destinations])
     lfs.check_unchanged(folder, manifest)
     files, message = manifest.released(), f"{manifest.name} {manifest.tag}"
-
-    def work(to: str, options: Mapping[str, Any]) -> Work[PublishReceipt]:
+    jobs = []
+    for to, options in destinations:
         hub, target = _hub_of(to)
-        kept = _receipt_file(folder, hub.name, to)
-
-        def do(part: Run, pace: Pace) -> PublishReceipt:
-            part.note(f"publishing to {to}")
-            job = PublishInput(
-                folder,
-                files,
-                staged.commit,
-                manifest.tag,
-                message,
-                target,
-                options,
-                kept.with_suffix(".jsonl"),
-                pace,
-            )
-            receipt: PublishReceipt = hub.publish(job, part)
-            kept.write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
-            return receipt
-
-        return do
-
-    pushes = [(to, work(to, options)) for to, options in destinations]
+        journal = _receipt_file(folder, hub.name, to).with_suffix(".jsonl")
+        job = PublishInput(
+            folder, files, staged.commit, manifest.tag, message, target, options, journal
+        )
+        jobs.append((to, hub, job))
+    _examine(jobs, run)
+    pushes = [(to, _push(to, hub, job)) for to, hub, job in jobs]
     return Published(tuple(in_parallel(pushes, limits, run)))
+
+
+def _push(to: str, hub: Any, job: PublishInput) -> Work[PublishReceipt]:
+    def do(part: Run, pace: Pace) -> PublishReceipt:
+        part.note(f"publishing to {to}")
+        receipt: PublishReceipt = hub.publish(replace(job, pace=pace), part)
+        kept = _receipt_file(job.folder, hub.name, to)
+        kept.write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
+        return receipt
+
+    return do
+
+
+def _examine(jobs: Sequence[tuple[str, Any, PublishInput]], run: Run) -> None:
+    """Asks every hub whether it will take its release, before anything goes to one of them."""
+    refused: list[HubkitError] = []
+    for to, hub, job in jobs:
+        try:
+            if hasattr(hub, "examine"):
+                hub.examine(job, run)
+            elif found := hub.check(job.target, job.options):
+                told = "; ".join(problem.message for problem in found)
+                raise EnvironmentFailure(f"{to}: {told}", found[0].remedy)
+        except CancelledError:
+            raise
+        except HubkitError as error:
+            refused.append(error)
+    for other in refused[1:]:
+        run.note(other.message)
+    if refused:
+        if len(jobs) > 1:
+            refused[0].message += "; nothing was published to any hub"
+        raise refused[0]
 
 
 def keep_journal_in(journals: Path, folder: Path) -> None:

@@ -89,7 +89,7 @@ class FileResponse(Response):
 def _range(header: str, size: int) -> tuple[int, int, int]:
     """(start, end, status) for a Range header; several ranges or another unit are ignored, as RFC
     9110 allows."""
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    found = re.fullmatch(r"bytes=([0-9]{0,19})-([0-9]{0,19})", header.strip())
     if not found or not any(found.groups()):
         return 0, size, 200
     first, last = found.groups()

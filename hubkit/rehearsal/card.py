@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-
+from ..files import front_matter
+from ..sdk.hubs import metadata as rules
 from .database import Repository
 from .hub import Hub
 
-_FRONT = re.compile(
-    r"\A---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
-)
 _SAFE_SCHEMES = {"http", "https", "mailto"}
-
-
-def split(text: str) -> tuple[str, str]:
-    """The YAML between the leading `---` lines ("" when there is none), and the rest."""
-    found = _FRONT.match(text)
-    return (found["yaml"], text[found.end() :]) if found else ("", text)
 
 
 def problems(text: str) -> tuple[list[str], list[str]]:
     """Errors and warnings about a card's YAML, as the hubs check it before a commit."""
-    front, _ = split(text)
-    if not front.strip():
-        return [], ["empty or missing yaml metadata in repo card"]
     try:
-        data = yaml.safe_load(front)
-    except yaml.YAMLError as error:
-        return [f"the metadata is not YAML: {error}"], []
-    if not isinstance(data, dict):
-        return ["the metadata is not a mapping"], []
-    errors = [
-        f'"{key}" must be a string'
-        for key in ("pipeline_tag", "library_name")
-        if not isinstance(data.get(key, ""), str)
-    ]
-    for key in ("tags", "datasets", "metrics"):
-        if not isinstance(data.get(key, []), (list, str)):
-            errors.append(f'"{key}" must be an array')
-    if not isinstance(data.get("license", ""), (str, list)):
-        errors.append('"license" must be a string')
-    return errors, [] if "license" in data else ['"license" is missing']
+        data = front_matter.read(text)
+    except ValueError as error:
+        return [str(error)], []
+    if not data:
+        return [], ["empty or missing yaml metadata in repo card"]
+    return rules.problems(data), [] if "license" in data else ['"license" is missing']
 
 
 def metadata(hub: Hub, repository: Repository, commit: str) -> dict[str, Any]:
     """The card's YAML at `commit`; empty when there is none that can be read."""
-    text = read(hub, repository, commit)
     try:
-        data = yaml.safe_load(split(text)[0])
-    except yaml.YAMLError:
+        data = front_matter.read(read(hub, repository, commit))
+    except ValueError:
         return {}
-    # dates and the like are not JSON
-    return (
-        {str(key): value for key, value in data.items() if _is_json(value)}
-        if isinstance(data, dict)
-        else {}
-    )
+    return {str(key): value for key, value in data.items() if _is_json(value)}
 
 
 def _is_json(value: Any) -> bool:
@@ -67,7 +40,9 @@ def _is_json(value: Any) -> bool:
         return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list):
         return all(_is_json(item) for item in value)
-    return value is None or isinstance(value, (str, int, float, bool))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (str, int, bool))
 
 
 def read(hub: Hub, repository: Repository, commit: str) -> str:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from . import attributes
+from . import attributes, card
 from .database import Repository
 from .hub import BLOB_LIMIT, Hub, pointer
 from .objects import check_oid
@@ -17,6 +17,7 @@ from .refusal import Refusal
 from .repository import Change
 
 ATTRIBUTES = ".gitattributes"
+CARD = "README.md"
 
 
 class Draft:
@@ -93,6 +94,18 @@ class Draft:
         if after != before:
             self._write(ATTRIBUTES, after)
 
+    def _judge_card(self) -> None:
+        """
+        Raises:
+            Refusal: 400, README.md has metadata that hubs do not take.
+        """
+        for path, file, _ in self._changes:
+            if path == CARD and file:
+                errors, _ = card.problems(file.read_bytes().decode(errors="replace"))
+                if errors:
+                    listed = "".join(f"\n- {error}" for error in errors)
+                    raise Refusal(400, f"Invalid metadata in {CARD}.{listed}")
+
     def commit(
         self,
         repository: Repository,
@@ -104,7 +117,12 @@ class Draft:
         onto: str | None = None,
     ) -> str:
         """The new commit's id; see `Hub.commit`. Large files that .gitattributes does not track are
-        added to it."""
+        added to it.
+
+        Raises:
+            Refusal: 400, hubs do not take the card's metadata; else as `Hub.commit`.
+        """
+        self._judge_card()
         self._track(repository, onto or self._hub.head(repository, revision))
         written = iter(
             self._hub.git(repository).write_blobs([file for _, file, _ in self._changes if file])

@@ -85,8 +85,7 @@ class Hub:
         self._lock_file.release()
 
     def _write_hooks(self) -> Path:
-        """git's own hook runs this package's file by its path, with nothing but the standard
-        library."""
+        """git's own hook runs this package's file by its path."""
         hooks = self.data / "hooks"
         hooks.mkdir(exist_ok=True)
         hook = hooks / "pre-receive"

@@ -22,7 +22,7 @@ from .hub import File, Folder, Hub, require_write
 from .identity import check_name
 from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
-from .web import Call, call_of, endpoint, json_endpoint, ok, read
+from .web import Call, call_of, endpoint, json_endpoint, ok, parsed, read
 
 _PAGE = 1000
 MODEL = "/api/models/{owner}/{name}"
@@ -235,14 +235,32 @@ def _tree(call: Call) -> Response:
     return ok([_entry(items[path]) for path in inside[start : start + _PAGE]], headers=headers)
 
 
+def _asked_paths(request: Request, body: bytes) -> list[str]:
+    """From a form, as huggingface_hub sends it, or from JSON, as huggingface.js does.
+
+    Raises:
+        Refusal: 400, it is JSON and has no list of paths.
+    """
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return parse_qs(body.decode(errors="replace")).get("paths", [])
+    try:
+        paths = parsed(body, "the body")["paths"]
+    except (KeyError, TypeError):
+        raise Refusal(400, "the request has no paths") from None
+    paths = paths if isinstance(paths, list) else [paths]
+    if not all(isinstance(path, str) for path in paths):
+        raise Refusal(400, "a path is text")
+    return [path.strip("/") for path in paths]
+
+
 async def _paths_info(request: Request) -> Response:
     call = call_of(request)
-    form = parse_qs((await read(request, 4 * 1024 * 1024)).decode(errors="replace"))
+    paths = _asked_paths(request, await read(request, 4 * 1024 * 1024))
 
     def answer() -> Response:
         repository, commit = at(call)
         items = _items(call.hub, repository, commit)
-        return ok([_entry(items[path]) for path in form.get("paths", []) if path in items])
+        return ok([_entry(items[path]) for path in paths if path in items])
 
     return await run_in_threadpool(answer)
 

@@ -4,7 +4,6 @@ requests."""
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ from .hub import BINARY_LIMIT, BLOB_LIMIT
 from .huggingface import MODEL
 from .refusal import Refusal
 from .repository import DEFAULT_BRANCH
-from .web import Call, call_of, endpoint, json_endpoint, ok, stream
+from .web import Call, call_of, endpoint, json_endpoint, ok, parsed, stream
 
 _LINE_LIMIT = BLOB_LIMIT * 4 // 3 + 64 * 1024
 
@@ -83,13 +82,13 @@ async def _lines(request: Request) -> AsyncIterator[dict[str, Any]]:
     waiting = bytearray()
 
     def parse(line: bytes) -> dict[str, Any]:
+        item = parsed(line, "a line of the commit")
         try:
-            item = json.loads(line)
             return {
                 "key": str(item["key"]),
                 **{name: value for name, value in item["value"].items() if name != "key"},
             }
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (KeyError, TypeError, AttributeError):
             raise Refusal(
                 400, "a line of the commit is not a JSON object with key and value"
             ) from None

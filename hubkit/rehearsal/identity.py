@@ -36,8 +36,8 @@ class Tokens:
         self._lock = threading.Lock()
 
     def add(self, user: str = "rehearsal", *, write: bool = True, token: str | None = None) -> str:
-        """A new token of `user`, or the given one."""
-        token = token or "rehearsal-" + secrets.token_hex(20)
+        """A new token of `user`, or the given one; huggingface.js 2.17 takes none without `hf_`."""
+        token = token or "hf_rehearsal" + secrets.token_hex(16)
         with self._lock:
             self._users[_digest(token)] = User(user, write)
         return token

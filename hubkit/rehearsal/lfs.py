@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from . import holdings
 from .answers import FileResponse
 from .identity import User
 from .objects import check_oid
 from .refusal import Refusal
 from .web import Call, call_of, endpoint, json_endpoint, ok, stream
 
+_HASHES = ("sha256", "sha_256")
+"""The second is what huggingface.js 2.17 calls it."""
 _MEDIA = "application/vnd.git-lfs+json"
 _BATCH_LIMIT = 4 * 1024 * 1024
 
@@ -51,7 +54,7 @@ def _batch(call: Call) -> Response:
     )
     transfers = call.body.get("transfers", ["basic"])
     asked = call.body.get("objects")
-    if not isinstance(asked, list) or call.body.get("hash_algo", "sha256") != "sha256":
+    if not isinstance(asked, list) or call.body.get("hash_algo", "sha256") not in _HASHES:
         raise Refusal(422, "a batch has a list of objects with sha256 as their oid")
     objects = [
         check_oid(item.get("oid"), item.get("size"))
@@ -60,10 +63,12 @@ def _batch(call: Call) -> Response:
         for item in asked
     ]
     if operation == "download":
-        answers, transfer = (
-            [_download_action(call, repository.name, *item) for item in objects],
-            "basic",
-        )
+        held = None if call.user else holdings.held(call.hub, repository)
+        answers = [
+            _download_action(call, repository.name, *item, here=held is None or item[0] in held)
+            for item in objects
+        ]
+        transfer = "basic"
     else:
         parts = "multipart" in transfers and any(
             size > call.hub.multipart_above for _, size in objects
@@ -97,8 +102,8 @@ def upload_action(
     return answer | {"actions": {"upload": upload, "verify": verify}}
 
 
-def _download_action(call: Call, name: str, oid: str, size: int) -> dict[str, Any]:
-    if not call.hub.objects.has(oid, size):
+def _download_action(call: Call, name: str, oid: str, size: int, *, here: bool) -> dict[str, Any]:
+    if not here or not call.hub.objects.has(oid, size):
         return {
             "oid": oid,
             "size": size,
@@ -129,7 +134,7 @@ async def _upload(request: Request) -> Response:
         stream(request), oid, size, spoil=bool(request.scope.get("hubkit.spoil"))
     )
     await run_in_threadpool(call.event, "lfs", "upload", name, f"{oid[:12]} {count} bytes")
-    return ok({"Code": 200, "Success": True})
+    return ok({"Code": 200, "Success": True, "Message": "success"})
 
 
 async def _upload_part(request: Request) -> Response:

@@ -38,7 +38,7 @@ def routes() -> Iterator[Route]:
     yield Route("/openapi/v1/models", endpoint(_list))
     yield Route("/openapi/v1/models/{owner}/{name}", endpoint(_open_info))
     yield Route("/api/v1/models", json_endpoint(_create), methods=["POST"])
-    yield Route("/api/v1/repos/internalAccelerationInfo", endpoint(lambda call: _data({})))
+    yield Route("/api/v1/repos/internalAccelerationInfo", endpoint(_region))
     yield Route(_MODEL, endpoint(_info))
     yield Route(_MODEL, endpoint(_delete), methods=["DELETE"])
     yield Route(_MODEL + "/revisions", endpoint(_revisions))
@@ -59,6 +59,12 @@ def _data(data: Any, headers: dict[str, str] | None = None) -> Response:
         {"Code": 200, "Success": True, "Message": "success", "RequestId": "", "Data": data},
         headers=headers,
     )
+
+
+def _region(call: Call) -> Response:
+    """Clients in ModelScope's own clouds ask that address for their region; modelscope 1.28 takes
+    the key for granted."""
+    return _data({"InternalRegionQueryAddress": ""})
 
 
 def _login(call: Call) -> Response:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ..files import front_matter
 from . import card
 from .database import Repository
 from .hub import File, Folder
@@ -168,7 +169,7 @@ def _card(call: Call) -> Response:
     if about["head"]:
         place = f"/{repository.name}/resolve/{about['head']}/"
         html = card.to_html(
-            card.split(card.read(call.hub, repository, about["head"]))[1],
+            front_matter.split(card.read(call.hub, repository, about["head"]))[1],
             lambda path: _below(place, path),
         )
     return _page(call, "card.html", {"about": about, "tab": "card", "html": html})

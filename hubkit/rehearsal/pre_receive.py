@@ -1,8 +1,7 @@
-"""The hub's pre-receive hook: `pre_receive.py OBJECTS LIMIT`, run by git by its path, with the
-standard library only.
+"""The hub's pre-receive hook: `pre_receive.py OBJECTS LIMIT`, run by git by its path.
 
-Refuses files over LIMIT bytes outside Git LFS, and pointers whose objects (in OBJECTS, by sha256)
-were not uploaded.
+Refuses files over LIMIT bytes outside Git LFS, pointers whose objects (in OBJECTS, by sha256) were
+not uploaded, and cards whose metadata hubs do not take.
 """
 
 from __future__ import annotations
@@ -22,16 +21,14 @@ _POINTER = re.compile(
 
 def main(objects: Path, limit: int) -> int:
     commits = [line.split()[1] for line in sys.stdin if line.split()[1] != _NONE]
-    problems = list(_problems(objects, limit, commits)) if commits else []
+    problems = [*_problems(objects, limit, commits), *_cards(commits)] if commits else []
     for problem in problems[:20]:
         sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0
 
 
 def _git(*arguments: str, stdin: bytes) -> bytes:
-    return subprocess.run(
-        ["git", *arguments], input=stdin, stdout=subprocess.PIPE, check=True
-    ).stdout
+    return subprocess.run(["git", *arguments], input=stdin, capture_output=True, check=True).stdout
 
 
 def _problems(objects: Path, limit: int, commits: list[str]) -> Iterator[str]:
@@ -56,6 +53,23 @@ def _problems(objects: Path, limit: int, commits: list[str]) -> Iterator[str]:
         elif kind == b"blob" and int(size) < 1024:
             pointers[oid] = path.decode(errors="replace")
     yield from _missing(objects, pointers)
+
+
+def _cards(commits: list[str]) -> Iterator[str]:
+    for commit in commits:
+        try:
+            card = _git("cat-file", "blob", f"{commit}:README.md", stdin=b"")
+        except subprocess.CalledProcessError:
+            continue
+        sys.path.insert(0, str(Path(__file__).parents[2]))
+        from hubkit.files import front_matter
+        from hubkit.sdk.hubs.metadata import problems
+
+        try:
+            found = problems(front_matter.read(card.decode(errors="replace")))
+        except ValueError as error:
+            found = [str(error)]
+        yield from (f"Invalid metadata in README.md: {problem}" for problem in found)
 
 
 def _missing(objects: Path, candidates: dict[bytes, str]) -> Iterator[str]:

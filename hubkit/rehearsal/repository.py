@@ -134,12 +134,14 @@ class GitRepository:
         }
 
     def resolve(self, revision: str) -> str:
-        """The commit that a branch, tag, full ref name or commit id names.
+        """The commit that a branch, tag, full ref name or commit id names; HEAD is the default
+        branch.
 
         Raises:
             Refusal: 404, there is no such revision.
         """
         refs = self.refs()
+        revision = DEFAULT_BRANCH if revision == "HEAD" else revision
         for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
             if name in refs:
                 return refs[name]

@@ -107,15 +107,25 @@ def json_endpoint(function: Callable[[Call], Response], limit: int = JSON_LIMIT)
     async def handle(request: Request) -> Response:
         call = call_of(request)
         data = await read(request, limit)
-        try:
-            call.body = json.loads(data) if data.strip() else {}
-        except (ValueError, RecursionError):
-            raise Refusal(400, "the body is not JSON") from None
+        call.body = parsed(data, "the body") if data.strip() else {}
         if not isinstance(call.body, dict):
             raise Refusal(400, "the body is not a JSON object")
         return await run_in_threadpool(function, call)
 
     return handle
+
+
+def parsed(data: bytes, what: str) -> Any:
+    """
+    Raises:
+        Refusal: 400, `what` is not JSON, or has text that is not Unicode (a lone surrogate).
+    """
+    try:
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Refusal(400, f"{what} is not JSON in Unicode") from None
+    return value
 
 
 async def read(request: Request, limit: int) -> bytes:

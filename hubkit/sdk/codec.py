@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 from .errors import UsageError
 
 T = TypeVar("T")
+_SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
+"""Words that mean a switch where one is asked for, as in YAML 1.1; elsewhere they are words."""
 
 
 def encode(value: Any) -> Any:
@@ -29,6 +31,11 @@ def encode(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"{type(value).__name__} cannot travel between hubkit and a worker")
+
+
+def switch(value: Any) -> Any:
+    """True or False for `on`, `yes`, `off` and `no`; any other value as it is."""
+    return _SWITCHES.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def decode(kind: type[T], data: Any, where: str) -> T:
@@ -136,6 +143,8 @@ def _decode_tuple(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
 
 
 def _decode_scalar(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
+    if kind is bool:
+        data = switch(data)
     if kind is Path and isinstance(data, (str, Path)):
         return Path(data)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):

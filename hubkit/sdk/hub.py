@@ -65,9 +65,10 @@ class RemoteFile:
 @dataclass(frozen=True)
 class Login:
     """Who one is at a hub. `source` says where the credentials come from, never what they are;
-    `remedy` is empty when `ok`."""
+    `remedy` is empty when `ok`. unknown: there are credentials, and nobody said whether they are
+    accepted."""
 
-    state: Literal["ok", "none", "rejected"]
+    state: Literal["ok", "none", "rejected", "unknown"]
     user: str
     source: str
     remedy: str
@@ -134,4 +135,18 @@ class Hub(Protocol):
 
         Raises:
             RemoteError: the hub failed; running again continues.
+        """
+
+
+class ExaminingHub(Hub, Protocol):
+    """A hub that is asked about a release before anything goes to any hub; `examine` is optional
+    for hubs, and `check` is asked without it."""
+
+    def examine(self, job: PublishInput, run: Run) -> None:
+        """Changes nothing remotely. Returns when `publish` would be let in and its release taken.
+
+        Raises:
+            RefusedError: the hub would refuse the release: its card, its tag, or what is there.
+            EnvironmentFailure: tools, login or permission are not up to it.
+            RemoteError: the hub does not answer.
         """

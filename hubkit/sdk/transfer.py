@@ -94,22 +94,22 @@ class Patience:
         self._lock = threading.Lock()
 
     def wait(self, attempt: int, why: str, asked: float | None = None) -> None:
-        """Sleeps before attempt number `attempt` (from 1): as long as the server asked, else a
-        jittered, growing time.
+        """Sleeps before attempt number `attempt` (from 1): a jittered, growing time, or as long as
+        the server asked when that is longer. Each pause is taken from the time that is left, and
+        none is shorter than an eighth of a second.
 
         Raises:
             RemoteError: the time is spent, or the server asks for more than is left.
             CancelledError: interrupted.
         """
-        pause = (
-            asked
-            if asked is not None
-            else min(0.25 * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1.0)
-        )
+        own = min(0.25 * 2 ** min(attempt - 1, 10), 30.0) * random.uniform(0.5, 1.0)
+        pause = asked if asked is not None and asked > own else own
         with self._lock:
             enough, self._left = self._left >= pause, self._left - pause
         if not enough:
-            asks = f"; the server asks to wait {asked:.0f} s" if asked else ""
+            asks = (
+                f"; the server asks to wait {min(asked or 0, 1e9):.0f} s" if pause == asked else ""
+            )
             raise RemoteError(
                 f"{why}{asks}", "run the same command again later: it continues where it stopped"
             )
@@ -121,17 +121,19 @@ class Patience:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a `Retry-After` header, given as a number or as a date; None without one."""
+    """Seconds from a `Retry-After` header, given as a number or as a date; None without one, and
+    for one that is negative or no number."""
     from email.utils import parsedate_to_datetime
 
     value = next(
         (value for name, value in headers.items() if name.lower() == "retry-after"), ""
     ).strip()
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return seconds if seconds >= 0 else None
     except ValueError:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -12,6 +12,7 @@ from testing.projects import NAME
 
 import hubkit
 from hubkit.errors import RefusedError, RemoteError, UsageError
+from hubkit.packaging import manifest
 from hubkit.pipeline.run import NAMES
 
 # shares one release with the other tests of this folder
@@ -200,3 +201,16 @@ def test_a_release_file_changed_after_staging_is_not_pushed(
     with pytest.raises(RefusedError, match=r"model\.safetensors"):
         hubkit.push(folder, f"git:{tmp_path}/InternVL2-Own.git")
     assert not (tmp_path / "InternVL2-Own.git").exists()
+
+
+def test_a_push_of_the_package_is_withdrawn_from_it(
+    tmp_path: Path, released: tuple[Path, hubkit.ReleaseResult]
+) -> None:
+    """The stage's own push and this one are in one journal, outside the package."""
+    folder, to = released[1].folder, f"git:{tmp_path}/{NAME}.git"
+    assert folder is not None
+    hubkit.push(folder, to)
+    assert hubkit.verify(folder, to).files == len(manifest.read(folder).files) + 1
+    journal = released[0].parent / ".hubkit" / NAME / "journal"
+    assert len(list(journal.glob("git_lfs-*.jsonl"))) == 2
+    assert hubkit.withdraw(folder, to).done == ("the tag v1.0.0 is deleted",)

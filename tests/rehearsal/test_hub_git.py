@@ -172,3 +172,14 @@ def test_objects_of_the_wrong_digest_or_size_are_refused(hub: Running) -> None:
     line = "".join(json.dumps(item) + "\n" for item in items)
     refused = http.post(f"{hub.url}/api/models/{NAME}/commit/main", content=line, headers=headers)
     assert refused.status_code == 400 and "has not been uploaded" in refused.text
+
+
+def test_a_card_that_hubs_do_not_take_is_refused(hub: Running, work: Path) -> None:
+    start(work, hub)
+    (work / "README.md").write_text("---\nlicense: InternVL-License\n---\n# x\n")
+    commit(work, hub)
+    told = push(work, hub)
+    assert "Invalid metadata in README.md: license 'InternVL-License' is no licence id" in told
+    (work / "README.md").write_text("---\nlicense: mit\n---\n# x\n")
+    assert git("commit", "-qam", "corrected", cwd=work, hub=hub).returncode == 0
+    assert push(work, hub) == ""

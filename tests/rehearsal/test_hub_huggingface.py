@@ -310,7 +310,7 @@ def test_names_are_checked(hub: Running, name: str) -> None:
 
 def test_cards_are_checked_before_a_commit(api: HfApi, hub: Running) -> None:
     api.create_repo(NAME)
-    with pytest.raises(ValueError, match="not YAML"):
+    with pytest.raises(ValueError, match="not valid YAML"):
         api.upload_file(
             repo_id=NAME, path_in_repo="README.md", path_or_fileobj=b"---\nlicense: [\n---\n# x\n"
         )

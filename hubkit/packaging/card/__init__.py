@@ -3,7 +3,8 @@ and metadata out.
 
 facts.py     CardInput and its parts: everything that a card can say
 license.py   the base model's licence and where it was read
-metadata.py  the front matter that hubs index, checked without a network
+metadata.py  the front matter that hubs index
+written.py   the front matter of any README.md, held to the hubs' rules without asking them
 markdown.py  text from datasets and models made harmless
 figures.py   loss curve and sample pictures as reproducible PNG
 render.py    all of it together: `render_card` (bytes) and `write_card` (files)
@@ -25,6 +26,7 @@ from .facts import (
 from .license import read_license
 from .metadata import identity_problems
 from .render import render_card, write_card
+from .written import card_problems
 
 __all__ = [
     "Base",
@@ -38,6 +40,7 @@ __all__ = [
     "Sample",
     "Smoke",
     "Training",
+    "card_problems",
     "identity_problems",
     "read_license",
     "render_card",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
+from hubkit.files import front_matter
 from hubkit.sdk.errors import UsageError
 
 from .facts import License
 
 _LIMIT = 1 << 20  # bytes read of a README.md or licence file
-_FRONT_MATTER_LIMIT = 1 << 16
 _FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _REMEDY = "set `base.license` in release.yaml to the licence of the base model, for example `mit`"
 _PHRASES = (
@@ -58,26 +57,10 @@ def _read(path: Path) -> str:
 
 
 def _front_matter(content: str) -> dict[Any, Any]:
-    """The YAML block at the top of a model card; empty when there is none or it is not a
-    mapping."""
-    import yaml
-
-    match = re.match(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", content, re.DOTALL)
-    if match is None:
-        return {}
-    if len(match[1]) > _FRONT_MATTER_LIMIT:
-        raise UsageError(
-            f"README.md of the base model: its front matter is longer than {_FRONT_MATTER_LIMIT:,} "
-            "characters",
-            _REMEDY,
-        )
     try:
-        data = yaml.safe_load(match[1])
-    except (yaml.YAMLError, RecursionError, ValueError):
-        raise UsageError(
-            "README.md of the base model: its front matter is not valid YAML", _REMEDY
-        ) from None
-    return data if isinstance(data, dict) else {}
+        return front_matter.read(content)
+    except ValueError as error:
+        raise UsageError(f"README.md of the base model: {error}", _REMEDY) from None
 
 
 def _from_front_matter(data: dict[Any, Any]) -> License | None:
@@ -91,8 +74,12 @@ def _from_front_matter(data: dict[Any, Any]) -> License | None:
         )
     if not isinstance(value, str) or not value.strip() or value.strip().lower() == "unknown":
         return None
-    name, link = (str(data.get(key) or "").strip() for key in ("license_name", "license_link"))
-    return License(value.strip().lower(), name, link)
+    name, link = (data.get(key) or "" for key in ("license_name", "license_link"))
+    if not isinstance(name, str) or not isinstance(link, str):
+        raise UsageError(
+            "README.md of the base model: license_name and license_link are not both text", _REMEDY
+        )
+    return License(value.strip().lower(), name.strip(), link.strip())
 
 
 def _recognise(content: str, name: str) -> License:

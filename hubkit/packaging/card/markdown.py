@@ -4,7 +4,8 @@ never becomes markup."""
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from hubkit.sdk.text import visible
 
 _PUNCTUATION = re.compile(r"([\\`*\[\]#|~$!])")
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
@@ -13,21 +14,6 @@ _LINK = re.compile(r"(?i)(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=www)\.")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _PLAIN_CODE = re.compile(r"[\w./:@+=,() -]+")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def visible(value: object, limit: int = 400) -> str:
-    """`value` as text of at most `limit` characters, without what cannot be seen: control
-    characters, direction marks and lone surrogates. Line breaks stay as `\\n`."""
-    text = str(value).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
-    kept = "".join(
-        c
-        for c in text
-        if c == "\n"
-        or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        or c in "\u200c\u200d"
-    )
-    kept = kept.strip()
-    return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
 
 
 def _escape(line: str) -> str:

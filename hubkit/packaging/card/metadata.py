@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hubkit.evaluation.results import Measure, change_in_words, percent
 from hubkit.evaluation.wording import title_of
 from hubkit.sdk.errors import UsageError
+from hubkit.sdk.hubs.metadata import LANGUAGE, LICENSES, REPOSITORY
 
 from .facts import Base, CardInput, License
 
@@ -20,24 +21,8 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
 EVAL_RESULTS = ".eval_results"
-_REPOSITORY = re.compile(
-    r"(?!.*(?:--|\.\.))(?:[\w-][\w.-]*/)?[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII
-)
-_LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_LICENSES = """
-afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 bigscience-
-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-
-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-
-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m
-deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-
-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa
-odbl odc-by ofl-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
-"""  # noqa: E501
-LICENSES = frozenset(_LICENSES.split())
-"""The ids that Hugging Face's repository documentation lists; any other licence is `other` with a
-name and a link."""
 
 
 def card_data(facts: CardInput) -> ModelCardData:
@@ -45,7 +30,7 @@ def card_data(facts: CardInput) -> ModelCardData:
     from huggingface_hub import ModelCardData
 
     check(facts)
-    base_model = facts.base.name if _REPOSITORY.fullmatch(facts.base.name) else None
+    base_model = facts.base.name if REPOSITORY.fullmatch(facts.base.name) else None
     return ModelCardData(
         license=hub_license(facts.base.license).id,
         license_name=hub_license(facts.base.license).name or None,
@@ -55,7 +40,7 @@ def card_data(facts: CardInput) -> ModelCardData:
         pipeline_tag=facts.family.pipeline_tag,
         library_name=facts.family.library_name,
         language=list(facts.languages),
-        datasets=[data.name for data in facts.datasets if _REPOSITORY.fullmatch(data.name)] or None,
+        datasets=[data.name for data in facts.datasets if REPOSITORY.fullmatch(data.name)] or None,
         metrics=sorted({result.metric for result in facts.evaluations}) or None,
         tags=[*facts.family.tags, "hubkit"],
         model_name=facts.name if facts.evaluations else None,
@@ -168,7 +153,7 @@ def _dataset_id(name: str) -> str:
     """`name` where it is a hub's dataset; else a name of the same form."""
     return (
         name
-        if _REPOSITORY.fullmatch(name)
+        if REPOSITORY.fullmatch(name)
         else re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
     )
 
@@ -193,7 +178,7 @@ def identity_problems(
     """What is wrong with the names, the licence and the languages of a card; all known before any
     work is done."""
     problems = []
-    if not _REPOSITORY.fullmatch(repository):
+    if not REPOSITORY.fullmatch(repository):
         problems.append(f"repository {repository!r} is not of the form organisation/name or name")
     for what, name in [("base.name", base.name), *(("data.name", name) for name in datasets)]:
         if (
@@ -208,7 +193,7 @@ def identity_problems(
     problems += [
         f"card.languages: {code!r} is not an ISO 639 code"
         for code in languages
-        if not _LANGUAGE.fullmatch(code)
+        if not LANGUAGE.fullmatch(code)
     ]
     return problems
 

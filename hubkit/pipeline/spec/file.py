@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from ...errors import PluginError, SpecError, UsageError
+from ...files import yaml_core
 from ...registry.plugins import plugins
 from ...sdk import codec
 from .model import Spec
@@ -83,7 +84,7 @@ def _override(document: Document, override: str) -> None:
                 "name one of its siblings",
             )
     try:
-        parsed = yaml.safe_load(value)
+        parsed = yaml_core.load(value)
     except yaml.YAMLError as error:
         raise UsageError(
             f"--set {override}: the value is not YAML ({error})",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -25,6 +26,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ...evaluation.requirements import bound, key_problem
 from ...publishing.parallel import Limits
+from ...sdk.codec import switch
 
 
 class _Model(BaseModel):
@@ -38,6 +40,7 @@ def _bound(text: str) -> str:
 
 Required = Annotated[str, AfterValidator(_bound)]
 PathField = Annotated[Path, Field(strict=False)]
+Switch = Annotated[bool, BeforeValidator(switch)]
 Options = dict[str, Any]
 
 
@@ -135,7 +138,7 @@ class Data(_Model):
         "record", description="image: records that share a picture stay on one side"
     )
     repeat: int = Field(1, ge=1, description="how often each record is trained on in an epoch")
-    fix: bool = Field(
+    fix: Switch = Field(
         False, description="repair what is safe to repair; the report says what was done"
     )
     accept_terms: tuple[AcceptedTerm, ...] = Field(
@@ -297,7 +300,7 @@ class Upload(_Model):
 
 
 class Verify(_Model):
-    deep: bool = Field(
+    deep: Switch = Field(
         True, description="download afresh, hash every byte, check and smoke-test the download"
     )
 

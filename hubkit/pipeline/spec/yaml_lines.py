@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ...errors import SpecError
+from ...files.yaml_core import CoreLoader
 
 Location = tuple[str | int, ...]
 _LIMIT = 1 << 20
@@ -46,7 +47,7 @@ def read(path: Path) -> Document:
             "is it the right file?",
         )
     try:
-        loader = yaml.SafeLoader(raw.decode("utf-8-sig"))
+        loader = CoreLoader(raw.decode("utf-8-sig"))
         node = loader.get_single_node()
     except UnicodeDecodeError as error:
         raise SpecError(

@@ -2,9 +2,19 @@
 answer may be lost, downloads that are whole or not there, and what may be published over what. Only
 for plugins of the kind `hub`."""
 
+from .answers import ANSWER_LIMIT, read_json, read_whole
 from .api_hub import ApiHub
 from .download import whole
-from .explain import AGAIN, answered, causes, explain
+from .explain import (
+    AGAIN,
+    NOT_AGAIN,
+    answered,
+    causes,
+    explain,
+    moved_write,
+    refuse_hopeless,
+    unusable_proxy,
+)
 from .options import ApiOptions
 from .release import (
     GIVEN,
@@ -13,15 +23,19 @@ from .release import (
     content,
     is_manifest,
     no_revision,
+    refuse_public,
     refuse_strangers,
+    refuse_unlike,
 )
 from .session import ApiSession, Doubt
-from .token import Token, check_token_options, named_token, refuse_offline
+from .token import Token, check_endpoint, check_token_options, named_token, refuse_offline
 
 __all__ = [
     "AGAIN",
+    "ANSWER_LIMIT",
     "GIVEN",
     "MANIFEST",
+    "NOT_AGAIN",
     "ApiHub",
     "ApiOptions",
     "ApiSession",
@@ -30,13 +44,21 @@ __all__ = [
     "another_release",
     "answered",
     "causes",
+    "check_endpoint",
     "check_token_options",
     "content",
     "explain",
     "is_manifest",
+    "moved_write",
     "named_token",
     "no_revision",
+    "read_json",
+    "read_whole",
+    "refuse_hopeless",
     "refuse_offline",
+    "refuse_public",
     "refuse_strangers",
+    "refuse_unlike",
+    "unusable_proxy",
     "whole",
 ]

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..codec import decode
-from ..errors import EnvironmentFailure, HubkitError
+from ..errors import EnvironmentFailure, HubkitError, RemoteError
 from ..family import Problem
 from ..hub import Login, PublishInput, PublishReceipt, RemoteFile, Withdrawal
 from ..journal import Journal
 from ..run import Run, SilentRun
+from ..text import shown
 from .options import ApiOptions
 from .session import ApiSession
 
+_QUICK = 5
+"""Seconds for an answer to who is logged in."""
 O = TypeVar("O", bound=ApiOptions)  # noqa: E741
 S = TypeVar("S", bound=ApiSession)
 
@@ -53,6 +56,10 @@ class ApiHub(ABC, Generic[O, S]):
     def send(self, session: S, job: PublishInput) -> tuple[str, str]:
         """Publishes; the commit at the hub and the page to look at."""
 
+    def foresee(self, session: S, job: PublishInput) -> None:
+        """Raises what would stop `send`; changes nothing."""
+        return None
+
     @abstractmethod
     def listed(self, session: S, revision: str) -> tuple[RemoteFile, ...]:
         """As `Hub.files`."""
@@ -77,13 +84,25 @@ class ApiHub(ABC, Generic[O, S]):
             return (Problem(name, error.message, error.remedy),)
 
     def login(self, options: Mapping[str, Any]) -> Login:
+        quick = {"timeout": _QUICK, "patience": 0} | dict(options)
+        source = ""
         try:
-            with self._open("", options, SilentRun(), anonymous=True) as session:
+            with self._open("", quick, SilentRun(), anonymous=True) as session:
+                source = session.token.source
                 if not session.token.value:
-                    return Login("none", "", session.token.source, session.log_in)
-                return Login("ok", self.user(session), session.token.source, "")
+                    return Login("none", "", source, session.log_in)
+                return Login("ok", shown(self.user(session), 100), source, "")
         except EnvironmentFailure as error:
             return Login("rejected", "", error.message, error.remedy)
+        except RemoteError as error:
+            return Login("unknown", "", source or error.message, f"{error.message}; {error.remedy}")
+
+    def examine(self, job: PublishInput, run: Run) -> None:
+        with self._open(self.repository(job.target), job.options, run) as session:
+            if found := self.unfit(session):
+                told = "; ".join(problem.message for problem in found)
+                raise EnvironmentFailure(f"{session.place}: {told}", found[0].remedy)
+            self.foresee(session, job)
 
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
         name = self.repository(job.target)

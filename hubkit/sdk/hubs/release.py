@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
-from ..errors import RefusedError, UsageError
+from ..errors import HubkitError, RefusedError, UsageError
 from ..hub import PublishInput, ReleaseFile
+from ..text import shown
 
 MANIFEST = "manifest.json"
 """Every release has one, and it names release and tag: no two releases are alike."""
@@ -48,10 +49,56 @@ def refuse_strangers(
     if is_release or replace or set(paths) <= GIVEN:
         return
     raise RefusedError(
-        f"{place} has files on {branch} that are no release: {', '.join(sorted(paths)[:10])}",
+        f"{place} has files on {branch} that are no release: "
+        f"{shown(', '.join(sorted(paths)[:10]))}",
         "publish to another repository or branch, or set the option replace: true (its history is "
         "kept)",
     )
+
+
+def refuse_unlike(
+    place: str, asked: Mapping[str, str], found: Mapping[str, str], undo: Callable[[], None] | None
+) -> None:
+    """Compares a repository that was just created, read back, with what was asked for. `undo`
+    deletes it again; None where somebody else may have made it, or where no hub can.
+
+    Raises:
+        RefusedError: they differ; nothing was sent to it.
+    """
+    wrong = [
+        f"{what} {found[what]} instead of {asked[what]}"
+        for what in asked
+        if found[what] != asked[what]
+    ]
+    if not wrong:
+        return
+    message = f"{place} was created with {' and '.join(wrong)}; nothing was sent to it"
+    left = f"delete {place} on its page, "
+    if undo is not None:
+        try:
+            undo()
+        except HubkitError as error:
+            message += f"; it could not be deleted again ({error.message})"
+        else:
+            message, left = f"{message}, and it was deleted again", ""
+    raise RefusedError(
+        message,
+        f"{left}create it there as it is to be, then run again; or use a hub that keeps to what "
+        "is asked",
+    )
+
+
+def refuse_public(place: str, paths: Collection[str]) -> None:
+    """For a repository that is public although a private one is wanted.
+
+    Raises:
+        RefusedError: there is no release in it yet.
+    """
+    if set(paths) <= GIVEN:
+        raise RefusedError(
+            f"{place} is there already, empty and public, and a private release was asked for",
+            "make it private on its page, or set the option private: false",
+        )
 
 
 def another_release(place: str, tag: str, commit: str = "") -> RefusedError:

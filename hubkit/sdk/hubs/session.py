@@ -13,11 +13,13 @@ from ..errors import HubkitError, RemoteError
 from ..journal import Journal
 from ..run import Run
 from ..transfer import Patience
-from .explain import AGAIN
+from .explain import AGAIN, causes
 from .options import ApiOptions
 from .token import Token
 
 T = TypeVar("T")
+_LINKS = 3
+"""How often links are asked for."""
 Doubt = Literal["none", "lost", "overtaken"]
 """Whether a change that failed may have been made all the same. overtaken: somebody's change came
 first, perhaps our own."""
@@ -62,6 +64,21 @@ class ApiSession(ABC):
             raise
         except Exception as error:
             raise self.explained(error) from None
+
+    def with_fresh_links(
+        self, send: Callable[[], T], is_stale: Callable[[BaseException], bool]
+    ) -> T:
+        """Calls `send`, which asks the hub for signed links and uses them; again when a link is not
+        valid any more, as after a restart of the hub."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return send()
+            except Exception as error:
+                if attempt == _LINKS or not any(map(is_stale, causes(error))):
+                    raise
+            self.patience.wait(attempt, f"{self.place}: a link for an upload is not valid any more")
 
     def change(
         self, step: str, act: Callable[[], T | None], landed: Callable[[], T | None], **facts: Any

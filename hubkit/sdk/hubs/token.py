@@ -6,8 +6,10 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..errors import EnvironmentFailure
+from ..text import shown
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OFFLINE = "HUBKIT_OFFLINE"
@@ -15,11 +17,22 @@ _OFFLINE = "HUBKIT_OFFLINE"
 
 @dataclass(frozen=True)
 class Token:
+    """Raises EnvironmentFailure for characters that no request's header can hold."""
+
     value: str = field(repr=False)
     source: str
 
+    def __post_init__(self) -> None:
+        if odd := re.search(r"[^!-~]", self.value):
+            raise EnvironmentFailure(
+                f"the token from {self.source} has a character that no token has, at position "
+                f"{odd.start() + 1} (the token is not shown)",
+                "copy the token again, without blanks, line breaks or quotes around it",
+            )
+
     def hide(self, text: str) -> str:
-        return text.replace(self.value, "***") if self.value else text
+        """`text` of others as it may be shown: one line, without the token."""
+        return shown(text.replace(self.value, "***") if self.value else text, 1000)
 
 
 def check_token_options(token_env: str, token_file: str) -> None:
@@ -55,7 +68,7 @@ def _from_file(path: Path) -> Token:
     try:
         value = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not text"
+        why = getattr(error, "strerror", None) or "it is not text"
         raise EnvironmentFailure(
             f"the token file {path} (option token_file) cannot be read: {why}", "correct the path"
         ) from None
@@ -65,6 +78,27 @@ def _from_file(path: Path) -> Token:
             "write the token, and nothing else, into it",
         )
     return Token(value, f"the file {path}")
+
+
+def check_endpoint(endpoint: str, source: str) -> str:
+    """`endpoint` without a slash at its end.
+
+    Raises:
+        EnvironmentFailure: it is no http(s) address; `source` says where it came from.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    except ValueError:
+        good = bare = False
+    if not good or not bare:
+        raise EnvironmentFailure(
+            f"the address of the hub from {source} is not of the form https://host (credentials, "
+            "if there are any in it, are not shown)",
+            "write it with its scheme, https:// or http://, and without credentials",
+        )
+    return endpoint.rstrip("/")
 
 
 def refuse_offline(place: str, *variables: str) -> None:

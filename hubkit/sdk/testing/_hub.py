@@ -33,6 +33,7 @@ def check_hub(
     found = plugin.check(job.target, job.options)
     require(not found, f"`check` finds the target unfit before the first publish: {encode(found)}")
     _check_login(plugin, job)
+    _examine(plugin, job)
     if whole:
         job = replace(job, journal=scratch.with_name(f"{scratch.name}-journal.jsonl"))
         check_cancels(lambda run: plugin.publish(job, run), "`publish`", after=0)
@@ -49,6 +50,7 @@ def check_hub(
         again == receipt,
         f"publishing the same release again gave another receipt: {again} after {receipt}",
     )
+    _examine(plugin, job)
     if other is not None:
         _check_refuses_other(plugin, other)
         _check_listing(job, plugin.files(job.target, job.tag, job.options, WatchedRun()), job.tag)
@@ -132,13 +134,27 @@ def _check_download(plugin: Hub, job: PublishInput, revision: str, out: Path) ->
     require(not differing, f"a download of {revision} and the release differ in {differing}")
 
 
+def _examine(plugin: Hub, job: PublishInput) -> bool:
+    """Whether the hub has `examine`, which is optional."""
+    examine = getattr(plugin, "examine", None)
+    if examine is not None:
+        examine(job, WatchedRun())
+    return examine is not None
+
+
 def _check_refuses_other(plugin: Hub, other: PublishInput) -> None:
-    try:
-        plugin.publish(other, WatchedRun())
-    except RefusedError as error:
-        require(error.remedy, "the refusal of another release under the same tag has no remedy")
-        return
-    require(False, "another release under the same tag was published, it must raise RefusedError")
+    told = "another release under the same tag"
+    for what, ask in (
+        ("passed `examine`", lambda: _examine(plugin, other)),
+        ("was published", lambda: plugin.publish(other, WatchedRun())),
+    ):
+        try:
+            if ask() is False:  # it has no `examine`
+                continue
+        except RefusedError as error:
+            require(error.remedy, f"the refusal of {told} has no remedy")
+            continue
+        require(False, f"{told} {what}, it must raise RefusedError")
 
 
 def _check_refuses_target(plugin: Hub, target: str) -> None:

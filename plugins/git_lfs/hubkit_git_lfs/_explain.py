@@ -15,6 +15,7 @@ _NOT_LET_IN = (
     r"|\b40[13]\b|forbidden|"
     r"authentication required|unable to get password|invalid credentials"
 )
+_CERTIFICATE = r"certificate (problem|verif)|x509: certificate"
 _LOG_IN = (
     "log in: set up a git credential helper or an SSH key for this host, or give the option "
     "`token_env` the name of an environment variable (`token_file`: of a file) that holds a token "
@@ -64,6 +65,12 @@ def explain(error: GitFailed, target: Target, login: Login) -> HubkitError:
     """The error to raise; neither a token nor a password in a URL is in it."""
     message = login.token.hide(f"{target.page}: {error.message}")
     message = re.sub(r"(\w://)[^/\s:@]+:[^/\s@]+@", r"\1***@", message)
+    if target.local is None and re.search(_CERTIFICATE, error.stderr, re.IGNORECASE):
+        return EnvironmentFailure(
+            message,
+            "check the address and this machine's clock; for a certificate authority of your own, "
+            "name its file in GIT_SSL_CAINFO",
+        )
     if target.local is None and re.search(_NOT_LET_IN, error.stderr, re.IGNORECASE):
         return EnvironmentFailure(f"{message}: not let in with {login.token.source}", _LOG_IN)
     for pattern, kind, remedy in _MEANINGS:

@@ -43,7 +43,7 @@ def problems(repository: Path) -> tuple[Problem, ...]:
         return ()
     if not repository.is_dir():
         return (Problem(str(repository), "a file, not a bare repository", "choose another path"),)
-    if _is_empty(repository):
+    if is_empty(repository):
         return ()
     if not (repository / "HEAD").is_file() or not (repository / "objects").is_dir():
         remedy = (
@@ -62,9 +62,8 @@ def problems(repository: Path) -> tuple[Problem, ...]:
     )
 
 
-def prepare(repository: Path, branch: str) -> None:
-    """Makes the bare repository if there is none, complete or not at all.
-
+def refuse_unfit(repository: Path) -> None:
+    """
     Raises:
         EnvironmentFailure: it cannot be written.
         UsageError: something else is at that path.
@@ -72,7 +71,17 @@ def prepare(repository: Path, branch: str) -> None:
     for problem in problems(repository):
         kind = EnvironmentFailure if "writable" in problem.message else UsageError
         raise kind(f"{problem.where}: {problem.message}", problem.remedy)
-    if repository.exists() and not _is_empty(repository):
+
+
+def prepare(repository: Path, branch: str) -> None:
+    """Makes the bare repository if there is none, complete or not at all.
+
+    Raises:
+        EnvironmentFailure: it cannot be written.
+        UsageError: something else is at that path.
+    """
+    refuse_unfit(repository)
+    if repository.exists() and not is_empty(repository):
         return
     partial = repository.with_name(f".{repository.name}.hubkit-partial")
     try:
@@ -98,7 +107,7 @@ def prepare(repository: Path, branch: str) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _is_empty(folder: Path) -> bool:
+def is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 

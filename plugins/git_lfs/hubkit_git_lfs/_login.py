@@ -31,6 +31,7 @@ esac
 name another."""
 
 
+_ASK = "which repositories let you in shows when one is asked: `hubkit push` does so first"
 _OWN = Token("", "git's credential helpers and SSH keys")
 
 
@@ -71,6 +72,7 @@ def login(target: Target, token_env: str, token_file: str, username: str) -> Ite
         askpass.write_text(_ASKPASS, encoding="utf-8")
         askpass.chmod(0o700)
         environment |= {
+            **_without_netrc(Path(folder)),
             "GIT_ASKPASS": str(askpass),
             "HUBKIT_GIT_HOST": target.host,
             "HUBKIT_GIT_USERNAME": username,
@@ -82,12 +84,33 @@ def login(target: Target, token_env: str, token_file: str, username: str) -> Ite
         yield Login(environment, token or _OWN)
 
 
+def _without_netrc(home: Path) -> dict[str, str]:
+    """Variables for a home in which git and Git LFS find the user's configuration and no ~/.netrc:
+    they would let what is in that file in before they ask for the token."""
+    real = Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or real / ".config")
+    if "GIT_CONFIG_GLOBAL" not in os.environ:
+        included = "".join(
+            f"[include]\n\tpath = {_quoted(path)}\n"
+            for path in (config / "git" / "config", real / ".gitconfig")
+            if path.is_file()
+        )
+        (home / ".gitconfig").write_text(included, "utf-8")
+    return {"HOME": str(home), "XDG_CONFIG_HOME": str(config)}
+
+
+def _quoted(path: Path) -> str:
+    """As git's configuration has strings."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
 def source(token_env: str, token_file: str) -> LoginState:
     """Where git would take credentials from. Which repositories take them shows when one is
     asked."""
     try:
         if (token := named_token(token_env, token_file)) is not None:
-            return LoginState("ok", "", token.source, "")
+            return LoginState("unknown", "", token.source, _ASK)
     except EnvironmentFailure as error:
         return LoginState("none", "", error.message, error.remedy)
     try:
@@ -98,10 +121,14 @@ def source(token_env: str, token_file: str) -> LoginState:
         ).split()
     except GitFailed:
         helper = []
-    if helper:
-        return LoginState("ok", "", f"git's credential helper {helper[-1]}", "")
-    if os.environ.get("SSH_AUTH_SOCK"):
-        return LoginState("ok", "", "the SSH agent, for ssh remotes", "")
+    netrc = Path("~/.netrc").expanduser()
+    sources = [
+        f"git's credential helper {helper[-1]}" if helper else "",
+        f"{netrc}, for the hosts in it" if netrc.is_file() else "",
+        "the SSH agent, for ssh remotes" if os.environ.get("SSH_AUTH_SOCK") else "",
+    ]
+    if any(sources):
+        return LoginState("unknown", "", "; ".join(filter(None, sources)), _ASK)
     remedy = (
         "set up a git credential helper or an SSH key, or give the option `token_env` the name of "
         "a variable with a token"

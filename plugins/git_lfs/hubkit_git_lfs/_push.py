@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hubkit.sdk import HubkitError, PublishInput, RemoteError, Run
 from hubkit.sdk.gitcli import clean_environment, run_git
 
 from . import _local
 from ._history import Place
-from ._remote import Remote
+from ._remote import ATOMIC, Remote
 from ._target import Target
 
 
@@ -86,12 +85,10 @@ def push_objects(job: PublishInput, remote: Remote, run: Run) -> None:
 
 def push_refs(place: Place, remote: Remote, run: Run) -> None:
     """All in one atomic push, where the remote has that."""
-    push = ("push", "--quiet", "--no-verify")
-    options: dict[str, Any] = {"cwd": place.git_dir, "GIT_DIR": str(place.git_dir)}
     try:
-        remote.git(*push, "--atomic", remote.target.url, *place.refspecs, **options)
+        remote.push("--atomic", remote.target.url, *place.refspecs, folder=place.git_dir)
     except HubkitError as error:
-        if "does not support --atomic" not in error.message:
+        if ATOMIC not in error.message:
             raise
         run.note(f"{remote.target.page} has no atomic push: branch and tag go in one ordinary push")
-        remote.git(*push, remote.target.url, *place.refspecs, **options)
+        remote.push(remote.target.url, *place.refspecs, folder=place.git_dir)

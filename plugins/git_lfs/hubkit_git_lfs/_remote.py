@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from hubkit.sdk import Run
+from hubkit.sdk import EnvironmentFailure, RemoteError, Run
 from hubkit.sdk.gitcli import LFS_FILTER, GitFailed, run_git
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
@@ -32,6 +33,10 @@ _CONFIG = {
 }
 
 
+ATOMIC = "does not support --atomic"
+"""What git says of a server without atomic pushes."""
+
+
 class Remote:
     """`patience` is how many seconds a command may go without progress, and how many may be spent
     on waiting before commands are repeated, after a server was busy or failed. A repeated push
@@ -51,14 +56,33 @@ class Remote:
             config["credential.helper"] = ""
         self._config = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
 
-    def git(self, *arguments: str, cwd: Path, **environment: str) -> str:
-        """`git ARGUMENTS`; raises what the failure means."""
+    def git(self, *arguments: str, cwd: Path, patient: bool = True, **environment: str) -> str:
+        """`git ARGUMENTS`; raises what the failure means. With `patient`, tried again after a
+        server was busy or failed."""
 
         def tick() -> bool:
             self._run.check_cancelled()
             return False
 
-        return self._checked(arguments, cwd, environment, tick)
+        return self._checked(arguments, cwd, environment, tick, patient)
+
+    def push(self, *arguments: str, folder: Path) -> None:
+        """`git push ARGUMENTS` from the bare repository `folder`. Some servers take no push from
+        one that has a part of the history only (dulwich 1.2 answers 500 to `shallow`): the rest is
+        fetched then.
+        """
+        options: dict[str, Any] = {"cwd": folder, "GIT_DIR": str(folder)}
+        push = ("push", "--quiet", "--no-verify", *arguments)
+        shallow = (folder / "shallow").is_file()
+        try:
+            self.git(*push, patient=not shallow, **options)
+        except (RemoteError, EnvironmentFailure) as error:
+            if not shallow or ATOMIC in error.message:
+                raise
+            self._run.note(f"{error.message}: fetching all commits, and pushing again")
+            fetch = ("fetch", "--quiet", "--no-tags", "--unshallow", self.target.url)
+            self.git(*fetch, *_heads(folder), **options)
+            self.git(*push, **options)
 
     def lfs(
         self,
@@ -79,6 +103,7 @@ class Remote:
         cwd: Path,
         environment: Mapping[str, str],
         tick: Callable[[], bool],
+        patient: bool = True,
     ) -> str:
         attempt = 0
         while True:
@@ -102,9 +127,18 @@ class Remote:
                         error.returncode is None,
                         answers.last(),
                     )
-            if stalled or last.status not in TRANSIENT:
+            if stalled or not patient or last.status not in TRANSIENT:
                 raise found
             self._waiting.wait(attempt, found.message, last.retry_after)
+
+    def head(self) -> str:
+        """The ref that HEAD names; "" where the remote does not tell, as most do not of a branch
+        that is not there."""
+        local = self.target.local
+        if local is not None:
+            return self.git("symbolic-ref", "HEAD", cwd=local, GIT_DIR=str(local)).strip()
+        told = self.git("ls-remote", "--symref", self.target.url, "HEAD", cwd=Path("/"))
+        return told.partition("ref: ")[2].partition("\t")[0] if told.startswith("ref: ") else ""
 
     def refs(self) -> dict[str, str]:
         """Ref to commit id as the remote has them now; a tag object counts as the commit it names,
@@ -120,3 +154,8 @@ class Remote:
             name.removesuffix("^{}"): commit for commit, name in listed if name.endswith("^{}")
         }
         return plain | peeled
+
+
+def _heads(folder: Path) -> list[str]:
+    """The commits at which the history of a shallow repository ends."""
+    return (folder / "shallow").read_text("ascii").split()

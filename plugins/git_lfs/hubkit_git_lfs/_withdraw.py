@@ -24,9 +24,7 @@ def withdraw(remote: Remote, receipt: PublishReceipt, branch: str) -> Withdrawal
             environment=clean_environment(isolated=True),
         )
         if refs.get(tag) == receipt.revision:
-            remote.git(
-                "push", "--quiet", "--no-verify", url, f":{tag}", cwd=folder, GIT_DIR=temporary
-            )
+            remote.push(url, f":{tag}", folder=folder)
             done.append(f"the tag {receipt.tag} is deleted")
         if refs.get(head) == receipt.revision:
             remote.git(
@@ -40,15 +38,7 @@ def withdraw(remote: Remote, receipt: PublishReceipt, branch: str) -> Withdrawal
                 GIT_DIR=temporary,
             )
             if revert := _revert(folder, receipt):
-                remote.git(
-                    "push",
-                    "--quiet",
-                    "--no-verify",
-                    url,
-                    f"{revert}:{head}",
-                    cwd=folder,
-                    GIT_DIR=temporary,
-                )
+                remote.push(url, f"{revert}:{head}", folder=folder)
                 done.append(f"{branch} is as it was before the release (commit {revert})")
             else:
                 remains.append(

@@ -27,7 +27,7 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.gitcli import require_git_lfs
 from hubkit.sdk.hubs import check_token_options
 
-from . import _local, _push, _read, _withdraw
+from . import _head, _local, _push, _read, _withdraw
 from ._history import History
 from ._login import login, source
 from ._remote import Remote
@@ -80,6 +80,21 @@ class GitLfsHub:
             return (Problem(where.page, error.message, error.remedy),)
         return ()
 
+    def examine(self, job: PublishInput, run: Run) -> None:
+        where, settings = parse(job.target), _options(job.options)
+        require_git_lfs()
+        if where.local is not None:
+            _local.refuse_unfit(where.local)
+            if not where.local.exists() or _local.is_empty(where.local):
+                return
+        with (
+            _opened(where, settings, run) as remote,
+            History(job, remote, settings.branch, replace=settings.replace) as history,
+        ):
+            if where.local is None:
+                _push.try_push(remote, settings.branch)
+            history.place(remote.refs())
+
     def publish(self, job: PublishInput, run: Run) -> PublishReceipt:
         """LFS objects first, then branch and tag in one atomic push, then the refs are read
         back."""
@@ -109,6 +124,8 @@ class GitLfsHub:
                         f"{where.page} took the push and does not show {', '.join(left)}",
                         "run again",
                     )
+            if place.refspecs or where.local is not None:
+                _head.settle(remote, settings.branch, run)
         return PublishReceipt(
             self.name, job.target, where.repository, place.commit, job.tag, where.page
         )

@@ -2,6 +2,7 @@
 Git LFS batch API."""
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -95,8 +96,9 @@ class GitServer:
     """Repositories under `root`; every request needs `token` as its password. `log` has (method,
     path) of each request.
 
-    `hold` makes uploads wait; `broken` makes them fail with 500; a `ticket` other than "granted"
-    makes them fail with 401.
+    `refuses_shallow` answers 500 to a push from a shallow repository, as dulwich 1.2 does. `hold`
+    makes uploads wait; the next `stale` uploads are answered 403, as to a link that ran out;
+    `broken` makes them fail with 500; a `ticket` other than "granted" makes them fail with 401.
     """
 
     def __init__(self, root: Path, token: str) -> None:
@@ -105,6 +107,7 @@ class GitServer:
         self.users: set[str] = set()
         self.objects: dict[str, bytes] = {}
         self.uploading, self.hold, self.broken = threading.Event(), threading.Event(), False
+        self.refuses_shallow, self.stale = False, 0
         self.hold.set()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -168,12 +171,19 @@ class GitServer:
                     return self._answer(200, server.objects[oid], {})
                 server.uploading.set()
                 server.hold.wait(30)
+                if server.stale:
+                    server.stale -= 1
+                    return self._answer(403, b"this link has run out", {})
                 if server.broken or hashlib.sha256(body).hexdigest() != oid:
                     return self._answer(500, b"", {})
                 server.objects[oid] = body
                 return self._answer(200, b"", {})
 
             def _git(self, body: bytes) -> None:
+                if server.refuses_shallow and self.path.endswith("receive-pack"):
+                    plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+                    if plain[4:12] == b"shallow ":
+                        return self._answer(500, b"", {})
                 path, _, query = self.path.partition("?")
                 environment = {
                     "PATH": os.environ["PATH"],

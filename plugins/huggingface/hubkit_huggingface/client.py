@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import Token
+from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_hopeless, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
@@ -48,8 +48,19 @@ class Terms:
 
 
 class PatientClient(httpx2.Client):
+    """
+    Raises:
+        EnvironmentFailure: the proxy of the environment cannot be used.
+    """
+
     def __init__(self, terms: Terms) -> None:
-        super().__init__(follow_redirects=True, timeout=httpx2.Timeout(terms.timeout))
+        hooks = {"response": [refuse_moved_write]}
+        try:
+            super().__init__(
+                follow_redirects=True, timeout=httpx2.Timeout(terms.timeout), event_hooks=hooks
+            )
+        except (ImportError, ValueError, httpx2.InvalidURL) as error:
+            raise unusable_proxy(str(error)) from None
         self._terms = terms
 
     def build_request(
@@ -76,8 +87,9 @@ class PatientClient(httpx2.Client):
             attempt += 1
             terms.run.check_cancelled()
             try:
-                response = super().send(request, **keywords)
+                response = self._answer(name, request, **keywords)
             except LOST as error:
+                refuse_hopeless(name, error)
                 if _once(request) and not isinstance(error, _NEVER_SENT):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__} ({error})")
@@ -90,6 +102,32 @@ class PatientClient(httpx2.Client):
             terms.patience.wait(
                 attempt, f"{name}: the hub answered {response.status_code}", _asked_wait(response)
             )
+
+    def _answer(
+        self, name: str, request: httpx2.Request, *, stream: bool = False, **keywords: Any
+    ) -> httpx2.Response:
+        response = super().send(request, stream=True, **keywords)
+        if not stream:
+            try:
+                response._content = read_whole(response.iter_bytes(), name)
+            finally:
+                response.close()
+        return response
+
+
+def refuse_moved_write(response: httpx2.Response) -> None:
+    """
+    Raises:
+        RemoteError: a request that changes something is sent on to another host, or would become
+            one that changes nothing.
+    """
+    request = response.request
+    if not response.has_redirect_location or request.method in ("GET", "HEAD"):
+        return
+    onward = request.url.join(response.headers["location"])
+    if response.status_code in (307, 308) and _same_host(onward, request.url):
+        return
+    raise moved_write(f"{request.method} {request.url.host}{request.url.path}", onward.host)
 
 
 def _once(request: httpx2.Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, RefusedError, RemoteError, hubs
-from hubkit.sdk.hubs import AGAIN, Token
+from hubkit.sdk.hubs import AGAIN, NOT_AGAIN, Token
 
 from .token import LOG_IN
 
@@ -25,11 +25,17 @@ def explain(error: BaseException, place: str, token: Token, done: Sequence[str])
             return EnvironmentFailure(
                 f"{place}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE, then run again"
             )
+        if isinstance(cause, ValueError) and "metadata in README.md" in str(cause):
+            return RefusedError(
+                f"{place}: the hub does not take the card: {token.hide(str(cause))}{reached}",
+                NOT_AGAIN,
+            )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return _from_answer(cause, place, token, reached)
         return None
 
-    return hubs.explain(error, place, token, done, known, (httpx2.HTTPError,))
+    kinds = (httpx2.HTTPError, httpx2.InvalidURL)
+    return hubs.explain(error, place, token, done, known, kinds)
 
 
 def _from_answer(error: object, place: str, token: Token, reached: str) -> HubkitError:

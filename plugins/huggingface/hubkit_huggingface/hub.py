@@ -44,6 +44,11 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
     def unfit(self, session: Session) -> tuple[Problem, ...]:
         return _may_write(session.api.whoami(), session.repository, session.token.source)
 
+    def foresee(self, session: Session, job: PublishInput) -> None:
+        from .publish import foresee
+
+        foresee(session, job)
+
     def send(self, session: Session, job: PublishInput) -> tuple[str, str]:
         from .publish import publish
 

@@ -12,8 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubkit.sdk import PublishInput, ReleaseFile, RemoteError
-from hubkit.sdk.hubs import AGAIN, GIVEN, MANIFEST, another_release, content, refuse_strangers
+from hubkit.sdk import PublishInput, RefusedError, ReleaseFile, RemoteError
+from hubkit.sdk.hubs import (
+    AGAIN,
+    GIVEN,
+    MANIFEST,
+    NOT_AGAIN,
+    another_release,
+    content,
+    read_json,
+    refuse_public,
+    refuse_strangers,
+    refuse_unlike,
+)
 from hubkit.sdk.transfer import Meter
 
 from .client import installed
@@ -74,6 +85,21 @@ class Release:
         return addition
 
 
+def foresee(session: Session, job: PublishInput) -> None:
+    """
+    Raises:
+        RefusedError: the hub does not take the card, or as `publish`.
+    """
+    _judge_card(session, job)
+    if (info := session.info()) is None:
+        return
+    _judge_visibility(session, info)
+    release = Release(job)
+    branch = session.info(session.options.branch)
+    if _tagged(session, release) is None and branch is not None:
+        _find(session, release, str(branch.sha))
+
+
 def publish(session: Session, job: PublishInput) -> Landed:
     """
     Raises:
@@ -82,11 +108,8 @@ def publish(session: Session, job: PublishInput) -> Landed:
     """
     release = Release(job)
     head = _prepare(session)
-    tagged = session.info(job.tag)
-    if tagged is not None and not release.is_at(session.tree(tagged.sha)):
-        raise another_release(session.place, job.tag, str(tagged.sha))
-    if tagged is not None:
-        return Landed(tagged.sha)
+    if (tagged := _tagged(session, release)) is not None:
+        return tagged
     landed = _find(session, release, head) or _send(session, release, head)
     _read_back(session, release, landed)
     if not landed.pull_request:
@@ -94,20 +117,53 @@ def publish(session: Session, job: PublishInput) -> Landed:
     return landed
 
 
+def _judge_card(session: Session, job: PublishInput) -> None:
+    """By the hub's own rules; a hub that has no such question is not asked."""
+    from huggingface_hub import get_session
+
+    card = next((file for file in job.files if file.path == "README.md"), None)
+    if card is None:
+        return
+    text = content(job, card).decode("utf-8", "replace")
+    answer = get_session().post(
+        f"{session.endpoint}/api/validate-yaml",
+        json={"repoType": "model", "content": text},
+        headers=session.api._build_hf_headers(),
+    )
+    if answer.status_code != 400:
+        return
+    errors = read_json(answer.content, dict, session.place).get("errors")
+    listed = errors if isinstance(errors, list) else []
+    told = [session.token.hide(str(one.get("message"))) for one in listed if isinstance(one, dict)]
+    raise RefusedError(
+        f"{session.place}: the hub does not take the metadata of README.md: "
+        f"{'; '.join(told[:10]) or 'it does not say why'}",
+        NOT_AGAIN,
+    )
+
+
+def _tagged(session: Session, release: Release) -> Landed | None:
+    """The release under its tag.
+
+    Raises:
+        RefusedError: the tag names another one.
+    """
+    tagged = session.info(release.job.tag)
+    if tagged is None:
+        return None
+    if not release.is_at(session.tree(tagged.sha)):
+        raise another_release(session.place, release.job.tag, str(tagged.sha))
+    return Landed(tagged.sha)
+
+
 def _prepare(session: Session) -> str:
     """The head of the branch, after making repository and branch where they are not there."""
     options = session.options
     info = session.info()
     if info is None:
-
-        def make() -> None:
-            session.api.create_repo(session.repository, private=options.private, exist_ok=True)
-
-        info = session.change("create repository", make, session.info, private=options.private)
-    elif options.private and not info.private:
-        session.run.note(
-            f"{session.place} is public: what is published there can be seen by everybody"
-        )
+        info = _create(session)
+    else:
+        _judge_visibility(session, info)
     if options.branch == "main":
         return str(info.sha)
     branch = session.info(options.branch)
@@ -120,6 +176,52 @@ def _prepare(session: Session) -> str:
             "create branch", grow, lambda: session.info(options.branch), branch=options.branch
         )
     return str(branch.sha)
+
+
+def _create(session: Session) -> Any:
+    """The repository, made and read back as it was asked for."""
+    made = []
+
+    def make() -> None:
+        session.api.create_repo(session.repository, private=session.options.private)
+        made.append(True)
+
+    def undo() -> None:
+        session.change(
+            "delete repository",
+            lambda: session.api.delete_repo(session.repository) or True,
+            lambda: True if session.info() is None else None,
+        )
+
+    private = session.options.private
+    info = session.change("create repository", make, session.info, private=private)
+    refuse_unlike(
+        session.place,
+        {"visibility": _visibility(private), "name": session.repository, "gating": "none"},
+        {
+            "visibility": _visibility(info.private),
+            "name": session.token.hide(str(info.id)),
+            "gating": str(info.gated or "none"),
+        },
+        undo if made else None,
+    )
+    return info
+
+
+def _visibility(private: object) -> str:
+    return "private" if private else "public"
+
+
+def _judge_visibility(session: Session, info: Any) -> None:
+    """
+    Raises:
+        RefusedError: a release that was to be private would be the first in a public repository.
+    """
+    if session.options.private and not info.private:
+        refuse_public(session.place, session.tree(info.sha) if info.sha else ())
+        session.run.note(
+            f"{session.place} is public: what is published there can be seen by everybody"
+        )
 
 
 def _find(session: Session, release: Release, head: str) -> Landed | None:
@@ -208,22 +310,35 @@ def _upload(
     large = [file for file in changed if file.lfs]
     xet = _has_xet(session)
     meter = session.terms.meter = Meter(session.run, sum(file.size for file in large), job.pace)
+
+    def send() -> None:
+        session.api.preupload_lfs_files(
+            session.repository,
+            additions=additions,
+            revision=session.options.branch,
+            create_pr=session.options.pull_request,
+            num_threads=job.pace.connections,
+            free_memory=False,
+        )
+
     with (
         session.journal.step("upload", files=[file.path for file in large], xet=xet),
         installed(session.terms, xet=xet),
     ):
         try:
-            session.api.preupload_lfs_files(
-                session.repository,
-                additions=additions,
-                revision=session.options.branch,
-                create_pr=session.options.pull_request,
-                num_threads=job.pace.connections,
-                free_memory=False,
-            )
+            session.with_fresh_links(send, _is_stale)
         except Exception as error:
             raise session.explained(error) from None
     meter.enough()
+
+
+def _is_stale(error: BaseException) -> bool:
+    """A signed link that is not valid any more, by the answer to its use."""
+    response = getattr(error, "response", None)
+    if response is None or response.status_code != 403:
+        return False
+    url = response.request.url
+    return bool(url.query) and not url.path.startswith("/api/")
 
 
 def _has_xet(session: Session) -> bool:

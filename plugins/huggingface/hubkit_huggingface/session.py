@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, Run
-from hubkit.sdk.hubs import ApiSession, Doubt, refuse_offline
+from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
 from .client import LOST, Terms, installed
@@ -78,14 +78,15 @@ def opened(
     import httpx2
     from huggingface_hub import HfApi, constants
 
-    endpoint = (options.endpoint or constants.ENDPOINT).rstrip("/")
+    named = "the option `endpoint`" if options.endpoint else "HF_ENDPOINT"
+    endpoint = check_endpoint(options.endpoint or constants.ENDPOINT, named)
     refuse_offline(endpoint)
     if constants.is_offline_mode():
         raise EnvironmentFailure(
             f"HF_HUB_OFFLINE is set: {endpoint} is not asked",
             "unset HF_HUB_OFFLINE, then run again",
         )
-    token = find(options)
+    token = find(options, endpoint, run)
     if not token.value and not anonymous:
         raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
     terms = Terms(

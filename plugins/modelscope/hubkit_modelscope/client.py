@@ -8,10 +8,11 @@ given the two clients it works with, made here, and files are uploaded through t
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from modelscope_hub import HubApi
@@ -22,6 +23,7 @@ from modelscope_hub.utils import build_user_agent
 from requests.adapters import HTTPAdapter
 
 from hubkit.sdk import Run
+from hubkit.sdk.hubs import moved_write, read_whole, refuse_hopeless, unusable_proxy
 from hubkit.sdk.transfer import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -31,6 +33,8 @@ _ONCE = re.compile(
 )
 """Requests that change something each time: before they are repeated, one asks whether they took.
 """
+_DOWNLOAD = "/repo"
+"""Where the path of a file's own bytes ends."""
 _CONNECTIONS = 16
 
 
@@ -62,23 +66,27 @@ class PatientAdapter(HTTPAdapter):
         self, request: requests.PreparedRequest, stream: bool = False, **keywords: Any
     ) -> requests.Response:
         terms, url = self._terms, urlsplit(request.url or "")
-        if not terms.trusts(request.url or ""):
-            for header in ("Authorization", "Cookie"):
-                request.headers.pop(header, None)
+        _give_token(request, terms)
         once = request.method == "POST" and _ONCE.fullmatch(url.path) is not None
         name, attempt = f"{request.method} {url.hostname}{url.path}", 0
         while True:
             attempt += 1
             terms.run.check_cancelled()
             try:
-                response = super().send(request, stream=stream, **keywords)
-                if not stream:
-                    _ = response.content
+                response = super().send(request, stream=True, **keywords)
+                if not stream or not url.path.endswith(_DOWNLOAD):
+                    _read(response, name)
+            except requests.exceptions.InvalidSchema as error:  # no package for a SOCKS proxy
+                raise unusable_proxy(str(error)) from None
+            except requests.exceptions.InvalidProxyURL as error:
+                raise unusable_proxy(str(error)) from None
             except LOST as error:
+                refuse_hopeless(name, error)
                 if once and not _never_sent(error):
                     raise
                 terms.patience.wait(attempt, f"{name}: {type(error).__name__}")
                 continue
+            _refuse_moved_write(response, name)
             if response.status_code not in TRANSIENT or (once and response.status_code != 429):
                 return response
             response.close()
@@ -87,6 +95,46 @@ class PatientAdapter(HTTPAdapter):
                 f"{name}: the hub answered {response.status_code}",
                 retry_after(response.headers),
             )
+
+
+def _give_token(request: requests.PreparedRequest, terms: Terms) -> None:
+    """The token goes to the hub, and nothing else does: requests puts what ~/.netrc says in its
+    place, also when it follows a redirect."""
+    if not terms.trusts(request.url or ""):
+        for header in ("Authorization", "Cookie"):
+            request.headers.pop(header, None)
+    elif "Authorization" in request.headers:
+        del request.headers["Authorization"]
+        if terms.token:
+            request.headers["Authorization"] = f"Bearer {terms.token}"
+
+
+def _read(response: requests.Response, name: str) -> None:
+    """As `response.content`, within bounds. modelscope_hub 0.5 reads the raw answer of a listing,
+    which then is empty, unless it has no `stream`."""
+    try:
+        response._content = read_whole(response.iter_content(1 << 16), name)
+    finally:
+        response.close()
+    response._content_consumed = True
+    response.raw = io.BytesIO()
+
+
+def _refuse_moved_write(response: requests.Response, name: str) -> None:
+    """
+    Raises:
+        RemoteError: a request that changes something is sent on to another host, or would become
+            one that changes nothing.
+    """
+    request = response.request
+    if not response.is_redirect or request.method in ("GET", "HEAD"):
+        return
+    here, onward = (
+        urlsplit(urljoin(request.url or "", place)) for place in ("", response.headers["location"])
+    )
+    if response.status_code in (307, 308) and here[:2] == onward[:2]:
+        return
+    raise moved_write(name, onward.hostname or "")
 
 
 def _never_sent(error: Exception) -> bool:
@@ -102,7 +150,6 @@ class Api(HubApi):
     def __init__(self, terms: Terms) -> None:
         config = HubConfig(endpoint=terms.endpoint, token=terms.token)
         super().__init__(config)
-        adapter = PatientAdapter(terms)
         self._ours = LegacyClient(
             terms.token or None,
             terms.endpoint,
@@ -110,7 +157,9 @@ class Api(HubApi):
             user_agent=build_user_agent(config=config),
         )
         session = requests.Session()
-        for one in (session, self._ours._session):
+        for one in (session, self._ours._session, self._ours._read_session):
+            own = type(one.get_adapter("https://"))
+            adapter = type("PatientAdapter", (PatientAdapter, own), {})(terms)
             one.mount("https://", adapter)
             one.mount("http://", adapter)
         self._open = OpenAPIClient(config, session=session, timeout=terms.timeout, max_retries=1)

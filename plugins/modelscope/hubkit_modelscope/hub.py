@@ -43,6 +43,11 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
         session.api.whoami()
         return ()
 
+    def foresee(self, session: Session, job: PublishInput) -> None:
+        from .publish import foresee
+
+        foresee(session, job)
+
     def send(self, session: Session, job: PublishInput) -> tuple[str, str]:
         from .publish import publish
 

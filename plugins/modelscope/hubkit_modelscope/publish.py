@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import PublishInput, ReleaseFile, RemoteError, UsageError
-from hubkit.sdk.hubs import AGAIN, MANIFEST, another_release, content, refuse_strangers
+from hubkit.sdk.hubs import (
+    AGAIN,
+    MANIFEST,
+    another_release,
+    content,
+    refuse_public,
+    refuse_strangers,
+    refuse_unlike,
+)
 from hubkit.sdk.transfer import Body, Meter
 
 from .options import MASTER
@@ -25,6 +33,8 @@ from .session import MODEL, Listed, Session
 
 CONFIGURATION = "configuration.json"
 _BATCH = 100
+_PUBLIC = 5
+_VISIBILITY = {1: "private", 3: "internal", _PUBLIC: "public"}
 _INLINE = frozenset({"readme.md", ".gitattributes", ".gitignore", CONFIGURATION, "config.json"})
 
 
@@ -36,27 +46,13 @@ def publish(session: Session, job: PublishInput) -> str:
         RefusedError: another release has this tag, or the branch holds files that are no release.
         RemoteError: the hub failed; running again continues.
     """
-    if not any(file.path == CONFIGURATION for file in job.files):
-        raise UsageError(
-            f"the release has no {CONFIGURATION}, which ModelScope needs",
-            "package the release again",
-        )
+    _check_files(job)
     _prepare(session, job)
     branch = session.options.branch
-    if job.tag in session.tags():
-        listed = session.listing(job.tag)
-        if not is_release(session, job, listed, job.tag):
-            raise another_release(session.place, job.tag)
-        return _commit_of(listed, job)
+    if (tagged := _tagged(session, job)) is not None:
+        return _commit_of(tagged, job)
     listed = session.listing(branch)
-    if not is_release(session, job, listed, branch):
-        refuse_strangers(
-            session.place,
-            branch,
-            listed,
-            is_release=MANIFEST in listed,
-            replace=session.options.replace,
-        )
+    if not _is_there(session, job, listed):
         listed = _send(session, job, listed)
     _read_back(session, job, listed)
     if branch == MASTER:
@@ -66,6 +62,61 @@ def publish(session: Session, job: PublishInput) -> str:
             f"{session.place}: ModelScope tags only {MASTER}; the release on {branch} has no tag"
         )
     return _commit_of(listed, job)
+
+
+def foresee(session: Session, job: PublishInput) -> None:
+    """
+    Raises:
+        UsageError, RefusedError: as `publish`.
+    """
+    _check_files(job)
+    if (info := session.info()) is None:
+        return
+    _judge_visibility(session, info)
+    branch = session.options.branch
+    if _tagged(session, job) is None and branch in session.branches():
+        _is_there(session, job, session.listing(branch))
+
+
+def _check_files(job: PublishInput) -> None:
+    if not any(file.path == CONFIGURATION for file in job.files):
+        raise UsageError(
+            f"the release has no {CONFIGURATION}, which ModelScope needs",
+            "package the release again",
+        )
+
+
+def _tagged(session: Session, job: PublishInput) -> dict[str, Listed] | None:
+    """What is under the release's tag: the release.
+
+    Raises:
+        RefusedError: the tag names another one.
+    """
+    if job.tag not in session.tags():
+        return None
+    listed = session.listing(job.tag)
+    if not is_release(session, job, listed, job.tag):
+        raise another_release(session.place, job.tag)
+    return listed
+
+
+def _is_there(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> bool:
+    """Whether the branch holds the release already.
+
+    Raises:
+        RefusedError: it holds files of somebody else.
+    """
+    branch = session.options.branch
+    if is_release(session, job, listed, branch):
+        return True
+    refuse_strangers(
+        session.place,
+        branch,
+        listed,
+        is_release=MANIFEST in listed,
+        replace=session.options.replace,
+    )
+    return False
 
 
 def is_release(
@@ -96,29 +147,47 @@ def _prepare(session: Session, job: PublishInput) -> None:
     Apache-2.0."""
     options, info = session.options, session.info()
     if info is None:
-        license = options.license or _license(job.folder / "README.md")
-        visibility = "private" if options.private else "public"
-
-        def make() -> None:
-            session.api.create_repo(
-                session.repository,
-                MODEL,
-                visibility=visibility,
-                license=license,
-                chinese_name=options.chinese_name or None,
-            )
-
-        info = session.change(
-            "create repository", make, session.info, visibility=visibility, license=license
-        )
-    elif options.private and info.get("Visibility") == 5:
-        session.run.note(
-            f"{session.place} is public: what is published there can be seen by everybody"
-        )
+        _create(session, job)
+    else:
+        _judge_visibility(session, info)
     if options.branch != MASTER and options.branch not in session.branches():
         raise UsageError(
             f"{session.place} has no branch {options.branch}",
             "make it on the repository's page, or leave it out",
+        )
+
+
+def _create(session: Session, job: PublishInput) -> None:
+    """ModelScope's API cannot delete what it made."""
+    options = session.options
+    license = options.license or _license(job.folder / "README.md")
+    visibility = "private" if options.private else "public"
+
+    def make() -> None:
+        session.api.create_repo(
+            session.repository,
+            MODEL,
+            visibility=visibility,
+            license=license,
+            chinese_name=options.chinese_name or None,
+        )
+
+    info = session.change(
+        "create repository", make, session.info, visibility=visibility, license=license
+    )
+    found = {"visibility": _VISIBILITY.get(int(info.get("Visibility") or 0), "unknown")}
+    refuse_unlike(session.place, {"visibility": visibility}, found, None)
+
+
+def _judge_visibility(session: Session, info: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        RefusedError: a release that was to be private would be the first in a public repository.
+    """
+    if session.options.private and info.get("Visibility") == _PUBLIC:
+        refuse_public(session.place, session.listing(MASTER))
+        session.run.note(
+            f"{session.place} is public: what is published there can be seen by everybody"
         )
 
 
@@ -140,7 +209,7 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
     large = [file for file in changed if _is_large(file)]
     with session.journal.step("upload", files=[file.path for file in large]):
         try:
-            _upload(session, job, large)
+            session.with_fresh_links(lambda: _upload(session, job, large), _is_stale)
         except Exception as error:
             raise session.explained(error) from None
     actions = [_action(job, file) for file in changed] + [deletion(path) for path in gone]
@@ -160,6 +229,14 @@ def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> 
 
     return session.change(
         "commit", commit, landed, send=[file.path for file in changed], delete=gone
+    )
+
+
+def _is_stale(error: BaseException) -> bool:
+    """A signed link that is not valid any more, by the answer to its use."""
+    request = getattr(getattr(error, "response", None), "request", None)
+    return getattr(error, "status_code", None) == 403 and (
+        request is None or request.method == "PUT"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
-from hubkit.sdk.hubs import ApiSession, Doubt, refuse_offline
+from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
 from hubkit.sdk.transfer import TRANSIENT, Patience
 
 from .explain import explain
@@ -48,12 +48,11 @@ class Session(ApiSession):
 
         if isinstance(error, HubkitError):
             return "none"
+        if isinstance(error, APIError) and error.status_code:
+            taken = isinstance(error, AlreadyExistsError) or error.status_code == 409
+            return "lost" if taken or error.status_code in TRANSIENT else "none"
         lost = isinstance(error, (*LOST, NetworkError, AlreadyExistsError, ValueError))
-        return (
-            "lost"
-            if lost or (isinstance(error, APIError) and error.status_code in {*TRANSIENT, 409})
-            else "none"
-        )
+        return "lost" if lost else "none"
 
     def info(self) -> dict[str, Any] | None:
         """The repository; None when there is none that this token may see."""
@@ -109,7 +108,8 @@ def opened(
         raise EnvironmentFailure(
             f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'"
         ) from None
-    endpoint = options.endpoint.rstrip("/") or str(HubConfig(token="").endpoint)
+    named = "the option `endpoint`" if options.endpoint else "MODELSCOPE_ENDPOINT"
+    endpoint = check_endpoint(options.endpoint or str(HubConfig(token="").endpoint), named)
     refuse_offline(endpoint)
     token = find(options)
     if not token.value and not anonymous:

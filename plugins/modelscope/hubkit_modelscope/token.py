@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from hubkit.sdk import EnvironmentFailure
 from hubkit.sdk.hubs import Token, named_token
 
 from .options import Options
@@ -20,6 +21,14 @@ def find(options: Options) -> Token:
     from modelscope_hub.config import HubConfig
 
     config = HubConfig()
-    if value := (config.load_token() or "").strip():
+    try:
+        value = (config.load_token() or "").strip()
+    except Exception as error:  # it is a pickle of the client's own, which may end in anything
+        raise EnvironmentFailure(
+            f"the client's own login ({config.credentials_dir}) cannot be read: "
+            f"{type(error).__name__}",
+            f"remove that folder; {LOG_IN}",
+        ) from None
+    if value:
         return Token(value, f"the client's own login ({config.credentials_dir})")
     return Token("", "nowhere: no MODELSCOPE_API_TOKEN, no login of the client")
