@@ -15,6 +15,10 @@ _OTHER_NAMES = (
     ("image", "images"),
 )
 _FIELD = "conversations"
+_READ = {"id", "image", _FIELD}
+_SAID = {"from", "value"}
+_HARMLESS = {"choices", "options"}
+"""The prompts have them as text."""
 
 
 def record(place: Place, identity: str | None) -> Record:
@@ -36,10 +40,13 @@ def record(place: Place, identity: str | None) -> Record:
             raise place.error(wrong, f"there is `{wrong}` but no `{right}`", remedy, "keys")
     images = _images(place, item.get("image"))
     turns = _turns(place, item.get(_FIELD))
+    meta: dict[str, str] = {}
+    if not item.keys() <= _READ:
+        place.check_fields(_READ, images, _HARMLESS)
+        meta = place.meta(_READ)
     place.check_marks(images, turns)
-    return Record(
-        identity if identity is not None else place.identity(item.get("id")), images, turns
-    )
+    identity = identity if identity is not None else place.identity(item.get("id"))
+    return Record(identity, images, turns, meta)
 
 
 def _images(place: Place, value: Any) -> tuple[str, ...]:
@@ -80,6 +87,8 @@ def _text(place: Place, number: int, turn: Any) -> str:
     if isinstance(turn, dict) and turn.get("from") == role:
         text = turn.get("value")
         if isinstance(text, str) and text and not text.isspace():
+            if len(turn) > 2:
+                place.check_message(f"{_FIELD}[{number}]", turn, _SAID, role == "gpt")
             return text if text.isascii() else place.encodable(f"{_FIELD}[{number}]", text)
     raise _text_problem(place, number, turn, role)
 
