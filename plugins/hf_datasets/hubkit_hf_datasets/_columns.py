@@ -47,7 +47,7 @@ class Columns:
 
     def read(self, item: Mapping[str, Any]) -> set[str]:
         """The columns that a record is made of: a question and its answer, or turns."""
-        turns = bool(self.conversations and item.get(self.conversations))
+        turns = self.conversations and says_something(item.get(self.conversations))
         said = {self.conversations} if turns else {self.question, self.answer}
         return {self.image, self.id, "file_name", *said} - {""}
 
@@ -97,7 +97,7 @@ def record(place: Place, columns: Columns) -> tuple[Record, dict[str, bytes]]:
     pictures: dict[str, bytes] = {}
     read = columns.read(item)
     images = _images(place, columns.image, item.get(columns.image), pictures)
-    if columns.conversations and item.get(columns.conversations):
+    if columns.conversations in read:
         turns = _conversation(place, columns.conversations, item[columns.conversations])
     else:
         question = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubkit.sdk import IMAGE, Record, Turn
+from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
 
 _ROLES = {
@@ -57,19 +58,20 @@ def _images(place: Place) -> tuple[str, list[str]]:
     """(the field's name, the paths)"""
     for field in _IMAGES:
         value = place.item.get(field)
-        if isinstance(value, str) and value:
+        if not says_something(value):
+            continue
+        if isinstance(value, str):
             return field, [place.image(field, value)]
-        if isinstance(value, list) and value:
+        if isinstance(value, list):
             return field, [
                 place.image(f"{field}[{number}]", one) for number, one in enumerate(value)
             ]
-        if value:
-            raise place.error(
-                field,
-                f"must be a path or a list of paths, not {value!r}",
-                "write the paths",
-                "path",
-            )
+        raise place.error(
+            field,
+            f"must be a path or a list of paths, not {value!r}",
+            "write the paths",
+            "path",
+        )
     return "", []
 
 
@@ -78,9 +80,9 @@ def _messages(place: Place, images: list[str]) -> tuple[str, list[tuple[str, str
     `images`."""
     for field, role_key, text_key in _TURNS:
         value = place.item.get(field)
-        if value is None:
+        if not says_something(value):
             continue
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list):
             raise place.error(
                 field, f"must be a list of messages, not {value!r}", "write the conversation"
             )
