@@ -126,10 +126,7 @@ def as_shown(image: Any) -> tuple[Any, tuple[str, ...]]:
     Raises:
         PictureError: its values have no one reading.
     """
-    if image.mode == "RGB" and not image.info:
-        image.load()
-        return image, ()
-    noted = _orientation(image)
+    noted = _orientation(image)  # Pillow turns a TIFF by itself, and forgets that it did
     image.load()
     turn, shown, changes = _TURNS.get(_orientation(image)), image, []
     if image.mode in _DEEP:
