@@ -1,5 +1,5 @@
-"""Pictures as cameras, scanners and exports make them: a model sees what a viewer shows, the same in
-training, in the engine and in the server; what has no one reading is refused."""
+"""Pictures as cameras, scanners and exports make them: training, engine and server see what a
+viewer shows. What has no one reading is refused."""
 
 from __future__ import annotations
 
