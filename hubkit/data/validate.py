@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from ..errors import DataError, EnvironmentFailure, UsageError
@@ -85,12 +85,13 @@ class Validation:
 
     def _spell(self, batch: list[Row]) -> None:
         """Names of images as their folder spells them: what trains later looks for no other."""
+        named = chain.from_iterable([row.record.images for row in batch if row.record])
+        if all(map(str.isascii, named)):
+            return
         for row in batch:
             images = row.record.images if row.record else ()
-            if row.record is None or all(map(str.isascii, images)):
-                continue
             found = tuple(map(self.pictures.spelled, images))
-            if found != images:
+            if row.record and found != images:
                 self.respelt += sum(one != other for one, other in zip(found, images, strict=True))
                 row.record = replace(row.record, images=found)
 

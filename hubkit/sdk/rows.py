@@ -162,15 +162,16 @@ class Place:
         """
         count = 0
         for number, turn in enumerate(turns):
-            if "<" in turn.prompt:
-                here = turn.prompt.count(IMAGE)
-                if turn.prompt.count("<") > here:
-                    self._check_foreign(f"{field}, prompt {number}", turn.prompt)
+            prompt, answer = turn.prompt, turn.answer
+            if "<" in prompt:
+                here = prompt.count(IMAGE)
+                if prompt.count("<") > here:
+                    self._check_foreign(f"{field}, prompt {number}", prompt)
                 count += here
-            if "<" in turn.answer:
-                if IMAGE in turn.answer:
+            if "<" in answer:
+                if IMAGE in answer:
                     raise self.error(field, f"a gpt turn holds {IMAGE}", _MARKS, "marks")
-                self._check_foreign(f"{field}, answer {number}", turn.answer)
+                self._check_foreign(f"{field}, answer {number}", answer)
         if images and IMAGE not in turns[0].prompt:
             raise self.error(
                 f"{field}[0]",

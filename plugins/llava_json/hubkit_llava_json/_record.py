@@ -74,6 +74,9 @@ def _turns(place: Place, value: Any) -> tuple[Turn, ...]:
         )
         raise place.error(_FIELD, found, remedy)
     texts = [_text(place, number, turn) for number, turn in enumerate(value)]
+    if sum(map(len, value)) > 2 * len(value):
+        for number, turn in enumerate(value):
+            place.check_message(f"{_FIELD}[{number}]", turn, _SAID, number % 2 == 1)
     if len(texts) % 2:
         field = f"{_FIELD}[{len(texts) - 1}]"
         raise place.error(
@@ -87,8 +90,6 @@ def _text(place: Place, number: int, turn: Any) -> str:
     if isinstance(turn, dict) and turn.get("from") == role:
         text = turn.get("value")
         if isinstance(text, str) and text and not text.isspace():
-            if len(turn) > 2:
-                place.check_message(f"{_FIELD}[{number}]", turn, _SAID, role == "gpt")
             return text if text.isascii() else place.encodable(f"{_FIELD}[{number}]", text)
     raise _text_problem(place, number, turn, role)
 
