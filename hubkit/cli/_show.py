@@ -161,6 +161,7 @@ def prepared(result: PreparedData) -> None:
         ),
         ("repeated records", f"{report.repeated:,}"),
     ]
+    found += [(f"pictures: {what}", f"{count:,}") for what, count in report.converted.items()]
     if report.shared:
         found.append(
             ("held out, sharing a picture or text with training", f"{report.shared.records:,}")

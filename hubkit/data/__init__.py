@@ -4,6 +4,7 @@ made.
 scan.py        rows of any adapter, sound or not
 pictures.py    images: there, decodable, of a sane size, the same twice
 hashes.py      a small set of many hashes
+special.py     the model's own tokens in texts
 validate.py    one pass over a dataset: sound records out, findings kept
 lengths.py     how long records are in tokens, and what a limit would cut
 split.py       training and holdout, and what the two share

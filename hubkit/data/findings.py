@@ -18,7 +18,9 @@ TITLES = {
     "roles": "roles out of order",
     "empty": "empty texts",
     "unanswered": "questions without an answer",
-    "marks": "<image> missing, misplaced or too many",
+    "marks": "<image> missing, misplaced or too many, or a mark for something else",
+    "fields": "fields that change what is learnt",
+    "tokens": "the model's own tokens in texts",
     "path": "bad image paths",
     "id": "ids that repeat or are none",
     "choices": "choices and answers that do not fit",
@@ -79,7 +81,8 @@ class Sample:
 class Report:
     """`rows` were read, `records` of them are sound. `pictures` counts distinct paths; `same` are
     pairs of paths with equal content. `turns`, `images` and `tiles` map a number to how many
-    records (of `tiles`: pictures) have it."""
+    records (of `tiles`: pictures) have it. `converted` maps
+    what is done to pictures before a model sees them to how many it is done to."""
 
     name: str
     format: str
@@ -103,6 +106,7 @@ class Report:
     train: int = 0
     holdout: int = 0
     notes: tuple[str, ...] = ()
+    converted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

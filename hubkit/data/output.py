@@ -16,6 +16,8 @@ from ..errors import UsageError
 from ..files.disk import reflink
 from ..sdk import Record
 
+_LLAVA = ("id", "image", "conversations")
+
 
 def own_line(record: Record) -> str:
     """As `hubkit.sdk.write_jsonl` writes it."""
@@ -31,6 +33,7 @@ def llava_line(record: Record) -> str:
         for turn in record.turns
         for part in ({"from": "human", "value": turn.prompt}, {"from": "gpt", "value": turn.answer})
     ]
+    item |= {key: value for key, value in record.meta.items() if key not in _LLAVA}
     return json.dumps(item, ensure_ascii=False) + "\n"
 
 

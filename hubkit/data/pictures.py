@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,24 +11,26 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import DataError
+from ..sdk import PictureError, open_picture
+from ..sdk.pictures import picture_bytes, spelled
 from .hashes import Hashes
 
 Look = Literal["open", "exist"]
 _THREADS = 8
 _GUESSES = 20
 """Missing images for which their folder is searched for one of a similar name."""
-_LARGEST = 256 << 20
-"""Bytes of an image's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`sha256` of the file; `format` as Pillow names it; `width` and `height` in pixels."""
+    """`sha256` of the file; `format` as Pillow names it; `width` and `height` in pixels, upright;
+    `changes` are what is converted when it is shown to a model."""
 
     sha256: str
     format: str
     width: int
     height: int
+    changes: tuple[str, ...] = ()
 
 
 class Pictures:
@@ -71,6 +72,10 @@ class Pictures:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
 
+    def spelled(self, name: str) -> str:
+        """`name` as the folder spells it."""
+        return spelled(self.folder, name)
+
     def open(self, names: Iterable[str]) -> None:
         """Decodes those of `names` that were not looked at yet, several at once."""
         new = [name for name in dict.fromkeys(names) if name not in self.known]
@@ -82,22 +87,20 @@ class Pictures:
                     zip(new, pool.map(lambda name: examine(self.path(name)), new), strict=True)
                 )
 
-    def problem(self, name: str) -> str | None:
-        """What is wrong with the image, as far as was looked."""
-        if self.look == "open":
-            found = self.known[name]
-            return (
-                self._absent(name)
-                if found == _ABSENT
-                else found
-                if isinstance(found, str)
-                else None
-            )
+    def problem(self, name: str) -> tuple[str, str] | None:
+        """What is wrong with the image, as far as was looked, and what to do."""
+        found = self.known[name] if self.look == "open" else self._listed(name)
+        if found == _ABSENT:
+            remedy = f"images are looked for in {self.folder}; see data.images, or --images"
+            return self._absent(name), remedy
+        return (found, _REPLACE) if isinstance(found, str) else None
+
+    def _listed(self, name: str) -> str | None:
         folder, _, file = name.rpartition("/")
         listing = self._listings.get(folder)
         if listing is None:
             listing = self._list(folder)
-        return None if hash(file) in listing or name in self._own else self._absent(name)
+        return None if hash(file) in listing or name in self._own else _ABSENT
 
     def _list(self, folder: str) -> Hashes:
         found = self._listings[folder] = Hashes()
@@ -128,33 +131,23 @@ class Pictures:
 
 
 _ABSENT = "no such file"
+_REPLACE = "replace it by an 8-bit PNG or JPEG of what is to be seen, or leave the record out"
 
 
 def examine(path: Path) -> Picture | str:
     """The decoded file, or what is wrong with it. A file whose header asks for more pixels than
-    Pillow's limit is not decoded."""
-    from PIL import Image, UnidentifiedImageError
-
+    `hubkit.sdk.pictures` takes is not decoded."""
     try:
-        if (size := path.stat().st_size) > _LARGEST:
-            return f"{size:,} bytes is more than a picture should have"
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                return f"{image.width} x {image.height} pixels is more than a picture should have"
-            image.load()
-            return Picture(
-                hashlib.sha256(content).hexdigest(), image.format or "", image.width, image.height
-            )
+        content = picture_bytes(path)
+        with open_picture(content) as found:
+            width, height = found.width, found.height
+            if found.rgb().size != (width, height):
+                return "its EXIF turn stands behind the pixels, where few look: save it again"
+            digest = hashlib.sha256(content).hexdigest()
+            return Picture(digest, found.format, width, height, found.changes)
     except FileNotFoundError:
         return _ABSENT
-    except UnidentifiedImageError:
-        return "not an image"
-    except Image.DecompressionBombError as error:
-        return f"more pixels than a picture should have ({error})"
     except OSError as error:
         return error.strerror or str(error)
-    except (
-        Exception
-    ) as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
-        return f"it cannot be decoded ({type(error).__name__}: {error})"
+    except PictureError as error:
+        return str(error)

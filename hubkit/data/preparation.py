@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ class PrepareSettings:
     decoded or only looked for. `copy` puts the pictures into the folder that is written; those that
     are in no file of their own are written there in any case. `license` is for data that do not say
     it, `endpoint` the hub of `hf:` when it is not the usual one. With `base`, a model folder,
-    lengths are measured in its tokens."""
+    its own tokens are refused in texts and lengths are measured in them."""
 
     format: str = "llava_json"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -160,6 +160,10 @@ class Preparation:
         """Repairs that were made."""
         return sum(sum(one.fixes.values()) for one in self._both())
 
+    def converted(self) -> dict[str, int]:
+        """What is done to pictures before a model sees them, and to how many."""
+        return dict(sum((Counter(one.converted()) for one in self._both()), Counter[str]()))
+
     def digests(self) -> dict[str, str]:
         """sha256 of each picture that was opened, by path."""
         return {name: digest for one in self._both() for name, digest in one.digests().items()}
@@ -169,7 +173,13 @@ class Preparation:
 
     def report(self) -> Report:
         found = self.data.report(self.settings.format)
-        return replace(found, shared=self.shared, train=self.train, holdout=self.holdout)
+        return replace(
+            found,
+            shared=self.shared,
+            train=self.train,
+            holdout=self.holdout,
+            converted=self.converted(),
+        )
 
     def sample_pictures(self) -> dict[str, Path]:
         """The files of the pictures that the report shows, by name."""

@@ -7,10 +7,9 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..resources import templates
-from ..sdk import RESTRICTIONS, Terms
+from ..sdk import RESTRICTIONS, PictureError, Terms, open_picture
 from ..sdk.codec import encode
 from .findings import Report
 
@@ -77,17 +76,13 @@ def _token_bars(report: Report) -> list[tuple[str, int, float, bool]]:
 
 def thumbnail(path: Path | None) -> str:
     """The picture, made small, as a data URL; empty where there is none."""
-    from PIL import Image
-
     if path is None:
         return ""
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                return ""
-            small: Any = image.convert("RGB")
+        with open_picture(path) as picture:
+            small = picture.rgb().copy()
             small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, PictureError):
         return ""
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)

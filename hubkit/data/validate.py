@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from ..errors import DataError, EnvironmentFailure, UsageError
@@ -18,6 +18,7 @@ from .findings import EXAMPLES, Report, Sample, Tally
 from .hashes import Hashes
 from .lengths import TokenCounter, summary, tile_count
 from .pictures import Look, Picture, Pictures
+from .special import SpecialTokens
 
 _BATCH = 256
 _MEASURED = 10_000
@@ -29,9 +30,9 @@ small."""
 
 
 class Validation:
-    """`folder` is what image paths are relative to. With `base`, lengths are measured; over
-    `max_length` tokens (0: no limit) is too long. With `fix`, ids that repeat get a number.
-    `extracted` is where images go that lie in no file of their own.
+    """`folder` is what image paths are relative to. With `base`, its own tokens are looked for in
+    texts and lengths are measured; over `max_length` tokens (0: no limit) is too long. With `fix`,
+    ids that repeat get a number. `extracted` is where images go that lie in no file of their own.
 
     A record takes a few bytes here, whatever its size: hashes of its id, its text and its pictures.
     """
@@ -52,8 +53,9 @@ class Validation:
         self.tally, self.fixes = Tally(), Counter[str]()
         self.texts, self.owners, self.keys = array("q"), array("I"), array("q")
         self.long = bytearray()
-        self.rows = 0
+        self.rows = self.respelt = 0
         self._base = base
+        self._special = SpecialTokens(base) if base else None
         self._ids = Hashes()
         self._turns, self._images = Counter[int](), Counter[int]()
         self._chosen: list[Record] = []
@@ -68,6 +70,7 @@ class Validation:
         """The records of `rows` that have no problem; call `report` when they are through."""
         rows, opens = iter(rows), self.pictures.look == "open"
         while batch := list(islice(rows, _BATCH)):
+            self._spell(batch)
             if opens or any(row.pictures for row in batch):
                 self._open(batch)
             for row in batch:
@@ -79,6 +82,18 @@ class Validation:
                     yield self._taken(row, row.record)
             run.check_cancelled()
             run.progress(self.rows, self.rows, "records")
+
+    def _spell(self, batch: list[Row]) -> None:
+        """Names of images as their folder spells them: what trains later looks for no other."""
+        named = chain.from_iterable([row.record.images for row in batch if row.record])
+        if all(map(str.isascii, named)):
+            return
+        for row in batch:
+            images = row.record.images if row.record else ()
+            found = tuple(map(self.pictures.spelled, images))
+            if row.record and found != images:
+                self.respelt += sum(one != other for one, other in zip(found, images, strict=True))
+                row.record = replace(row.record, images=found)
 
     def _open(self, batch: list[Row]) -> None:
         for row in batch:
@@ -96,12 +111,13 @@ class Validation:
     def _problem(self, row: Row, record: Record) -> DataError | None:
         for image in record.images:
             if found := self.pictures.problem(image):
-                remedy = (
-                    f"images are looked for in {self.pictures.folder}; see data.images, or --images"
-                )
+                message, remedy = found
                 return DataError(
-                    f"{self._place(row, record)}: image {image}: {found}", remedy, code="image"
+                    f"{self._place(row, record)}: image {image}: {message}", remedy, code="image"
                 )
+        if self._special and (found := self._special.problem(record)):
+            message, remedy = found
+            return DataError(f"{self._place(row, record)}, {message}", remedy, code="tokens")
         if hash(record.id) in self._ids and not self.fix:
             remedy = "give each record an id of its own, or set the dataset option `ids: index`"
             return DataError(
@@ -208,7 +224,20 @@ class Validation:
             lengths=summary(counted, self.max_length),
             samples=tuple(_sample(record) for record in self._chosen[:_SAMPLES]),
             notes=(*self._notes(), *notes),
+            converted=self.converted(),
         )
+
+    def converted(self) -> dict[str, int]:
+        """How many pictures are shown to a model in another way than they are stored."""
+        found = Counter(
+            change
+            for picture in self.pictures.known.values()
+            if isinstance(picture, Picture)
+            for change in picture.changes
+        )
+        if self.respelt:
+            found["found under the same name in another Unicode form"] = self.respelt
+        return dict(sorted(found.items()))
 
     def _contents(self) -> array[int]:
         """For each record a number that is equal for equal text and pictures."""

@@ -10,15 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..sdk import PictureError, open_picture
+
 MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 4096
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
-ORIENTATION = 0x0112
-
-
-class PictureError(Exception):
-    """A file that cannot be shown to a model as a picture; its text is the file's name."""
 
 
 @dataclass(frozen=True)
@@ -77,28 +73,25 @@ def _url(picture: Picture) -> str:
 
 
 def take_picture(path: Path, folder: Path) -> Picture:
-    """The file itself where a model can take it as the visitor sees it; else an upright PNG of
-    bounded size in `folder`.
+    """The file itself where every server shows it to a model as the visitor sees it; else an
+    upright PNG of bounded size in `folder`.
 
     Raises:
-        PictureError: it is no picture of FORMATS, or has more than MOST_PIXELS.
+        PictureError: it is no picture that can be shown to a model, or has more than MOST_PIXELS;
+            its text is the file's name.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            size, kind = picture.width * picture.height, AS_THEY_ARE.get(picture.format or "")
+        with open_picture(path) as picture:
+            size, kind = picture.width * picture.height, AS_THEY_ARE.get(picture.format)
             if size > MOST_PIXELS:
                 raise PictureError(path.name)
-            upright = picture.getexif().get(ORIENTATION, 1) == 1
-            if kind and upright and max(picture.size) <= LONGEST_SIDE:
-                picture.load()
+            shown = picture.rgb()
+            if kind and not picture.changes and max(shown.size) <= LONGEST_SIDE:
                 return Picture(path, path, kind)
-            made = ImageOps.exif_transpose(picture).convert("RGB")
-        made.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         folder.mkdir(parents=True, exist_ok=True)
         sent = folder / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.png"
-        made.save(sent)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        shown.save(sent)
+    except (OSError, PictureError):
         raise PictureError(path.name) from None
     return Picture(path, sent, "image/png")

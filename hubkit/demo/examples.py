@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError, UsageError
 from ..sdk import IMAGE, Record, read_records
+from ..sdk.pictures import spelled
 
 MOST = 12
 
@@ -42,7 +43,9 @@ def from_records(file: Path, images: Path) -> tuple[Example, ...]:
 
 def _example(record: Record, images: Path, file: Path) -> Example:
     prompt = record.turns[0].prompt if record.turns else ""
-    pictures = [(images / name).resolve() for name in record.images[: prompt.count(IMAGE)]]
+    pictures = [
+        (images / spelled(images, name)).resolve() for name in record.images[: prompt.count(IMAGE)]
+    ]
     for picture, name in zip(pictures, record.images, strict=False):
         if not picture.is_file() or not picture.is_relative_to(images):
             raise DataError(

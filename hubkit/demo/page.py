@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 
 from ..inference.serving import Serving
+from ..sdk import PictureError
 from .client import Answer
-from .conversation import PictureError, Said, Turn, messages, take_picture
+from .conversation import Said, Turn, messages, take_picture
 from .examples import Example
 from .sessions import Sessions
 from .texts import TEXTS, Texts, preferred

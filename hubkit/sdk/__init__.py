@@ -1,5 +1,5 @@
 """The only import surface for plugin authors: contracts, data types and the worker. Standard
-library only.
+library only; `open_picture` and `tiles` need Pillow and numpy when they are called.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
 under the entry-point group `hubkit.plugins`:
@@ -53,10 +53,11 @@ from .family import (
 from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
 from .journal import Journal
 from .metric import DescribedMetric, Metric
+from .pictures import PictureError, PictureFile, open_picture
 from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
 from .rows import Row
 from .run import Run, SilentRun
-from .tokens import token_ids
+from .tokens import special_tokens, token_ids
 from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
 from .transfer import Pace
 from .vision import Vision, grid, tiles
@@ -102,6 +103,8 @@ __all__ = [
     "ModuleGroup",
     "NativeModel",
     "Pace",
+    "PictureError",
+    "PictureFile",
     "PluginError",
     "Problem",
     "PublishInput",
@@ -132,10 +135,12 @@ __all__ = [
     "WeightsError",
     "Withdrawal",
     "grid",
+    "open_picture",
     "prompts",
     "read_answers",
     "read_records",
     "segments",
+    "special_tokens",
     "stop_ids",
     "tiles",
     "token_ids",

@@ -19,8 +19,8 @@ def prompts(record: Record, tiles: Sequence[int], vision: Vision) -> tuple[str, 
     tiles.
 
     Raises:
-        DataError: `<image>` does not stand once for each picture, or a prompt holds one of the
-            image tokens itself.
+        DataError: `<image>` does not stand once for each picture, or a prompt or an answer holds
+            one of the image tokens itself.
     """
     marks = sum(turn.prompt.count(IMAGE) for turn in record.turns)
     if marks != len(tiles):
@@ -29,16 +29,18 @@ def prompts(record: Record, tiles: Sequence[int], vision: Vision) -> tuple[str, 
             f"put one {IMAGE} for each picture",
         )
     remaining = iter(tiles)
+    own = {vision.start, vision.context, vision.end} - {""}
     filled = []
     for turn in record.turns:
-        if any(
-            token in turn.prompt
-            for token in {vision.start, vision.context, vision.end} - {"", IMAGE}
+        for name, text, tokens in (
+            ("a prompt", turn.prompt, own - {IMAGE}),
+            ("an answer", turn.answer, own),
         ):
-            raise DataError(
-                f"record {record.id}: a prompt contains an image token",
-                f"write {IMAGE} where a picture goes",
-            )
+            if any(token in text for token in tokens):
+                raise DataError(
+                    f"record {record.id}: {name} contains an image token",
+                    f"write {IMAGE} where a picture goes, and no image token",
+                )
         first, *others = turn.prompt.split(IMAGE)
         filled.append(
             first + "".join(vision.placeholder(next(remaining)) + text for text in others)

@@ -2,17 +2,19 @@
 turns, and rows of a scan.
 
 Codes of problems, by which a report groups them: `json`, `encoding`, `schema`, `keys`, `roles`,
-`empty`, `unanswered`, `marks`, `path`, `id`, `choices`.
+`empty`, `unanswered`, `marks`, `fields`, `path`, `id`, `choices`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .errors import DataError
+from .meaning import PICTURE, changes_meaning, foreign_mark, names_a_picture, says_something
 from .records import IMAGE, Record, Turn
 
 _MARKS = f"write {IMAGE} once for each image, the first in the first prompt"
@@ -85,6 +87,8 @@ class Place:
             raise self.error(field, f"{value!r} is absolute", _BELOW, "path")
         if ".." in value and ".." in PureWindowsPath(value).parts:
             raise self.error(field, f"{value!r} leaves the image folder", _BELOW, "path")
+        if "\\" in value:
+            raise self.error(field, f"{value!r} has backslashes", f"write `/`: {_BELOW}", "path")
         plain = (
             "//" not in value
             and "/./" not in value
@@ -101,17 +105,73 @@ class Place:
             raise self.error(field, message, "correct the text's encoding", "encoding") from None
         return text
 
+    def check_fields(
+        self, read: Collection[str], images: Sequence[str] = (), harmless: Collection[str] = ()
+    ) -> None:
+        """No field beside those that are `read` changes what is learnt. Where no picture is read,
+        none may name one. `harmless` are fields that such records have for other readers.
+
+        Raises:
+            DataError: names the field.
+        """
+        for name, why in changes_meaning(self.item, {*read, *harmless}):
+            raise self._unread(name, name, why)
+        for name, value in self.item.items() if not images else ():
+            if name not in read and names_a_picture(str(name)) and says_something(value):
+                raise self._unread(str(name), str(name), PICTURE)
+
+    def check_message(
+        self, field: str, message: Mapping[str, Any], read: Collection[str], learnt: bool
+    ) -> None:
+        """As `check_fields`, for one message of a conversation; an answer is `learnt`."""
+        for name, why in changes_meaning(message, read, learnt=learnt):
+            raise self._unread(f"{field}.{name}", name, why)
+
+    def _unread(self, field: str, name: str, why: str) -> DataError:
+        remedy = f"remove `{name}` where the record is right without it, or leave the record out"
+        return self.error(field, why, remedy, "fields")
+
+    def meta(self, read: Collection[str]) -> dict[str, str]:
+        """The other fields that say something, as texts: for slices.
+
+        Raises:
+            DataError: a field holds bytes, such as a picture's.
+        """
+        found = {}
+        for name, value in self.item.items():
+            if name not in read and says_something(value):
+                found[self.encodable("record", str(name))] = self._as_text(str(name), value)
+        return found
+
+    def _as_text(self, name: str, value: Any) -> str:
+        if isinstance(value, bytes) or (isinstance(value, Mapping) and value.get("bytes")):
+            raise self._unread(name, name, "bytes that are not read, as of a picture")
+        structured = isinstance(value, (Mapping, list, tuple))
+        text = json.dumps(value, ensure_ascii=False, default=str) if structured else str(value)
+        return self.encodable(name, text)
+
     def check_marks(
         self, images: Sequence[str], turns: Sequence[Turn], field: str = "conversations"
     ) -> None:
-        """Each image has its `<image>`, the first of them in the first prompt.
+        """Each image has its `<image>`, the first of them in the first prompt, and no other mark
+        stands in a text.
 
         Raises:
-            DataError: too many, too few, in an answer, or first in a later turn.
+            DataError: too many, too few, in an answer, or first in a later turn; a mark for
+                something that hubkit does not put there, such as `<video>`.
         """
-        if any(IMAGE in turn.answer for turn in turns):
-            raise self.error(field, f"a gpt turn holds {IMAGE}", _MARKS, "marks")
-        count = sum([turn.prompt.count(IMAGE) for turn in turns])
+        count = 0
+        for number, turn in enumerate(turns):
+            prompt, answer = turn.prompt, turn.answer
+            if "<" in prompt:
+                here = prompt.count(IMAGE)
+                if prompt.count("<") > here:
+                    self._check_foreign(f"{field}, prompt {number}", prompt)
+                count += here
+            if "<" in answer:
+                if IMAGE in answer:
+                    raise self.error(field, f"a gpt turn holds {IMAGE}", _MARKS, "marks")
+                self._check_foreign(f"{field}, answer {number}", answer)
         if images and IMAGE not in turns[0].prompt:
             raise self.error(
                 f"{field}[0]",
@@ -122,6 +182,13 @@ class Place:
         if count != len(images):
             raise self.error(
                 field, f"there are {count} {IMAGE} for {len(images)} images", _MARKS, "marks"
+            )
+
+    def _check_foreign(self, field: str, text: str) -> None:
+        if mark := foreign_mark(text):
+            remedy = f"write the text without it ({IMAGE} stands for a picture), or drop the record"
+            raise self.error(
+                field, f"the mark {mark} stands for nothing that hubkit puts there", remedy, "marks"
             )
 
 

@@ -34,6 +34,37 @@ def token_ids(folder: Path) -> dict[str, int]:
     return ids
 
 
+def special_tokens(folder: Path) -> frozenset[str]:
+    """Texts that the folder's tokenizer turns into single tokens with a part of their own: the ends
+    of turns, images, padding. Added tokens that are plain words are not among them.
+
+    Raises:
+        UsageError: a file is not JSON of the expected form.
+    """
+    found: set[str] = set()
+    for name in (*_FILES[:2], "special_tokens_map.json"):
+        if (folder / name).is_file():
+            try:
+                data = json.loads((folder / name).read_text(encoding="utf-8"))
+                found.update(_special(name, data))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise _damaged(folder / name, error) from None
+    return frozenset(text for text in found if text.strip())
+
+
+def _special(name: str, data: Any) -> Iterator[str]:
+    added = data.get("added_tokens" if name == _FILES[0] else "added_tokens_decoder") or ()
+    for token in added.values() if isinstance(added, dict) else added:
+        if token.get("special"):
+            yield str(token["content"])
+    if name != _FILES[0]:
+        named = [value for key, value in data.items() if key.endswith("_token") and value]
+        more = data.get("additional_special_tokens") or []
+        for token in (*named, *(more.values() if isinstance(more, dict) else more)):
+            if isinstance(token, (str, dict)):
+                yield token if isinstance(token, str) else str(token["content"])
+
+
 def _entries(path: Path) -> Iterator[tuple[str, int]]:
     if not path.is_file():
         return
@@ -41,10 +72,13 @@ def _entries(path: Path) -> Iterator[tuple[str, int]]:
         data = json.loads(path.read_text(encoding="utf-8"))
         yield from _pairs(path.name, data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(
-            f"{path.name}: not a tokenizer file ({error})",
-            f"replace {path.name} by the base model's",
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{path.name}: not a tokenizer file ({error})", f"replace {path.name} by the base model's"
+    )
 
 
 def _pairs(name: str, data: Any) -> Iterable[tuple[str, int]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .errors import UsageError
+from .pictures import PictureFile, as_shown
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,13 @@ def grid(width: int, height: int, vision: Vision) -> tuple[int, int]:
 
 
 def tiles(picture: Any, vision: Vision) -> list[Any]:
-    """The RGB tiles of a PIL image, row by row, each `tile` x `tile` pixels, the thumbnail last
-    when there is one."""
-    picture = picture.convert("RGB")
+    """The RGB tiles of a picture (a PictureFile, or an image of PIL), row by row, each `tile` x
+    `tile` pixels, the thumbnail last when there is one.
+
+    Raises:
+        PictureError: it cannot be shown as it is.
+    """
+    picture = picture.rgb() if isinstance(picture, PictureFile) else as_shown(picture)[0]
     columns, rows = grid(picture.width, picture.height, vision)
     side, bicubic = vision.tile, 3
     if vision.fit in ("crop", "pad"):

@@ -68,6 +68,10 @@ def test_256_questions_become_256_records(project: Path, tmp_path: Path) -> None
                     + foodie.DISHES[number % 4],
                 },
             ],
+            "question_type": item["question_type"],
+            "food_name": foodie.DISHES[number % 4],
+            "food_type": "菜",
+            "food_location": "餐馆",
         }
     assert done.terms.restrictions == ("evaluation-only", "no-derivatives")
 

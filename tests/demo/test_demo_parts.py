@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from hubkit.demo.client import Answer
-from hubkit.demo.conversation import Picture, PictureError, Said, Turn, messages, take_picture
+from hubkit.demo.conversation import Picture, Said, Turn, messages, take_picture
 from hubkit.demo.examples import drawn, from_records
 from hubkit.demo.texts import CHINESE, ENGLISH, preferred
 from hubkit.errors import DataError, EnvironmentFailure, UsageError
 from hubkit.inference.serving import Serving
-from hubkit.sdk import Record, write_jsonl
+from hubkit.sdk import PictureError, Record, write_jsonl
 from hubkit.sdk import Turn as RecordTurn
 
 NOBODY: Any = None

@@ -47,6 +47,12 @@ def test_prompts_that_do_not_fit(prompt, tiles, message):
         prompts(Record("7", ("a",), (Turn(prompt, ""),)), tiles, VISION)
 
 
+def test_an_answer_with_an_image_token_is_refused_before_it_is_learnt():
+    record = Record("7", (), (Turn("Hi", "It is <IMG_CONTEXT>."),))
+    with pytest.raises(DataError, match="record 7: an answer contains an image token"):
+        prompts(record, [], VISION)
+
+
 def test_segments_for_training_end_with_the_answer():
     assert list(segments(render, ["a", "b"], ["1", "2"])) == [
         ("<user>a</><assistant>", False),

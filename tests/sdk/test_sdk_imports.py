@@ -16,6 +16,8 @@ import hubkit.sdk
 
 SDK = Path(hubkit.sdk.__file__).parent
 FILES = sorted(SDK.rglob("*.py"))
+INSIDE = {"pictures.py": {"PIL", "numpy"}}
+"""What a file imports when it is called: whoever has pictures has these."""
 
 
 def imported(tree: ast.AST, path: Path) -> set[str]:
@@ -44,6 +46,7 @@ def test_the_reader_of_imports_sees_what_it_must() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SDK).as_posix())
 def test_only_the_standard_library_is_imported(path: Path) -> None:
     names = {name.split(".")[0] for name in imported(ast.parse(path.read_text("utf-8")), path)}
+    names -= INSIDE.get(path.relative_to(SDK).as_posix(), set())
     assert names <= set(sys.stdlib_module_names), names - set(sys.stdlib_module_names)
 
 

@@ -7,15 +7,12 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hubkit.evaluation.results import Interval, Measure
 from hubkit.sdk.errors import DataError, UsageError
+from hubkit.sdk.pictures import PictureError, open_picture
 
 from .facts import LossPoint
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _INK, _FAINT, _ACCENT = "#1f2933", "#cbd2d9", "#0b7285"
 _LONGEST, _SHORTEST = 448, 112  # pixels of a sample picture's longer side
@@ -131,13 +128,12 @@ def sample_png(picture: Path) -> bytes:
     Raises:
         DataError: the file is not a picture that can be read.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
-        with Image.open(picture) as source:
-            upright = ImageOps.exif_transpose(source)
-            pixels = _flat(upright)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with open_picture(picture) as source:
+            pixels = source.rgb()
+    except (OSError, PictureError) as error:
         raise DataError(
             f"{picture.name}: not a readable picture ({error})",
             "replace the picture or leave it out of the data",
@@ -154,14 +150,3 @@ def sample_png(picture: Path) -> bytes:
     clean = Image.frombytes("RGB", pixels.size, pixels.tobytes())
     clean.save(out, format="PNG", optimize=True)
     return out.getvalue()
-
-
-def _flat(picture: Image.Image) -> Image.Image:
-    """RGB, transparency laid on white."""
-    from PIL import Image
-
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        sheet = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(sheet, layer).convert("RGB")
-    return picture.convert("RGB")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from ...data.output import own_line
@@ -70,10 +69,11 @@ def _run(context: Context, out: Path) -> Prepared:
         out,
         _settings(context),
         line=own_line,
-        # for the lengths in the report, where the tokenizer can be read in this process
-        base=context.base if find_spec("tokenizers") else None,
+        base=context.base,
     )
     work.read(context.run, report)
+    for what, count in work.converted().items():
+        context.run.note(f"{count:,} pictures: {what}")
     context.run.note(f"about the data: {report}")
     work.write()
     digests = work.digests()

@@ -15,6 +15,10 @@ _KINDS = {
     "text": "no picture",
 }
 _META = ("question_type", "food_name", "cuisine_type", "ann_group")
+_READ = {
+    *("question_id", "question", "question_en", "choices", "choices_en", "answer", "images"),
+    *("food_meta", *_META),
+}
 _DISH_META = ("food_name", "food_type", "food_location", "main_ingredient")
 _ASK = {"zh": "请回答正确选项的字母。", "en": "Answer with the letter of the right choice."}
 _PICTURE = {"zh": "图", "en": "Picture "}
@@ -53,12 +57,11 @@ def record(place: Place, first: str, form: str, language: str) -> Record:
         prompt, answer = _as_tutorial(place, kind, question, images, choices, right)
     else:
         prompt, answer = _with_choices(question, images, choices, language), _LETTERS[right]
-    return Record(
-        place.identity(place.item.get("question_id")),
-        images,
-        (Turn(prompt, answer),),
-        _meta(place.item),
-    )
+    turns = (Turn(prompt, answer),)
+    place.check_fields(_READ, images)
+    place.check_marks(images, turns, "question")
+    meta = place.meta(_READ) | _meta(place.item)
+    return Record(place.identity(place.item.get("question_id")), images, turns, meta)
 
 
 def _as_tutorial(

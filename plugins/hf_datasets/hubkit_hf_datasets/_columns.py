@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import IMAGE, DataError, Record, Turn
+from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
 
 _USUAL = {
@@ -25,7 +26,11 @@ _KINDS = (
     (b"GIF8", "gif"),
     (b"BM", "bmp"),
     (b"II*", "tif"),
+    (b"MM\0*", "tif"),
 )
+_SAID = {"from", "value", "role", "content"}
+_CHOICES = {"choices", "options"}
+"""Where turns are given, the prompts have them as text."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,12 @@ class Columns:
     id: str
     prompt: str
     classes: Mapping[str, Sequence[str]]
+
+    def read(self, item: Mapping[str, Any]) -> set[str]:
+        """The columns that a record is made of: a question and its answer, or turns."""
+        turns = self.conversations and says_something(item.get(self.conversations))
+        said = {self.conversations} if turns else {self.question, self.answer}
+        return {self.image, self.id, "file_name", *said} - {""}
 
     @classmethod
     def find(
@@ -84,8 +95,9 @@ def record(place: Place, columns: Columns) -> tuple[Record, dict[str, bytes]]:
             "record", f"must be an object, not {type(item).__name__}", "one object a row"
         )
     pictures: dict[str, bytes] = {}
+    read = columns.read(item)
     images = _images(place, columns.image, item.get(columns.image), pictures)
-    if columns.conversations and item.get(columns.conversations):
+    if columns.conversations in read:
         turns = _conversation(place, columns.conversations, item[columns.conversations])
     else:
         question = (
@@ -94,11 +106,16 @@ def record(place: Place, columns: Columns) -> tuple[Record, dict[str, bytes]]:
             else columns.prompt
         )
         turns = [Turn(question, _answer(place, columns, item.get(columns.answer)))]
+    place.check_fields(read, images, _CHOICES if columns.conversations in read else ())
+    if columns.question == "instruction" and says_something(item.get("input")):
+        remedy = "join the two in one column, or name one with the dataset option `question`"
+        raise place.error("input", "a part of the question beside `instruction`", remedy, "fields")
     if images and not any(IMAGE in turn.prompt for turn in turns):
         turns[0] = Turn(f"{IMAGE}\n" * len(images) + turns[0].prompt, turns[0].answer)
     place.check_marks(images, turns, columns.conversations or columns.question or columns.image)
     identity = item.get(columns.id) if columns.id else None
-    return Record(place.identity(identity), tuple(images), tuple(turns)), pictures
+    found = Record(place.identity(identity), tuple(images), tuple(turns), place.meta(read))
+    return found, pictures
 
 
 def _images(place: Place, column: str, value: Any, pictures: dict[str, bytes]) -> list[str]:
@@ -128,6 +145,8 @@ def _conversation(place: Place, column: str, value: Any) -> list[Turn]:
             column, f"must be a list of messages, not {value!r}", "name another column"
         )
     if value and isinstance(value[0], Mapping) and {"user", "assistant"} <= value[0].keys():
+        for number, pair in enumerate(value):
+            place.check_message(f"{column}[{number}]", pair, {"user", "assistant"}, learnt=True)
         texts = [text for pair in value for text in (pair.get("user"), pair.get("assistant"))]
         return _turns(place, column, [_text(place, column, text) for text in texts])
     texts = []
@@ -140,6 +159,7 @@ def _conversation(place: Place, column: str, value: Any) -> list[Turn]:
             raise place.error(
                 field, f"a message of {role!r} where the {due}'s is due", remedy, "roles"
             )
+        place.check_message(field, message, _SAID, number % 2 == 1)
         texts.append(_text(place, field, message.get("value", message.get("content"))))
     return _turns(place, column, texts)
 

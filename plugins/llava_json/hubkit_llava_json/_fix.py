@@ -44,12 +44,15 @@ def _mend(item: dict[str, Any]) -> Iterator[str]:
 
 def _mend_images(item: dict[str, Any]) -> Iterator[str]:
     value = item.get("image")
-    if value == "" or value == []:
+    if value == "":
         del item["image"]
         yield "removed an empty `image`"
-    elif isinstance(value, str) and "\\" in value and "/" not in value:
+    elif isinstance(value, str) and "\\" in value:
         item["image"] = value.replace("\\", "/")
         yield "wrote the image's path with `/`"
+    elif isinstance(value, list) and any("\\" in str(one) for one in value):
+        item["image"] = [one.replace("\\", "/") if isinstance(one, str) else one for one in value]
+        yield "wrote the images' paths with `/`"
 
 
 def _mend_roles(turns: list[dict[str, Any]]) -> Iterator[str]:

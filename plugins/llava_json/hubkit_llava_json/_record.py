@@ -15,6 +15,10 @@ _OTHER_NAMES = (
     ("image", "images"),
 )
 _FIELD = "conversations"
+_READ = {"id", "image", _FIELD}
+_SAID = {"from", "value"}
+_HARMLESS = {"choices", "options"}
+"""The prompts have them as text."""
 
 
 def record(place: Place, identity: str | None) -> Record:
@@ -36,10 +40,13 @@ def record(place: Place, identity: str | None) -> Record:
             raise place.error(wrong, f"there is `{wrong}` but no `{right}`", remedy, "keys")
     images = _images(place, item.get("image"))
     turns = _turns(place, item.get(_FIELD))
+    meta: dict[str, str] = {}
+    if not item.keys() <= _READ:
+        place.check_fields(_READ, images, _HARMLESS)
+        meta = place.meta(_READ)
     place.check_marks(images, turns)
-    return Record(
-        identity if identity is not None else place.identity(item.get("id")), images, turns
-    )
+    identity = identity if identity is not None else place.identity(item.get("id"))
+    return Record(identity, images, turns, meta)
 
 
 def _images(place: Place, value: Any) -> tuple[str, ...]:
@@ -67,6 +74,9 @@ def _turns(place: Place, value: Any) -> tuple[Turn, ...]:
         )
         raise place.error(_FIELD, found, remedy)
     texts = [_text(place, number, turn) for number, turn in enumerate(value)]
+    if sum(map(len, value)) > 2 * len(value):
+        for number, turn in enumerate(value):
+            place.check_message(f"{_FIELD}[{number}]", turn, _SAID, number % 2 == 1)
     if len(texts) % 2:
         field = f"{_FIELD}[{len(texts) - 1}]"
         raise place.error(

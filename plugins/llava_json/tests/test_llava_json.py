@@ -71,7 +71,12 @@ def test_conformance_on_an_array_and_on_lines(tmp_path: Path) -> None:
             (Turn("<image> <image>\n图中是什么菜？", "豆腐"), Turn("Sure?", "Yes.")),
         ),
         Record("9", (), (Turn("No picture here.", "Right."),)),
-        Record("3", ("d é.png",), (Turn("<image>\nWhich digit?", "seven"),)),
+        Record(
+            "3",
+            ("d é.png",),
+            (Turn("<image>\nWhich digit?", "seven"),),
+            {"model": "gpt-4", "width": "448"},
+        ),
     )
     assert check_dataset(PLUGIN, lines, 4) == records
     write_jsonl(tmp_path / "records.jsonl", records)

@@ -19,6 +19,7 @@ from hubkit.sdk import (
     Run,
     ServeInput,
     ServeOutput,
+    open_picture,
     read_records,
     stop_ids,
     token_ids,
@@ -124,13 +125,11 @@ def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
 
 def question(record: Record, images: Path) -> Question:
     """Raises DataError for a picture that cannot be read."""
-    from PIL import Image
-
     pictures = []
     for name in record.images:
         try:
-            with Image.open(images / name) as picture:
-                pictures.append(picture.convert("RGB"))
+            with open_picture(images / name) as picture:
+                pictures.append(picture.rgb())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"record {record.id}: {name} is not a picture that can be read ({error})",

@@ -10,7 +10,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from hubkit.sdk import DataError, Record, UsageError, Vision, grid, prompts, segments, tiles
+from hubkit.sdk import (
+    DataError,
+    Record,
+    UsageError,
+    Vision,
+    grid,
+    open_picture,
+    prompts,
+    segments,
+    tiles,
+)
 
 IGNORED = -100
 _CACHE_BYTES = 256 * 2**20
@@ -118,10 +128,8 @@ def _render(tokenizer: Any, messages: list[dict[str, str]], speak: bool) -> str:
 
 
 def _opened(path: Path, record: Record) -> Any:
-    from PIL import Image
-
     try:
-        return Image.open(path)
+        return open_picture(path)
     except (OSError, ValueError) as error:
         raise _unreadable(record, path.name, error) from None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubkit.sdk import IMAGE, Record, Turn
+from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
 
 _ROLES = {
@@ -15,6 +16,9 @@ _ROLES = {
 }
 _IMAGES = ("images", "image")
 _TURNS = (("conversations", "from", "value"), ("messages", "role", "content"))
+_HARMLESS = {"choices", "options"}
+"""The prompts have them as text."""
+_PART = {"type", "text", "image", "image_url", "path"}
 
 
 def record(
@@ -30,8 +34,10 @@ def record(
         raise place.error(
             "record", f"must be an object, not {type(item).__name__}", "write {id, conversations}"
         )
-    images = _images(place)
+    image_field, images = _images(place)
     field, messages = _messages(place, images)
+    read = {"id", "system", field, image_field}
+    place.check_fields(read, images, _HARMLESS)
     messages, before = _without_system(place, field, messages, system)
     fixes = []
     if fix and len(messages) > 2 and messages[-1][0] == "user" and IMAGE not in messages[-1][1]:
@@ -44,26 +50,29 @@ def record(
     texts[0] = f"{before}\n\n{texts[0]}" if before else texts[0]
     turns = tuple(map(Turn, texts[::2], texts[1::2]))
     place.check_marks(images, turns, field)
-    return Record(
-        identity if identity is not None else place.identity(item.get("id")), tuple(images), turns
-    ), tuple(fixes)
+    identity = identity if identity is not None else place.identity(item.get("id"))
+    return Record(identity, tuple(images), turns, place.meta(read)), tuple(fixes)
 
 
-def _images(place: Place) -> list[str]:
+def _images(place: Place) -> tuple[str, list[str]]:
+    """(the field's name, the paths)"""
     for field in _IMAGES:
         value = place.item.get(field)
-        if isinstance(value, str) and value:
-            return [place.image(field, value)]
+        if not says_something(value):
+            continue
+        if isinstance(value, str):
+            return field, [place.image(field, value)]
         if isinstance(value, list):
-            return [place.image(f"{field}[{number}]", one) for number, one in enumerate(value)]
-        if value:
-            raise place.error(
-                field,
-                f"must be a path or a list of paths, not {value!r}",
-                "write the paths",
-                "path",
-            )
-    return []
+            return field, [
+                place.image(f"{field}[{number}]", one) for number, one in enumerate(value)
+            ]
+        raise place.error(
+            field,
+            f"must be a path or a list of paths, not {value!r}",
+            "write the paths",
+            "path",
+        )
+    return "", []
 
 
 def _messages(place: Place, images: list[str]) -> tuple[str, list[tuple[str, str]]]:
@@ -71,9 +80,9 @@ def _messages(place: Place, images: list[str]) -> tuple[str, list[tuple[str, str
     `images`."""
     for field, role_key, text_key in _TURNS:
         value = place.item.get(field)
-        if value is None:
+        if not says_something(value):
             continue
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list):
             raise place.error(
                 field, f"must be a list of messages, not {value!r}", "write the conversation"
             )
@@ -105,9 +114,12 @@ def _message(
             "roles are user, assistant and system; leave out tool calls",
             "roles",
         )
+    place.check_message(field, message, {role_key, text_key}, _ROLES[role] == "assistant")
     content = message.get(text_key)
     text = (
-        "".join(_part(place, field, part, images) for part in content)
+        "".join(
+            _part(place, f"{field}.{text_key}[{n}]", part, images) for n, part in enumerate(content)
+        )
         if isinstance(content, list)
         else content
     )
@@ -127,6 +139,8 @@ def _message(
 
 def _part(place: Place, field: str, part: Any, images: list[str]) -> str:
     kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in ("text", "image", "image_url"):
+        place.check_message(field, part, _PART, learnt=True)
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
     if kind in ("image", "image_url"):

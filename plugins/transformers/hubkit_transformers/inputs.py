@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import DataError, Record, Vision, prompts, segments, tiles
+from hubkit.sdk import DataError, Record, Vision, open_picture, prompts, segments, tiles
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,8 @@ def question(record: Record, images: Path, vision: Vision) -> Question:
 
 
 def _pixels(path: Path, record: Record, vision: Vision) -> Any:
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return pixels(picture, vision)
     except (OSError, ValueError) as error:
         raise DataError(
@@ -40,7 +38,7 @@ def _pixels(path: Path, record: Record, vision: Vision) -> Any:
 
 
 def pixels(picture: Any, vision: Vision) -> Any:
-    """A PIL image as the model sees it: float32, (tiles, 3, tile, tile), normalised."""
+    """A picture as the model sees it: float32, (tiles, 3, tile, tile), normalised."""
     import numpy
 
     values = (

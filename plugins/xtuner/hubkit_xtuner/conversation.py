@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import DataError, Record, UsageError, Vision, grid, prompts, segments
+from hubkit.sdk import DataError, Record, UsageError, Vision, grid, open_picture, prompts, segments
 
 IGNORED = -100
 
@@ -64,12 +64,10 @@ def tile_counts(record: Record, images: Path, vision: Vision) -> list[int]:
         DataError: a picture cannot be read. (xtuner would put another record in its place, without
             a word.)
     """
-    from PIL import Image
-
     counts = []
     for name in record.images:
         try:
-            with Image.open(images / name) as picture:
+            with open_picture(images / name) as picture:
                 columns, rows = grid(picture.width, picture.height, vision)
         except (OSError, ValueError) as error:
             raise DataError(

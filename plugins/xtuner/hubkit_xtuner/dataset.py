@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy
 import torch
-from PIL import Image
 from xtuner.dataset import InternVL_V1_5_Dataset
 
-from hubkit.sdk import Vision, tiles
+from hubkit.sdk import Vision, open_picture, tiles
 from hubkit.sdk.codec import decode
 
 from .conversation import encode
@@ -43,7 +42,7 @@ class Conversations(InternVL_V1_5_Dataset):
 
     def _pixels(self, path: Path) -> Any:
         """float32 (tiles, 3, side, side)."""
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             parts = tiles(picture, self._vision)
         values = numpy.stack([numpy.asarray(part, dtype=numpy.float32) for part in parts]) / 255
         normal = (values - numpy.float32(self._vision.mean)) / numpy.float32(self._vision.std)

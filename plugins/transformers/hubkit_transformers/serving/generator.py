@@ -16,7 +16,7 @@ from ..inputs import picture_inputs, pixels, prompt_ids
 from ..loading import Loaded
 from .errors import Refusal
 from .growing import GrowingText
-from .pictures import open_picture
+from .pictures import picture_of
 from .requests import Chat, Sampling
 
 MOST_WAITING = 64
@@ -69,7 +69,7 @@ class Generator:
         """A picture as the model sees it. One at a time is open: a large one takes 200 MB until it
         has been cut into tiles."""
         with self._eye:
-            return pixels(open_picture(url, field), self._vision)
+            return pixels(picture_of(url, field), self._vision)
 
     def submit(self, chat: Chat) -> Job:
         """Raises Refusal: the conversation does not fit the model, or too many wait."""

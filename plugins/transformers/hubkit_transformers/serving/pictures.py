@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import warnings
 from typing import Any
+
+from hubkit.sdk import PictureError, PictureFile, open_picture
 
 from .errors import Refusal
 
 MOST_PICTURES = 16
 MOST_BYTES = 20 << 20
 MOST_PIXELS = 64_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
-def open_picture(url: Any, field: str) -> Any:
-    """The RGB PIL image of a `data:image/...;base64,` URL. Size and format are known from its
-    header before it is decoded.
+def picture_of(url: Any, field: str) -> Any:
+    """The RGB PIL image of a `data:image/...;base64,` URL, as training sees such a picture. Its
+    size and format are known from its header before it is decoded.
 
     Raises:
-        Refusal: another URL, too many bytes or pixels, or no picture of FORMATS.
+        Refusal: another URL, too many bytes or pixels, or no picture that can be shown.
     """
     from PIL import Image
 
@@ -29,20 +29,20 @@ def open_picture(url: Any, field: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise Refusal(
-                        f"the picture has {picture.width} x {picture.height} pixels, more than "
-                        f"{MOST_PIXELS:,}: make it smaller",
-                        field,
-                    )
-                return picture.convert("RGB")
-    except Refusal:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            with open_picture(data) as picture:
+                _check_size(picture, field)
+                return picture.rgb()
+    except PictureError as error:
+        raise Refusal(f"not a picture that can be read: {error}", field) from None
+
+
+def _check_size(picture: PictureFile, field: str) -> None:
+    if picture.width * picture.height > MOST_PIXELS:
         raise Refusal(
-            f"not a picture of {', '.join(FORMATS)} that can be read: {error}", field
-        ) from None
+            f"the picture has {picture.width} x {picture.height} pixels, more than "
+            f"{MOST_PIXELS:,}: make it smaller",
+            field,
+        )
 
 
 def _bytes(url: Any, field: str) -> bytes:
