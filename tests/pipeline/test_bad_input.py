@@ -3,6 +3,8 @@ half-written."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -19,36 +21,30 @@ from hubkit.__main__ import run
 from hubkit.errors import EnvironmentFailure, UsageError
 
 PREPARE = ("--until", "prepare")
-Refused = Callable[..., None]
 
 
-def told(returned: int, output: str, code: int) -> str:
-    """Message and remedy of the error on the last line of `output`."""
-    error = json.loads(output.splitlines()[-1])
+def release(spec: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    """The exit code and the error that `hubkit release --json` ends with, in this process."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        returned = run(["release", str(spec), "--json", *more])
+    return returned, json.loads(out.getvalue().splitlines()[-1])
+
+
+def refused(spec: Path, code: int, *words: str, more: tuple[str, ...] = ()) -> None:
+    check_refused(spec, code, release(spec, *more), *words)
+
+
+def check_refused(spec: Path, code: int, ended: tuple[int, dict[str, Any]], *words: str) -> None:
+    returned, error = ended
     assert returned == code, error
     assert error["event"] == "error" and error["exit_code"] == code
+    for word in words:
+        assert word in error["message"] + error["remedy"], error
     assert error["remedy"]
-    return str(error["message"] + error["remedy"])
-
-
-def nothing_is_left(spec: Path) -> None:
     kept = ("lock", "plan.json", "digests.json", "data-report.html")
     left = [p for p in (spec.parent / ".hubkit").rglob("*") if p.is_file() and p.name not in kept]
     assert [p for p in left if "health" not in p.parts] == []
     assert not (spec.parent / "hub").exists()
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Asserts that `hubkit release --json` ends with a code and an error that has the words, and
-    leaves nothing half-written."""
-
-    def check(spec: Path, code: int, *words: str, more: tuple[str, ...] = ()) -> None:
-        said = told(run(["release", str(spec), "--json", *more]), capsys.readouterr().out, code)
-        assert [word for word in words if word not in said] == [], said
-        nothing_is_left(spec)
-
-    return check
 
 
 def edit_records(project: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
@@ -63,26 +59,24 @@ def edit_spec(project: Path, old: str, new: str) -> None:
     project.write_text(text.replace(old, new), "utf-8")
 
 
-def test_a_name_without_internvl_is_refused_before_any_work(
-    project: Path, refused: Refused
-) -> None:
+def test_a_name_without_internvl_is_refused_before_any_work(project: Path) -> None:
     edit_spec(project, "name: InternVL2-Tiny-Test", "name: Food-Model")
     refused(project, 3, "Food-Model", "InternVL")
     assert not (project.parent / ".hubkit").exists()
 
 
-def test_a_target_without_internvl_is_refused_too(project: Path, refused: Refused) -> None:
+def test_a_target_without_internvl_is_refused_too(project: Path) -> None:
     edit_spec(project, "git:./hub/InternVL2-Tiny-Test.git", "git:./hub/Food.git")
     refused(project, 3, "Food", "InternVL")
 
 
-def test_mistyped_keys_are_reported_together(project: Path, refused: Refused) -> None:
+def test_mistyped_keys_are_reported_together(project: Path) -> None:
     edit_spec(project, "smoke:", "smok:")
     edit_spec(project, "limit:", "limits:")
     refused(project, 2, "'smok'", "'smoke'", "'evaluate.limits'", "2 problems")
 
 
-def test_a_missing_image(project: Path, refused: Refused) -> None:
+def test_a_missing_image(project: Path) -> None:
     (project.parent / "data" / "images" / "0003.png").unlink()
     (project.parent / "data" / "images" / "0005.png").write_bytes(b"not a picture")
     refused(
@@ -98,12 +92,12 @@ def test_a_missing_image(project: Path, refused: Refused) -> None:
     )
 
 
-def test_an_empty_dataset(project: Path, refused: Refused) -> None:
+def test_an_empty_dataset(project: Path) -> None:
     (project.parent / "data" / "digits.json").write_text("[]")
     refused(project, 2, "digits.json", "empty", more=PREPARE)
 
 
-def test_a_record_without_the_image_mark(project: Path, refused: Refused) -> None:
+def test_a_record_without_the_image_mark(project: Path) -> None:
     def change(records: list[dict[str, Any]]) -> None:
         records[2]["conversations"][0]["value"] = "Which digit is this?"
 
@@ -111,7 +105,7 @@ def test_a_record_without_the_image_mark(project: Path, refused: Refused) -> Non
     refused(project, 2, "digits.json", "record 2", "<image>", more=PREPARE)
 
 
-def test_conversation_in_place_of_conversations(project: Path, refused: Refused) -> None:
+def test_conversation_in_place_of_conversations(project: Path) -> None:
     def change(records: list[dict[str, Any]]) -> None:
         records[1]["conversation"] = records[1].pop("conversations")
 
@@ -119,17 +113,17 @@ def test_conversation_in_place_of_conversations(project: Path, refused: Refused)
     refused(project, 2, "record 1", "conversation", "conversations", more=PREPARE)
 
 
-def test_nothing_left_to_train_on(project: Path, refused: Refused) -> None:
+def test_nothing_left_to_train_on(project: Path) -> None:
     edit_spec(project, "holdout: 6", "holdout: 24")
     refused(project, 2, "24", "data.holdout", more=PREPARE)
 
 
-def test_a_missing_base_and_a_missing_dataset(project: Path, refused: Refused) -> None:
+def test_a_missing_base_and_a_missing_dataset(project: Path) -> None:
     edit_spec(project, "path: base", "path: bse")
     refused(project, 2, "base.path", "bse")
 
 
-def test_all_missing_paths_are_named_at_once(project: Path, refused: Refused) -> None:
+def test_all_missing_paths_are_named_at_once(project: Path) -> None:
     edit_spec(project, "path: base", "path: bse")
     edit_spec(project, "data/digits.json", "data/digit.json")
     edit_spec(project, "data/images", "data/imgs")
@@ -138,7 +132,7 @@ def test_all_missing_paths_are_named_at_once(project: Path, refused: Refused) ->
         hubkit.plan(project)
 
 
-def test_two_equal_targets_are_refused_with_both_lines(project: Path, refused: Refused) -> None:
+def test_two_equal_targets_are_refused_with_both_lines(project: Path) -> None:
     text = project.read_text("utf-8")
     target = "  - to: git:./hub/InternVL2-Tiny-Test.git\n"
     first = text.splitlines().index(target.rstrip()) + 1
@@ -156,24 +150,24 @@ def test_two_equal_targets_are_refused_with_both_lines(project: Path, refused: R
     assert caught.value.remedy == "name each target once"
 
 
-def test_a_folder_that_is_no_model(project: Path, refused: Refused) -> None:
+def test_a_folder_that_is_no_model(project: Path) -> None:
     (project.parent / "base" / "config.json").unlink()
     refused(project, 2, "config.json")
 
 
-def test_truncated_weights(project: Path, refused: Refused) -> None:
+def test_truncated_weights(project: Path) -> None:
     weights = project.parent / "base" / "model.safetensors"
     with weights.open("r+b") as file:
         file.truncate(weights.stat().st_size - 1000)
     refused(project, 2, "model.safetensors", "truncated", "1000")
 
 
-def test_a_missing_companion_file(project: Path, refused: Refused) -> None:
+def test_a_missing_companion_file(project: Path) -> None:
     (project.parent / "base" / "modeling_internvl_chat.py").unlink()
     refused(project, 2, "modeling_internvl_chat.py")
 
 
-def test_no_licence_anywhere(project: Path, refused: Refused) -> None:
+def test_no_licence_anywhere(project: Path) -> None:
     (project.parent / "base" / "README.md").unlink()
     refused(project, 2, "base.license")
 
@@ -194,9 +188,8 @@ def test_no_git_lfs(project: Path, tmp_path: Path) -> None:
         env={**os.environ, **without},
         check=False,
     )
-    said = told(done.returncode, done.stdout, 4)
-    assert ("git-lfs" if shutil.which("git-lfs") else "LFS") in said and "install" in said
-    nothing_is_left(project)
+    ended = done.returncode, json.loads(done.stdout.splitlines()[-1])
+    check_refused(project, 4, ended, "git-lfs" if shutil.which("git-lfs") else "LFS", "install")
 
 
 def _git_without_lfs(tmp_path: Path) -> str:
@@ -214,14 +207,14 @@ def _git_without_lfs(tmp_path: Path) -> str:
     return str(folder)
 
 
-def test_a_target_that_cannot_be_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_that_cannot_be_written(project: Path) -> None:
     (project.parent / "file").write_text("in the way")
     edit_spec(project, "git:./hub/", "git:./file/")
-    returned = run(["release", str(project), "--json"])
-    assert "file" in told(returned, capsys.readouterr().out, 4)
+    returned, error = release(project)
+    assert returned == 4 and "file" in error["message"], error
 
 
-def test_an_option_of_a_plugin_that_does_not_exist(project: Path, refused: Refused) -> None:
+def test_an_option_of_a_plugin_that_does_not_exist(project: Path) -> None:
     edit_spec(project, "rank: 4", "rnak: 4")
     refused(project, 2, "rnak", "rank")
 
@@ -239,5 +232,5 @@ def test_not_enough_disk_is_known_before_starting(
     assert not (project.parent / ".hubkit" / "InternVL2-Tiny-Test" / "prepare").exists()
 
 
-def test_an_unknown_stage(project: Path, refused: Refused) -> None:
+def test_an_unknown_stage(project: Path) -> None:
     refused(project, 2, "there is no stage 'trian'", "train", more=("--from", "trian"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
-from importlib.metadata import Distribution, EntryPoint, distributions
-from pathlib import Path
+from importlib.metadata import EntryPoint, distributions
 
 import pytest
+from testing.small_plugins import Install, dataset
 
-from hubkit.registry import first_import
-from hubkit.registry.plugins import GROUP, Plugins, load, plugins
+from hubkit.registry.plugins import GROUP, load, plugins
 from hubkit.sdk import PluginError, UsageError
 
 HUB = """
@@ -32,6 +29,8 @@ HUB = """
         def files(self, target, revision, options, run): ...
         def download(self, target, revision, out, options, run): ...
 """
+
+
 FAMILY = """
     class {name}:
         kind, name, sdk = "family", "{plugin}", "1.0"
@@ -45,53 +44,6 @@ FAMILY = """
         def repository_problem(self, repository): ...
         def card(self, config): ...
 """
-DATASET = """
-    from dataclasses import dataclass
-    from hubkit.sdk import Terms
-
-    @dataclass(frozen=True)
-    class Options:
-        {options}
-
-    class Data:
-        kind, name, sdk, Options = {kind!r}, {plugin!r}, {sdk!r}, {Options}
-        def records(self, source{extra}): yield
-        def terms(self, source, options): return Terms()
-"""
-GOOD = {
-    "kind": "dataset",
-    "plugin": "data",
-    "sdk": "1.0",
-    "Options": "Options",
-    "options": "pass",
-    "extra": ", options",
-}
-
-Install = Callable[..., Plugins]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of
-    them."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(**modules: tuple[str, str]) -> Plugins:
-        for number, (name, (text, attribute)) in enumerate(modules.items()):
-            module = f"{name}_{tmp_path.name}".replace("-", "_")
-            (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
-            info = tmp_path / f"{name}_dist-{number}.5.dist-info"
-            info.mkdir()
-            (info / "METADATA").write_text(
-                f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n"
-            )
-            (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:{attribute}\n")
-        found: list[Distribution] = sorted(
-            distributions(path=[str(tmp_path)]), key=lambda one: one.name
-        )
-        return load(entry for one in found for entry in one.entry_points if entry.group == GROUP)
-
-    return write
 
 
 def hub(plugin: str, schemes: str = '("one",)') -> tuple[str, str]:
@@ -100,10 +52,6 @@ def hub(plugin: str, schemes: str = '("one",)') -> tuple[str, str]:
 
 def family(plugin: str, recognises: str) -> tuple[str, str]:
     return FAMILY.format(name="Family", plugin=plugin, recognises=recognises), "Family"
-
-
-def dataset(**changes: str) -> tuple[str, str]:
-    return DATASET.format(**{**GOOD, **changes}), "Data"
 
 
 def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
@@ -293,46 +241,3 @@ def test_listing_plugins_loads_no_heavy_package() -> None:
         "numpy",
         "pydantic",
     } & set(loaded) == set()
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("import ctypes; ctypes.string_at(0)", "dies of a segmentation fault while it is imported"),
-        ("import os; os._exit(7)", "ends the process while it is imported (exit code 7)"),
-        ("import os; os.abort()", "aborts in native code"),
-        ("import time; time.sleep(60)", "hangs: it was not imported within 1 s"),
-        ("while True: print('x' * 10_000)", "floods its output: more than 1,048,576 bytes"),
-        ("import os\nwhile True: os.write(2, b'x' * 10_000)", "floods its output"),
-    ],
-)
-def test_an_import_that_kills_or_hangs_hinders_nobody(
-    install: Install, text: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(first_import, "SECONDS", 1.0 if "sleep" in text else 30.0)
-    monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
-    found = install(bad=(text, "Data"), good=dataset())
-    assert found.get("dataset", "data").name == "data"
-    (broken,) = found.broken
-    assert broken.distribution == "bad-dist" and reason in broken.state
-
-
-def test_a_trial_is_made_once_until_the_files_change(
-    install: Install,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
-    tried = []
-    once = first_import._try
-    monkeypatch.setattr(first_import, "_try", lambda module: tried.append(module) or once(module))
-    (row,) = install(
-        good=("print('said while it was imported')" + textwrap.dedent(dataset()[0]), "Data")
-    ).rows()
-    assert row.state == "ok" and capsys.readouterr().out == ""
-    (module,) = tried
-    entry = EntryPoint("good", f"{module}:Data", GROUP)
-    assert first_import.problem(entry) == "" and tried == [module]
-    (tmp_path / f"{module}.py").write_text("import os; os._exit(3)")
-    assert "exit code 3" in first_import.problem(entry) and tried == [module, module]

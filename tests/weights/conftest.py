@@ -326,3 +326,8 @@ def _logits(model: Any) -> torch.Tensor:
             input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=picture
         ).logits
     return found
+
+
+@pytest.fixture
+def job(make_base: Any, family: Any, tmp_path: Path) -> dict[str, Any]:
+    return {"base": make_base(), "out": tmp_path / "out", "family": family}

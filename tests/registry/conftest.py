@@ -1,0 +1,36 @@
+"""Small distributions on the path, with plugins in them."""
+
+from __future__ import annotations
+
+import textwrap
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+import pytest
+from testing.small_plugins import Install
+
+from hubkit.registry.plugins import GROUP, Plugins, load
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of
+    them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(**modules: tuple[str, str]) -> Plugins:
+        for number, (name, (text, attribute)) in enumerate(modules.items()):
+            module = f"{name}_{tmp_path.name}".replace("-", "_")
+            (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
+            info = tmp_path / f"{name}_dist-{number}.5.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n"
+            )
+            (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:{attribute}\n")
+        found: list[Distribution] = sorted(
+            distributions(path=[str(tmp_path)]), key=lambda one: one.name
+        )
+        return load(entry for one in found for entry in one.entry_points if entry.group == GROUP)
+
+    return write
