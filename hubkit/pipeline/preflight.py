@@ -74,7 +74,7 @@ def _check_base(context: Context) -> None:
         listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
         raise UsageError(
             f"the base {context.spec.base.path} is not sound:{listed}",
-            "mend it, or download it again",
+            "fix it, or download it again",
         )
 
 
@@ -98,7 +98,7 @@ def _check_hubs(context: Context) -> None:
     if found:
         raise EnvironmentFailure(
             "not every hub can be published to:" + "".join(found),
-            "mend it, or take it out of `publish`",
+            "fix it, or take it out of `publish`",
         )
 
 
