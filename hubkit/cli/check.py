@@ -11,10 +11,11 @@ from ._options import FOLDER, as_json
 
 @click.command("check")
 @click.argument("folder", type=FOLDER)
+@click.option("--author-email", default="", help="The one address that the texts may hold.")
 @as_json
-def command(folder: Path, as_json: bool) -> None:
+def command(folder: Path, author_email: str, as_json: bool) -> None:
     """Check a model or adapter folder, also one that hubkit did not make. Exits 3 when something is
-    wrong.
+    wrong. `hubkit track` refuses what this finds.
 
     Of weights only the headers are read: NaN, or a tensor that was never trained, shows in `hubkit
     merge` and `hubkit smoke`.
@@ -22,7 +23,7 @@ def command(folder: Path, as_json: bool) -> None:
     from ..api.folders import check
     from ..errors import RefusedError
 
-    found = check(folder)
+    found = check(folder, author_email=author_email)
     if as_json:
         from ..sdk.codec import encode
         from ._reporters import emit
@@ -37,4 +38,4 @@ def command(folder: Path, as_json: bool) -> None:
     else:
         click.echo(f"{folder}: sound")
     if found:
-        raise RefusedError(f"{folder} has {len(found)} problem(s)", "mend what is listed above")
+        raise RefusedError(f"{folder} has {len(found)} problem(s)", "fix what is listed above")

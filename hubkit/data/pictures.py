@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import DataError
+from ..files.pointers import is_pointer
 from .hashes import Hashes
 
 Look = Literal["open", "exist"]
@@ -138,6 +139,8 @@ def examine(path: Path) -> Picture | str:
     try:
         if (size := path.stat().st_size) > _LARGEST:
             return f"{size:,} bytes is more than a picture should have"
+        if is_pointer(path):
+            return "a Git LFS pointer, not a picture: run `git lfs pull` in the folder of the data"
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
