@@ -11,7 +11,7 @@ from ..sdk.checkpoints.header import MAX_HEADER
 from ..sdk.family import Problem
 from .contacts import hosts, mails
 from .local_paths import is_local_path, is_vocabulary, paths_within
-from .reading import String, is_text, json_strings, read_strings, read_text
+from .reading import Reading, String, is_text, json_strings, read_strings, read_text
 from .secrets import secrets
 
 _BINARY_LIMIT = 64 << 20
@@ -83,21 +83,33 @@ def _too_large(path: Path, where: str) -> tuple[Problem, ...] | None:
 def _findings(
     name: str, where: str, data: bytes, author_email: str, carried: bool
 ) -> Iterator[Finding]:
-    strings = None
-    if name.endswith((".json", ".safetensors")) and not is_vocabulary(name):
+    readings, prose = read_text(data), not is_vocabulary(name) and is_text(data)
+    if name.endswith((".json", ".safetensors")) and prose:
         strings = json_strings(data)
-    readings = read_text(data) if strings is None else (read_strings(strings),)
-    prose = not is_vocabulary(name) and is_text(data)
+        if strings is not None:
+            if carried:
+                strings = [string for string in strings if not _is_path(string)]
+            else:
+                yield from ((f"{where}: {s.at}", _PATH) for s in strings if _is_path(s))
+            readings = (read_strings(strings),)
     for reading in readings:
-        found = list(secrets(reading.content))
-        places = reading.places(where, (start for start, _, _ in found))
-        yield from zip(places, (f"looks like {kind}" for _, _, kind in found), strict=True)
-        if prose:
-            for message, positions in _private(reading.content, name, author_email):
-                apart = _outside([(start, end) for start, end, _ in found], positions)
-                yield from ((place, message) for place in reading.places(where, apart))
-    if strings is not None and not carried:
-        yield from _entries(strings, where)
+        yield from _within(reading, where, name, author_email, prose)
+
+
+def _is_path(string: String) -> bool:
+    return string.key is not None and is_local_path(string.key, string.text)
+
+
+def _within(
+    reading: Reading, where: str, name: str, author_email: str, prose: bool
+) -> Iterator[Finding]:
+    found = list(secrets(reading.content))
+    places = reading.places(where, (start for start, _, _ in found))
+    yield from zip(places, (f"looks like {kind}" for _, _, kind in found), strict=True)
+    if prose:
+        for message, positions in _private(reading.content, name, author_email):
+            apart = _outside([(start, end) for start, end, _ in found], positions)
+            yield from ((place, message) for place in reading.places(where, apart))
 
 
 def _private(content: bytes, name: str, author_email: str) -> Iterator[tuple[str, Iterable[int]]]:
@@ -126,12 +138,6 @@ def _names_author(name: str, content: bytes, at: int) -> bool:
     line = content[content.rfind(b"\n", max(at - 400, 0), at) + 1 : at].lower()
     in_brackets = line.lstrip().startswith(b"#") and line.endswith(b"<")
     return in_brackets or b"copyright" in line or b"author" in line
-
-
-def _entries(strings: list[String], where: str) -> Iterator[Finding]:
-    for string in strings:
-        if string.key is not None and is_local_path(string.key, string.text):
-            yield f"{where}: {string.at}", _PATH
 
 
 def _listed(where: str, findings: Iterator[Finding]) -> Iterator[Problem]:
