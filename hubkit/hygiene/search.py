@@ -25,7 +25,7 @@ _MAIL = "an e-mail address"
 _HOST = "the name or address of a machine in a private network"
 _REMEDIES = {
     _PATH: "write a repository name or a relative path, or remove the entry",
-    _MAIL: "remove it, unless it is the author's: name that one with --author-email",
+    _MAIL: "remove it, or declare it: author.email in release.yaml, or --author-email",
     _HOST: "remove it, or write a public name",
 }
 _PEOPLE = ("license", "licence", "notice", "copying", "authors", "contributors", "citation")
