@@ -103,13 +103,15 @@ def convert(
     )
 
 
-def check(folder: Folder) -> tuple[Problem, ...]:
-    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files,
-    strays; or of an adapter folder. Empty when sound."""
+def check(folder: Folder, *, author_email: str = "") -> tuple[Problem, ...]:
+    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, and
+    what may not be published; or of an adapter folder. Empty when sound.
+
+    `author_email` is the one address that texts may hold."""
     if is_adapter(Path(folder)):
-        return check_adapter(Path(folder))
+        return check_adapter(Path(folder), author_email)
     model = open_model(Path(folder))
-    return check_folder(model.folder, model.family)
+    return check_folder(model.folder, model.family, author_email)
 
 
 def card(
@@ -152,11 +154,11 @@ def card(
 def track(
     folder: Folder, *, name: str = "", tag: str = "v1.0.0", author: Author | None = None
 ) -> Packaged:
-    """Makes a model folder ready to push: .gitattributes, manifest.json, audit, and a commit with
-    Git LFS pointers.
+    """Makes a model folder ready to push: checked, with .gitattributes and manifest.json, and
+    committed with Git LFS pointers.
 
     Raises:
-        RefusedError: the audit, the structure or the name says no; nothing is staged.
+        RefusedError: the check or the name says no; nothing is staged.
     """
     model, signed = open_model(Path(folder)), author or Author()
     packaged, _ = seal_release(

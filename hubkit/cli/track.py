@@ -14,13 +14,18 @@ from ._options import FOLDER, as_json
 @click.option("--name", default="", help="The repository's name. [default: the folder's]")
 @click.option("--tag", default="v1.0.0", show_default=True)
 @click.option("--author-name", default="hubkit", show_default=True)
-@click.option("--author-email", default="hubkit@localhost", show_default=True)
+@click.option(
+    "--author-email",
+    default="hubkit@localhost",
+    show_default=True,
+    help="Of the commit; the one address that the texts may hold.",
+)
 @as_json
 def command(
     folder: Path, name: str, tag: str, author_name: str, author_email: str, as_json: bool
 ) -> None:
-    """Make FOLDER a release: manifest, audit, and a commit whose safetensors are in Git LFS,
-    without copying them."""
+    """Make FOLDER a release: checked as by `hubkit check`, with a manifest, and committed with its
+    safetensors in Git LFS, without copying them."""
     from ..api.folders import Author, track
 
     result = track(folder, name=name, tag=tag, author=Author(name=author_name, email=author_email))

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import DataError
+from ..files.pointers import is_pointer
 from ..sdk import PictureError, open_picture
 from ..sdk.pictures import picture_bytes, spelled
 from .hashes import Hashes
@@ -138,6 +139,8 @@ def examine(path: Path) -> Picture | str:
     """The decoded file, or what is wrong with it. A file whose header asks for more pixels than
     `hubkit.sdk.pictures` takes is not decoded."""
     try:
+        if is_pointer(path):
+            return "a Git LFS pointer, not a picture: run `git lfs pull` in the folder of the data"
         content = picture_bytes(path)
         with open_picture(content) as found:
             width, height = found.width, found.height

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UsageError
+from ..files.pointers import refuse_pointers
 from ..sdk import Record, Run, Terms
 from ..weights.model import Model
 from .findings import Report, Shared
@@ -117,6 +118,7 @@ class Preparation:
 
     def _read_one(self, data: Validation, place: Path, run: Run) -> None:
         settings = self.settings
+        refuse_pointers(data.source)
         found = rows(settings.format, data.source, settings.options, fix=settings.fix)
         try:
             records = data.sound(found, run)

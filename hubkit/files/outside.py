@@ -9,6 +9,8 @@ from typing import Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
 
+from .pointers import refuse_pointers
+
 JSON_LIMIT = 64 << 20
 """Bytes: a tokenizer.json of 250,000 tokens has 20 MB."""
 
@@ -50,12 +52,14 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """The JSON object in the file `name` of `folder`.
 
     Raises:
-        UsageError: it is missing, too large, not JSON (with the line), or not an object.
+        UsageError: it is missing, a Git LFS pointer, too large, not JSON (with the line), or not an
+            object.
     """
     path = inside(folder, name)
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise UsageError(f"{path} is larger than {JSON_LIMIT:,} bytes", "is it the right file?")
+        refuse_pointers(path)
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(

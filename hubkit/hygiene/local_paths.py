@@ -1,41 +1,64 @@
-"""Paths of one machine in the JSON of a model folder: found, or left out."""
+"""Paths of one machine: found in text and in JSON, or left out of JSON."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-_LOCAL = re.compile(r"(file://|~[^/\s]*/|/[^/\s]+/|[A-Za-z]:[\\/]|\\\\)[^\n]*")
+from .secrets import begins
+
+_WHOLE = re.compile(r"(file://|~[^/\s]*/|/[^/\s]+/|[A-Za-z]:[\\/]|\\\\)[^\n]*")
 _RELATIVE = re.compile(r"\.{1,2}(/|$)")
-_VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json", "merges.json")
-"""Their strings are tokens: `/usr/` there is text, never a path."""
+
+_ROOTS = (
+    r"(?:home|Users|Volumes|mnt|media|data\d*|cpfs\d*|nas\d*|disk\d*|ssd\d*|srv|opt)/[\w.-]+",
+    r"root|tmp|workspace|scratch|nfs|lustre|gpfs|var/(?:folders|tmp|lib)|content/drive",
+)
+_ABSOLUTE = re.compile(rf"/(?:{'|'.join(_ROOTS)})/[\w.-]".encode())
+_FILE_URL = re.compile(rb"file:///\w")
+_DRIVE = re.compile(
+    rb":(?<=[A-Za-z]:)(?:\\{1,2}|/)(?:Users|Documents|home|data|models|work\w*|projects?)[\\/]"
+)
+_HOME = re.compile(rb"~[\w.-]{0,32}/[\w.-]+/")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.json",
+    "merges.txt",
+    "added_tokens.json",
+)
 
 
-def holds_paths(name: str) -> bool:
-    """Whether the strings of this file could be local paths, so that it is searched for them."""
-    return name.endswith(".json") and name not in _VOCABULARIES
+def is_vocabulary(name: str) -> bool:
+    """Whether the strings of this file are tokens: `/usr/` there is text, never a path."""
+    return name in _VOCABULARIES or name.endswith(".tiktoken")
 
 
 def is_local_path(key: str, value: str) -> bool:
     """`key` is the JSON key that the text `value` stands under."""
-    if _LOCAL.fullmatch(value):
+    if _WHOLE.fullmatch(value):
         return True
     return key.endswith("name_or_path") and bool(
         _RELATIVE.match(value) or value.startswith(("/", "~"))
     )
 
 
-def local_paths(data: Any, at: str = "", key: str = "") -> list[str]:
-    """The dotted keys whose text is a path on somebody's machine."""
-    if isinstance(data, str):
-        return [at] if is_local_path(key, data) else []
-    if isinstance(data, dict):
-        return [
-            found for k, v in data.items() for found in local_paths(v, f"{at}.{k}".lstrip("."), k)
-        ]
-    if isinstance(data, list):
-        return [found for i, v in enumerate(data) for found in local_paths(v, f"{at}[{i}]", key)]
-    return []
+def paths_within(content: bytes) -> list[int]:
+    """Where in running text a path of one machine begins, in ascending order."""
+    found = [match.start() for match in _FILE_URL.finditer(content)]
+    for pattern, not_after in ((_ABSOLUTE, b".~/@$})]-"), (_HOME, b"~/")):
+        found += (
+            match.start()
+            for match in pattern.finditer(content)
+            if begins(content, at := match.start()) and (not at or content[at - 1] not in not_after)
+        )
+    found += (
+        match.start() - 1
+        for match in _DRIVE.finditer(content)
+        if begins(content, match.start() - 1)
+    )
+    return sorted(found)
 
 
 def without_local_paths(data: Any, key: str = "") -> Any:

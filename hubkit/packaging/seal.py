@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RefusedError
-from ..hygiene.audit import audit
+from ..files.tree import walk
 from ..sdk import Problem
 from ..weights.check import check
 from ..weights.model import Model
@@ -44,20 +45,20 @@ def seal_release(
     author_email: str,
     digests: Mapping[str, str],
 ) -> tuple[Packaged, Manifest]:
-    """Makes `folder` a release: .gitattributes, manifest.json, audit, structure check, and the
-    commit with LFS pointers.
+    """Makes `folder` a release: checked, with .gitattributes and manifest.json, and committed with
+    LFS pointers.
 
     `folder` holds `model`, or an adapter for it. `digests` are the sha256 known already; only other
     files are read.
 
     Raises:
-        RefusedError: the repository name, the audit or the structure says no; every finding is
-            listed.
+        RefusedError: the repository name or the check says no; every finding is listed.
     """
     if problem := model.family.repository_problem(name):
         raise RefusedError(f"repository name {name!r}: {problem}", "choose another name")
-    found = [*audit(folder), *check(folder, model.family), *card_problems(folder)]
-    refuse(found, f"{name} cannot be published as it is")
+    problems = [*check(folder, model.family, author_email), *card_problems(folder)]
+    refuse(problems, f"{name} cannot be published as it is")
+    _refuse_snapshot(folder, name)
     write_configuration(folder, model.family.card(model.config).pipeline_tag)
     manifest.write_gitattributes(folder)
     listed = manifest.build(folder, name=name, tag=tag, created=created, digests=digests)
@@ -75,12 +76,19 @@ def seal_release(
     return Packaged(name, tag, staged.commit, len(listed.files) + 1, size, in_lfs), listed
 
 
-def refuse(problems: list[Problem], what: str) -> None:
+def _refuse_snapshot(folder: Path, name: str) -> None:
+    """The links that the check lets pass are those of a snapshot in a Hugging Face cache."""
+    if any(entry.is_symlink() for _, entry in walk(folder)):
+        raise RefusedError(
+            f"{folder} is a snapshot in a Hugging Face cache, which consists of links",
+            f"track a copy of it: `cp -rL {shlex.quote(str(folder))} {name}`",
+        )
+
+
+def refuse(problems: Sequence[Problem], what: str) -> None:
     """Raises RefusedError listing every problem with its remedy; nothing when there is none."""
     if problems:
-        listed = "".join(
-            f"\n  {p.where}: {p.message} ({p.remedy})" for p in dict.fromkeys(problems)
-        )
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
         raise RefusedError(
             f"{what}: {len(problems)} problem(s):{listed}",
             "fix the problems listed above and run the command again",

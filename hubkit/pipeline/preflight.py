@@ -70,7 +70,8 @@ def check_paths(spec: Spec) -> None:
 
 
 def _check_base(context: Context) -> None:
-    if problems := check_base(context.spec.base.path, context.base.family):
+    author = context.spec.author.email
+    if problems := check_base(context.spec.base.path, context.base.family, author):
         listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
         raise UsageError(
             f"the base {context.spec.base.path} is not sound:{listed}",

@@ -16,7 +16,7 @@ from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import RemoteFile, Run
 from ..weights.adapters.check import is_adapter
-from ..weights.check import check, check_adapter
+from ..weights.check import adapter_structure, structure
 from ..weights.convert import native_view
 from ..weights.merge import merge
 from ..weights.model import Model, open_model
@@ -64,7 +64,7 @@ def verify_download(
     download = out / manifest.name
     files = download_compared(manifest, to, revision, options, download, run)
     model = base if is_adapter(download) else open_model(download)
-    if problems := check(download, model.family) if model else check_adapter(download):
+    if problems := structure(download, model.family) if model else adapter_structure(download):
         listed = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
         raise RemoteError(
             f"the download from {to} is not a sound model folder:{listed}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,81 +13,108 @@ from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
 from ..files.outside import inside, read_json
-from ..hygiene.hostile import is_pickle, redirects
-from ..hygiene.local_paths import holds_paths, local_paths
+from ..files.pointers import is_pointer, pointers
+from ..files.tree import walk
+from ..hygiene.audit import audit, pointer_problem
+from ..hygiene.names import outside_release
+from ..hygiene.redirects import redirects
+from ..hygiene.search import search
 from .adapters.check import adapter_problems, is_adapter
-from .adapters.peft import WEIGHTS
+from .adapters.peft import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
-from .companions import INDEX
+from .companions import INDEX, companion_names
 from .header import BITS
 from .merge import layout_problems
 
 ADAPTER = "adapter"
 """The folder of a release that holds the adapter beside the merged model."""
 
-_PICKLED = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
-_HIDDEN = frozenset({".git", ".gitattributes", ".gitignore"})
-_RESULTS = ".eval_results"  # Hugging Face's place for evaluation results, YAML only
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
-def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
+def check(folder: Path, family: ModelFamily, author_email: str = "") -> tuple[Problem, ...]:
     """All findings about an official-format model folder, the files that a hubkit release adds
-    included, or about an adapter folder; empty when it is sound. Only headers of weights are read:
-    NaN among them is found by the merge."""
-    if is_adapter(folder):
-        return check_adapter(folder)
-    found, shards = _inspect(folder, family)
-    if is_adapter(folder / ADAPTER):
-        found += [
-            replace(p, where=f"{ADAPTER}/{p.where}")
-            for p in (*adapter_problems(folder / ADAPTER), *_json(folder / ADAPTER))
-        ]
-    return (
-        (*found, *_json(folder), *_stray(folder, shards))
-        if shards is not None
-        else (*found, *_stray(folder, set()))
-    )
+    included, or about an adapter folder; empty when it is sound and may be published.
+
+    Only headers of weights are read: NaN among them is found by the merge. `author_email` is the
+    one address that texts may hold.
+    """
+    return (*structure(folder, family), *audit(folder, author_email))
 
 
-def check_adapter(folder: Path) -> tuple[Problem, ...]:
+def check_adapter(folder: Path, author_email: str = "") -> tuple[Problem, ...]:
     """All findings about a PEFT adapter folder."""
-    return (
-        *adapter_problems(folder),
-        *redirects(folder),
-        *_json(folder),
-        *_stray(folder, {WEIGHTS}),
-    )
+    return (*adapter_structure(folder), *audit(folder, author_email))
 
 
-def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
+def structure(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
+    """The findings on how the parts of a model or adapter folder fit together. A file that is a Git
+    LFS pointer is not among them: `audit` names it."""
+    if is_adapter(folder):
+        return adapter_structure(folder)
+    found, named = _inspect(folder, family)
+    told = {problem.where for problem in found}
+    found += [problem for problem in _json(folder) if problem.where not in told]
+    if is_adapter(folder / ADAPTER):
+        inner = adapter_structure(folder / ADAPTER)
+        found += [replace(problem, where=f"{ADAPTER}/{problem.where}") for problem in inner]
+    found += _stray_weights(folder, named)
+    return _without_pointers(folder, found)
+
+
+def check_base(folder: Path, family: ModelFamily, author_email: str = "") -> tuple[Problem, ...]:
     """The findings that keep a folder from being merged into and released: those of `check`, but
-    for strays and local paths, which a merge leaves behind."""
-    return tuple(_inspect(folder, family)[0])
+    for what a merge leaves behind, which are strays and entries of JSON that are local paths."""
+    found, _ = _inspect(folder, family)
+    carried: list[Problem] = [pointer_problem(folder, name) for name in pointers(folder)]
+    for name in _carried(folder, family):
+        if not is_pointer(folder / name):
+            carried += redirects(folder / name, name)
+            carried += search(folder / name, name, author_email, carried=True)
+    return (*_without_pointers(folder, found), *carried)
 
 
-def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str] | None]:
-    """Findings on configuration, weights and companions, and the names of the weights files; None
-    for these when config.json cannot be judged."""
+def _carried(folder: Path, family: ModelFamily) -> list[str]:
+    try:
+        return companion_names(folder, family, read_json(folder, "config.json"))
+    except UsageError:
+        return []  # _inspect has told it
+
+
+def adapter_structure(folder: Path) -> tuple[Problem, ...]:
+    """The same for an adapter folder."""
+    found = [*adapter_problems(folder), *_json(folder), *_stray_weights(folder, {WEIGHTS})]
+    return _without_pointers(folder, found)
+
+
+def _without_pointers(folder: Path, found: Iterable[Problem]) -> tuple[Problem, ...]:
+    absent = set(pointers(folder))
+    return tuple(p for p in found if p.where.partition(": ")[0] not in absent)
+
+
+def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]]:
+    """Findings on configuration, weights and companions, and the names of the weights files."""
+    named = {path.name for path in folder.glob("*.safetensors")}
     try:
         config = read_json(folder, "config.json")
     except UsageError as error:
-        return [Problem("config.json", error.message, error.remedy)], None
+        return [Problem("config.json", error.message, error.remedy)], named
     if not family.recognises(config):
         message = f"this is not a {family.name} model in its official layout"
         return [
             Problem("config.json", message, "name the model's own family, or convert it first")
-        ], None
+        ], named
     checkpoint, found = inspect(folder)
+    named = {"model.safetensors", *(problem.where for problem in found)}
     if checkpoint is not None:
         with checkpoint:
-            found += _weights(checkpoint, family, config)
-            shards = set(checkpoint.shards) | {problem.where for problem in found}
-    else:
-        shards = {"model.safetensors"}
-    found += [*_companions(folder, family, config), *redirects(folder)]
-    found += _of_family(folder, family, config)
-    return found, shards
+            named |= set(checkpoint.shards)
+            if all(p.where in checkpoint.shards for p in found if p.where != INDEX):
+                found += _weights(checkpoint, family, config)
+    found += _companions(folder, family, config)
+    if all(name.endswith(".safetensors") for name in pointers(folder)):
+        found += _of_family(folder, family, config)
+    return found, named
 
 
 def _weights(
@@ -147,17 +174,16 @@ def _companions(folder: Path, family: ModelFamily, config: Mapping[str, Any]) ->
 
 
 def _json(folder: Path) -> Iterator[Problem]:
+    """Findings on files of JSON that nothing else reads here."""
     for path in sorted(folder.glob("*.json")):
-        try:
-            data = json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            if path.name not in ("config.json", INDEX):
-                yield Problem(path.name, f"not JSON ({error})", "take the file from the base model")
+        if path.name in ("config.json", SETTINGS, INDEX):
             continue
+        try:
+            json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            yield Problem(path.name, f"not JSON ({error})", "take the file from the base model")
         except (OSError, UsageError):
             continue
-        for key in local_paths(data) if holds_paths(path.name) else ():
-            yield Problem(f"{path.name}: {key}", "a path on somebody's machine", "remove the entry")
 
 
 def _of_family(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> tuple[Problem, ...]:
@@ -167,73 +193,14 @@ def _of_family(folder: Path, family: ModelFamily, config: Mapping[str, Any]) -> 
         return (Problem("config.json", error.message, error.remedy),)
 
 
-def _stray(folder: Path, shards: set[str]) -> Iterator[Problem]:
-    """Files that must not be published: pickles, unnamed weights, links, caches, hidden files."""
-    for path in _walk(folder):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not _in_cache(folder, name):
-            yield Problem(name, "a symbolic link", "replace it by the file, or remove it")
-        elif path.name == "__pycache__":
-            yield Problem(name, "Python's cache", "remove it")
-        elif path.name.startswith(".") and not _holds_results(folder, path):
-            yield Problem(name, "a hidden file", "remove it")
-        elif path.suffix.lower() in _PICKLED or (path.is_file() and is_pickle(path)):
-            yield Problem(
-                name,
-                "a pickle, which runs code when it is loaded",
-                "remove it; publish safetensors",
-            )
-        elif (
-            path.suffix == ".safetensors"
-            and name not in shards
-            and not name.startswith(f"{ADAPTER}/")
-        ):
-            yield Problem(
-                name,
-                "weights that no index names",
-                "remove the file, or name its tensors in the index",
-            )
-
-
-def _holds_results(folder: Path, path: Path) -> bool:
-    """Whether `path` is the folder's .eval_results, with YAML files and nothing else in it."""
-    return (
-        path == folder / _RESULTS
-        and path.is_dir()
-        and all(p.is_file() and p.suffix == ".yaml" for p in path.iterdir())
-    )
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.parent == folder and path.name in _HIDDEN:
+def _stray_weights(folder: Path, named: set[str]) -> Iterator[Problem]:
+    inner = f"{ADAPTER}/" if is_adapter(folder / ADAPTER) else None
+    for name, _ in walk(folder):
+        below = inner is not None and name.startswith(inner)
+        if not name.endswith(".safetensors") or name in named or below or outside_release(name):
             continue
-        yield path
-        if (
-            path.is_dir()
-            and not path.is_symlink()
-            and path.name != "__pycache__"
-            and not path.name.startswith(".")
-        ):
-            yield from _walk_below(path)
-
-
-def _walk_below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        yield path
-        if (
-            path.is_dir()
-            and not path.is_symlink()
-            and path.name != "__pycache__"
-            and not path.name.startswith(".")
-        ):
-            yield from _walk_below(path)
-
-
-def _in_cache(folder: Path, name: str) -> bool:
-    """Whether `folder` is a snapshot of a Hugging Face cache, which consists of links."""
-    try:
-        path = inside(folder, name)
-    except UsageError:
-        return False
-    return path.resolve().parent.name == "blobs"
+        yield Problem(
+            name,
+            "weights that no index names",
+            "remove the file, or name its tensors in the index",
+        )

@@ -14,6 +14,8 @@ from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.family import Problem
 
 from ..files.outside import inside, read_json
+from ..files.pointers import is_pointer
+from ..files.pointers import remedy as pull
 from .header import REMEDY, Header, TensorInfo, read_header
 
 if TYPE_CHECKING:
@@ -226,11 +228,8 @@ def open_shard(folder: Path, name: str) -> Shard:
     try:
         found = os.fstat(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
-            if file.read(40).startswith(b"version https://git-lfs.github.com"):
-                raise WeightsError(
-                    f"{name} is a Git LFS pointer, not weights", "run `git lfs pull` in the folder"
-                )
-            file.seek(0)
+            if is_pointer(path):
+                raise WeightsError(f"{name} is a Git LFS pointer, not weights", pull(folder))
             header = read_header(file, found.st_size, name)
         return Shard(name, path, found.st_size, header, descriptor, file_state(found))
     except BaseException:

@@ -13,7 +13,8 @@ from hubkit.sdk.family import ModelFamily
 
 from ..files.disk import write_json
 from ..files.outside import inside
-from ..hygiene.local_paths import holds_paths, without_local_paths
+from ..files.pointers import refuse_pointers
+from ..hygiene.local_paths import is_vocabulary, without_local_paths
 from .stream import WrittenFile
 
 INDEX = "model.safetensors.index.json"
@@ -63,10 +64,11 @@ def carry_index(source: Path, out: Path) -> list[WrittenFile]:
 def copy(path: Path, out: Path, name: str) -> WrittenFile:
     """A file's bytes under `name` in `out`; JSON that holds local paths is written anew without
     them."""
+    refuse_pointers(path)
     content = path.read_bytes()
     target = out / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    if holds_paths(Path(name).name):
+    if name.endswith(".json") and not is_vocabulary(Path(name).name):
         try:
             data = json.loads(content)
         except ValueError as error:

@@ -18,6 +18,7 @@ from hubkit.sdk.tokens import token_ids
 
 from ..files.disk import write_json
 from ..files.outside import inside, read_json
+from ..files.pointers import refuse_pointers
 from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
 from .header import Header, TensorInfo, build_header
@@ -68,6 +69,7 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
         EnvironmentFailure: the disk is too small.
     """
     folder, family, config = model.folder, model.family, model.config
+    refuse_pointers(folder)
     native = family.native(config, token_ids(folder))
     with Checkpoint.open(folder) as weights:
         layout = family.layout(config)
@@ -128,6 +130,7 @@ def to_official(
         WeightsError: the native tensors or settings are not those that `like`'s config.json asks
             for.
     """
+    refuse_pointers(native)
     config = read_json(like, "config.json")
     view = family.native(config)
     _check_settings(read_json(native, "config.json"), view.config, like.name)

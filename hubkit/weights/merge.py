@@ -16,6 +16,7 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.run import Run, SilentRun
 
 from ..files.disk import reflink
+from ..files.pointers import refuse_pointers
 from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, load
@@ -74,12 +75,15 @@ def merge(
     Raises:
         WeightsError: base or adapter do not hold together or do not fit one another; NaN or
             infinity in the result.
-        UsageError: a folder lacks a file, or `out` is there already.
+        UsageError: a folder lacks a file, or has a Git LFS pointer for one; or `out` is there
+            already.
         EnvironmentFailure: the disk is too small.
     """
+    refuse_pointers(base.folder)
     with ExitStack() as open_files:
         adapters = []
         for path, weight in [(adapter, 1.0)] if isinstance(adapter, Path) else adapter:
+            refuse_pointers(path)
             adapters.append((read_adapter(path), weight))
             open_files.callback(adapters[-1][0].source.close)
         return _merge(base, adapters, out, rounding, jobs, run or SilentRun())

@@ -33,7 +33,6 @@ def test_a_sound_release_has_no_findings(make_base: Any, family: Any) -> None:
         "LICENSE",
         ".gitattributes",
         "assets/loss.png",
-        "adapter/adapter_model.safetensors",
     ):
         (base / name).parent.mkdir(exist_ok=True)
         (base / name).write_text("x")
@@ -60,6 +59,17 @@ def test_stray_files_are_all_named(make_base: Any, family: Any, tmp_path: Path) 
     (base / "vocab.txt").symlink_to(tmp_path)
     expected = {"__pycache__" if name.startswith("__") else name for name in names} | {"vocab.txt"}
     assert found(base, family).keys() == expected
+
+
+def test_weights_that_are_none(make_base: Any, family: Any) -> None:
+    base = sound(make_base)
+    (base / "adapter").mkdir()
+    for name in ("junk.safetensors", "adapter/adapter_model.safetensors"):
+        (base / name).write_bytes(b"x" * 100)
+    assert found(base, family) == {
+        "junk.safetensors": "weights that no index names",
+        "adapter/adapter_model.safetensors": "weights that no index names",
+    }
 
 
 def test_local_paths_in_json(make_base: Any, family: Any) -> None:
