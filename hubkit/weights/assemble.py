@@ -15,7 +15,7 @@ from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.run import Run
 
 from ..files.outside import read_json
-from .adapters.peft import open_weights
+from .adapters.opening import open_weights
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .convert import ConvertReport, Piece, Readable, Recipe, blocks_of, indexed, new_headers

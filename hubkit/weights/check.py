@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from .adapters.check import adapter_problems, is_adapter
 from .adapters.peft import WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX
+from .diagnosis import diagnosis, layout_problems
 from .header import BITS
-from .merge import layout_problems
 
 ADAPTER = "adapter"
 """The folder of a release that holds the adapter beside the merged model."""
@@ -41,7 +41,7 @@ def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
     if is_adapter(folder / ADAPTER):
         found += [
             replace(p, where=f"{ADAPTER}/{p.where}")
-            for p in (*adapter_problems(folder / ADAPTER), *_json(folder / ADAPTER))
+            for p in _adapter(folder / ADAPTER, _json(folder / ADAPTER))
         ]
     return (
         (*found, *_json(folder), *_stray(folder, shards))
@@ -52,12 +52,14 @@ def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
 
 def check_adapter(folder: Path) -> tuple[Problem, ...]:
     """All findings about a PEFT adapter folder."""
-    return (
-        *adapter_problems(folder),
-        *redirects(folder),
-        *_json(folder),
-        *_stray(folder, {WEIGHTS}),
-    )
+    return _adapter(folder, (*redirects(folder), *_json(folder), *_stray(folder, {WEIGHTS})))
+
+
+def _adapter(folder: Path, general: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The findings of what knows adapters, then those of what does not, on other files and keys."""
+    own = tuple(adapter_problems(folder))
+    named = {problem.where for problem in own}
+    return (*own, *(problem for problem in general if problem.where not in named))
 
 
 def check_base(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
@@ -98,6 +100,9 @@ def _weights(
         layout = family.layout(config)
     except UsageError as error:
         yield Problem("config.json", error.message, error.remedy)
+        return
+    if found := diagnosis(checkpoint, family, config, layout):
+        yield found
         return
     for message in layout_problems(checkpoint, layout):
         yield Problem(

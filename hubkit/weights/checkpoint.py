@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -163,6 +163,20 @@ class Checkpoint:
         if info.size:
             self.shards[info.shard].read_into(memoryview(storage.numpy()), info.start)
         return storage.view(dtype).view(info.shape)
+
+    def only(self, names: Container[str]) -> Checkpoint:
+        """The same open files, with the tensors `names` alone."""
+        shards = (
+            replace(
+                shard,
+                header=replace(
+                    shard.header,
+                    tensors=tuple(t for t in shard.header.tensors if t.name in names),
+                ),
+            )
+            for shard in self.shards.values()
+        )
+        return Checkpoint(self.folder, tuple(shards), self.index)
 
     def check_unchanged(self) -> None:
         for shard in self.shards.values():
