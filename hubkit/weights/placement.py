@@ -10,6 +10,7 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import TensorMap
 
 from .adapters.adapter import Adapter, LoRA, Replacement
+from .diagnosis import by_token
 
 _RENAMED = (
     ("language_model.model.", "model.language_model."),
@@ -140,7 +141,8 @@ def place(
     layout (alias_targets).
 
     Raises:
-        WeightsError: names every key without a place, and every shape that does not fit.
+        WeightsError: names every key without a place, and every shape that does not fit; or says
+            that the vocabulary was resized.
     """
     edits: list[Edit] = []
     problems: list[str] = []
@@ -159,6 +161,7 @@ def place(
                 adapter, Replacement(f"{lora.module}.bias", lora.bias), own, problems
             )
             edits.append(Edit(adapter, lora, own, weight, bias=True))
+    _check_vocabulary(adapter, edits)
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(
@@ -190,6 +193,27 @@ def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]
     if target is None:
         problems.append(f"key {key!r} is not used: the base has no tensor {name!r}")
     return target
+
+
+def _check_vocabulary(adapter: Adapter, edits: Iterable[Edit]) -> None:
+    """peft saves tables by token whole when the training resized them."""
+    tensors = adapter.source.tensors
+    for edit in edits:
+        if isinstance(edit.delta, Replacement):
+            rows = tensors[edit.delta.key].rows
+        elif edit.delta.transposed:
+            rows = tensors[edit.delta.down].shape[1]
+        else:
+            rows = tensors[edit.delta.up].rows
+        name, wanted = edit.target.source, edit.target.shape[0] if edit.target.shape else 1
+        if by_token(name) and rows != wanted:
+            raise WeightsError(
+                f"{adapter.name} was trained with another vocabulary: it has {rows} rows for "
+                f"{name!r}, the base {wanted}",
+                f"resize the base as the training did, with transformers' "
+                f"resize_token_embeddings({rows}), save it with the training's tokenizer and give "
+                "that; or train without resizing",
+            )
 
 
 def _check_replacement(

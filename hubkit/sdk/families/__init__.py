@@ -20,6 +20,7 @@ from .blocks import (
     decoder,
     linear,
     normed,
+    original_llava,
 )
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
@@ -42,4 +43,5 @@ __all__ = [
     "linear",
     "llama_config",
     "normed",
+    "original_llava",
 ]

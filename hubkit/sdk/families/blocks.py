@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..family import TensorMap
 from .section import Section
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -43,6 +44,14 @@ CLIP = {
     **{"num_channels": 3, "image_size": 224, "patch_size": 32},
 }
 """Defaults of CLIPVisionConfig."""
+
+
+_ORIGINAL = (
+    ("multi_modal_projector.linear_1.", "mm_projector.0."),
+    ("multi_modal_projector.linear_2.", "mm_projector.2."),
+    ("vision_tower.", "vision_tower.vision_tower."),
+    ("image_newline", "image_newline"),
+)
 
 
 def linear(name: str, rows: int, columns: int, bias: bool = True) -> Shapes:
@@ -111,6 +120,17 @@ def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = 
     yield f"{layers}norm.weight", (hidden,)
     if not tied:
         yield head, (vocabulary, hidden)
+
+
+def original_llava(layout: Iterable[str]) -> Iterator[TensorMap]:
+    """The published names (`name`) of what the LLaVA repository's own code calls otherwise
+    (`source`), with and without its outer `model.`; its trainers store projectors so."""
+    for name in layout:
+        for ours, theirs in _ORIGINAL:
+            if name.startswith(ours):
+                yield TensorMap(name, f"model.{theirs}{name[len(ours) :]}")
+                if ours != theirs:
+                    yield TensorMap(name, theirs + name[len(ours) :])
 
 
 def clip_tower(vit: Section, prefix: str) -> Shapes:

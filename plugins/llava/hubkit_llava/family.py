@@ -19,6 +19,7 @@ from hubkit.sdk.families import (
     decoder,
     internlm2_as_llama,
     linear,
+    original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
 
@@ -85,13 +86,14 @@ class LLaVA(PlainFamily):
         return assembly.assemble(self, llm, vision, image_token)
 
     def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
-        """An adapter may have been trained on the InternLM2 that the language model was made
-        from."""
+        """An adapter may have been trained by LLaVA's own code, or on the InternLM2 that the
+        language model was made from."""
+        original = tuple(original_llava(self.layout(config)))
         text, old = text_section(config), "language_model."
         if text.values.get("model_type", "llama") != "llama":
-            return ()
+            return original
         maps = internlm2_as_llama(text, text.get("tie_word_embeddings", bool, False))
-        return tuple(
+        return original + tuple(
             TensorMap(old + one.name, old + one.source, one.rows)
             for one in maps
             if one.name != one.source

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, Vision
+from hubkit.sdk import ModuleGroup, TensorMap, Vision
 from hubkit.sdk.families import (
     CLIP_LINEARS,
     DECODER_LINEARS,
@@ -17,6 +17,7 @@ from hubkit.sdk.families import (
     completed,
     decoder,
     linear,
+    original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
 
@@ -59,6 +60,10 @@ class LLaVANext(PlainFamily):
 
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return completed(super().native_config(config))
+
+    def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
+        """An adapter may have been trained by LLaVA's own code."""
+        return tuple(original_llava(self.layout(config)))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """At least the whole picture in one tile; tiles of the grids of `image_grid_pinpoints` come
