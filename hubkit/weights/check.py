@@ -21,6 +21,7 @@ from .checkpoint import Checkpoint, inspect
 from .companions import INDEX
 from .diagnosis import diagnosis, layout_problems
 from .header import BITS
+from .spelling import as_published
 
 ADAPTER = "adapter"
 """The folder of a release that holds the adapter beside the merged model."""
@@ -43,11 +44,9 @@ def check(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
             replace(p, where=f"{ADAPTER}/{p.where}")
             for p in _adapter(folder / ADAPTER, _json(folder / ADAPTER))
         ]
-    return (
-        (*found, *_json(folder), *_stray(folder, shards))
-        if shards is not None
-        else (*found, *_stray(folder, set()))
-    )
+    general = [*_json(folder)] if shards is not None else []
+    general += _stray(folder, shards or set())
+    return tuple(dict.fromkeys((*found, *general)))
 
 
 def check_adapter(folder: Path) -> tuple[Problem, ...]:
@@ -87,8 +86,9 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
             shards = set(checkpoint.shards) | {problem.where for problem in found}
     else:
         shards = {"model.safetensors"}
+    told = {problem.message for problem in found}
     found += [*_companions(folder, family, config), *redirects(folder)]
-    found += _of_family(folder, family, config)
+    found += [p for p in _of_family(folder, family, config) if p.message not in told]
     return found, shards
 
 
@@ -101,6 +101,7 @@ def _weights(
     except UsageError as error:
         yield Problem("config.json", error.message, error.remedy)
         return
+    checkpoint = as_published(checkpoint, family, layout)
     if found := diagnosis(checkpoint, family, config, layout):
         yield found
         return

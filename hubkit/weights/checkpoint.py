@@ -97,7 +97,7 @@ def file_state(found: os.stat_result) -> tuple[int, ...]:
 
 class Checkpoint:
     """Checked safetensors weights. `index` is the parsed index file, None when there is one file
-    only.
+    only. `written_as` has the names in the files of tensors that go by another one here.
 
     Tensors are never copied as a whole: read_into() takes bytes from a shard, tensor() maps them
     into memory.
@@ -112,6 +112,7 @@ class Checkpoint:
             t.name: t for shard in shards for t in shard.header.tensors
         }
         self.index = index
+        self.written_as: Mapping[str, str] = {}
         self._maps: dict[str, mmap.mmap] = {}
 
     @classmethod
@@ -177,6 +178,18 @@ class Checkpoint:
             for shard in self.shards.values()
         )
         return Checkpoint(self.folder, tuple(shards), self.index)
+
+    def called(self, names: Mapping[str, str]) -> Checkpoint:
+        """The same open files, a tensor that `names` has under the name that it gives."""
+        shards = []
+        for shard in self.shards.values():
+            tensors = tuple(
+                replace(t, name=names.get(t.name, t.name)) for t in shard.header.tensors
+            )
+            shards.append(replace(shard, header=replace(shard.header, tensors=tensors)))
+        found = Checkpoint(self.folder, tuple(shards), self.index)
+        found.written_as = {new: old for old, new in names.items()}
+        return found
 
     def check_unchanged(self) -> None:
         for shard in self.shards.values():

@@ -69,8 +69,8 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
     """
     folder, family, config = model.folder, model.family, model.config
     native = family.native(config, token_ids(folder))
-    with Checkpoint.open(folder) as weights:
-        layout = check_layout(weights, family, config)
+    with Checkpoint.open(folder) as opened:
+        weights, layout = check_layout(opened, family, config)
         known = targets(native.tensors, layout)
         parts: dict[str, list[str]] = {}
         for entry in native.tensors:
@@ -208,8 +208,8 @@ def _official_headers(
         dtypes[name] = found.pop()
     if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
         return new_headers(dtypes, family.layout(config)), False
-    with Checkpoint.open(like) as model:
-        check_layout(model, family, config)
+    with Checkpoint.open(like) as opened:
+        model, _ = check_layout(opened, family, config)
         if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
             return [shard.header for shard in model.shards.values()], True
         headers = [

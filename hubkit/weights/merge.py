@@ -26,6 +26,7 @@ from .diagnosis import FLOATS, diagnosis, layout_problems
 from .header import TensorInfo
 from .model import Model
 from .placement import Edit, alias_targets, place, targets
+from .spelling import as_published
 from .staging import staged
 from .stream import BLOCK, Block, Meter, WrittenFile, digest_file, write_file
 from .tying import Tie, still_tied, tie_of, tied_edits
@@ -98,8 +99,8 @@ def _merge(
     family, config = base.family, base.config
     for adapter, _ in adapters:
         _note_base(adapter, base, run)
-    with Checkpoint.open(base.folder) as weights:
-        layout = check_layout(weights, family, config)
+    with Checkpoint.open(base.folder) as opened:
+        weights, layout = check_layout(opened, family, config)
         check_floats(weights.tensors.values())
         tie = tie_of(family, config, layout)
         edits = _place_all(adapters, family, config, layout, tie)
@@ -173,13 +174,14 @@ def _note_base(adapter: Adapter, base: Model, run: Run) -> None:
 
 def check_layout(
     weights: Checkpoint, family: ModelFamily, config: Mapping[str, Any]
-) -> Mapping[str, tuple[int, ...]]:
-    """The layout that config.json asks for.
+) -> tuple[Checkpoint, Mapping[str, tuple[int, ...]]]:
+    """The weights under their published names, and the layout that config.json asks for.
 
     Raises:
         WeightsError: tensors that it does not explain, or does and are missing or of another shape.
     """
     layout = family.layout(config)
+    weights = as_published(weights, family, layout)
     if found := diagnosis(weights, family, config, layout):
         raise WeightsError(f"{weights.folder.name}: {found.message}", found.remedy)
     problems = layout_problems(weights, layout)
@@ -190,7 +192,7 @@ def check_layout(
             f"{'; '.join(problems[:8])}{more}",
             "take config.json and the weights from the same revision of the base",
         )
-    return layout
+    return weights, layout
 
 
 def check_floats(tensors: Any) -> None:

@@ -161,8 +161,8 @@ def place(
                 adapter, Replacement(f"{lora.module}.bias", lora.bias), own, problems
             )
             edits.append(Edit(adapter, lora, own, weight, bias=True))
-    _check_vocabulary(adapter, edits)
     if problems:
+        _check_vocabulary(adapter, edits, problems)
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(
             f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE
@@ -195,25 +195,28 @@ def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]
     return target
 
 
-def _check_vocabulary(adapter: Adapter, edits: Iterable[Edit]) -> None:
+def _check_vocabulary(adapter: Adapter, edits: Iterable[Edit], problems: list[str]) -> None:
     """peft saves tables by token whole when the training resized them."""
-    tensors = adapter.source.tensors
-    for edit in edits:
-        if isinstance(edit.delta, Replacement):
-            rows = tensors[edit.delta.key].rows
-        elif edit.delta.transposed:
-            rows = tensors[edit.delta.down].shape[1]
-        else:
-            rows = tensors[edit.delta.up].rows
-        name, wanted = edit.target.source, edit.target.shape[0] if edit.target.shape else 1
-        if by_token(name) and rows != wanted:
-            raise WeightsError(
-                f"{adapter.name} was trained with another vocabulary: it has {rows} rows for "
-                f"{name!r}, the base {wanted}",
-                f"resize the base as the training did, with transformers' "
-                f"resize_token_embeddings({rows}), save it with the training's tokenizer and give "
-                "that; or train without resizing",
-            )
+    resized = [
+        rows
+        for edit in edits
+        if by_token(edit.target.source) and (rows := _rows(edit)) != edit.target.shape[0]
+    ]
+    if len(set(resized)) == 1 and len(problems) == len(resized):
+        raise WeightsError(
+            f"{adapter.name} was trained with another vocabulary: {'; '.join(problems)}",
+            "resize the base as the training did, with transformers' "
+            f"resize_token_embeddings({resized[0]}), save it with the training's tokenizer and "
+            "give that; or train without resizing",
+        )
+
+
+def _rows(edit: Edit) -> int:
+    """Of the module's weight, as the adapter has it."""
+    tensors, delta = edit.adapter.source.tensors, edit.delta
+    if isinstance(delta, Replacement):
+        return tensors[delta.key].rows
+    return tensors[delta.down].shape[1] if delta.transposed else tensors[delta.up].rows
 
 
 def _check_replacement(

@@ -4,7 +4,7 @@ table."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..files.disk import write_json
@@ -33,10 +33,14 @@ def copied(weights: Checkpoint) -> Plan:
 def untied(weights: Checkpoint, tie: Tie) -> Plan:
     """The head in the shard of the table."""
     shard, table = weights.shard(tie.table), weights.tensors[tie.table]
-    entries = [(t.name, t.dtype, t.shape) for t in shard.header.tensors]
+    infos = [*shard.header.tensors, replace(table, name=tie.head)]
     header = build_header(
-        [*entries, (tie.head, table.dtype, table.shape)], shard.name, shard.header.metadata
+        ((weights.written_as.get(t.name, t.name), t.dtype, t.shape) for t in infos),
+        shard.name,
+        shard.header.metadata,
     )
+    named = (replace(new, name=t.name) for t, new in zip(infos, header.tensors, strict=True))
+    header = replace(header, tensors=tuple(named))
     return Plan({**copied(weights).headers, shard.name: header}, {tie.head: tie.table})
 
 

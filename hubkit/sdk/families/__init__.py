@@ -25,6 +25,7 @@ from .blocks import (
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
+from .soundness import folder_problems, processor_problems
 from .templates import FLATTEN, LISTED, VICUNA
 
 __all__ = [
@@ -39,9 +40,11 @@ __all__ = [
     "clip_tower",
     "completed",
     "decoder",
+    "folder_problems",
     "internlm2_as_llama",
     "linear",
     "llama_config",
     "normed",
     "original_llava",
+    "processor_problems",
 ]

@@ -41,6 +41,9 @@ class LLaVA(PlainFamily):
         ("vision_tower.vision_model.", "model.vision_tower."),
         ("multi_modal_projector.", "model.multi_modal_projector."),
     )
+    spellings: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("vision_tower.vision_model.", "vision_tower."),
+    )
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.vision_tower", CLIP_LINEARS),

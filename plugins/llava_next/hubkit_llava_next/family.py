@@ -36,6 +36,9 @@ class LLaVANext(PlainFamily):
         ("multi_modal_projector.", "model.multi_modal_projector."),
         ("image_newline", "model.image_newline"),
     )
+    spellings: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("vision_tower.vision_model.", "vision_tower."),
+    )
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.vision_tower", CLIP_LINEARS),
