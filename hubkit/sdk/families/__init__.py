@@ -25,7 +25,7 @@ from .blocks import (
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
-from .soundness import folder_problems, processor_problems
+from .soundness import folder_problems, llava_processor_problems, processor_problems
 from .templates import FLATTEN, LISTED, VICUNA
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "internlm2_as_llama",
     "linear",
     "llama_config",
+    "llava_processor_problems",
     "normed",
     "original_llava",
     "processor_problems",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..family import Problem
+from .defaults import VISION
+from .section import Section
 
 _SAMPLING = {
     "temperature": 1.0,
@@ -160,6 +162,25 @@ def processor_problems(folder: Path) -> Iterator[Problem]:
             "is missing, and processor_config.json has no image_processor",
             "copy it from the base model",
         )
+
+
+def llava_processor_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
+    """LLaVA's processors count a picture's positions by these (transformers from 4.47 on)."""
+    settings = json_object(folder / "processor_config.json")
+    wanted = {
+        "patch_size": Section(config, "vision_config", VISION["clip_vision_model"]).size(
+            "patch_size"
+        ),
+        "vision_feature_select_strategy": config.get("vision_feature_select_strategy", "default"),
+    }
+    for key, value in wanted.items():
+        if settings.get(key) != value:
+            yield Problem(
+                f"processor_config.json: {key}",
+                f"is {settings.get(key)!r}, config.json says {value!r}: the processor could not "
+                "count a picture's tokens",
+                f"set {key} to {json.dumps(value)} there",
+            )
 
 
 def json_object(path: Path) -> dict[str, Any]:

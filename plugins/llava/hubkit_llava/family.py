@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hubkit.sdk import ModuleGroup, TensorMap, Vision
+from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
 from hubkit.sdk.assembly import Assembly
 from hubkit.sdk.families import (
     CLIP_LINEARS,
@@ -19,6 +20,7 @@ from hubkit.sdk.families import (
     decoder,
     internlm2_as_llama,
     linear,
+    llava_processor_problems,
     original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
@@ -61,6 +63,9 @@ class LLaVA(PlainFamily):
             text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias
         )
         yield from projector(config)
+
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        return (*super().check(folder, config), *llava_processor_problems(folder, config))
 
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return completed(super().native_config(config))

@@ -4,9 +4,10 @@ of patches."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, TensorMap, Vision
+from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
 from hubkit.sdk.families import (
     CLIP_LINEARS,
     DECODER_LINEARS,
@@ -17,6 +18,7 @@ from hubkit.sdk.families import (
     completed,
     decoder,
     linear,
+    llava_processor_problems,
     original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
@@ -60,6 +62,9 @@ class LLaVANext(PlainFamily):
         )
         yield from linear("multi_modal_projector.linear_1", hidden, vit.size("hidden_size"), bias)
         yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
+
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        return (*super().check(folder, config), *llava_processor_problems(folder, config))
 
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return completed(super().native_config(config))

@@ -59,7 +59,7 @@ class QwenVL(PlainFamily):
             _text(config),
             _vision(config),
         )
-        yield from _new_tower(vit) if _is_new(config) else _tower(vit, text.size("hidden_size"))
+        yield from _new_tower(vit) if _is_new(config) else _tower(vit)
         tied = Section(config).get(
             "tie_word_embeddings", bool, text.get("tie_word_embeddings", bool, False)
         )
@@ -107,7 +107,7 @@ def _merger(vit: Section, width: int, out: int, bias: bool) -> Shapes:
     yield from linear("visual.merger.mlp.2", out, wide)
 
 
-def _tower(vit: Section, out: int) -> Shapes:
+def _tower(vit: Section) -> Shapes:
     width = vit.size("embed_dim")
     inner = int(width * vit.get("mlp_ratio", float))
     yield from _patches(vit, width)
@@ -119,7 +119,7 @@ def _tower(vit: Section, out: int) -> Shapes:
         yield from linear(f"{at}attn.proj", width, width)
         yield from linear(f"{at}mlp.fc1", inner, width)
         yield from linear(f"{at}mlp.fc2", width, inner)
-    yield from _merger(vit, width, out, bias=True)
+    yield from _merger(vit, width, vit.size("hidden_size"), bias=True)
 
 
 def _new_tower(vit: Section) -> Shapes:
