@@ -16,7 +16,7 @@ from hubkit.sdk.run import Run
 
 from ..files.outside import read_json
 from ..files.pointers import refuse_pointers
-from .adapters.peft import open_weights
+from .adapters.opening import open_weights
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .convert import ConvertReport, Piece, Readable, Recipe, blocks_of, indexed, new_headers

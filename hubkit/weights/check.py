@@ -23,8 +23,9 @@ from .adapters.check import adapter_problems, is_adapter
 from .adapters.peft import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX, companion_names
+from .diagnosis import diagnosis, layout_problems
 from .header import BITS
-from .merge import layout_problems
+from .spelling import as_published
 
 ADAPTER = "adapter"
 """The folder of a release that holds the adapter beside the merged model."""
@@ -39,12 +40,19 @@ def check(folder: Path, family: ModelFamily, author_email: str = "") -> tuple[Pr
     Only headers of weights are read: NaN among them is found by the merge. `author_email` is the
     one address that texts may hold.
     """
-    return (*structure(folder, family), *audit(folder, author_email))
+    return _with_audit(structure(folder, family), folder, author_email)
 
 
 def check_adapter(folder: Path, author_email: str = "") -> tuple[Problem, ...]:
     """All findings about a PEFT adapter folder."""
-    return (*adapter_structure(folder), *audit(folder, author_email))
+    return _with_audit(adapter_structure(folder), folder, author_email)
+
+
+def _with_audit(own: tuple[Problem, ...], folder: Path, author_email: str) -> tuple[Problem, ...]:
+    """The findings of what knows models and adapters, then the audit's on other files and keys: of
+    weights beside an adapter, say, the audit knows only that they are a pickle."""
+    told = {problem.where for problem in own}
+    return (*own, *(p for p in audit(folder, author_email) if p.where not in told))
 
 
 def structure(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
@@ -111,9 +119,10 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
             named |= set(checkpoint.shards)
             if all(p.where in checkpoint.shards for p in found if p.where != INDEX):
                 found += _weights(checkpoint, family, config)
+    told = {problem.message for problem in found}
     found += _companions(folder, family, config)
     if all(name.endswith(".safetensors") for name in pointers(folder)):
-        found += _of_family(folder, family, config)
+        found += [p for p in _of_family(folder, family, config) if p.message not in told]
     return found, named
 
 
@@ -125,6 +134,10 @@ def _weights(
         layout = family.layout(config)
     except UsageError as error:
         yield Problem("config.json", error.message, error.remedy)
+        return
+    checkpoint = as_published(checkpoint, family, layout)
+    if found := diagnosis(checkpoint, family, config, layout):
+        yield found
         return
     for message in layout_problems(checkpoint, layout):
         yield Problem(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ def file_state(found: os.stat_result) -> tuple[int, ...]:
 
 class Checkpoint:
     """Checked safetensors weights. `index` is the parsed index file, None when there is one file
-    only.
+    only. `written_as` has the names in the files of tensors that go by another one here.
 
     Tensors are never copied as a whole: read_into() takes bytes from a shard, tensor() maps them
     into memory.
@@ -114,6 +114,7 @@ class Checkpoint:
             t.name: t for shard in shards for t in shard.header.tensors
         }
         self.index = index
+        self.written_as: Mapping[str, str] = {}
         self._maps: dict[str, mmap.mmap] = {}
 
     @classmethod
@@ -165,6 +166,32 @@ class Checkpoint:
         if info.size:
             self.shards[info.shard].read_into(memoryview(storage.numpy()), info.start)
         return storage.view(dtype).view(info.shape)
+
+    def only(self, names: Container[str]) -> Checkpoint:
+        """The same open files, with the tensors `names` alone."""
+        shards = (
+            replace(
+                shard,
+                header=replace(
+                    shard.header,
+                    tensors=tuple(t for t in shard.header.tensors if t.name in names),
+                ),
+            )
+            for shard in self.shards.values()
+        )
+        return Checkpoint(self.folder, tuple(shards), self.index)
+
+    def called(self, names: Mapping[str, str]) -> Checkpoint:
+        """The same open files, a tensor that `names` has under the name that it gives."""
+        shards = []
+        for shard in self.shards.values():
+            tensors = tuple(
+                replace(t, name=names.get(t.name, t.name)) for t in shard.header.tensors
+            )
+            shards.append(replace(shard, header=replace(shard.header, tensors=tensors)))
+        found = Checkpoint(self.folder, tuple(shards), self.index)
+        found.written_as = {new: old for old, new in names.items()}
+        return found
 
     def check_unchanged(self) -> None:
         for shard in self.shards.values():

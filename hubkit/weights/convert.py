@@ -71,9 +71,8 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
     folder, family, config = model.folder, model.family, model.config
     refuse_pointers(folder)
     native = family.native(config, token_ids(folder))
-    with Checkpoint.open(folder) as weights:
-        layout = family.layout(config)
-        check_layout(weights, layout)
+    with Checkpoint.open(folder) as opened:
+        weights, layout = check_layout(opened, family, config)
         known = targets(native.tensors, layout)
         parts: dict[str, list[str]] = {}
         for entry in native.tensors:
@@ -139,7 +138,7 @@ def to_official(
         maps = view.tensors
         known = targets(maps, layout)
         recipe = _reverse(weights, {entry.name: known[entry.name] for entry in maps}, layout)
-        headers, alike = _official_headers(weights, recipe, layout, like)
+        headers, alike = _official_headers(weights, recipe, family, config, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)
             files += carry_index(like, partial) if alike else indexed(partial, headers)
@@ -194,7 +193,11 @@ def _reverse(
 
 
 def _official_headers(
-    weights: Checkpoint, recipe: Recipe, layout: Mapping[str, tuple[int, ...]], like: Path
+    weights: Checkpoint,
+    recipe: Recipe,
+    family: ModelFamily,
+    config: Mapping[str, Any],
+    like: Path,
 ) -> tuple[list[Header], bool]:
     """The headers to write, and whether they are those of `like`'s own shards, byte for byte."""
     dtypes = {}
@@ -207,9 +210,9 @@ def _official_headers(
             )
         dtypes[name] = found.pop()
     if not inside(like, INDEX).is_file() and not inside(like, "model.safetensors").is_file():
-        return new_headers(dtypes, layout), False
-    with Checkpoint.open(like) as model:
-        check_layout(model, layout)
+        return new_headers(dtypes, family.layout(config)), False
+    with Checkpoint.open(like) as opened:
+        model, _ = check_layout(opened, family, config)
         if all(info.dtype == dtypes[name] for name, info in model.tensors.items()):
             return [shard.header for shard in model.shards.values()], True
         headers = [

@@ -28,6 +28,7 @@ from .merge import check_floats
 from .placement import Target, find, place, targets
 from .staging import staged
 from .stream import Meter, write_file
+from .tying import Tie, tie_of
 
 Names = Literal["trained", "native"]
 Rows = tuple[tuple[int, int], ...] | None
@@ -64,20 +65,25 @@ def write_adapter(
     Raises:
         WeightsError: the adapter does not hold together or does not fit the base.
     """
-    config = read_json(base, "config.json")
+    config: Mapping[str, Any] = read_json(base, "config.json")
     opened = read_adapter(adapter)
     with opened.source as source:
+        layout = family.layout(config)
+        if tie := tie_of(family, config, layout):
+            config, layout = tie.config, {**layout, tie.head: layout[tie.table]}
         maps = family.native(config).tensors
-        known = targets(maps, family.layout(config))
+        known = targets(maps, layout)
         check_floats(source.tensors.values())
         place(opened, known)
-        if names == "trained" and (adapter / "adapter_config.json").is_file():
+        alone = all(name.startswith("adapter_model") for name in source.shards)
+        if names == "trained" and alone and (adapter / "adapter_config.json").is_file():
             recipe = {key: [Piece(key, 0, info.rows)] for key, info in source.tensors.items()}
             settings = without_local_paths(read_json(adapter, "adapter_config.json"))
         else:
             recipe, settings = _rewritten(
                 opened, known, _natives(maps, known) if names == "native" else {}
             )
+            settings["ensure_weight_tying"] = tie is not None and _ties(opened, known, tie)
         settings["base_model_name_or_path"] = repository
         shapes = {name: _shape(opened, pieces) for name, pieces in recipe.items()}
         entries = [
@@ -95,6 +101,12 @@ def write_adapter(
             source.check_unchanged()
             files = (written(folder, "adapter_config.json"), file)
     return ConvertReport(files, len(recipe))
+
+
+def _ties(adapter: Adapter, known: Mapping[str, Target], tie: Tie) -> bool:
+    """Whether table and head are to stay one where peft would train copies of them."""
+    in_place = (find(one.tensor, known) for one in adapter.replacements if not one.copied)
+    return adapter.tying or any(one and one.source in (tie.table, tie.head) for one in in_place)
 
 
 def _natives(maps: Iterable[TensorMap], known: Mapping[str, Target]) -> Natives:

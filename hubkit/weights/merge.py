@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
 
 from ..files.disk import reflink
@@ -22,16 +23,18 @@ from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, load
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
+from .diagnosis import FLOATS, diagnosis, layout_problems
 from .header import TensorInfo
 from .model import Model
-from .placement import Edit, Target, alias_targets, place, targets
+from .placement import Edit, alias_targets, place, targets
+from .spelling import as_published
 from .staging import staged
 from .stream import BLOCK, Block, Meter, WrittenFile, digest_file, write_file
+from .tying import Tie, still_tied, tie_of, tied_edits
+from .untied import Plan, copied, rewritten, untied
 
 if TYPE_CHECKING:
     import torch
-
-_FLOATS = ("BF16", "F16", "F32", "F64")
 
 
 @dataclass(frozen=True)
@@ -98,24 +101,34 @@ def _merge(
     run: Run,
 ) -> MergeReport:
     family, config = base.family, base.config
-    with Checkpoint.open(base.folder) as weights:
-        layout = family.layout(config)
-        check_layout(weights, layout)
+    for adapter, _ in adapters:
+        _note_base(adapter, base, run)
+    with Checkpoint.open(base.folder) as opened:
+        weights, layout = check_layout(opened, family, config)
         check_floats(weights.tensors.values())
-        known = targets(family.native(config).tensors, layout)
-        other = getattr(family, "aliases", None)
-        aliases = alias_targets(other(config), layout) if other else {}
-        edits = _place_all(adapters, known, aliases)
-        size = sum(shard.size for shard in weights.shards.values())
+        tie = tie_of(family, config, layout)
+        edits = _place_all(adapters, family, config, layout, tie)
+        if tie is not None and still_tied(edits, tie):
+            edits.pop(tie.head, None)
+            tie = None
+        plan = untied(weights, tie) if tie is not None else copied(weights)
+        size = sum(sum(t.size for t in h.tensors) + len(h.raw) for h in plan.headers.values())
         with (
             staged(out, size + companion_bytes(base.folder, family, config)) as folder,
             one_torch_thread(),
         ):
-            job = _Merge(weights, edits, rounding, jobs or os.cpu_count() or 1, Meter(size, run))
+            meter = Meter(size, run)
+            job = _Merge(weights, plan, edits, rounding, jobs or os.cpu_count() or 1, meter)
             files = [job.write(folder, shard) for shard in weights.shards.values()]
             weights.check_unchanged()
             files += carry_index(base.folder, folder)
             files += carry(base.folder, folder, family, config)
+            if tie is not None:
+                files = rewritten(folder, files, weights, tie)
+                run.note(
+                    f"{tie.head} is written: it is no longer the table {tie.table}, and "
+                    "tie_word_embeddings is false"
+                )
     if not job.largest[0]:
         run.note("the adapter changes nothing: the merged weights are the base's")
     replaced = {
@@ -125,7 +138,7 @@ def _merge(
         files=tuple(sorted(files, key=lambda file: file.path)),
         merged=len(edits) - len(replaced),
         replaced=len(replaced),
-        copied=len(weights.tensors) - len(edits),
+        copied=sum(len(header.tensors) for header in plan.headers.values()) - len(edits),
         adapter_keys=sum(len(adapter.source.tensors) for adapter, _ in adapters),
         largest_delta=job.largest[0],
         largest_delta_tensor=job.largest[1],
@@ -134,20 +147,47 @@ def _merge(
 
 def _place_all(
     adapters: Sequence[tuple[Adapter, float]],
-    known: Mapping[str, Target],
-    aliases: Mapping[str, tuple[Target, ...]],
+    family: ModelFamily,
+    config: Mapping[str, Any],
+    layout: Mapping[str, tuple[int, ...]],
+    tie: Tie | None,
 ) -> dict[str, list[Edit]]:
+    if tie is not None:
+        config, layout = tie.config, {**layout, tie.head: layout[tie.table]}
+    known = targets(family.native(config).tensors, layout)
+    other = getattr(family, "aliases", None)
+    aliases = alias_targets(other(config), layout) if other else {}
     edits: dict[str, list[Edit]] = {}
     for adapter, weight in adapters:
         check_floats(adapter.source.tensors.values())
-        for name, found in place(adapter, known, weight, aliases).items():
+        placed = place(adapter, known, weight, aliases)
+        for name, found in (tied_edits(adapter, placed, tie) if tie else placed).items():
             edits.setdefault(name, []).extend(found)
     return edits
 
 
-def check_layout(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises WeightsError for tensors that config.json does not explain, or does and are missing or
-    of another shape."""
+def _note_base(adapter: Adapter, base: Model, run: Run) -> None:
+    """An adapter that was trained on a merged first stage does not fit the original base, though
+    every shape does."""
+    named = adapter.base.rstrip("/")
+    folder = base.folder.resolve()
+    own = {folder.name, str(folder), *folder.parts, str(base.config.get("_name_or_path", ""))}
+    if named and not own & {named, Path(named).name, f"models--{named.replace('/', '--')}"}:
+        run.note(f"{adapter.name} names the base {named!r}; it is merged into {folder.name}")
+
+
+def check_layout(
+    weights: Checkpoint, family: ModelFamily, config: Mapping[str, Any]
+) -> tuple[Checkpoint, Mapping[str, tuple[int, ...]]]:
+    """The weights under their published names, and the layout that config.json asks for.
+
+    Raises:
+        WeightsError: tensors that it does not explain, or does and are missing or of another shape.
+    """
+    layout = family.layout(config)
+    weights = as_published(weights, family, layout)
+    if found := diagnosis(weights, family, config, layout):
+        raise WeightsError(f"{weights.folder.name}: {found.message}", found.remedy)
     problems = layout_problems(weights, layout)
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
@@ -156,25 +196,16 @@ def check_layout(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> 
             f"{'; '.join(problems[:8])}{more}",
             "take config.json and the weights from the same revision of the base",
         )
-
-
-def layout_problems(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> list[str]:
-    problems = [f"{name!r} is missing" for name in layout if name not in weights.tensors]
-    for name, info in weights.tensors.items():
-        if name not in layout:
-            problems.append(f"{name!r} in {info.shard} is unexpected")
-        elif info.shape != tuple(layout[name]):
-            problems.append(f"{name!r} is {info.shape}, config.json says {tuple(layout[name])}")
-    return problems
+    return weights, layout
 
 
 def check_floats(tensors: Any) -> None:
     """Raises WeightsError for a tensor that is not of floating point in 16 bits or more."""
     for info in tensors:
-        if info.dtype not in _FLOATS:
+        if info.dtype not in FLOATS:
             raise WeightsError(
                 f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges "
-                f"{', '.join(_FLOATS)}",
+                f"{', '.join(FLOATS)}",
                 "use the unquantised weights, in bfloat16",
             )
 
@@ -185,18 +216,14 @@ class _Merge:
     def __init__(
         self,
         weights: Checkpoint,
+        plan: Plan,
         edits: Mapping[str, list[Edit]],
         rounding: Rounding,
         jobs: int,
         meter: Meter,
     ) -> None:
-        self.weights, self.edits, self.rounding, self.jobs, self.meter = (
-            weights,
-            edits,
-            rounding,
-            jobs,
-            meter,
-        )
+        self.weights, self.plan, self.edits = weights, plan, edits
+        self.rounding, self.jobs, self.meter = rounding, jobs, meter
         self.changes: dict[tuple[str, int], float] = {}
         self.workspace = Workspace()
 
@@ -207,16 +234,20 @@ class _Merge:
         )
 
     def write(self, folder: Path, shard: Shard) -> WrittenFile:
-        untouched = all(info.name not in self.edits for info in shard.header.tensors)
+        header = self.plan.headers[shard.name]
+        untouched = header is shard.header and all(
+            info.name not in self.edits for info in header.tensors
+        )
         how = digest_file if untouched and _cloned(shard, folder) else write_file
-        return how(folder, shard.name, shard.header.raw, self._blocks(shard), self.meter, self.jobs)
+        return how(folder, shard.name, header.raw, self._blocks(shard), self.meter, self.jobs)
 
     def _blocks(self, shard: Shard) -> Iterator[Block]:
-        for info in shard.header.tensors:
+        for info in self.plan.headers[shard.name].tensors:
             dtype = torch_dtype(info.dtype, f"{shard.name}: tensor {info.name!r}")
             steps = [load(edit, self.rounding, dtype) for edit in self.edits.get(info.name, ())]
+            at = self.weights.tensors[self.plan.sources.get(info.name, info.name)].start
             for start, stop in split(info):
-                fill = partial(self._fill, shard, info, dtype, steps, start)
+                fill = partial(self._fill, shard, info, at, dtype, steps, start)
                 yield Block(
                     info.start + start * info.row_size, (stop - start) * info.row_size, fill
                 )
@@ -225,6 +256,7 @@ class _Merge:
         self,
         shard: Shard,
         info: TensorInfo,
+        at: int,
         dtype: torch.dtype,
         steps: Sequence[Step],
         start: int,
@@ -232,7 +264,7 @@ class _Merge:
     ) -> None:
         import torch
 
-        shard.read_into(view, info.start + start * info.row_size)
+        shard.read_into(view, at + start * info.row_size)
         rows = torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(-1, *info.shape[1:])
         change = change_rows(rows, start, steps, self.rounding, self.workspace)
         if not math.isfinite(change.largest):

@@ -41,4 +41,23 @@ def open_model(folder: Path) -> Model:
             f"{folder} is not a folder", "give the folder that holds the model's config.json"
         )
     config = read_json(folder, "config.json")
-    return Model(folder, config, plugins().family_of(config))
+    try:
+        return Model(folder, config, plugins().family_of(config))
+    except UsageError:
+        if _is_native(config):
+            raise UsageError(
+                f"{folder} is in transformers' own layout, as `hubkit convert --to hf` writes it",
+                "give the official folder; `hubkit convert FOLDER OUT --to official --like BASE` "
+                "makes it again",
+            ) from None
+        raise
+
+
+def _is_native(config: dict[str, Any]) -> bool:
+    names = config.get("architectures")
+    known = {
+        name
+        for family in plugins().of("family").values()
+        for name in getattr(family, "native_architectures", ())
+    }
+    return isinstance(names, list) and any(name in known for name in names)

@@ -10,6 +10,7 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import TensorMap
 
 from .adapters.adapter import Adapter, LoRA, Replacement
+from .diagnosis import by_token
 
 _RENAMED = (
     ("language_model.model.", "model.language_model."),
@@ -140,7 +141,8 @@ def place(
     layout (alias_targets).
 
     Raises:
-        WeightsError: names every key without a place, and every shape that does not fit.
+        WeightsError: names every key without a place, and every shape that does not fit; or says
+            that the vocabulary was resized.
     """
     edits: list[Edit] = []
     problems: list[str] = []
@@ -160,6 +162,7 @@ def place(
             )
             edits.append(Edit(adapter, lora, own, weight, bias=True))
     if problems:
+        _check_vocabulary(adapter, edits, problems)
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise WeightsError(
             f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE
@@ -190,6 +193,30 @@ def _place(name: str, key: str, known: Mapping[str, Target], problems: list[str]
     if target is None:
         problems.append(f"key {key!r} is not used: the base has no tensor {name!r}")
     return target
+
+
+def _check_vocabulary(adapter: Adapter, edits: Iterable[Edit], problems: list[str]) -> None:
+    """peft saves tables by token whole when the training resized them."""
+    resized = [
+        rows
+        for edit in edits
+        if by_token(edit.target.source) and (rows := _rows(edit)) != edit.target.shape[0]
+    ]
+    if len(set(resized)) == 1 and len(problems) == len(resized):
+        raise WeightsError(
+            f"{adapter.name} was trained with another vocabulary: {'; '.join(problems)}",
+            "resize the base as the training did, with transformers' "
+            f"resize_token_embeddings({resized[0]}), save it with the training's tokenizer and "
+            "give that; or train without resizing",
+        )
+
+
+def _rows(edit: Edit) -> int:
+    """Of the module's weight, as the adapter has it."""
+    tensors, delta = edit.adapter.source.tensors, edit.delta
+    if isinstance(delta, Replacement):
+        return tensors[delta.key].rows
+    return tensors[delta.down].shape[1] if delta.transposed else tensors[delta.up].rows
 
 
 def _check_replacement(

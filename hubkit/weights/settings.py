@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ _UNDERSTOOD = frozenset(
         "use_dora",
         "lora_bias",
         "fan_in_fan_out",
+        "ensure_weight_tying",
     }
 )
 
@@ -64,13 +65,22 @@ published base."""
 _PART = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(?:\.[^.]+)??(?P<kind>\.weight|\.bias)?"
 )
+_WRAPPERS = re.compile(
+    r"(^|\.)(?:(?:base_model\.model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
+)
+"""Around a module, once or more: peft, torch.compile, FSDP and its checkpointing."""
+
 _REMEDY = "merge it with peft itself, or train a plain LoRA"
+GATHER = (
+    "save the adapter again; with DeepSpeed ZeRO-3 set stage3_gather_16bit_weights_on_model_save "
+    "to true, with FSDP save inside summon_full_params"
+)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Rank and alpha, the exceptions to them by pattern of the module's name, and the variants of
-    LoRA in use."""
+    """Rank and alpha, the exceptions to them by pattern of the module's name, the variants of LoRA
+    in use, and the modules of which peft trained a copy (ends of their names)."""
 
     rank: int
     alpha: float
@@ -79,6 +89,8 @@ class Settings:
     rslora: bool = False
     dora: bool = False
     transposed: bool = False
+    tying: bool = False
+    copied: tuple[str, ...] = ()
 
     def of(self, module: str, where: str) -> tuple[int, float]:
         """The module's rank and the scale of its update."""
@@ -124,6 +136,8 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
         rslora=bool(config.get("use_rslora")),
         dora=bool(config.get("use_dora")),
         transposed=bool(config.get("fan_in_fan_out")),
+        tying=bool(config.get("ensure_weight_tying")),
+        copied=tuple(map(str, config.get("modules_to_save") or ())),
     )
 
 
@@ -135,14 +149,16 @@ def build(
     longest that fits counts.
 
     Raises:
-        WeightsError: a module without A or B, of rank 0 or of another rank than stated.
+        WeightsError: an empty tensor; a module without A or B, of rank 0 or of another rank than
+            stated.
     """
+    _check_gathered(name, source, names)
     parts: dict[str, dict[str, str]] = {}
     replacements = []
     for key, plain in names.items():
         match = _PART.fullmatch(plain)
         if match is None:
-            replacements.append(Replacement(plain, key))
+            replacements.append(Replacement(plain, key, _is_copied(plain, key, settings)))
             continue
         part = match["part"] + (".bias" if match["kind"] == ".bias" else "")
         found = parts.setdefault(match["module"], {})
@@ -152,21 +168,45 @@ def build(
                 "save a single adapter",
             )
         found[part] = key
-    if not parts and not replacements:
-        raise WeightsError(
-            f"{name}: the adapter holds no tensors", "train again; nothing was saved"
-        )
     loras = tuple(_lora(name, source, module, found, settings) for module, found in parts.items())
-    return Adapter(name, source, loras, tuple(replacements))
+    tying = any(own.tying for own in settings.values())
+    return Adapter(name, source.only(names), loras, tuple(replacements), tying)
 
 
-def plain_names(keys: Iterable[str]) -> dict[str, str]:
-    """Each key with the tensor's name in the model before peft wrapped it, or a part of it."""
+def _check_gathered(name: str, source: Checkpoint, names: Collection[str]) -> None:
+    if not names:
+        raise WeightsError(f"{name}: the adapter holds no tensors", f"nothing was saved: {GATHER}")
+    if empty := [key for key in names if source.tensors[key].shape == (0,)]:
+        raise WeightsError(
+            f"{name}: {len(empty)} of {len(names)} tensors are empty, {empty[0]!r} among them: "
+            "saved under ZeRO-3 without being gathered",
+            GATHER,
+        )
+
+
+def _is_copied(plain: str, key: str, settings: Mapping[str, Settings]) -> bool:
+    """peft matches ends of modules' names, without regard to dots."""
+    if ".modules_to_save." in key:
+        return True
+    *modules, _ = plain.split(".")
+    paths = [".".join(modules[: depth + 1]) for depth in range(len(modules))]
+    ends = tuple(end for own in settings.values() for end in own.copied)
+    return bool(ends) and any(path.endswith(ends) for path in paths)
+
+
+def plain_names(keys: Collection[str]) -> dict[str, str]:
+    """Each key with the tensor's name in the model before it was wrapped, or a part of it. The
+    original of a module that peft trained a copy of is left out."""
     found = {}
     for key in keys:
-        plain = re.sub(r"(^|\.)base_model\.model\.", r"\1", key)
-        plain = re.sub(r"\.modules_to_save(\.default)?(?=\.)", "", plain)
-        found[key] = plain.replace(".base_layer.", ".")
+        if ".original_module." in key and any(
+            key.replace(".original_module.", copy) in keys
+            for copy in (".modules_to_save.default.", ".modules_to_save.")
+        ):
+            continue
+        plain = _WRAPPERS.sub(r"\1", key.removeprefix("module."))
+        plain = re.sub(r"(\.modules_to_save(\.default)?)+(?=\.)", "", plain)
+        found[key] = re.sub(r"(\.base_layer)+(?=\.)", "", plain)
     return found
 
 
@@ -195,6 +235,12 @@ def _lora(
         raise WeightsError(f"{name}: nothing says the rank and alpha of {module!r}", _REMEDY)
     own = settings[prefix]
     a, b = source.tensors[down].shape, source.tensors[up].shape
+    if len(a) == 1 or len(b) == 1:
+        raise WeightsError(
+            f"{name}: {module!r}: A is {a} and B is {b}: shares of one GPU, saved without being "
+            "gathered",
+            GATHER,
+        )
     if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
         raise WeightsError(
             f"{name}: {module!r}: A is {a} and B is {b}; they must be (rank, in) and (out, rank)",

@@ -73,5 +73,6 @@ def _publish(base: Path, layout: Mapping[str, Any], config: Mapping[str, Any]) -
         {"format": "pt"},
     )
     (base / "config.json").write_text(json.dumps(config), "utf-8")
-    for name in ("tokenizer_config.json", "tokenizer.json", "generation_config.json"):
+    names = ("tokenizer_config.json", "tokenizer.json", "generation_config.json")
+    for name in (*names, "preprocessor_config.json"):
         (base / name).write_text("{}", "utf-8")

@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     ),
     "no chat template": (
         lambda f: edit(f, "tokenizer_config.json", chat_template=...),
-        {"tokenizer_config.json: chat_template"},
+        {"chat_template"},
     ),
     "generation_config is not JSON": (unreadable, {"generation_config.json"}),
     "sampling without do_sample": (

@@ -20,10 +20,12 @@ from .blocks import (
     decoder,
     linear,
     normed,
+    original_llava,
 )
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
+from .soundness import folder_problems, llava_processor_problems, processor_problems
 from .templates import FLATTEN, LISTED, VICUNA
 
 __all__ = [
@@ -38,8 +40,12 @@ __all__ = [
     "clip_tower",
     "completed",
     "decoder",
+    "folder_problems",
     "internlm2_as_llama",
     "linear",
     "llama_config",
+    "llava_processor_problems",
     "normed",
+    "original_llava",
+    "processor_problems",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..family import TensorMap
+from .defaults import DECODERS, VISION
 from .section import Section
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -12,37 +14,16 @@ Shapes = Iterator[tuple[str, tuple[int, ...]]]
 DECODER_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CLIP_LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
-DECODERS: Mapping[str, Mapping[str, Any]] = {
-    "llama": {
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-    },
-    "mistral": {
-        **{
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-        },
-        "num_key_value_heads": 8,
-    },
-    "qwen2": {},
-}
-"""Language models and the defaults of their configuration classes (transformers 5.23), which
-published files leave out."""
+CLIP = VISION["clip_vision_model"]
+_TEXTS = ("llama", "mistral", "qwen2")
+"""Language models whose tensors are named and shaped as decoder() says."""
 
-CLIP = {
-    **{
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-    },
-    **{"num_channels": 3, "image_size": 224, "patch_size": 32},
-}
-"""Defaults of CLIPVisionConfig."""
+_ORIGINAL = (
+    ("multi_modal_projector.linear_1.", "mm_projector.0."),
+    ("multi_modal_projector.linear_2.", "mm_projector.2."),
+    ("vision_tower.", "vision_tower.vision_tower."),
+    ("image_newline", "image_newline"),
+)
 
 
 def linear(name: str, rows: int, columns: int, bias: bool = True) -> Shapes:
@@ -61,12 +42,12 @@ def text_section(config: Mapping[str, Any], name: str = "text_config") -> Sectio
     """The language model's section, completed by its class's defaults.
 
     Raises:
-        UsageError: it is of a kind that is not in DECODERS.
+        UsageError: it is of another kind than decoder() knows.
     """
     text = Section(config, name)
     kind = text.get("model_type", str, "llama")
-    if kind not in DECODERS:
-        raise text.wrong("model_type", f"is {kind!r}; known are {', '.join(DECODERS)}")
+    if kind not in _TEXTS:
+        raise text.wrong("model_type", f"is {kind!r}; known are {', '.join(_TEXTS)}")
     return Section(config, name, DECODERS[kind])
 
 
@@ -76,7 +57,7 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     text, vit = text_section(config), Section(config, "vision_config", CLIP)
     return {
         **config,
-        "text_config": {"vocab_size": 32000, **text.values},
+        "text_config": dict(text.values),
         "vision_config": dict(vit.values),
     }
 
@@ -87,7 +68,7 @@ def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = 
     hidden, inner, vocabulary = (
         text.size("hidden_size"),
         text.size("intermediate_size"),
-        text.size("vocab_size", 32000),
+        text.size("vocab_size"),
     )
     query = text.size("num_attention_heads")
     kv, width = (
@@ -111,6 +92,17 @@ def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = 
     yield f"{layers}norm.weight", (hidden,)
     if not tied:
         yield head, (vocabulary, hidden)
+
+
+def original_llava(layout: Iterable[str]) -> Iterator[TensorMap]:
+    """The published names (`name`) of what the LLaVA repository's own code calls otherwise
+    (`source`), with and without its outer `model.`; its trainers store projectors so."""
+    for name in layout:
+        for ours, theirs in _ORIGINAL:
+            if name.startswith(ours):
+                yield TensorMap(name, f"model.{theirs}{name[len(ours) :]}")
+                if ours != theirs:
+                    yield TensorMap(name, theirs + name[len(ours) :])
 
 
 def clip_tower(vit: Section, prefix: str) -> Shapes:

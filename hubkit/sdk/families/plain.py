@@ -24,6 +24,7 @@ from ..family import (
 from ..tokens import token_ids
 from ..vision import Vision
 from .blocks import Shapes
+from .soundness import folder_problems, processor_problems
 
 _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REQUIRED = (
@@ -31,6 +32,7 @@ _REQUIRED = (
     "generation_config.json",
     "tokenizer_config.json",
     "tokenizer.json|tokenizer.model|vocab.json",
+    "preprocessor_config.json|processor_config.json",
 )
 _OPTIONAL = (
     *(
@@ -38,10 +40,8 @@ _OPTIONAL = (
         "chat_template.jinja",
         "chat_template.json",
         "merges.txt",
-        "preprocessor_config.json",
     ),
     *(
-        "processor_config.json",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer.model",
@@ -66,8 +66,9 @@ print(pipeline("{repository}")(("What is in this picture?", load_image("picture.
 
 class PlainFamily(ABC):
     """`architectures` are recognised. `held` maps prefixes of published names to those that
-    transformers holds in memory, the first that fits. `groups` are by names in memory. `mark` must
-    be in a repository's name, in any case of its letters."""
+    transformers holds in memory, the first that fits. `groups` are by names in memory. `spellings`
+    pairs prefixes of published names with those that some versions of transformers write. `mark`
+    must be in a repository's name, in any case of its letters."""
 
     kind: ClassVar[str] = "family"
     sdk: ClassVar[str] = "1.1"
@@ -78,6 +79,7 @@ class PlainFamily(ABC):
     held: ClassVar[tuple[tuple[str, str], ...]]
     groups: ClassVar[Mapping[str, ModuleGroup]]
     chat_prelude: ClassVar[str] = ""
+    spellings: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abstractmethod
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
@@ -142,7 +144,11 @@ class PlainFamily(ABC):
         return Companions(_REQUIRED, tuple(name for name in _OPTIONAL if name not in required))
 
     def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
-        return tuple(self._problems(folder, config))
+        return (
+            *self._problems(folder, config),
+            *processor_problems(folder),
+            *folder_problems(folder, config),
+        )
 
     def _problems(self, folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
         remedy = "take config.json, generation_config.json and the tokenizer's files from one model"
@@ -173,10 +179,6 @@ class PlainFamily(ABC):
         if beyond := sorted(one for one in {*stops, ids.get(wanted, 0)} if one >= rows):
             yield Problem(
                 "config.json: vocab_size", f"is {rows}; the ids {beyond} are beyond it", remedy
-            )
-        if not _templates(folder):
-            yield Problem(
-                "chat_template", "is in no file: servers would fall back to another prompt", remedy
             )
 
     def repository_problem(self, repository: str) -> str | None:
@@ -211,14 +213,3 @@ class PlainFamily(ABC):
             tags,
             {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY},
         )
-
-
-def _templates(folder: Path) -> bool:
-    if any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
-        return True
-    try:
-        return bool(
-            json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template")
-        )
-    except (OSError, ValueError, AttributeError):
-        return False

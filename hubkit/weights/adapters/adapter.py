@@ -32,18 +32,26 @@ class LoRA:
 
 @dataclass(frozen=True)
 class Replacement:
-    """The tensor `key` of the adapter takes the place of `tensor`."""
+    """The tensor `key` of the adapter takes the place of `tensor`.
+
+    `copied`: peft trained a copy of the module (modules_to_save). Whatever shares the tensor with
+    that module keeps the base's.
+    """
 
     tensor: str
     key: str
+    copied: bool = False
 
 
 @dataclass(frozen=True)
 class Adapter:
     """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for
-    messages."""
+    messages. `tying`: what happens to the embedding table happens to an output head that shares it
+    (peft's ensure_weight_tying). `base` is the base that the adapter names, if any."""
 
     name: str
     source: Checkpoint
     loras: tuple[LoRA, ...]
     replacements: tuple[Replacement, ...]
+    tying: bool = False
+    base: str = ""

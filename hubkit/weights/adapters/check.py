@@ -10,13 +10,25 @@ from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import Problem
 
 from ...files.outside import read_json
+from ...hygiene.local_paths import is_local_path
+from ..companions import INDEX
 from ..merge import check_floats
+from .beside import TRAINED_WHOLE, unread
 from .peft import SETTINGS, WEIGHTS, read_peft
+
+_BASE = "base_model_name_or_path"
+_NAME_IT = "name its repository"
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether `folder` is an adapter and no model."""
-    return (folder / SETTINGS).is_file() and not (folder / "config.json").is_file()
+    """Whether `folder` is an adapter and no model. LLaVA's own training puts the model's
+    config.json beside its adapters."""
+    if not (folder / SETTINGS).is_file():
+        return False
+    weights = ("model.safetensors", INDEX, "pytorch_model.bin")
+    return not (folder / "config.json").is_file() or not any(
+        (folder / name).is_file() for name in weights
+    )
 
 
 def adapter_problems(folder: Path) -> Iterator[Problem]:
@@ -27,6 +39,7 @@ def adapter_problems(folder: Path) -> Iterator[Problem]:
         yield Problem(SETTINGS, error.message, error.remedy)
         return
     yield from _base(settings)
+    yield from _beside(folder)
     if not (folder / WEIGHTS).is_file():
         yield Problem(WEIGHTS, "is missing", "save the adapter as safetensors")
         return
@@ -47,10 +60,32 @@ def adapter_problems(folder: Path) -> Iterator[Problem]:
 
 
 def _base(settings: Mapping[str, Any]) -> Iterator[Problem]:
-    name = settings.get("base_model_name_or_path")
+    name = settings.get(_BASE)
     if not isinstance(name, str) or not name.strip():
         yield Problem(
-            f"{SETTINGS}: base_model_name_or_path",
+            f"{SETTINGS}: {_BASE}",
             "is missing: peft would not know the base",
-            "name its repository",
+            _NAME_IT,
         )
+    elif is_local_path(_BASE, name):
+        yield Problem(f"{SETTINGS}: {_BASE}", f"{name!r} is a path on somebody's machine", _NAME_IT)
+
+
+def _beside(folder: Path) -> Iterator[Problem]:
+    """peft and servers load one file: what lies beside it is lost to them."""
+    for name in unread(folder, _own(folder)):
+        whole = Path(name).stem in TRAINED_WHOLE
+        yield Problem(
+            name,
+            "holds weights that were trained beside the adapter; peft does not load them"
+            if whole
+            else "weights beside the adapter that neither peft nor hubkit loads",
+            "publish the merged model: hubkit merge reads this file"
+            if whole
+            else "move it out of the folder if it does not belong to the adapter",
+        )
+
+
+def _own(folder: Path) -> set[str]:
+    """The adapter's own files, shards included."""
+    return {path.name for path in folder.glob("adapter_model*")}

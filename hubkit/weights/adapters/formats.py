@@ -10,6 +10,7 @@ from pathlib import Path
 from hubkit.sdk.errors import UsageError
 
 from .adapter import Adapter
+from .beside import check_all_read
 from .internvl_lora import is_internvl, read_internvl
 from .peft import SETTINGS, is_peft, read_peft
 from .xtuner import DEEPSPEED, is_xtuner, read_xtuner
@@ -59,6 +60,14 @@ def read_adapter(path: Path) -> Adapter:
 
     Raises:
         UsageError: `path` is none of these.
-        WeightsError: it does not hold together, or holds what hubkit cannot merge.
+        WeightsError: it does not hold together, holds what hubkit cannot merge, or weights lie
+            beside it that nobody reads.
     """
-    return format_of(path).read(path)
+    adapter = format_of(path).read(path)
+    try:
+        if path.is_dir():
+            check_all_read(path, adapter.source.shards.keys())
+    except BaseException:
+        adapter.source.close()
+        raise
+    return adapter

@@ -13,9 +13,9 @@ from pathlib import Path
 from hubkit.sdk.errors import WeightsError
 
 from ...files.outside import read_json
-from ..checkpoint import Checkpoint
 from ..settings import Settings, build, plain_names
 from .adapter import Adapter
+from .opening import open_weights
 
 _RANKS = {"use_llm_lora": "language_model.", "use_backbone_lora": "vision_model."}
 
@@ -36,9 +36,9 @@ def read_internvl(folder: Path) -> Adapter:
     if not settings:
         raise WeightsError(
             f"{folder.name}: config.json names no LoRA (use_llm_lora, use_backbone_lora)",
-            "give the folder of an adapter",
+            "give the folder of an adapter; a LoRA that peft made needs its adapter_config.json",
         )
-    source = Checkpoint.open(folder)
+    source = open_weights(folder, "model", "pytorch_model")
     try:
         return build(folder.name, source, plain_names(source.tensors), settings)
     except BaseException:

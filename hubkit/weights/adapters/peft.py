@@ -1,5 +1,5 @@
 """PEFT's adapter folders: adapter_config.json beside adapter_model.safetensors or
-adapter_model.bin.
+adapter_model.bin, and what was trained whole beside them.
 
 Keys are those that peft 0.21 writes (`base_model.model.MODULE.lora_A.weight`), with or without the
 adapter's name.
@@ -7,16 +7,17 @@ adapter's name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from hubkit.sdk.errors import UsageError, WeightsError
+from hubkit.sdk.errors import WeightsError
 
 from ...files.outside import inside, read_json
 from ..checkpoint import Checkpoint
 from ..settings import build, from_peft, plain_names
-from ..torchfile import read_torch
-from ..unpickle import StoredTensor
 from .adapter import Adapter
+from .beside import with_trained_whole
+from .opening import open_weights
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -41,32 +42,24 @@ def read_peft(folder: Path) -> Adapter:
     settings = from_peft(config, "adapter_config.json")
     source = _weights(folder)
     try:
-        return build(folder.name, source, plain_names(source.tensors), {"": settings})
+        source = with_trained_whole(folder, source)
+        adapter = build(folder.name, source, plain_names(source.tensors), {"": settings})
     except BaseException:
         source.close()
         raise
+    base = config.get("base_model_name_or_path")
+    return replace(adapter, base=base if isinstance(base, str) else "")
 
 
 def _weights(folder: Path) -> Checkpoint:
+    """The adapter's own file, or that of the whole wrapped model, as DeepSpeed's zero_to_fp32.py
+    and `save_model` of accelerate write it."""
+    ends = (".safetensors", ".safetensors.index.json", ".bin")
+    own = any(inside(folder, f"adapter_model{end}").is_file() for end in ends)
+    whole = any(
+        inside(folder, name).is_file()
+        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+    )
+    if whole and not own:
+        return open_weights(folder, "model", "pytorch_model")
     return open_weights(folder, "adapter_model", "adapter_model")
-
-
-def open_weights(folder: Path, stem: str, pickled: str) -> Checkpoint:
-    """`stem.safetensors` (or its shards), or else `pickled.bin` of torch.save.
-
-    Raises:
-        UsageError: the file of torch.save holds more than tensors.
-    """
-    if (
-        inside(folder, f"{stem}.safetensors").is_file()
-        or not inside(folder, f"{pickled}.bin").is_file()
-    ):
-        return Checkpoint.open(folder, stem)
-    file = read_torch(inside(folder, f"{pickled}.bin"))
-    if not isinstance(file.data, dict) or not all(
-        isinstance(value, StoredTensor) for value in file.data.values()
-    ):
-        raise UsageError(
-            f"{folder}: {pickled}.bin holds more than tensors", "save it as safetensors"
-        )
-    return file.open(file.data)

@@ -10,19 +10,23 @@ text, which is parsed and never run.
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
 
 from ...files.outside import inside
+from ..checkpoint import Checkpoint
 from ..settings import Settings, build, from_peft, plain_names
 from ..torchfile import read_torch
 from ..unpickle import StoredTensor
 from .adapter import Adapter
+from .opening import open_weights
 from .xtuner_llava import official
 
 DEEPSPEED = "mp_rank_00_model_states.pt"
+_ZERO3 = "*zero_pp_rank_*_model_states.pt"
 
 _LORAS = {
     "llm_lora": ("language_model.",),
@@ -35,19 +39,48 @@ _REMEDY = "give the iter_N.pth that xtuner's training wrote, unchanged"
 
 
 def is_xtuner(path: Path) -> bool:
-    return path.is_file() or (path / DEEPSPEED).exists()
+    return (
+        path.is_file()
+        or (path / DEEPSPEED).exists()
+        or any(path.glob(_ZERO3))
+        or (_is_joined(path) and not (path / "config.json").exists())
+    )
 
 
 def read_xtuner(path: Path) -> Adapter:
-    """The adapter in an `iter_N.pth` file or folder; its `source` is to be closed.
+    """The adapter in an `iter_N.pth` file or folder, or in what DeepSpeed's zero_to_fp32.py makes
+    of one, with the training's configuration (.py) beside it; its `source` is to be closed.
 
     Raises:
         WeightsError: no such checkpoint, an object in it that hubkit does not know, no tensors, or
             no rank and alpha.
     """
+    if path.is_dir() and _is_joined(path):
+        source, meta = open_weights(path, "model", "pytorch_model"), None
+    else:
+        source, meta = _open(path)
+    try:
+        names = {
+            key: official(plain.removeprefix("model."))
+            for key, plain in plain_names(source.tensors).items()
+        }
+        text = meta.get("cfg") if isinstance(meta, dict) else _configuration(path)
+        return build(path.name, source, names, lora_settings(text, path.name))
+    except BaseException:
+        source.close()
+        raise
+
+
+def _is_joined(folder: Path) -> bool:
+    names = ("pytorch_model.bin", "model.safetensors", "model.safetensors.index.json")
+    return any((folder / name).is_file() for name in names)
+
+
+def _open(path: Path) -> tuple[Checkpoint, Any]:
+    """The tensors, and `meta` where the file has one."""
     file = read_torch(_file(path))
     data = file.data if isinstance(file.data, dict) else {}
-    state = data.get("module") if path.is_dir() else data.get("state_dict")
+    state = data.get("module") if path.is_dir() else data.get("state_dict", data)
     if not isinstance(state, dict):
         raise WeightsError(
             f"{path.name} has no {'module' if path.is_dir() else 'state_dict'}", _REMEDY
@@ -59,31 +92,39 @@ def read_xtuner(path: Path) -> Adapter:
     ]
     if odd:
         raise WeightsError(f"{path.name}: {odd[0]!r} is not a tensor", _REMEDY)
-    if not state:
-        raise WeightsError(f"{path.name} holds no tensors", "train again; nothing was saved")
-    names = plain_names(state)
-    names = {key: official(plain.removeprefix("model.")) for key, plain in names.items()}
-    meta = data.get("meta")
-    settings = lora_settings(meta.get("cfg") if isinstance(meta, dict) else None, path.name)
-    source = file.open(state)
-    try:
-        return build(path.name, source, names, settings)
-    except BaseException:
-        source.close()
-        raise
+    return file.open(state), data.get("meta") if state is not data else None
+
+
+def _configuration(path: Path) -> str | None:
+    """The text of the only XTuner configuration in the folder."""
+    folder = path if path.is_dir() else path.parent
+    texts = [
+        found.read_text(encoding="utf-8", errors="replace")
+        for found in sorted(folder.glob("*.py"))
+        if found.stat().st_size <= _MAX_TEXT
+    ]
+    texts = [text for text in texts if re.search(r"^model = dict\(", text, re.MULTILINE)]
+    return texts[0] if len(texts) == 1 else None
 
 
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
+    zero3 = sorted(path.glob(_ZERO3))
     others = sorted(
         found.name for found in path.glob("mp_rank_*_model_states.pt") if found.name != DEEPSPEED
     )
-    zero3 = sorted(found.name for found in path.glob("zero_pp_rank_*_model_states.pt"))
-    if others or zero3:
+    if zero3:
         raise WeightsError(
-            f"{path.name} is split over several files ({(others + zero3)[0]})",
-            "join them with DeepSpeed's zero_to_fp32.py",
+            f"{path.name} was saved under ZeRO-3, in {len(zero3)} part(s) ({zero3[0].name})",
+            f"join them: in the folder that holds {path.name}, where DeepSpeed put the script, run "
+            f"`python zero_to_fp32.py . joined -t {path.name}`; copy the training's configuration "
+            "(.py) into joined, and give joined",
+        )
+    if others:
+        raise WeightsError(
+            f"{path.name} is split over several files ({others[0]})",
+            "train without model parallelism; xtuner has none for LoRA",
         )
     return inside(path, DEEPSPEED)
 
@@ -96,7 +137,11 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
         WeightsError: the text is not there or cannot be read.
     """
     if not isinstance(text, str) or len(text) > _MAX_TEXT:
-        raise WeightsError(f"{where}: meta['cfg'] is missing, which holds rank and alpha", _REMEDY)
+        raise WeightsError(
+            f"{where}: meta['cfg'] is missing, which holds rank and alpha",
+            "put the training's configuration beside it, as the only .py file with a "
+            "`model = dict(...)`",
+        )
     try:
         tree = ast.parse(text)
         found = [

@@ -14,7 +14,8 @@ from hubkit.sdk.errors import WeightsError
 
 from ..checkpoint import Checkpoint
 from .adapter import Adapter, Replacement
-from .peft import open_weights, read_peft
+from .opening import open_weights, renamed
+from .peft import read_peft
 
 _OFFICIAL = (
     ("llm.", "language_model."),
@@ -63,26 +64,17 @@ def read_llava(folder: Path) -> Adapter:
         source,
         tuple(lora for one in adapters for lora in one.loras),
         tuple(replacement for one in adapters for replacement in one.replacements),
+        any(one.tying for one in adapters),
     )
 
 
 def _below(adapter: Adapter, prefix: str, part: str) -> Adapter:
     loras = tuple(replace(lora, module=prefix + lora.module) for lora in adapter.loras)
-    given = tuple(Replacement(prefix + one.tensor, one.key) for one in adapter.replacements)
-    return Adapter(adapter.name, _renamed(adapter.source, part), loras, given)
+    given = tuple(replace(one, tensor=prefix + one.tensor) for one in adapter.replacements)
+    return replace(adapter, source=renamed(adapter.source, part), loras=loras, replacements=given)
 
 
 def _projector(folder: Path) -> Adapter:
     source = open_weights(folder, "model", "pytorch_model")
     given = tuple(Replacement(official(f"projector.{key}"), key) for key in source.tensors)
-    return Adapter(folder.name, _renamed(source, folder.name), (), given)
-
-
-def _renamed(source: Checkpoint, part: str) -> Checkpoint:
-    """The same open files under names that tell the parts' files apart."""
-    shards = []
-    for shard in source.shards.values():
-        name = f"{part}/{shard.name}"
-        tensors = tuple(replace(tensor, shard=name) for tensor in shard.header.tensors)
-        shards.append(replace(shard, name=name, header=replace(shard.header, tensors=tensors)))
-    return Checkpoint(source.folder, tuple(shards), None)
+    return Adapter(folder.name, renamed(source, folder.name), (), given)

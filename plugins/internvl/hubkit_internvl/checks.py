@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import Problem, UsageError, stop_ids, token_ids
+from hubkit.sdk.families import folder_problems
 
 from .remote_code import check_code
+from .settings import Settings
 
 IMAGE_TOKENS = ("<img>", "</img>", "<IMG_CONTEXT>")
 GROUNDING_TOKENS = ("<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
@@ -31,19 +33,20 @@ _TOKENIZER = "copy all tokenizer files from the base model"
 def check(folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
     try:
         ids = token_ids(folder)
+        _vocabulary(config)
     except UsageError as error:
         return (Problem("tokenizer", error.message, error.remedy), *check_code(folder, config))
     return (
         *_check_tokens(ids, config),
         *_check_stops(folder, config, ids),
-        *_check_template(folder, config),
+        *_check_template(config),
+        *folder_problems(folder, config),
         *check_code(folder, config),
     )
 
 
 def _vocabulary(config: Mapping[str, Any]) -> int:
-    size = (config.get("llm_config") or {}).get("vocab_size")
-    return size if isinstance(size, int) else 0
+    return Settings(config, "llm_config").size("vocab_size")
 
 
 def _check_tokens(ids: Mapping[str, int], config: Mapping[str, Any]) -> Iterator[Problem]:
@@ -86,25 +89,6 @@ def _check_order(ids: Mapping[str, int]) -> Iterator[Problem]:
             )
 
 
-_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "min_p": None, "typical_p": 1.0}
-"""Settings that take effect with do_sample alone, and their defaults; transformers refuses to save
-them without it."""
-
-
-def _check_sampling(generation: Mapping[str, Any]) -> Iterator[Problem]:
-    if generation.get("do_sample"):
-        return
-    for key, usual in _SAMPLING.items():
-        if generation.get(key) not in (None, usual):
-            message = (
-                f"is {generation[key]!r} without do_sample: transformers would not save the model "
-                "again"
-            )
-            yield Problem(
-                f"generation_config.json: {key}", message, "remove it, or set do_sample to true"
-            )
-
-
 def _check_stops(
     folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]
 ) -> Iterator[Problem]:
@@ -113,7 +97,6 @@ def _check_stops(
     if problem:
         yield problem
         return
-    yield from _check_sampling(generation)
     try:
         stops = set(stop_ids(generation))
     except UsageError as error:
@@ -140,23 +123,13 @@ def _check_stops(
         )
 
 
-def _check_template(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_template(config: Mapping[str, Any]) -> Iterator[Problem]:
     template = config.get("template")
     if template not in STOPS:
         yield Problem(
             "config.json: template",
             f"is {template!r}, not one of {', '.join(STOPS)}",
             "set the base model's template",
-        )
-    settings, problem = _read(folder / "tokenizer_config.json")
-    if problem:
-        yield problem
-    elif not settings.get("chat_template") and not (folder / "chat_template.jinja").is_file():
-        yield Problem(
-            "tokenizer_config.json: chat_template",
-            "is missing, and there is no chat_template.jinja: servers would fall back to another "
-            "prompt",
-            _FROM_BASE.format("chat_template"),
         )
 
 

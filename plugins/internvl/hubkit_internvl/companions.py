@@ -31,10 +31,13 @@ _CODE = (
 _DATA = (
     "added_tokens.json",
     "chat_template.jinja",
+    "chat_template.json",
     "merges.txt",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "tokenizer.model",
+    "video_preprocessor_config.json",
     "vocab.json",
 )
 TARGET = re.compile(r"(?P<module>[A-Za-z_]\w*)\.(?P<name>[A-Za-z_]\w*)")

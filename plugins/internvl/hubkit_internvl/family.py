@@ -30,6 +30,7 @@ class InternVL:
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "internvl"
     sdk: ClassVar[str] = "1.0"
+    native_architectures: ClassVar[tuple[str, ...]] = native.ARCHITECTURES
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         architectures = config.get("architectures")

@@ -11,6 +11,7 @@ from hubkit.sdk import ModuleGroup, Vision
 from . import llm, vit
 from .settings import Settings
 
+ARCHITECTURES = ("InternVLForConditionalGeneration",)
 _TEXT_KEYS = (
     "vocab_size",
     "hidden_size",
@@ -60,7 +61,7 @@ def config(
         raise top.wrong("ps_version", f"is {version!r}; transformers' InternVL only knows v2")
     tied = llm.tied(official)
     native: dict[str, Any] = {
-        "architectures": ["InternVLForConditionalGeneration"],
+        "architectures": list(ARCHITECTURES),
         "model_type": "internvl",
         "text_config": {**_text(official), "tie_word_embeddings": tied},
         "vision_config": _vision(official),

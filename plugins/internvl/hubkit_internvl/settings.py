@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hubkit.sdk import UsageError
+from hubkit.sdk.families.defaults import DECODERS, VISION
 
 T = TypeVar("T", int, float, str, bool)
 
 
 class Settings:
-    """One section of config.json, e.g. `llm_config`."""
+    """One section of config.json, e.g. `llm_config`, completed by its class's defaults."""
 
     def __init__(self, config: Mapping[str, Any], section: str = "") -> None:
         self.prefix = f"{section}." if section else ""
         values = config.get(section) if section else config
         if not isinstance(values, Mapping):
             raise _wrong(section, "is missing or not a mapping")
-        self.values = values
+        usual = _defaults(section, values)
+        self.values: Mapping[str, Any] = {
+            **values,
+            **{key: value for key, value in usual.items() if values.get(key) is None},
+        }
 
     def get(self, key: str, kind: type[T], default: T | None = None) -> T:
         """The value of `key`, `default` when it is absent or null.
@@ -55,6 +60,15 @@ class Settings:
 
     def wrong(self, key: str, message: str) -> UsageError:
         return _wrong(self.prefix + key, message)
+
+
+def _defaults(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if section == "vision_config":
+        return VISION["intern_vit_6b"]
+    architectures = values.get("architectures")
+    name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    kind = name.removesuffix("ForCausalLM").lower()
+    return DECODERS.get(kind, {}) if section == "llm_config" else {}
 
 
 def _wrong(key: str, message: str) -> UsageError:

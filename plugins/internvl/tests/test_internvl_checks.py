@@ -186,9 +186,7 @@ def test_missing_generation_config(folder, findings):
 
 def test_chat_template_in_either_place(folder, findings):
     edit(folder / "tokenizer_config.json", lambda data: data.pop("chat_template"))
-    assert len(findings()) == 1 and findings()[0].startswith(
-        "tokenizer_config.json: chat_template: is missing"
-    )
+    assert len(findings()) == 1 and findings()[0].startswith("chat_template: is in no file")
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     assert findings() == []
 

@@ -122,7 +122,7 @@ def test_native_rows_cover_each_official_tensor_exactly_once(tiny, architecture,
 @pytest.mark.parametrize(
     ("section", "key", "value", "named"),
     [
-        ("llm_config", "hidden_size", None, "llm_config.hidden_size is missing"),
+        ("llm_config", "architectures", None, "llm_config.architectures must name"),
         ("llm_config", "hidden_size", "2048", "llm_config.hidden_size must be int"),
         ("llm_config", "num_hidden_layers", 0, "llm_config.num_hidden_layers must be at least 1"),
         ("llm_config", "architectures", ["MambaForCausalLM"], "MambaForCausalLM"),
@@ -146,3 +146,27 @@ def test_describes_and_recognises(official):
     described = family.describe(official)
     assert described.description == "InternVL2 (InternViT-300M + InternLM2, 2.2 B parameters)"
     assert described.parameters == 2_205_754_368
+
+
+@pytest.mark.parametrize("kind", ["InternLM2", "Llama", "Qwen2", "Phi3"])
+def test_class_defaults_that_are_left_out(official, kind):
+    """Those of OpenGVLab's and transformers' configuration classes."""
+    usual = {
+        "InternLM2": (103168, 4096, 11008, 32),
+        "Llama": (32000, 4096, 11008, 32),
+        "Qwen2": (151936, 4096, 22016, 32),
+        "Phi3": (32064, 3072, 8192, 32),
+    }[kind]
+    keys = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+    short = {"architectures": [f"{kind}ForCausalLM"]}
+    full = short | dict(zip(keys, usual, strict=True)) | {"num_attention_heads": 32}
+    if kind == "InternLM2":
+        full["bias"] = True
+    tower = {
+        **{"hidden_size": 3200, "intermediate_size": 12800, "num_hidden_layers": 48},
+        **{"num_attention_heads": 25, "image_size": 224, "patch_size": 14},
+        **{"qkv_bias": False, "qk_normalization": True, "norm_type": "rms_norm"},
+    }
+    left_out = {**official, "llm_config": short, "vision_config": {}}
+    written = {**official, "llm_config": full, "vision_config": tower}
+    assert InternVL().layout(left_out) == InternVL().layout(written)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hubkit.sdk import ModuleGroup, TensorMap, Vision
+from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
 from hubkit.sdk.assembly import Assembly
 from hubkit.sdk.families import (
     CLIP_LINEARS,
@@ -19,6 +20,8 @@ from hubkit.sdk.families import (
     decoder,
     internlm2_as_llama,
     linear,
+    llava_processor_problems,
+    original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
 
@@ -40,6 +43,9 @@ class LLaVA(PlainFamily):
         ("vision_tower.vision_model.", "model.vision_tower."),
         ("multi_modal_projector.", "model.multi_modal_projector."),
     )
+    spellings: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("vision_tower.vision_model.", "vision_tower."),
+    )
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
         "vit": ModuleGroup("model.vision_tower", CLIP_LINEARS),
@@ -57,6 +63,9 @@ class LLaVA(PlainFamily):
             text, "language_model.model.", "language_model.lm_head.weight", tied, qkv_bias
         )
         yield from projector(config)
+
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        return (*super().check(folder, config), *llava_processor_problems(folder, config))
 
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return completed(super().native_config(config))
@@ -85,13 +94,14 @@ class LLaVA(PlainFamily):
         return assembly.assemble(self, llm, vision, image_token)
 
     def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
-        """An adapter may have been trained on the InternLM2 that the language model was made
-        from."""
+        """An adapter may have been trained by LLaVA's own code, or on the InternLM2 that the
+        language model was made from."""
+        original = tuple(original_llava(self.layout(config)))
         text, old = text_section(config), "language_model."
         if text.values.get("model_type", "llama") != "llama":
-            return ()
+            return original
         maps = internlm2_as_llama(text, text.get("tie_word_embeddings", bool, False))
-        return tuple(
+        return original + tuple(
             TensorMap(old + one.name, old + one.source, one.rows)
             for one in maps
             if one.name != one.source

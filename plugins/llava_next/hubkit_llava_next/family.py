@@ -4,9 +4,10 @@ of patches."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, Vision
+from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
 from hubkit.sdk.families import (
     CLIP_LINEARS,
     DECODER_LINEARS,
@@ -17,6 +18,8 @@ from hubkit.sdk.families import (
     completed,
     decoder,
     linear,
+    llava_processor_problems,
+    original_llava,
 )
 from hubkit.sdk.families.blocks import CLIP, text_section
 
@@ -34,6 +37,9 @@ class LLaVANext(PlainFamily):
         ("vision_tower.vision_model.", "model.vision_tower."),
         ("multi_modal_projector.", "model.multi_modal_projector."),
         ("image_newline", "model.image_newline"),
+    )
+    spellings: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("vision_tower.vision_model.", "vision_tower."),
     )
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
@@ -57,8 +63,15 @@ class LLaVANext(PlainFamily):
         yield from linear("multi_modal_projector.linear_1", hidden, vit.size("hidden_size"), bias)
         yield from linear("multi_modal_projector.linear_2", hidden, hidden, bias)
 
+    def check(self, folder: Path, config: Mapping[str, Any]) -> tuple[Problem, ...]:
+        return (*super().check(folder, config), *llava_processor_problems(folder, config))
+
     def native_config(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return completed(super().native_config(config))
+
+    def aliases(self, config: Mapping[str, Any]) -> tuple[TensorMap, ...]:
+        """An adapter may have been trained by LLaVA's own code."""
+        return tuple(original_llava(self.layout(config)))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """At least the whole picture in one tile; tiles of the grids of `image_grid_pinpoints` come

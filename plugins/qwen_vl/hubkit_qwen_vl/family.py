@@ -15,6 +15,7 @@ from hubkit.sdk.families import (
     linear,
     normed,
 )
+from hubkit.sdk.families.defaults import DECODERS, VISION
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _NEW = "Qwen2_5_VLForConditionalGeneration"
@@ -56,9 +57,9 @@ class QwenVL(PlainFamily):
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
         text, vit = (
             _text(config),
-            Section(config, "vision_config", {"in_channels": 3, "temporal_patch_size": 2}),
+            _vision(config),
         )
-        yield from _new_tower(vit) if _is_new(config) else _tower(vit, text.size("hidden_size"))
+        yield from _new_tower(vit) if _is_new(config) else _tower(vit)
         tied = Section(config).get(
             "tie_word_embeddings", bool, text.get("tie_word_embeddings", bool, False)
         )
@@ -67,8 +68,8 @@ class QwenVL(PlainFamily):
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """The smallest unit, one position: `spatial_merge_size` patches squared. A picture has as
         many as it needs."""
-        vit = Section(config, "vision_config")
-        side = vit.size("patch_size", 14) * vit.size("spatial_merge_size", 2)
+        vit = _vision(config)
+        side = vit.size("patch_size") * vit.size("spatial_merge_size")
         most = Section(preprocessor or {}).size("max_pixels", 12845056) // side**2
         start, end = "<|vision_start|>", "<|vision_end|>"
         return Vision(
@@ -83,11 +84,16 @@ def _is_new(config: Mapping[str, Any]) -> bool:
 def _text(config: Mapping[str, Any]) -> Section:
     """Published files have the language model's keys at the top; transformers 5 writes them under
     `text_config`."""
-    return Section(config, "text_config" if "text_config" in config else "")
+    name = "text_config" if "text_config" in config else ""
+    return Section(config, name, DECODERS["qwen2_vl"])
+
+
+def _vision(config: Mapping[str, Any]) -> Section:
+    return Section(config, "vision_config", VISION["qwen2_5_vl" if _is_new(config) else "qwen2_vl"])
 
 
 def _patches(vit: Section, width: int) -> Shapes:
-    patch = vit.size("patch_size", 14)
+    patch = vit.size("patch_size")
     yield (
         "visual.patch_embed.proj.weight",
         (width, vit.size("in_channels"), vit.size("temporal_patch_size"), patch, patch),
@@ -95,15 +101,15 @@ def _patches(vit: Section, width: int) -> Shapes:
 
 
 def _merger(vit: Section, width: int, out: int, bias: bool) -> Shapes:
-    wide = width * vit.size("spatial_merge_size", 2) ** 2
+    wide = width * vit.size("spatial_merge_size") ** 2
     yield from normed("visual.merger.ln_q", width, bias)
     yield from linear("visual.merger.mlp.0", wide, wide)
     yield from linear("visual.merger.mlp.2", out, wide)
 
 
-def _tower(vit: Section, out: int) -> Shapes:
+def _tower(vit: Section) -> Shapes:
     width = vit.size("embed_dim")
-    inner = int(width * vit.get("mlp_ratio", float, 4.0))
+    inner = int(width * vit.get("mlp_ratio", float))
     yield from _patches(vit, width)
     for number in range(vit.size("depth")):
         at = f"visual.blocks.{number}."
@@ -113,7 +119,7 @@ def _tower(vit: Section, out: int) -> Shapes:
         yield from linear(f"{at}attn.proj", width, width)
         yield from linear(f"{at}mlp.fc1", inner, width)
         yield from linear(f"{at}mlp.fc2", width, inner)
-    yield from _merger(vit, width, out, bias=True)
+    yield from _merger(vit, width, vit.size("hidden_size"), bias=True)
 
 
 def _new_tower(vit: Section) -> Shapes:

@@ -114,3 +114,47 @@ def test_a_merged_adapter_gives_the_live_logits(config: dict[str, Any], tmp_path
         "mm_token_type_ids": (ids == 50).int(),
     }
     check_merge(tmp_path, _model(config), QwenVL(), config, inputs)
+
+
+SAVED: dict[str, dict[str, Any]] = {
+    "Qwen2VLForConditionalGeneration": {
+        **{"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28},
+        **{"num_attention_heads": 12, "num_key_value_heads": 2, "vocab_size": 151936},
+        "tie_word_embeddings": True,
+        "vision_config": {
+            **{"hidden_size": 1536, "in_chans": 3, "model_type": "qwen2_vl"},
+            "spatial_patch_size": 14,
+        },
+    },
+    "Qwen2_5_VLForConditionalGeneration": {
+        **{"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28},
+        **{"num_attention_heads": 28, "num_key_value_heads": 4},
+        "vision_config": {"in_chans": 3, "spatial_patch_size": 14},
+    },
+}
+"""The keys that transformers 4.46 and 4.49 write of the published 2B and 7B."""
+
+
+@pytest.mark.parametrize("keys", [*SAVED.values(), {"vision_config": {}}])
+@pytest.mark.parametrize("name", [*SAVED])
+def test_class_defaults_that_are_left_out(name: str, keys: dict[str, Any]) -> None:
+    """Read by transformers' own classes, on the meta device."""
+    import torch
+    import transformers
+
+    version = "qwen2_vl" if name.startswith("Qwen2VL") else "qwen2_5_vl"
+    config = {"architectures": [name], "model_type": version, **keys}
+    if version == "qwen2_5_vl":  # whose tower says its own width to the language model
+        out = keys.get("hidden_size", 8192)
+        config["vision_config"] = {**keys["vision_config"], "out_hidden_size": out}
+    kind = getattr(transformers, name)
+    with torch.device("meta"):
+        live = kind(kind.config_class(**config))
+    tied = config.get("tie_word_embeddings", False)
+    shapes = {
+        name: tuple(tensor.shape)
+        for name, tensor in live.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
+    layout = QwenVL().layout(config)
+    assert {one.name: layout[one.source] for one in QwenVL().native(config).tensors} == shapes
