@@ -14,7 +14,7 @@ from hubkit.sdk.assembly import AssembledFamily, Assembly
 from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.run import Run
 
-from ..files.outside import read_json
+from ..files.outside import read_config, read_json
 from .adapters.peft import open_weights
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
@@ -39,7 +39,7 @@ def assemble(
         WeightsError: weights do not hold together, or are not those that config.json asks for.
         EnvironmentFailure: the disk is too small.
     """
-    configs = {"llm": read_json(llm, "config.json"), "vision": read_json(vision, "config.json")}
+    configs = {"llm": read_config(llm), "vision": read_json(vision, "config.json")}
     plan = family.assemble(
         configs["llm"], configs["vision"], image_token_id(llm, family.image_token_text)
     )

@@ -12,7 +12,7 @@ from typing import Any
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_config
 from ..hygiene.hostile import is_pickle, redirects
 from ..hygiene.local_paths import holds_paths, local_paths
 from .adapters.check import adapter_problems, is_adapter
@@ -70,7 +70,7 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
     """Findings on configuration, weights and companions, and the names of the weights files; None
     for these when config.json cannot be judged."""
     try:
-        config = read_json(folder, "config.json")
+        config = read_config(folder)
     except UsageError as error:
         return [Problem("config.json", error.message, error.remedy)], None
     if not family.recognises(config):

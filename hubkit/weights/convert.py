@@ -17,7 +17,7 @@ from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
 from ..files.disk import write_json
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_config
 from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
 from .header import Header, TensorInfo, build_header
@@ -128,9 +128,9 @@ def to_official(
         WeightsError: the native tensors or settings are not those that `like`'s config.json asks
             for.
     """
-    config = read_json(like, "config.json")
+    config = read_config(like)
     view = family.native(config)
-    _check_settings(read_json(native, "config.json"), view.config, like.name)
+    _check_settings(read_config(native), view.config, like.name)
     with Checkpoint.open(native) as weights:
         layout = family.layout(config)
         maps = view.tensors
