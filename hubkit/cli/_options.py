@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import yaml
+
+from ..files.yaml_text import load as option_value
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,7 +116,7 @@ def mapping(items: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.BadParameter(f"{item!r} is not of the form KEY=VALUE")
         try:
-            result[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
+            result[key] = option_value(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{item!r}: the value cannot be used ({error})") from None
     return result

@@ -3,33 +3,35 @@ other file."""
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk.checkpoints.archive import open_archive
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import Problem
+from hubkit.sdk.files import open_file
+from hubkit.sdk.shown import shown
 
-from ..files.outside import inside
+from ..files.outside import read_json
 from .local_paths import is_local_path
 
 
 def is_pickle(path: Path) -> bool:
     """Whether the content is a pickle, bare (protocol 2 to 5) or in torch's archive, whatever the
     name."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(4)
-    if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
-        return True
-    if head != b"PK\x03\x04":
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
-        return False
+        if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
+            return True
+        if head != b"PK\x03\x04":
+            return False
+        try:
+            with open_archive(file) as archive:
+                return any(name.endswith(".pkl") for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return False
 
 
 def redirects(folder: Path) -> Iterator[Problem]:
@@ -38,12 +40,14 @@ def redirects(folder: Path) -> Iterator[Problem]:
     paths."""
     for path in sorted(folder.glob("*_config.json")):
         try:
-            data = json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError, OSError, UsageError):
+            data = read_json(folder, path.name)
+        except UsageError:
             continue
         for key, name in _named(data, ""):
             if not is_local_path("", name) and not _own(folder, name):
-                message = f"names {name!r}, which is not a file of this folder that a model has"
+                message = (
+                    f"names {shown(name)}, which is not a file of this folder that a model has"
+                )
                 yield Problem(f"{path.name}: {key}", message, "remove the entry")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
@@ -149,8 +149,8 @@ def _companions(folder: Path, family: ModelFamily, config: Mapping[str, Any]) ->
 def _json(folder: Path) -> Iterator[Problem]:
     for path in sorted(folder.glob("*.json")):
         try:
-            data = json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            data = json_text.load(inside(folder, path.name))
+        except ValueError as error:
             if path.name not in ("config.json", INDEX):
                 yield Problem(path.name, f"not JSON ({error})", "take the file from the base model")
             continue

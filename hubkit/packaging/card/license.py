@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import UsageError
+from hubkit.sdk.files import open_file
 
+from ...files import yaml_text
 from .facts import License
 
 _LIMIT = 1 << 20  # bytes read of a README.md or licence file
@@ -53,15 +55,17 @@ def read_license(base_folder: Path) -> tuple[License, str]:
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as file:
+    try:
+        file = open_file(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", _REMEDY) from None
+    with file:
         return file.read(_LIMIT).decode("utf-8-sig", "replace")
 
 
 def _front_matter(content: str) -> dict[Any, Any]:
     """The YAML block at the top of a model card; empty when there is none or it is not a
     mapping."""
-    import yaml
-
     match = re.match(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", content, re.DOTALL)
     if match is None:
         return {}
@@ -72,10 +76,10 @@ def _front_matter(content: str) -> dict[Any, Any]:
             _REMEDY,
         )
     try:
-        data = yaml.safe_load(match[1])
-    except (yaml.YAMLError, RecursionError, ValueError):
+        data = yaml_text.load(match[1])
+    except ValueError as error:
         raise UsageError(
-            "README.md of the base model: its front matter is not valid YAML", _REMEDY
+            f"README.md of the base model: its front matter is not valid YAML ({error})", _REMEDY
         ) from None
     return data if isinstance(data, dict) else {}
 

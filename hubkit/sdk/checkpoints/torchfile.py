@@ -13,17 +13,16 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import UsageError, WeightsError
 from ..files import open_file
 from ..shown import shown
+from .archive import open_archive, read_stored
 from .header import BITS, TensorInfo
 from .unpickle import StoredTensor, unpickle
 
 _MAX_PICKLE = 128 << 20
-_MAX_DIRECTORY = 16 << 20
-"""Bytes of the archive's list of its records: some 150 each."""
 _REMEDY = "copy the file again, or save it with torch 1.6 or newer"
 
 
@@ -71,7 +70,7 @@ def read_torch(path: Path) -> TorchFile:
     """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not
     know."""
     try:
-        with open_file(path) as file, zipfile.ZipFile(_Bounded(file)) as archive:
+        with open_file(path) as file, open_archive(file) as archive:
             names = [info.filename for info in archive.infolist()]
             pickles = [
                 name for name in names if name.endswith("/data.pkl") and name.count("/") == 1
@@ -79,49 +78,27 @@ def read_torch(path: Path) -> TorchFile:
             if len(pickles) != 1 or len(set(names)) != len(names):
                 raise WeightsError(f"{path.name} is not a file of torch.save", _REMEDY)
             top = pickles[0].removesuffix("data.pkl")
-            if f"{top}byteorder" in names and _read(archive, f"{top}byteorder", 16) != b"little":
+            if (
+                f"{top}byteorder" in names
+                and read_stored(archive, f"{top}byteorder", 16) != b"little"
+            ):
                 raise WeightsError(
                     f"{path.name} was written on a big-endian machine", "save it on another machine"
                 )
             records = dict(_records(archive, file, f"{top}data/", path))
-            content = _read(archive, pickles[0], _MAX_PICKLE)
+            content = read_stored(archive, pickles[0], _MAX_PICKLE)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path") from None
-    except WeightsError:
-        raise
     except OSError as error:
         raise WeightsError(
             f"{path.name} cannot be read ({error.strerror or error})", _REMEDY
         ) from None
-    except Exception as error:  # zipfile lets through what struct and bytes.decode raise
+    except zipfile.BadZipFile as error:
         empty = "; it is empty" if path.stat().st_size == 0 else ""
         raise WeightsError(
-            f"{path.name} is not a file of torch.save ({str(error)[:200]}){empty}", _REMEDY
+            f"{path.name} is not a file of torch.save ({error}){empty}", _REMEDY
         ) from None
     return TorchFile(unpickle(io.BytesIO(content), path.name), path, records)
-
-
-class _Bounded:
-    """The file as zipfile reads it, which takes the whole list of records into memory."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-
-    def read(self, count: int = -1) -> bytes:
-        if count > _MAX_PICKLE:
-            raise zipfile.BadZipFile("its list of records is too long")
-        return self._file.read(count)
-
-
-def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """A record that is stored as it is, as torch does; zipfile unpacks others without a bound."""
-    info = archive.getinfo(name)
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise zipfile.BadZipFile(f"{shown(name)} is compressed or damaged")
-    if info.file_size > limit or info.compress_size > limit:
-        raise zipfile.BadZipFile(f"{shown(name)} is larger than {limit:,} bytes")
-    return archive.read(name)
 
 
 def _records(

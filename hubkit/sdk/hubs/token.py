@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import EnvironmentFailure
+from ..files import read_text
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OFFLINE = "HUBKIT_OFFLINE"
@@ -53,7 +54,7 @@ def named_token(token_env: str, token_file: str) -> Token | None:
 
 def _from_file(path: Path) -> Token:
     try:
-        value = path.read_text("utf-8").strip()
+        value = read_text(path, 1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not text"
         raise EnvironmentFailure(

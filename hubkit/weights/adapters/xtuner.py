@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.shown import shown
 
 from ...files.outside import inside
 from ..settings import Settings, build, from_peft, plain_names
@@ -30,7 +31,7 @@ _LORAS = {
 }
 """Settings of xtuner's InternVL_V1_5 and LLaVAModel and what they apply to."""
 
-_MAX_TEXT = 4 * 2**20
+_MAX_TEXT = 1 << 20
 _REMEDY = "give the iter_N.pth that xtuner's training wrote, unchanged"
 
 
@@ -53,12 +54,12 @@ def read_xtuner(path: Path) -> Adapter:
             f"{path.name} has no {'module' if path.is_dir() else 'state_dict'}", _REMEDY
         )
     odd = [
-        str(key)
+        shown(key)
         for key, value in state.items()
         if not isinstance(key, str) or not isinstance(value, StoredTensor)
     ]
     if odd:
-        raise WeightsError(f"{path.name}: {odd[0]!r} is not a tensor", _REMEDY)
+        raise WeightsError(f"{path.name}: {odd[0]} is not a tensor", _REMEDY)
     if not state:
         raise WeightsError(f"{path.name} holds no tensors", "train again; nothing was saved")
     names = plain_names(state)
@@ -106,7 +107,7 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
         ]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise WeightsError(
-            f"{where}: meta['cfg'] is not a configuration ({error})", _REMEDY
+            f"{where}: meta['cfg'] is not a configuration ({str(error)[:200]})", _REMEDY
         ) from None
     model = found[-1] if found else None
     if not isinstance(model, dict):
