@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKDIR ?= quickstart
 SIZE ?= 2B
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-hostile fuzz lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,6 +39,12 @@ test-integration: setup ## The slower suites: killed releases, the whole quickst
 
 test-faults: setup ## The whole fault matrix of the hubs, its table at the end
 	$(BIN)/python -m pytest -m integration -n 8 tests/hubs/test_fault_matrix.py
+
+test-hostile: setup ## Broken and hostile input through the command line, its table at the end
+	$(BIN)/python tests/hostile/run.py
+
+fuzz: setup ## Random input for the readers of headers, pickles and release.yaml (SECONDS=600 each)
+	$(BIN)/python tests/hostile/fuzz.py --seconds $(SECONDS)
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.families.sizes import check_sizes
 from hubkit.sdk.shown import shown
 
+_LONGEST_NAME = 255
+"""Bytes, on every file system of Linux and macOS."""
 _AGAIN = "take the file from the base again"
 
 
@@ -34,6 +36,11 @@ def inside(folder: Path, name: str) -> Path:
     ):
         raise WeightsError(
             f"{folder.name}: the file name {shown(name)} leads out of the folder",
+            "correct the file that names it",
+        )
+    if any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in parts):
+        raise WeightsError(
+            f"{folder.name}: no file can have the name {shown(name)}",
             "correct the file that names it",
         )
     path = folder / name

@@ -19,6 +19,7 @@ MAX_DEPTH = 32
 MAX_ITEMS = 20_000
 """Values, each as often as aliases repeat it."""
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_KINDS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _DIGITS = 100
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 """Control characters and halves of surrogate pairs, which escapes like `\\0` make."""
@@ -114,6 +115,8 @@ class _Reading:
         if id(node) in above:
             self._problems.append(f"{_line(node)}: an alias that contains itself")
             return None
+        if node.tag not in _KINDS and not isinstance(node, yaml.ScalarNode):
+            self._problems.append(f"{_line(node)}: {shown(node.tag)} is no kind of value here")
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._lines[(*at, index)] = item.start_mark.line + 1
@@ -167,7 +170,7 @@ class _Reading:
             self._problems.append(
                 f"{_line(node)}: {shown(text)} holds the character U+{ord(wrong[0]):04X}"
             )
-        return text
+        return _CONTROL.sub("\ufffd", text)
 
 
 def _line(node: yaml.Node) -> str:

@@ -156,7 +156,7 @@ class _Window:
         newline = done.rfind("\n")
         self._column = len(done) - newline - 1 if newline >= 0 else self._column + len(done)
         self.text, self.at = self.text[self.at :] + added, 0
-        if len(self.text) > 2 * _CHUNK:
+        if len(self.text) >= 2 * _CHUNK:
             try:
                 json_text.check_items(self.text)
             except ValueError as error:

@@ -19,7 +19,8 @@ _PAIRS = 500_000
 _MATCH = """
 import json, re, resource, sys
 patterns, names, seconds, memory = json.load(sys.stdin)
-resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 compiled = []
 for pattern in patterns:

@@ -60,7 +60,7 @@ _PLACEHOLDERS = frozenset(
 (mmengine 0.10's HistoryBuffer stores its own methods as `getattr(HistoryBuffer, "min")`; here that
 call, too, gives a placeholder.)"""
 
-_MAX_STEPS = 3_000_000
+_MAX_STEPS = 1_000_000
 """Opcodes: 30 a tensor."""
 _MAX_DIMENSIONS = 64
 _LARGEST = 1 << 63
