@@ -7,9 +7,10 @@ WORKDIR ?= quickstart
 SIZE ?= 2B
 WORKERS ?= 3
 N ?= 100
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -43,6 +44,12 @@ test-faults: setup ## The whole fault matrix of the hubs, its table at the end
 
 test-crash: setup ## N kills, N interruptions and full disks of a release to three hubs, their table at the end (N=100)
 	HUBKIT_CRASHES=$(N) $(BIN)/python -m pytest -s -q -m integration tests/pipeline/test_crash.py
+
+test-hostile: setup ## Broken and hostile input through the command line, its table at the end
+	$(BIN)/python tests/hostile/run.py
+
+fuzz: setup ## Random input for the readers of headers, pickles and release.yaml (SECONDS=600 each)
+	$(BIN)/python tests/hostile/fuzz.py --seconds $(SECONDS)
 
 lint: setup ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -108,9 +108,7 @@ def serving_engine(function: F) -> F:
 
 def mapping(items: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE items as a mapping; values are YAML, read as in a release file."""
-    import yaml
-
-    from ..files import yaml_core
+    from ..files import yaml_text
 
     result = {}
     for item in items:
@@ -118,7 +116,7 @@ def mapping(items: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.BadParameter(f"{item!r} is not of the form KEY=VALUE")
         try:
-            result[key] = yaml_core.load(value)
-        except yaml.YAMLError as error:
-            raise click.BadParameter(f"{item!r}: the value is not YAML ({error})") from None
+            result[key] = yaml_text.load(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{item!r}: the value cannot be used ({error})") from None
     return result

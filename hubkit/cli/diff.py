@@ -34,15 +34,17 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
 
         emit("result", {**encode(found), "same": found.ok})
     else:
-        from ..sdk.text import shown
+        from ..sdk.text import one_line
 
-        lines = [f"only in A: {shown(path)}" for path in found.missing]
-        lines += [f"only in B: {shown(path)}" for path in found.extra]
+        lines = [f"only in A: {one_line(path)}" for path in found.missing]
+        lines += [f"only in B: {one_line(path)}" for path in found.extra]
         lines += [
-            f"differs:   {shown(one.path)}: A {one.expected}, B {one.found}"
+            f"differs:   {one_line(one.path)}: A {one.expected}, B {one.found}"
             for one in found.different
         ]
-        lines += [f"unknown:   {shown(path)}: B does not give its sha256" for path in found.unknown]
+        lines += [
+            f"unknown:   {one_line(path)}: B does not give its sha256" for path in found.unknown
+        ]
         click.echo("\n".join(lines) or "the same files, byte for byte")
     if not found.ok:
         raise click.exceptions.Exit(1)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk.files import read_text
+
 from ..digests import of_json
 from ..errors import DataError, RemoteError, UsageError
 from ..reporting import SilentReporter
@@ -342,7 +344,7 @@ def _template(path: Path | None) -> str:
     """The template's text, tried once before anything is asked."""
     source = path or templates("data_report") / "questions.j2"
     try:
-        text = source.read_text("utf-8")
+        text = read_text(source)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{source}: the template cannot be read ({error})", "correct --template"

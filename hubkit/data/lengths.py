@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFailure, UsageError
-from ..files.outside import read_json
+from ..files.outside import read_json, read_text
 from ..sdk import IMAGE, Record, Vision, grid, prompts, segments, token_ids
 from ..weights.model import Model
 from ..weights.native_files import SETTINGS, TEMPLATE, TOKENIZER, write_native_files
@@ -47,7 +47,7 @@ class TokenCounter:
             self._tokenizer = Tokenizer.from_file(str(out / TOKENIZER))
             settings = read_json(out, SETTINGS) if (out / SETTINGS).is_file() else {}
             template = (
-                (out / TEMPLATE).read_text("utf-8")
+                read_text(out, TEMPLATE)
                 if (out / TEMPLATE).is_file()
                 else settings.get("chat_template")
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from hubkit.sdk import json_text
 
 from ..errors import DataError, RefusedError, UsageError
 from ..registry.plugins import plugins
@@ -44,7 +45,7 @@ def _travelled(path: Path) -> Terms:
     if not path.is_file():
         return Terms()
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json_text.load(path)
         if not isinstance(data, dict) or data.get("note") != NOTE:
             return Terms()
         return codec.decode(Terms, data.get("terms"), f"{path}: terms")

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import UsageError
+from hubkit.sdk import UsageError, json_text
 from hubkit.sdk.codec import decode, encode
 from hubkit.sdk.environment import normal
 
@@ -186,7 +186,7 @@ def read_source(path: Path) -> Source:
 def _read(kind: type, path: Path) -> Any:
     remedy = "correct it, or make it again with `hubkit env lock`"
     try:
-        return decode(kind, json.loads(path.read_text("utf-8")), str(path))
+        return decode(kind, json_text.load(path), str(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", remedy) from None
     except UsageError as error:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
-from . import yaml_core
+from . import yaml_text
 
 LIMIT = 1 << 16
 """Characters; the longest of a published model seen had 40,000."""
@@ -33,11 +31,9 @@ def read(card: str) -> dict[str, Any]:
         raise ValueError(f"its front matter is longer than {LIMIT:,} characters")
     above = card.index(front) if front else 0
     try:
-        data = yaml_core.load("\n" * card.count("\n", 0, above) + front)
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"its front matter is not valid YAML: {yaml_core.problem(error)}"
-        ) from None
+        data = yaml_text.load("\n" * card.count("\n", 0, above) + front)
+    except ValueError as error:
+        raise ValueError(f"its front matter is not valid YAML: {error}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk.files import read_text
+
 from ..environments import Environment, EnvironmentLike, call
 from ..environments.verdict import tail
 from ..errors import CancelledError, EnvironmentFailure, HubkitError, PluginError, UsageError
@@ -108,7 +110,7 @@ def serve(
 def read_key(file: Path) -> str:
     """The API key in `file`. Raises UsageError when it holds something else."""
     try:
-        key = file.read_text("utf-8").strip()
+        key = read_text(file, 1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{file} cannot be read: {error}", "name a file that holds the key and nothing else"

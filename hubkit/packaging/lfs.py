@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..digests import sha256
+from ..sdk import json_text
 from ..sdk.codec import decode, encode
 from ..sdk.errors import HubkitError, RefusedError, UsageError
 from ..sdk.gitcli import require_git_lfs
@@ -198,7 +199,7 @@ def _read_record(folder: Path) -> _Record:
     path = folder / ".git" / _RECORD
     remedy = "run `hubkit track` on the folder"
     try:
-        return decode(_Record, json.loads(path.read_text(encoding="utf-8")), str(path))
+        return decode(_Record, json_text.load(path), str(path))
     except OSError:
         raise UsageError(f"{folder} is not staged for Git LFS", remedy) from None
     except (ValueError, RecursionError, UsageError) as error:

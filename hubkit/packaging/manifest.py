@@ -12,14 +12,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..digests import sha256
 from ..files.tree import path_problem, walk
+from ..sdk import json_text
 from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
 from ..sdk.hub import ReleaseFile
+from ..sdk.shown import shown
 
 MANIFEST = "manifest.json"
 GITATTRIBUTES = ".gitattributes"
@@ -30,6 +33,7 @@ LFS_BYTES = 1_000_000
 these suffixes, and binary ones from about 1 MB on, into LFS by itself and adds them to
 .gitattributes: done beforehand, a release is the same on every hub."""
 _READ_LIMIT = 64 * 1024 * 1024
+_TOLD = 50  # problems in one message
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -154,20 +158,21 @@ def read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if path.is_symlink() or not path.is_file():
         raise UsageError(f"{folder} has no {MANIFEST}", "run `hubkit track` on the folder first")
-    if path.stat().st_size > _READ_LIMIT:
-        raise UsageError(
-            f"{path} is larger than a manifest can be", "make it again with `hubkit track`"
-        )
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        data: Any = json_text.load(path, _READ_LIMIT)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "make it again with `hubkit track`"
+        ) from None
+    except ValueError as error:
         raise UsageError(
             f"{path} is not valid JSON: {error}", "make it again with `hubkit track`"
         ) from None
     schema = data.pop("schema", None) if isinstance(data, dict) else None
     if schema != SCHEMA:
         raise UsageError(
-            f"{path}: schema {schema!r} is not {SCHEMA}", "use the hubkit version that wrote it"
+            f"{path}: schema {shown(schema)} is not {SCHEMA}",
+            "use the hubkit version that wrote it",
         )
     manifest = decode(Manifest, data, str(path))
     _raise(_problems(manifest), str(path))
@@ -177,7 +182,7 @@ def read(folder: Path) -> Manifest:
 
 
 def _raise(problems: Iterable[str], where: str) -> None:
-    if found := "; ".join(problems):
+    if found := "; ".join(islice(problems, _TOLD)):
         raise UsageError(
             f"{where}: {found}",
             "correct the named values, or make the manifest again with `hubkit track`",
@@ -188,7 +193,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     try:
         utc_seconds(manifest.created)
     except ValueError:
-        yield f"created {manifest.created!r} is not an ISO date"
+        yield f"created {shown(manifest.created)} is not an ISO date"
     seen: set[str] = set()
     for file in manifest.files:
         if problem := path_problem(file.path):
@@ -200,7 +205,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         if file.size < 0:
             yield f"{file.path!a}: size {file.size} is negative"
         if not _SHA256.fullmatch(file.sha256):
-            yield f"{file.path!a}: {file.sha256!r} is not a sha256"
+            yield f"{file.path!a}: {shown(file.sha256)} is not a sha256"
         seen.add(file.path)
 
 
@@ -214,6 +219,13 @@ def utc_seconds(date: str) -> int:
 
 def release_date() -> str:
     """Now, or the moment that SOURCE_DATE_EPOCH names (reproducible-builds.org), as
-    `2026-01-31T12:00:00Z`."""
-    epoch = int(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()))
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    `2026-01-31T12:00:00Z`. Raises UsageError when it names none."""
+    stated = os.environ.get("SOURCE_DATE_EPOCH") or time.time()
+    try:
+        moment = datetime.fromtimestamp(int(float(stated)), timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {shown(stated)}, not a number of seconds since 1970",
+            "correct the variable, or unset it",
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..sdk.text import shown
+from ..sdk.text import one_line
 
 _LINES = 200
 
@@ -48,13 +48,14 @@ class Comparison:
     def problems(self) -> tuple[str, ...]:
         """One line a finding, for people."""
         lines = (
-            *(f"{shown(path)}: missing at the hub" for path in self.missing),
-            *(f"{shown(path)}: at the hub, not in the manifest" for path in self.extra),
+            *(f"{one_line(path)}: missing at the hub" for path in self.missing),
+            *(f"{one_line(path)}: at the hub, not in the manifest" for path in self.extra),
             *(
-                f"{shown(item.path)}: the manifest says {item.expected}, the hub has {item.found}"
+                f"{one_line(item.path)}: the manifest says {item.expected}, "
+                f"the hub has {item.found}"
                 for item in self.different
             ),
-            *(f"{shown(path)}: the hub does not tell its sha256" for path in self.unknown),
+            *(f"{one_line(path)}: the hub does not tell its sha256" for path in self.unknown),
         )
         left = len(lines) - _LINES
         return (*lines[:_LINES], f"and {left:,} more") if left > 0 else lines

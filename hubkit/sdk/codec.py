@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .errors import UsageError
+from .shown import shown
 
 T = TypeVar("T")
 _SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
@@ -63,7 +64,7 @@ def _decode(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
         if data not in typing.get_args(kind):
             problems.append(
                 f"{at or 'value'} must be one of {', '.join(map(repr, typing.get_args(kind)))}, "
-                f"not {data!r}"
+                f"not {shown(data)}"
             )
         return data
     if origin is tuple:
@@ -90,7 +91,7 @@ def _decode_dataclass(kind: type, data: Any, at: str, problems: list[str]) -> An
     for key in data:
         if key not in fields:
             problems.append(
-                f"unknown key {f'{at}.{key}'.lstrip('.')!r} (known: {', '.join(fields)})"
+                f"unknown key {shown(f'{at}.{key}'.lstrip('.'))} (known: {', '.join(fields)})"
             )
     values = {}
     for name, field in fields.items():
@@ -148,9 +149,14 @@ def _decode_scalar(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
     if kind is Path and isinstance(data, (str, Path)):
         return Path(data)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            problems.append(f"{at or 'value'} is too large for a number")
+            return data
     if kind is int and isinstance(data, bool):
-        problems.append(f"{at or 'value'} must be a whole number, not {data!r}")
+        problems.append(f"{at or 'value'} must be a whole number, not {shown(data)}")
     elif not isinstance(data, kind):
-        problems.append(f"{at or 'value'} must be {getattr(kind, '__name__', kind)}, not {data!r}")
+        name = getattr(kind, "__name__", kind)
+        problems.append(f"{at or 'value'} must be {name}, not {shown(data)}")
     return data

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import EnvironmentFailure
-from .text import shown
+from .text import one_line
 
 GIT_LEAST = (2, 30)
 LFS_LEAST = (3, 0)
@@ -70,7 +70,7 @@ class GitFailed(EnvironmentFailure):
 
     def __init__(self, command: str, returncode: int | None, stderr: str) -> None:
         self.command, self.returncode, self.stderr = command, returncode, stderr
-        lines = [shown(line) for line in stderr.splitlines() if line.strip()]
+        lines = [one_line(line) for line in stderr.splitlines() if line.strip()]
         detail = " | ".join(lines[-6:])[-800:] or "it said nothing"
         how = (
             "made no progress and was stopped"

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from . import json_text
 from .errors import DataError
+from .files import open_file
 
 _BOM = b"\xef\xbb\xbf"
 _FORMS = "write one JSON array of records, or one record (a JSON object) a line"
 _UTF8 = "save the file as UTF-8"
 _CHUNK = 1 << 22
 _LONGEST = 64 << 20
-"""Characters of one string; an unended one is not looked for further."""
+"""Characters of one record."""
 _TOKEN = 64
 """Characters by which the end of a window can make sound JSON look broken, an unended string aside.
 """
@@ -51,7 +53,7 @@ def items(source: Path, *, keep_going: bool = False) -> Iterator[tuple[int | Non
 def _first_byte(source: Path) -> bytes:
     """The first that is neither white space nor byte order mark; empty for an empty file."""
     try:
-        with source.open("rb") as file:
+        with open_file(source) as file:
             while block := file.read(_CHUNK):
                 if text := block.removeprefix(_BOM).strip():
                     return text[:1]
@@ -63,7 +65,7 @@ def _first_byte(source: Path) -> bytes:
 
 
 def _array(source: Path) -> Iterator[Any]:
-    with source.open("rb") as file:
+    with open_file(source) as file:
         window = _Window(source, file)
         window.sign()
         window.at += 1
@@ -86,7 +88,7 @@ class _Window:
         self.text, self.at = "", 0
         self._source, self._file = source, file
         self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(object_pairs_hook=json_text.unique).raw_decode
         self._lines, self._column, self._read = 0, 0, 0
 
     def sign(self) -> str:
@@ -103,15 +105,17 @@ class _Window:
     def value(self) -> Any:
         self.sign()
         while True:
+            if len(self.text) - self.at > _LONGEST:
+                raise self.broken(f"a record longer than {_LONGEST:,} characters", self.at)
             try:
                 item, end = self._decode(self.text, self.at)
+                json_text.check_depth(item, self.text, self.at, end)
             except json.JSONDecodeError as error:
-                allowed = _LONGEST if error.msg.startswith("Unterminated") else _TOKEN
-                if len(self.text) - error.pos > allowed or not self._more():
+                unended = error.msg.startswith("Unterminated")
+                if (len(self.text) - error.pos > _TOKEN and not unended) or not self._more():
                     raise self.broken(error.msg, error.pos) from None
             except (ValueError, RecursionError) as error:
-                message = f"{self._source}: a number too long or too deep a nesting ({error})"
-                raise DataError(message, _FORMS, code="json") from None
+                raise self.broken(json_text.reason(error), self.at) from None
             else:
                 rest = self.text[end : end + 3]
                 whole = rest and not (
@@ -152,21 +156,38 @@ class _Window:
         newline = done.rfind("\n")
         self._column = len(done) - newline - 1 if newline >= 0 else self._column + len(done)
         self.text, self.at = self.text[self.at :] + added, 0
+        if len(self.text) >= 2 * _CHUNK:
+            try:
+                json_text.check_items(self.text)
+            except ValueError as error:
+                raise self.broken(str(error), 0) from None
         return True
 
 
 def _lines(source: Path, keep_going: bool) -> Iterator[tuple[int, Any]]:
-    with source.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_file(source) as file:
+        lines = iter(lambda: file.readline(_LONGEST + 1), b"")
+        for number, line in enumerate(lines, 1):
+            if len(line) > _LONGEST:
+                raise DataError(
+                    f"{source}, line {number}: longer than {_LONGEST:,} bytes", _FORMS, code="json"
+                )
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 if text.strip():
-                    yield number, json.loads(text)
+                    yield number, _line(text)
             except (ValueError, RecursionError) as error:
                 problem = _line_problem(source, number, error)
                 if number == 1 or not keep_going:
                     raise problem from None
                 yield number, problem
+
+
+def _line(text: str) -> Any:
+    json_text.check_items(text)
+    item = json.loads(text, object_pairs_hook=json_text.unique)
+    json_text.check_depth(item, text)
+    return item
 
 
 def _line_problem(source: Path, number: int, error: Exception) -> DataError:
@@ -178,6 +199,4 @@ def _line_problem(source: Path, number: int, error: Exception) -> DataError:
         return DataError(
             f"{where}: {what} ({error.msg})", f"correct that line; {_FORMS}", code="json"
         )
-    return DataError(
-        f"{where}: a number too long or too deep a nesting ({error})", _FORMS, code="json"
-    )
+    return DataError(f"{where}: not JSON ({json_text.reason(error)})", _FORMS, code="json")

@@ -20,6 +20,6 @@ def visible(value: object, limit: int = 400) -> str:
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
 
 
-def shown(value: object, limit: int = 400) -> str:
+def one_line(value: object, limit: int = 400) -> str:
     """As `visible`, on one line."""
     return " ".join(visible(value, limit).split())

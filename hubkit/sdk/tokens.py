@@ -3,12 +3,13 @@ tokenizer."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from . import json_text
 from .errors import UsageError
+from .shown import shown
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
 
@@ -27,7 +28,8 @@ def token_ids(folder: Path) -> dict[str, int]:
         for text, number in _entries(folder / name):
             if ids.setdefault(text, number) != number:
                 raise UsageError(
-                    f"{name}: token {text!r} has id {number}, but {ids[text]} in {origin[text]}",
+                    f"{name}: token {shown(text)} has id {shown(number)}, but {ids[text]} in "
+                    f"{origin[text]}",
                     "take all tokenizer files from one model",
                 )
             origin.setdefault(text, name)
@@ -45,9 +47,8 @@ def special_tokens(folder: Path) -> frozenset[str]:
     for name in (*_FILES[:2], "special_tokens_map.json"):
         if (folder / name).is_file():
             try:
-                data = json.loads((folder / name).read_text(encoding="utf-8"))
-                found.update(_special(name, data))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                found.update(_special(name, json_text.load(folder / name)))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise _damaged(folder / name, error) from None
     return frozenset(text for text in found if text.strip())
 
@@ -69,15 +70,16 @@ def _entries(path: Path) -> Iterator[tuple[str, int]]:
     if not path.is_file():
         return
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json_text.load(path)
         yield from _pairs(path.name, data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, error) from None
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:
     return UsageError(
-        f"{path.name}: not a tokenizer file ({error})", f"replace {path.name} by the base model's"
+        f"{path.name}: not a tokenizer file ({str(error)[:200]})",
+        f"replace {path.name} by the base model's",
     )
 
 

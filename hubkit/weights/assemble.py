@@ -14,7 +14,7 @@ from hubkit.sdk.assembly import AssembledFamily, Assembly
 from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.run import Run
 
-from ..files.outside import read_json
+from ..files.outside import read_config, read_json
 from ..files.pointers import refuse_pointers
 from .adapters.opening import open_weights
 from .assembled_files import image_token_id, write_files
@@ -42,7 +42,7 @@ def assemble(
     """
     refuse_pointers(llm)
     refuse_pointers(vision)
-    configs = {"llm": read_json(llm, "config.json"), "vision": read_json(vision, "config.json")}
+    configs = {"llm": read_config(llm), "vision": read_json(vision, "config.json")}
     plan = family.assemble(
         configs["llm"], configs["vision"], image_token_id(llm, family.image_token_text)
     )

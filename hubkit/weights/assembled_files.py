@@ -11,7 +11,7 @@ from hubkit.sdk.errors import UsageError
 from hubkit.sdk.tokens import token_ids
 
 from ..files.disk import write_json
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_json, read_text
 from ..hygiene.local_paths import without_local_paths
 from . import bytelevel
 from .companions import written
@@ -84,7 +84,7 @@ def write_files(llm: Path, out: Path, plan: Assembly, family: AssembledFamily) -
 
 def _template(llm: Path, settings: dict[str, Any]) -> str:
     if inside(llm, TEMPLATE).is_file():
-        return inside(llm, TEMPLATE).read_text(encoding="utf-8")
+        return read_text(llm, TEMPLATE)
     template = settings.get("chat_template")
     return template if isinstance(template, str) else ""
 

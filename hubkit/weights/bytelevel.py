@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
+from hubkit.sdk.shown import shown
 
-from ..files.outside import inside, read_json
+from ..files.outside import read_json, read_text
 from .tokenizer import added_tokens
 
 FILES = ("vocab.json", "merges.txt")
@@ -41,8 +42,8 @@ def from_vocabulary(folder: Path) -> dict[str, Any]:
     kind = settings.get("tokenizer_class")
     if kind not in _QWEN:
         raise UsageError(
-            f"tokenizer_config.json: tokenizer_class is {kind!r}; vocab.json and merges.txt alone "
-            "do not say where it cuts words",
+            f"tokenizer_config.json: tokenizer_class is {shown(kind)}; vocab.json and merges.txt "
+            "alone do not say where it cuts words",
             "add a tokenizer.json, as `save_pretrained` of the tokenizer's fast class writes it",
         )
     vocabulary = read_json(folder, "vocab.json")
@@ -50,7 +51,7 @@ def from_vocabulary(folder: Path) -> dict[str, Any]:
         (text for text, number in vocabulary.items() if type(number) is not int or number < 0), None
     ):
         raise WeightsError(
-            f"vocab.json: token {wrong!r} has the id {vocabulary[wrong]!r}",
+            f"vocab.json: token {shown(wrong)} has the id {shown(vocabulary[wrong])}",
             "take the file from the base again",
         )
     merges = _merges(folder, vocabulary)
@@ -91,21 +92,15 @@ def from_vocabulary(folder: Path) -> dict[str, Any]:
 
 
 def _merges(folder: Path, vocabulary: dict[str, Any]) -> list[str]:
-    try:
-        text = inside(folder, "merges.txt").read_text(encoding="utf-8")
-    except ValueError as error:
-        raise WeightsError(
-            f"merges.txt is not UTF-8 ({error})", "take the file from the base again"
-        ) from None
     merges = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(read_text(folder, "merges.txt").split("\n"), 1):
         if not line.strip() or (number == 1 and line.startswith("#version")):
             continue
         parts = line.rstrip("\r").split(" ")
         if len(parts) != 2 or any(part not in vocabulary for part in (*parts, "".join(parts))):
             raise WeightsError(
-                f"merges.txt, line {number}: {line!r} does not join two tokens of vocab.json into "
-                "a third",
+                f"merges.txt, line {number}: {shown(line)} does not join two tokens of vocab.json "
+                "into a third",
                 "take vocab.json and merges.txt from one model",
             )
         merges.append(" ".join(parts))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_config
 from ..files.pointers import is_pointer, pointers
 from ..files.tree import walk
 from ..hygiene.audit import audit, pointer_problem
@@ -84,7 +84,7 @@ def check_base(folder: Path, family: ModelFamily, author_email: str = "") -> tup
 
 def _carried(folder: Path, family: ModelFamily) -> list[str]:
     try:
-        return companion_names(folder, family, read_json(folder, "config.json"))
+        return companion_names(folder, family, read_config(folder))
     except UsageError:
         return []  # _inspect has told it
 
@@ -104,7 +104,7 @@ def _inspect(folder: Path, family: ModelFamily) -> tuple[list[Problem], set[str]
     """Findings on configuration, weights and companions, and the names of the weights files."""
     named = {path.name for path in folder.glob("*.safetensors")}
     try:
-        config = read_json(folder, "config.json")
+        config = read_config(folder)
     except UsageError as error:
         return [Problem("config.json", error.message, error.remedy)], named
     if not family.recognises(config):
@@ -192,8 +192,8 @@ def _json(folder: Path) -> Iterator[Problem]:
         if path.name in ("config.json", SETTINGS, INDEX):
             continue
         try:
-            json.loads(inside(folder, path.name).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            json_text.load(inside(folder, path.name))
+        except ValueError as error:
             yield Problem(path.name, f"not JSON ({error})", "take the file from the base model")
         except (OSError, UsageError):
             continue

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
 from hubkit.sdk.family import Problem
+from hubkit.sdk.files import open_descriptor
+from hubkit.sdk.shown import shown
 
 from ..files.outside import inside, read_json
 from ..files.pointers import is_pointer
@@ -39,6 +41,12 @@ _TORCH = {
     "F8_E5M2": "float8_e5m2",
     "C64": "complex64",
 }
+
+
+_MOST_SHARDS = 4096
+"""deepseek-ai/DeepSeek-V3 has 163."""
+_TOLD = 20
+"""Findings in one message."""
 
 
 def torch_dtype(dtype: str, where: str) -> torch.dtype:
@@ -129,7 +137,11 @@ class Checkpoint:
         if checkpoint is None or problems:
             if checkpoint is not None:
                 checkpoint.close()
-            raise WeightsError("; ".join(p.message for p in problems), problems[0].remedy)
+            raise WeightsError(
+                "; ".join(p.message for p in problems[:_TOLD])
+                + (f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""),
+                problems[0].remedy,
+            )
         return checkpoint
 
     @property
@@ -242,7 +254,7 @@ def inspect(folder: Path, stem: str = "model") -> tuple[Checkpoint | None, list[
 def open_shard(folder: Path, name: str) -> Shard:
     path = inside(folder, name)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_descriptor(path)
     except FileNotFoundError:
         raise WeightsError(
             f"{folder.name}: {name} is missing", "download the model again, with all its files"
@@ -274,10 +286,16 @@ def _shard_names(index: Mapping[str, Any], folder: Path, stem: str) -> list[str]
     ):
         raise WeightsError(f"{where}: weight_map must map tensor names to file names", REMEDY)
     names = sorted(set(weight_map.values()))
+    if len(names) > _MOST_SHARDS:
+        raise WeightsError(
+            f"{where} names {len(names):,} files; hubkit takes {_MOST_SHARDS:,}", REMEDY
+        )
     for name in names:
         inside(folder, name)
         if not name.endswith(".safetensors"):
-            raise WeightsError(f"{where} names {name!r}, which is not a safetensors file", REMEDY)
+            raise WeightsError(
+                f"{where} names {shown(name)}, which is not a safetensors file", REMEDY
+            )
     return names
 
 
@@ -291,7 +309,7 @@ def _duplicates(shards: list[Shard]) -> list[Problem]:
                 problems.append(
                     Problem(
                         shard.name,
-                        f"tensor {tensor.name!r} is in {first} and again in {shard.name}",
+                        f"tensor {shown(tensor.name)} is in {first} and again in {shard.name}",
                         REMEDY,
                     )
                 )
@@ -304,16 +322,18 @@ def _against_index(shards: list[Shard], weight_map: Mapping[str, str], where: st
     for name, file in weight_map.items():
         if name not in held:
             problems.append(
-                Problem(where, f"{where}: tensor {name!r} is missing from {file}", REMEDY)
+                Problem(where, f"{where}: tensor {shown(name)} is missing from {file}", REMEDY)
             )
         elif held[name] != file:
             problems.append(
                 Problem(
-                    where, f"{where}: tensor {name!r} is in {held[name]}, not in {file}", REMEDY
+                    where,
+                    f"{where}: tensor {shown(name)} is in {held[name]}, not in {file}",
+                    REMEDY,
                 )
             )
     for name in sorted(held.keys() - weight_map.keys()):
         problems.append(
-            Problem(where, f"{where}: tensor {name!r} of {held[name]} is not named", REMEDY)
+            Problem(where, f"{where}: tensor {shown(name)} of {held[name]} is not named", REMEDY)
         )
     return problems

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
+from hubkit.sdk.files import read_bytes
 
 from ..files.disk import write_json
 from ..files.outside import inside
@@ -65,12 +66,15 @@ def copy(path: Path, out: Path, name: str) -> WrittenFile:
     """A file's bytes under `name` in `out`; JSON that holds local paths is written anew without
     them."""
     refuse_pointers(path)
-    content = path.read_bytes()
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}", "download the base again") from None
     target = out / name
     target.parent.mkdir(parents=True, exist_ok=True)
     if name.endswith(".json") and not is_vocabulary(Path(name).name):
         try:
-            data = json.loads(content)
+            data = json_text.parse(content.decode("utf-8"))
         except ValueError as error:
             raise WeightsError(f"{path}: not JSON ({error})", "download the base again") from None
         clean = without_local_paths(data)

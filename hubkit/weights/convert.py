@@ -17,7 +17,7 @@ from hubkit.sdk.run import Run, SilentRun
 from hubkit.sdk.tokens import token_ids
 
 from ..files.disk import write_json
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_config
 from ..files.pointers import refuse_pointers
 from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
@@ -130,9 +130,9 @@ def to_official(
             for.
     """
     refuse_pointers(native)
-    config = read_json(like, "config.json")
+    config = read_config(like)
     view = family.native(config)
-    _check_settings(read_json(native, "config.json"), view.config, like.name)
+    _check_settings(read_config(native), view.config, like.name)
     with Checkpoint.open(native) as weights:
         layout = family.layout(config)
         maps = view.tensors

@@ -16,7 +16,7 @@ from hubkit.sdk.family import ModelFamily, TensorMap
 from hubkit.sdk.run import Run, SilentRun
 
 from ..files.disk import write_json
-from ..files.outside import read_json
+from ..files.outside import read_config, read_json
 from ..hygiene.local_paths import without_local_paths
 from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
@@ -65,7 +65,7 @@ def write_adapter(
     Raises:
         WeightsError: the adapter does not hold together or does not fit the base.
     """
-    config: Mapping[str, Any] = read_json(base, "config.json")
+    config: Mapping[str, Any] = read_config(base)
     opened = read_adapter(adapter)
     with opened.source as source:
         layout = family.layout(config)

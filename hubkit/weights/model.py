@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..files.outside import read_json
+from ..files.outside import read_config, read_json
 from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Vision
 
@@ -23,7 +23,7 @@ class Model:
     @classmethod
     def of(cls, folder: Path, family: ModelFamily) -> Model:
         """The model in `folder`, of a family that is known already."""
-        return cls(folder, read_json(folder, "config.json"), family)
+        return cls(folder, read_config(folder), family)
 
     @property
     def vision(self) -> Vision:
@@ -40,7 +40,7 @@ def open_model(folder: Path) -> Model:
         raise UsageError(
             f"{folder} is not a folder", "give the folder that holds the model's config.json"
         )
-    config = read_json(folder, "config.json")
+    config = read_config(folder)
     try:
         return Model(folder, config, plugins().family_of(config))
     except UsageError:

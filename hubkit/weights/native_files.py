@@ -3,7 +3,6 @@ remote code."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, NativeModel
 
 from ..files.disk import write_json
-from ..files.outside import inside, read_json
+from ..files.outside import inside, read_json, read_text
 from ..hygiene.local_paths import without_local_paths
 from . import bytelevel
 from .companions import companion_names, copy, written
@@ -83,7 +82,7 @@ def _settings(out: Path, native: NativeModel) -> set[str]:
 def _template(out: Path, settings: Mapping[str, Any]) -> str | None:
     """The folder's chat template; the one named `default` where there are several."""
     if (out / TEMPLATE).is_file():
-        return (out / TEMPLATE).read_text(encoding="utf-8")
+        return read_text(out, TEMPLATE)
     template = settings.get("chat_template")
     if isinstance(template, list):
         named = {
@@ -104,8 +103,8 @@ def _without_code(out: Path, names: set[str]) -> set[str]:
     for name in names:
         if not name.endswith(".json"):
             continue
-        data = json.loads((out / name).read_text(encoding="utf-8"))
-        if isinstance(data, dict) and data.pop("auto_map", None) is not None:
+        data = read_json(out, name)
+        if data.pop("auto_map", None) is not None:
             write_json(out / name, data)
             changed.add(name)
     return changed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.files import read_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 BPE = 2
@@ -43,7 +44,7 @@ class SentencePiece:
 def read_sentencepiece(path: Path) -> SentencePiece:
     """Raises WeightsError when the file is no such model."""
     try:
-        fields = list(_fields(path.read_bytes()))
+        fields = list(_fields(read_bytes(path)))
         trainer, normalizer = (dict(_fields(b"".join(_parts(fields, number)))) for number in (2, 3))
         return SentencePiece(
             pieces=tuple(_piece(part) for part in _parts(fields, 1)),
@@ -55,6 +56,8 @@ def read_sentencepiece(path: Path) -> SentencePiece:
             remove_extra_whitespaces=bool(normalizer.get(4, 1)),
             escape_whitespaces=bool(normalizer.get(5, 1)),
         )
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read ({error.strerror})", _REMEDY) from None
     except (ValueError, IndexError, struct.error) as error:
         raise WeightsError(f"{path.name} is not a sentencepiece model ({error})", _REMEDY) from None
 

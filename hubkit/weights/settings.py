@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.shown import shown
 
 from .adapters.adapter import Adapter, LoRA, Replacement
 from .checkpoint import Checkpoint
+from .patterns import first_matching
 
 _NEUTRAL = frozenset(
     {
@@ -62,6 +64,8 @@ _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initialisations that change the base's own weights, so that the adapter does not fit the
 published base."""
 
+_LARGEST = 1 << 40
+
 _PART = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(?:\.[^.]+)??(?P<kind>\.weight|\.bias)?"
 )
@@ -92,15 +96,21 @@ class Settings:
     tying: bool = False
     copied: tuple[str, ...] = ()
 
-    def of(self, module: str, where: str) -> tuple[int, float]:
-        """The module's rank and the scale of its update."""
-        rank = int(_by_pattern(self.ranks, module, self.rank, where))
-        alpha = float(_by_pattern(self.alphas, module, self.alpha, where))
-        if rank < 1:
-            raise WeightsError(
-                f"{where}: {module!r} has rank {rank}", "train with a rank of at least 1"
-            )
-        return rank, alpha / (rank**0.5 if self.rslora else rank)
+    def of(self, modules: Collection[str], where: str) -> dict[str, tuple[int, float]]:
+        """Each module's rank and the scale of its update."""
+        ranks = first_matching(list(self.ranks), modules, where)
+        alphas = first_matching(list(self.alphas), modules, where)
+        found = {}
+        for module in modules:
+            by_rank, by_alpha = ranks[module], alphas[module]
+            rank = self.rank if by_rank is None else self.ranks[by_rank]
+            alpha = self.alpha if by_alpha is None else self.alphas[by_alpha]
+            if rank < 1:
+                raise WeightsError(
+                    f"{where}: {module!r} has rank {rank}", "train with a rank of at least 1"
+                )
+            found[module] = rank, alpha / (rank**0.5 if self.rslora else rank)
+        return found
 
 
 def from_peft(config: Mapping[str, Any], where: str) -> Settings:
@@ -112,20 +122,22 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
     problems = []
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
-        problems.append(f"init_lora_weights is {start!r}, which changes the base's own weights")
+        problems.append(
+            f"init_lora_weights is {shown(start)}, which changes the base's own weights"
+        )
     for key, value in config.items():
         if key not in _NEUTRAL | _UNDERSTOOD and value not in (None, False, {}, []):
-            problems.append(f"{key} is {value!r}, which hubkit cannot merge")
-    if type(config.get("r")) is not int or config["r"] < 1:
-        problems.append(f"r is {config.get('r')!r}; a rank is at least 1")
-    if type(config.get("lora_alpha")) not in (int, float):
-        problems.append(f"lora_alpha is {config.get('lora_alpha')!r}, not a number")
-    for key, kind in (("rank_pattern", int), ("alpha_pattern", (int, float))):
-        patterns = config.get(key) or {}
+            problems.append(f"{shown(key)} is {shown(value)}, which hubkit cannot merge")
+    if not _is_number(config.get("r"), int) or config["r"] < 1:
+        problems.append(f"r is {shown(config.get('r'))}; a rank is at least 1")
+    if not _is_number(config.get("lora_alpha"), int, float):
+        problems.append(f"lora_alpha is {shown(config.get('lora_alpha'))}, not a number")
+    for pattern_key, kinds in (("rank_pattern", (int,)), ("alpha_pattern", (int, float))):
+        patterns = config.get(pattern_key) or {}
         if not isinstance(patterns, dict) or not all(
-            isinstance(value, kind) for value in patterns.values()
+            _is_number(value, *kinds) for value in patterns.values()
         ):
-            problems.append(f"{key} is {patterns!r}, not a mapping to numbers")
+            problems.append(f"{pattern_key} is {shown(patterns)}, not a mapping to numbers")
     if problems:
         raise WeightsError(f"{where}: {'; '.join(problems)}", _REMEDY)
     return Settings(
@@ -139,6 +151,11 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
         tying=bool(config.get("ensure_weight_tying")),
         copied=tuple(map(str, config.get("modules_to_save") or ())),
     )
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    """Neither a truth value, nor NaN, nor beyond what can be computed with."""
+    return type(value) in kinds and abs(value) <= _LARGEST
 
 
 def build(
@@ -168,7 +185,15 @@ def build(
                 "save a single adapter",
             )
         found[part] = key
-    loras = tuple(_lora(name, source, module, found, settings) for module, found in parts.items())
+    owners = {module: _prefix(name, module, settings) for module in parts}
+    stated: dict[str, tuple[int, float]] = {}
+    for prefix, own in settings.items():
+        modules = [module for module, owner in owners.items() if owner == prefix]
+        stated |= own.of(modules, name)
+    loras = tuple(
+        _lora(name, source, module, found, settings[owners[module]], *stated[module])
+        for module, found in parts.items()
+    )
     tying = any(own.tying for own in settings.values())
     return Adapter(name, source.only(names), loras, tuple(replacements), tying)
 
@@ -215,7 +240,9 @@ def _lora(
     source: Checkpoint,
     module: str,
     found: Mapping[str, str],
-    settings: Mapping[str, Settings],
+    own: Settings,
+    rank: int,
+    scale: float,
 ) -> LoRA:
     embedding = "embedding_A" in found
     down, up = (found.get(f"embedding_{part}" if embedding else part) for part in "AB")
@@ -228,12 +255,6 @@ def _lora(
             "B",
             _REMEDY,
         )
-    prefix = max(
-        (prefix for prefix in settings if module.startswith(prefix)), key=len, default=None
-    )
-    if prefix is None:
-        raise WeightsError(f"{name}: nothing says the rank and alpha of {module!r}", _REMEDY)
-    own = settings[prefix]
     a, b = source.tensors[down].shape, source.tensors[up].shape
     if len(a) == 1 or len(b) == 1:
         raise WeightsError(
@@ -246,7 +267,6 @@ def _lora(
             f"{name}: {module!r}: A is {a} and B is {b}; they must be (rank, in) and (out, rank)",
             _REMEDY,
         )
-    rank, scale = own.of(module, name)
     if a[0] == 0:
         raise WeightsError(f"{name}: {module!r} has rank 0", "train with a rank of at least 1")
     if a[0] != rank:
@@ -269,15 +289,9 @@ def _lora(
     )
 
 
-def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any, where: str) -> Any:
-    """peft's rule: the first pattern that matches the module's name, or its end after a dot, as a
-    regular expression."""
-    for pattern, value in patterns.items():
-        try:
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                return value
-        except re.error as error:
-            raise WeightsError(
-                f"{where}: {pattern!r} is no regular expression ({error})", _REMEDY
-            ) from None
-    return default
+def _prefix(name: str, module: str, settings: Mapping[str, Settings]) -> str:
+    """The longest of the settings' prefixes that the module's name begins with."""
+    fitting = [prefix for prefix in settings if module.startswith(prefix)]
+    if not fitting:
+        raise WeightsError(f"{name}: nothing says the rank and alpha of {module!r}", _REMEDY)
+    return max(fitting, key=len)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hubkit.sdk.checkpoints import torchfile
 from hubkit.sdk.checkpoints.unpickle import StoredTensor
+from hubkit.sdk.files import open_descriptor
 
 from .checkpoint import Checkpoint, Shard, file_state
 from .header import Header
@@ -21,7 +22,7 @@ class TorchFile(torchfile.TorchFile):
             WeightsError: a tensor lies outside its record, or not row by row.
         """
         infos = tuple(self.info(name, tensor) for name, tensor in tensors.items())
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_descriptor(self.path)
         found = os.fstat(descriptor)
         shard = Shard(
             self.path.name,

@@ -21,7 +21,7 @@ from hubkit.publishing.comparison import compare
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import RemoteFile, SilentRun
 from hubkit.sdk.hubs import read_whole
-from hubkit.sdk.text import shown
+from hubkit.sdk.text import one_line
 from hubkit.sdk.transfer import Patience, retry_after
 
 from .conftest import NAME, TOKEN, needs_hubs
@@ -205,7 +205,7 @@ def test_names_from_a_hub_are_shown_harmless() -> None:
     theirs = [RemoteFile("a\x1b[31m\u202e.txt\n" + "b" * 1000, 1, "")]
     (line,) = compare([], theirs).problems
     assert line.startswith("a[31m.txt b") and len(line) < 500 and line.isprintable()
-    assert shown("x\u2066y\x00 \n z", 100) == "xy z"
+    assert one_line("x\u2066y\x00 \n z", 100) == "xy z"
 
 
 def test_read_whole_stops_reading() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hubkit.files import front_matter
 from hubkit.sdk.errors import UsageError
+from hubkit.sdk.files import open_file
 
 from .facts import License
 
@@ -52,7 +53,11 @@ def read_license(base_folder: Path) -> tuple[License, str]:
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as file:
+    try:
+        file = open_file(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", _REMEDY) from None
+    with file:
         return file.read(_LIMIT).decode("utf-8-sig", "replace")
 
 

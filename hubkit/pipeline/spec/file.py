@@ -9,15 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ...errors import PluginError, SpecError, UsageError
-from ...files import yaml_core
+from ...files import yaml_text
+from ...files.yaml_text import Location
 from ...registry.plugins import plugins
 from ...sdk import codec
+from ...sdk.shown import shown
 from .model import Spec
-from .yaml_lines import Document, Location, read
+from .yaml_lines import Document, read
 
 _PLUGIN_SECTIONS = (
     ("data", "dataset", "format"),
@@ -25,6 +26,8 @@ _PLUGIN_SECTIONS = (
     ("smoke", "engine", "engine"),
     ("evaluate", "engine", "engine"),
 )
+_TOLD = 50
+"""Problems in one message; the rest are counted."""
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
@@ -54,8 +57,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
         problems += _repeated_targets(document, spec)
     if problems or spec is None:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
         raise SpecError(
-            f"{count} in the release file:\n" + "\n".join(f"  {p}" for p in problems),
+            f"{count} in the release file:\n"
+            + "\n".join(f"  {p}" for p in (*problems[:_TOLD], *more)),
             "correct them; see `hubkit schema`",
         )
     return spec
@@ -72,8 +77,8 @@ def _override(document: Document, override: str) -> None:
     here, at = document.data, ()
     for part in parents:
         at = (*at, part)  # type: ignore[assignment]
-        if part.isdigit() and isinstance(here, list):
-            if int(part) >= len(here):
+        if part.isdecimal() and isinstance(here, list):
+            if len(part) > 9 or int(part) >= len(here):
                 raise UsageError(f"--set {key}: there is no item {part}", "count from 0")
             here = here[int(part)]
         elif isinstance(here, dict):
@@ -84,10 +89,10 @@ def _override(document: Document, override: str) -> None:
                 "name one of its siblings",
             )
     try:
-        parsed = yaml_core.load(value)
-    except yaml.YAMLError as error:
+        parsed = yaml_text.load(value)
+    except ValueError as error:
         raise UsageError(
-            f"--set {override}: the value is not YAML ({error})",
+            f"--set {shown(override)}: the value cannot be used ({error})",
             "quote it for the shell and for YAML",
         ) from None
     if isinstance(here, list):
@@ -108,14 +113,14 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
     name = ".".join(map(str, location)) or "the file"
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(location[-1]), _siblings(location), 1)
-        return f"{_place(document, location)}: unknown key {name!r}" + (
+        return f"{_place(document, location)}: unknown key {shown(name)}" + (
             f" (did you mean {close[0]!r}?)" if close else ""
         )
     if error["type"] == "missing":
         return f"{_place(document, location)}: {name!r} is missing"
     return (
         f"{_place(document, location)}: {name}: {error['msg'].removeprefix('Value error, ')}, not "
-        f"{error['input']!r}"
+        f"{shown(error['input'])}"
     )
 
 
@@ -156,7 +161,7 @@ def _repeated_targets(document: Document, spec: Spec) -> Iterator[str]:
             yield f"{where}: publish.{index}.to is the target of line {line} again"
 
 
-def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, str, Location, Any]]:
+def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, Any, Location, Any]]:
     """(place of the name, kind, name, place of the options, options) wherever the file names a
     plugin."""
     for section, kind, key in _PLUGIN_SECTIONS:
@@ -193,6 +198,8 @@ def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, str, Locat
 def _plugin_problems(document: Document) -> list[str]:
     problems = []
     for place, kind, name, options_place, options in _plugin_uses(document):
+        if not isinstance(name, str):
+            continue  # told by the model
         try:
             plugin = plugins().hub_of(name)[0] if kind == "hub" else plugins().get(kind, name)
         except (UsageError, PluginError) as error:

@@ -6,6 +6,7 @@ Paths are relative to the file's own folder. The JSON schema for editors is `jso
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,7 +40,15 @@ def _bound(text: str) -> str:
 
 
 Required = Annotated[str, AfterValidator(_bound)]
-PathField = Annotated[Path, Field(strict=False)]
+
+
+def _possible(path: Path) -> Path:
+    if len(str(path).encode()) > 4000 or any(len(part.encode()) > 255 for part in path.parts):
+        raise ValueError("longer than a file system takes")
+    return path
+
+
+PathField = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
 Switch = Annotated[bool, BeforeValidator(switch)]
 Options = dict[str, Any]
 
@@ -89,11 +98,28 @@ Deadline = Annotated[
 ]
 
 
+def _identity(text: str) -> str:
+    """git drops `<`, `>` and line breaks from an identity, and the marks below at its ends
+    (ident.c)."""
+    if any(c in "<>" or unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in text):
+        raise ValueError("a text without <, > and control characters")
+    if not text.strip(" .,:;\"\\'"):
+        raise ValueError("a text with at least one letter")
+    return text
+
+
+def _git_tag(tag: str) -> str:
+    """As git check-ref-format has it, beyond the pattern."""
+    if ".." in tag or tag.endswith((".", ".lock")):
+        raise ValueError("a tag that git takes: no `..`, and neither `.` nor `.lock` at its end")
+    return tag
+
+
 class Author(_Model):
     """Who signs the commit and the card."""
 
-    name: str = "hubkit"
-    email: str = "hubkit@localhost"
+    name: Annotated[str, AfterValidator(_identity)] = "hubkit"
+    email: Annotated[str, AfterValidator(_identity)] = "hubkit@localhost"
 
 
 class Base(_Model):
@@ -311,7 +337,9 @@ class Spec(_Model):
     name: str = Field(
         description="the repository's name; for the InternVL family it must contain `InternVL`"
     )
-    tag: str = Field("v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    tag: Annotated[str, AfterValidator(_git_tag)] = Field(
+        "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+    )
     seed: int = Field(0, ge=0, lt=2**32)
     author: Author = Author()
     base: Base

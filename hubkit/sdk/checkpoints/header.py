@@ -11,9 +11,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, TypeGuard
 
+from .. import json_text
 from ..errors import WeightsError
+from ..shown import shown
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,
@@ -41,6 +43,11 @@ BITS: Mapping[str, int] = {
 
 MAX_HEADER = 100_000_000
 """The format's own limit in bytes."""
+_MAX_ITEMS = 3_000_000
+"""Commas and brackets: ten a tensor; a whole model of a trillion parameters has 70,000 tensors."""
+_MAX_DIMENSIONS = 64
+"""torch's own limit."""
+_LARGEST = 1 << 63
 
 REMEDY = "download the file again and compare its digest; hubkit does not repair weights"
 
@@ -121,20 +128,9 @@ def read_header(file: BinaryIO, size: int, shard: str) -> Header:
 
 
 def _parse(text: bytes, shard: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise WeightsError(f"{shard}: the header names {key!r} twice", REMEDY)
-            found[key] = value
-        return found
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        parsed = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+        parsed = json_text.parse(text.decode("utf-8"), _MAX_ITEMS)
+    except ValueError as error:
         raise WeightsError(f"{shard}: the header is not JSON ({error})", REMEDY) from None
     if not isinstance(parsed, dict):
         raise WeightsError(f"{shard}: the header is not a JSON object", REMEDY)
@@ -142,7 +138,7 @@ def _parse(text: bytes, shard: str) -> dict[str, Any]:
 
 
 def _entry(name: str, entry: Any, shard: str, data: int) -> TensorInfo:
-    where = f"{shard}: tensor {name!r}"
+    where = f"{shard}: tensor {shown(name)}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise WeightsError(
             f"{where} must have dtype, shape and data_offsets and nothing else", REMEDY
@@ -150,16 +146,12 @@ def _entry(name: str, entry: Any, shard: str, data: int) -> TensorInfo:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         raise WeightsError(
-            f"{where} has the unknown dtype {dtype!r} (known: {', '.join(BITS)})", REMEDY
+            f"{where} has the unknown dtype {shown(dtype)} (known: {', '.join(BITS)})", REMEDY
         )
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise WeightsError(f"{where} has the impossible shape {str(shape)[:80]}", REMEDY)
-    if (
-        not isinstance(offsets, list)
-        or len(offsets) != 2
-        or not all(type(n) is int and n >= 0 for n in offsets)
-    ):
-        raise WeightsError(f"{where} has the impossible data_offsets {str(offsets)[:80]}", REMEDY)
+    if not _sizes(shape) or len(shape) > _MAX_DIMENSIONS or math.prod(shape) >= _LARGEST:
+        raise WeightsError(f"{where} has the impossible shape {shown(shape)}", REMEDY)
+    if not _sizes(offsets) or len(offsets) != 2:
+        raise WeightsError(f"{where} has the impossible data_offsets {shown(offsets)}", REMEDY)
     bits = math.prod(shape) * BITS[dtype]
     if bits % 8 or offsets[1] - offsets[0] != bits // 8:
         claim = f"{dtype} {shape} takes {bits / 8:g} bytes"
@@ -169,26 +161,31 @@ def _entry(name: str, entry: Any, shard: str, data: int) -> TensorInfo:
     return TensorInfo(name, dtype, tuple(shape), shard, data + offsets[0], data + offsets[1])
 
 
+def _sizes(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < _LARGEST for n in value)
+
+
 def _check_ranges(tensors: list[TensorInfo], data: int, size: int, shard: str) -> None:
     at, before = data, ""
     for tensor in tensors:
         if tensor.start < at:
             raise WeightsError(
-                f"{shard}: tensors {before!r} and {tensor.name!r} overlap by {at - tensor.start} "
-                "bytes",
+                f"{shard}: tensors {shown(before)} and {shown(tensor.name)} overlap by "
+                f"{at - tensor.start} bytes",
                 REMEDY,
             )
         if tensor.start > at:
             raise WeightsError(
-                f"{shard}: {tensor.start - at} bytes before tensor {tensor.name!r} belong to no "
-                "tensor",
+                f"{shard}: {tensor.start - at} bytes before tensor {shown(tensor.name)} belong to "
+                "no tensor",
                 REMEDY,
             )
         at, before = tensor.end, tensor.name
     if at > size:
         cut = next(t.name for t in tensors if t.end > size)
         raise WeightsError(
-            f"{shard}: truncated: {at - size} of {at} bytes are missing, from tensor {cut!r} on",
+            f"{shard}: truncated: {at - size} of {at} bytes are missing, from tensor {shown(cut)} "
+            "on",
             REMEDY,
         )
     if at < size:

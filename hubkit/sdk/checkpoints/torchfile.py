@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, WeightsError
+from ..files import open_file
+from ..shown import shown
+from .archive import open_archive, read_stored
 from .header import BITS, TensorInfo
 from .unpickle import StoredTensor, unpickle
 
-_MAX_PICKLE = 256 * 2**20
+_MAX_PICKLE = 128 << 20
 _REMEDY = "copy the file again, or save it with torch 1.6 or newer"
 
 
@@ -38,10 +41,10 @@ class TorchFile:
         Raises:
             WeightsError: it lies outside its record, or not row by row.
         """
-        where = f"{self.path.name}: tensor {name!r}"
+        where = f"{self.path.name}: tensor {shown(name)}"
         if tensor.storage.key not in self.records:
             raise WeightsError(
-                f"{where} has no record {tensor.storage.key!r} in the archive", _REMEDY
+                f"{where} has no record {shown(tensor.storage.key)} in the archive", _REMEDY
             )
         start, length = self.records[tensor.storage.key]
         width, count = BITS[tensor.storage.dtype] // 8, math.prod(tensor.shape)
@@ -67,7 +70,7 @@ def read_torch(path: Path) -> TorchFile:
     """Raises WeightsError when `path` is not such a file or holds an object that hubkit does not
     know."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with open_file(path) as file, open_archive(file) as archive:
             names = [info.filename for info in archive.infolist()]
             pickles = [
                 name for name in names if name.endswith("/data.pkl") and name.count("/") == 1
@@ -75,19 +78,22 @@ def read_torch(path: Path) -> TorchFile:
             if len(pickles) != 1 or len(set(names)) != len(names):
                 raise WeightsError(f"{path.name} is not a file of torch.save", _REMEDY)
             top = pickles[0].removesuffix("data.pkl")
-            if f"{top}byteorder" in names and archive.read(f"{top}byteorder") != b"little":
+            if (
+                f"{top}byteorder" in names
+                and read_stored(archive, f"{top}byteorder", 16) != b"little"
+            ):
                 raise WeightsError(
                     f"{path.name} was written on a big-endian machine", "save it on another machine"
                 )
-            if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE:
-                raise WeightsError(
-                    f"{path.name}: its pickle is larger than {_MAX_PICKLE} bytes", _REMEDY
-                )
             records = dict(_records(archive, file, f"{top}data/", path))
-            content = archive.read(pickles[0])
+            content = read_stored(archive, pickles[0], _MAX_PICKLE)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:
+        raise WeightsError(
+            f"{path.name} cannot be read ({error.strerror or error})", _REMEDY
+        ) from None
+    except zipfile.BadZipFile as error:
         empty = "; it is empty" if path.stat().st_size == 0 else ""
         raise WeightsError(
             f"{path.name} is not a file of torch.save ({error}){empty}", _REMEDY
@@ -107,7 +113,7 @@ def _records(
         head = file.read(30)
         if info.compress_type != zipfile.ZIP_STORED or head[:4] != b"PK\x03\x04":
             raise WeightsError(
-                f"{path.name}: the record {info.filename!r} is compressed or damaged", _REMEDY
+                f"{path.name}: the record {shown(info.filename)} is compressed or damaged", _REMEDY
             )
         start = (
             info.header_offset
@@ -117,7 +123,7 @@ def _records(
         )
         if start + info.file_size > size:
             raise WeightsError(
-                f"{path.name}: the record {info.filename!r} reaches beyond the file", _REMEDY
+                f"{path.name}: the record {shown(info.filename)} reaches beyond the file", _REMEDY
             )
         yield info.filename.removeprefix(top), (start, info.file_size)
 

@@ -1,5 +1,5 @@
 """Reading a pickle without running it: every callable it names is one of the few inert ones below,
-or the file is refused.
+or the file is refused. Its steps are counted, and no key is one that takes long to hash.
 
 What a checkpoint stores beside its tensors (numpy scalars, mmengine's log buffers) becomes an empty
 placeholder. Nothing of torch, numpy or mmengine is imported or called.
@@ -7,10 +7,11 @@ placeholder. Nothing of torch, numpy or mmengine is imported or called.
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeGuard
 
 from ..errors import WeightsError
 
@@ -58,6 +59,12 @@ _PLACEHOLDERS = frozenset(
 """Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here.
 (mmengine 0.10's HistoryBuffer stores its own methods as `getattr(HistoryBuffer, "min")`; here that
 call, too, gives a placeholder.)"""
+
+_MAX_STEPS = 1_000_000
+"""Opcodes: 30 a tensor."""
+_MAX_DIMENSIONS = 64
+_LARGEST = 1 << 63
+_PLAIN = (str, bytes, int, float, bool, type(None))
 
 _REMEDY = "do not load this file with torch; ask for the adapter as safetensors"
 
@@ -130,10 +137,19 @@ class _Call:
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
-    whole = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
-    if not isinstance(storage, Storage) or not whole or len(shape) != len(stride):
+    if not isinstance(storage, Storage) or not _sizes(shape) or not _sizes(stride):
+        raise pickle.UnpicklingError("a tensor is described in an impossible way")
+    if not _sizes((offset,)) or len(shape) != len(stride) or math.prod(shape) >= _LARGEST:
         raise pickle.UnpicklingError("a tensor is described in an impossible way")
     return StoredTensor(storage, offset, tuple(shape), tuple(stride))
+
+
+def _sizes(value: Any) -> TypeGuard[Sequence[int]]:
+    return (
+        isinstance(value, (tuple, list))
+        and len(value) <= _MAX_DIMENSIONS
+        and all(type(n) is int and 0 <= n < _LARGEST for n in value)
+    )
 
 
 def _parameter(data: Any, requires_grad: Any = None, *_: Any) -> Any:
@@ -144,12 +160,50 @@ def _parameter(data: Any, requires_grad: Any = None, *_: Any) -> Any:
     )
 
 
+_KEYS: Mapping[int, Callable[[list[Any]], list[Any]]] = {
+    pickle.SETITEM[0]: lambda stack: stack[-2:-1],
+    **dict.fromkeys((pickle.SETITEMS[0], pickle.DICT[0]), lambda stack: stack[::2]),
+    **dict.fromkeys((pickle.ADDITEMS[0], pickle.FROZENSET[0]), lambda stack: stack),
+}
+"""What an opcode is going to hash, of what lies on the stack."""
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """A tuple of tuples of tuples takes two to the power of its depth steps to hash."""
+    for key in keys:
+        parts = key if type(key) is tuple else (key,)
+        if not all(isinstance(part, _PLAIN) for part in parts):
+            raise pickle.UnpicklingError("a key is neither a text nor a number nor a tuple of them")
+
+
+class _Steps(dict[int, Any]):
+    """The unpickler's table of opcodes, which counts what is looked up and checks what it is to
+    work on."""
+
+    def __init__(self, reader: Any) -> None:
+        super().__init__(reader.dispatch)
+        self._reader, self._left = reader, _MAX_STEPS
+
+    def __getitem__(self, opcode: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise pickle.UnpicklingError(f"it has more than {_MAX_STEPS:,} steps")
+        if opcode in _KEYS:
+            _check_keys(_KEYS[opcode](self._reader.stack))
+        elif opcode == pickle.BUILD[0] and isinstance(
+            self._reader.stack[-2], (StoredTensor, Storage)
+        ):
+            raise pickle.UnpicklingError("the pickle changes a tensor after it was made")
+        return super().__getitem__(opcode)
+
+
 class _Reader(pickle._Unpickler):
     """The unpickler that is written in Python: the one in C sets aside memory for whatever memo
     index the file names."""
 
     def __init__(self, file: BinaryIO, where: str) -> None:
         super().__init__(file, encoding="utf-8")
+        self.dispatch = _Steps(self)  # type: ignore[misc]
         self._where = where
         self._known: dict[tuple[str, str], Any] = {
             ("torch._utils", "_rebuild_tensor_v2"): _Call(_tensor),
@@ -169,8 +223,8 @@ class _Reader(pickle._Unpickler):
                 (module, name), type("Inert", (_Inert,), {"__slots__": ()})
             )
         raise WeightsError(
-            f"{self._where} holds {module}.{name}, which has no place in a checkpoint; nothing was "
-            "run",
+            f"{self._where} holds {module[:100]}.{name[:100]}, which has no place in a checkpoint; "
+            "nothing was run",
             _REMEDY,
         )
 
@@ -179,7 +233,7 @@ class _Reader(pickle._Unpickler):
         elements)."""
         match entry:
             case ("storage", str(kind), str(key), str(), int(size)) if (
-                kind in STORAGES and size >= 0
+                kind in STORAGES and 0 <= size < _LARGEST
             ):
                 return Storage(key, STORAGES[kind], size)
         raise pickle.UnpicklingError("a storage is described in an impossible way")
@@ -196,6 +250,5 @@ def unpickle(file: BinaryIO, where: str) -> Any:
     except WeightsError:
         raise
     except Exception as error:
-        raise WeightsError(
-            f"{where} is not a sound pickle ({type(error).__name__}: {error})", _REMEDY
-        ) from None
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise WeightsError(f"{where} is not a sound pickle ({reason})", _REMEDY) from None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import json_text
 from ..errors import WeightsError
+from ..files import open_file
+from ..shown import shown
 from .header import REMEDY, TensorInfo, build_header, read_header
 from .torchfile import read_torch
 from .unpickle import StoredTensor
@@ -54,7 +56,7 @@ class Weights(Mapping[str, TensorInfo]):
         path, info = self._tensors[name]
         first, last = rows or (0, info.rows)
         at, end = info.start + first * info.row_size, info.start + last * info.row_size
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(at)
             while at < end:
                 block = file.read(min(_BLOCK, end - at))
@@ -113,8 +115,12 @@ def _folder(folder: Path) -> Weights:
 
 def _shards(index: Path) -> list[str]:
     try:
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        names = sorted(set(json_text.load(index)["weight_map"].values()))
+    except OSError as error:
+        raise WeightsError(
+            f"{index.name} cannot be read ({error.strerror})", "check the path"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise WeightsError(
             f"{index.name}: weight_map must map tensor names to file names", REMEDY
         ) from None
@@ -123,14 +129,16 @@ def _shards(index: Path) -> list[str]:
         for name in names
         if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*", name)
     ]:
-        raise WeightsError(f"{index.name} names {bad[0]!r}, which is not a file beside it", REMEDY)
+        raise WeightsError(
+            f"{index.name} names {shown(bad[0])}, which is not a file beside it", REMEDY
+        )
     return names
 
 
 def _safetensors(path: Path) -> Weights:
     try:
-        with path.open("rb") as file:
-            header = read_header(file, path.stat().st_size, path.name)
+        with open_file(path) as file:
+            header = read_header(file, os.fstat(file.fileno()).st_size, path.name)
     except OSError as error:
         raise WeightsError(
             f"{path.name} cannot be read ({error.strerror})", "check the path"
@@ -148,7 +156,7 @@ def _pickled(path: Path) -> Weights:
     for name, value in found.data.items():
         if not isinstance(name, str) or not isinstance(value, StoredTensor):
             raise WeightsError(
-                f"{path.name}: {name!r} is not a tensor",
+                f"{path.name}: {shown(name)} is not a tensor",
                 "give the file with the model's state_dict alone",
             )
     return Weights({name: (path, found.info(name, value)) for name, value in found.data.items()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from abc import ABC, abstractmethod
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .. import json_text
 from ..chat import stop_ids
 from ..errors import UsageError
 from ..family import (
@@ -154,7 +154,7 @@ class PlainFamily(ABC):
         remedy = "take config.json, generation_config.json and the tokenizer's files from one model"
         try:
             ids, wanted = token_ids(folder), self.vision(config, None).context
-            generation = json.loads((folder / "generation_config.json").read_text("utf-8"))
+            generation = json_text.load(folder / "generation_config.json")
             stops = stop_ids(generation if isinstance(generation, dict) else {})
         except (UsageError, OSError, ValueError) as error:
             yield Problem(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ..errors import UsageError
+from ..shown import shown
+from .sizes import CEILINGS, OTHERS, size_problem
 
 T = TypeVar("T", int, float, str, bool)
 
@@ -44,14 +46,18 @@ class Section:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return kind(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.wrong(key, f"must be {kind.__name__}, not {value!r}")
+            raise self.wrong(key, f"must be {kind.__name__}, not {shown(value)}")
+        if problem := size_problem(key, value):
+            raise self.wrong(key, problem)
         return value
 
     def size(self, key: str, default: int | None = None) -> int:
-        """A whole number of at least 1."""
+        """A whole number of at least 1, and no larger than a model can have (CEILINGS)."""
         value = self.get(key, int, default)
         if value < 1:
             raise self.wrong(key, f"must be at least 1, not {value}")
+        if key not in CEILINGS and value > OTHERS:
+            raise self.wrong(key, f"is {shown(value)}; at most {OTHERS:,} is possible")
         return value
 
     def wrong(self, key: str, message: str) -> UsageError:

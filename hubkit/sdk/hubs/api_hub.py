@@ -14,7 +14,7 @@ from ..family import Problem
 from ..hub import Login, PublishInput, PublishReceipt, RemoteFile, Withdrawal
 from ..journal import Journal
 from ..run import Run, SilentRun
-from ..text import shown
+from ..text import one_line
 from .options import ApiOptions
 from .session import ApiSession
 
@@ -91,7 +91,7 @@ class ApiHub(ABC, Generic[O, S]):
                 source = session.token.source
                 if not session.token.value:
                     return Login("none", "", source, session.log_in)
-                return Login("ok", shown(self.user(session), 100), source, "")
+                return Login("ok", one_line(self.user(session), 100), source, "")
         except EnvironmentFailure as error:
             return Login("rejected", "", error.message, error.remedy)
         except RemoteError as error:

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import EnvironmentFailure, HubkitError, RefusedError, RemoteError
-from ..text import shown
+from ..text import one_line
 from ..transfer import TRANSIENT
 from .token import Token
 
@@ -84,8 +84,8 @@ def moved_write(name: str, host: str) -> RemoteError:
     """The server sends a write on to another place: nothing is sent there, body and token
     included."""
     return RemoteError(
-        f"{name}: the server redirects this write to {shown(host, 100) or 'another page'}, and it "
-        "was not followed",
+        f"{name}: the server redirects this write to {one_line(host, 100) or 'another page'}, and "
+        "it was not followed",
         "if you trust that host, name it in the option `endpoint`; a mirror is for reading only",
     )
 
@@ -105,7 +105,7 @@ def refuse_hopeless(name: str, error: BaseException) -> None:
             ) from None
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise EnvironmentFailure(
-                f"{name}: its certificate is not trusted: {shown(cause.verify_message)}",
+                f"{name}: its certificate is not trusted: {one_line(cause.verify_message)}",
                 "check the address and this machine's clock; for a certificate authority of your "
                 "own, name its file in SSL_CERT_FILE and REQUESTS_CA_BUNDLE",
             ) from None

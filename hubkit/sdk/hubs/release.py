@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ..errors import HubkitError, RefusedError, UsageError
 from ..hub import PublishInput, ReleaseFile
-from ..text import shown
+from ..text import one_line
 
 MANIFEST = "manifest.json"
 """Every release has one, and it names release and tag: no two releases are alike."""
@@ -50,7 +50,7 @@ def refuse_strangers(
         return
     raise RefusedError(
         f"{place} has files on {branch} that are no release: "
-        f"{shown(', '.join(sorted(paths)[:10]))}",
+        f"{one_line(', '.join(sorted(paths)[:10]))}",
         "publish to another repository or branch, or set the option replace: true (its history is "
         "kept)",
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import EnvironmentFailure
-from ..text import shown
+from ..files import read_text
+from ..text import one_line
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OFFLINE = "HUBKIT_OFFLINE"
@@ -32,7 +33,7 @@ class Token:
 
     def hide(self, text: str) -> str:
         """`text` of others as it may be shown: one line, without the token."""
-        return shown(text.replace(self.value, "***") if self.value else text, 1000)
+        return one_line(text.replace(self.value, "***") if self.value else text, 1000)
 
 
 def check_token_options(token_env: str, token_file: str) -> None:
@@ -66,7 +67,7 @@ def named_token(token_env: str, token_file: str) -> Token | None:
 
 def _from_file(path: Path) -> Token:
     try:
-        value = path.read_text("utf-8").strip()
+        value = read_text(path, 1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"
         raise EnvironmentFailure(

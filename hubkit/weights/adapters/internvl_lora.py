@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hubkit.sdk.errors import WeightsError
 
-from ...files.outside import read_json
+from ...files.outside import read_config
 from ..settings import Settings, build, plain_names
 from .adapter import Adapter
 from .opening import open_weights
@@ -27,7 +27,7 @@ def is_internvl(path: Path) -> bool:
 def read_internvl(folder: Path) -> Adapter:
     """The adapter, with every weight of the model as a replacement; its `source` is to be
     closed."""
-    config = read_json(folder, "config.json")
+    config = read_config(folder)
     settings = {
         prefix: Settings(config[key], 2 * config[key])
         for key, prefix in _RANKS.items()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.shown import shown
 
 from ...files.outside import inside, read_json
 from ..checkpoint import Checkpoint
@@ -36,7 +37,7 @@ def read_peft(folder: Path) -> Adapter:
     config = read_json(folder, "adapter_config.json")
     if config.get("peft_type") != "LORA":
         raise WeightsError(
-            f"adapter_config.json: peft_type is {config.get('peft_type')!r}, not 'LORA'",
+            f"adapter_config.json: peft_type is {shown(config.get('peft_type'))}, not 'LORA'",
             "merge it with peft itself",
         )
     settings = from_peft(config, "adapter_config.json")

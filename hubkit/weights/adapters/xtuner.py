@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.shown import shown
 
 from ...files.outside import inside
 from ..checkpoint import Checkpoint
@@ -34,7 +35,7 @@ _LORAS = {
 }
 """Settings of xtuner's InternVL_V1_5 and LLaVAModel and what they apply to."""
 
-_MAX_TEXT = 4 * 2**20
+_MAX_TEXT = 1 << 20
 _REMEDY = "give the iter_N.pth that xtuner's training wrote, unchanged"
 
 
@@ -86,12 +87,12 @@ def _open(path: Path) -> tuple[Checkpoint, Any]:
             f"{path.name} has no {'module' if path.is_dir() else 'state_dict'}", _REMEDY
         )
     odd = [
-        str(key)
+        shown(key)
         for key, value in state.items()
         if not isinstance(key, str) or not isinstance(value, StoredTensor)
     ]
     if odd:
-        raise WeightsError(f"{path.name}: {odd[0]!r} is not a tensor", _REMEDY)
+        raise WeightsError(f"{path.name}: {odd[0]} is not a tensor", _REMEDY)
     return file.open(state), data.get("meta") if state is not data else None
 
 
@@ -151,7 +152,7 @@ def lora_settings(text: Any, where: str) -> dict[str, Settings]:
         ]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise WeightsError(
-            f"{where}: meta['cfg'] is not a configuration ({error})", _REMEDY
+            f"{where}: meta['cfg'] is not a configuration ({str(error)[:200]})", _REMEDY
         ) from None
     model = found[-1] if found else None
     if not isinstance(model, dict):

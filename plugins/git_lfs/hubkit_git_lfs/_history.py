@@ -12,7 +12,7 @@ from types import TracebackType
 from hubkit.sdk import PublishInput, RefusedError
 from hubkit.sdk.gitcli import GitFailed, clean_environment, run_git
 from hubkit.sdk.hubs import GIVEN, MANIFEST, another_release, is_manifest
-from hubkit.sdk.text import shown
+from hubkit.sdk.text import one_line
 
 from ._remote import Remote
 
@@ -101,7 +101,7 @@ class History:
         raise RefusedError(
             f"{self._remote.target.page} has commits on {self._branch} that this release does not "
             f"build on (its head is {head}), and what is there is no release: "
-            f"{shown(', '.join(sorted(paths)[:10]))}",
+            f"{one_line(', '.join(sorted(paths)[:10]))}",
             "publish to another repository or branch, or set the option replace: true: the release "
             "then goes on top, and nothing is ever overwritten",
         )

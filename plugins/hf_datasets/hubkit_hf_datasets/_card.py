@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import Terms
+from hubkit.sdk.files import read_text
 
-_LIMIT = 1 << 20
+_LIMIT = 1 << 16
+"""Characters. With aliases, a card of 1 kB can stand for more data than memory holds."""
 
 
 def terms(folder: Path) -> Terms:
@@ -28,11 +30,13 @@ def _front_matter(card: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        with card.open(encoding="utf-8") as file:
-            text = file.read(_LIMIT)
+        text = read_text(card)
         if not text.startswith("---\n"):
             return {}
-        data = yaml.safe_load(text[4:].partition("\n---")[0])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        matter = text[4:].partition("\n---")[0]
+        if len(matter) > _LIMIT or any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(matter)):
+            return {}
+        data = yaml.safe_load(matter)
+    except (OSError, ValueError, RecursionError, LookupError, AttributeError, yaml.YAMLError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import DataError, EnvironmentFailure
+from hubkit.sdk.files import open_file
 from hubkit.sdk.json_items import items
 
 Table = tuple[Path, Iterator[Any], Mapping[str, Sequence[str]]]
@@ -103,8 +105,10 @@ def _metadata(file: Path, source: Path) -> Table:
 
 def _csv(file: Path) -> Iterator[dict[str, str]]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with io.TextIOWrapper(open_file(file), encoding="utf-8-sig", newline="") as lines:
             yield from csv.DictReader(lines)
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{file}: not a CSV file ({error})", "correct the file") from None
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: not UTF-8 (byte {error.start})", "save the file as UTF-8", code="encoding"
@@ -120,7 +124,7 @@ def _parquet(file: Path, source: Path) -> Table:
             "reading parquet needs pyarrow", "pip install 'hubkit[parquet]'"
         ) from None
     try:
-        table = parquet.ParquetFile(file)
+        table = parquet.ParquetFile(open_file(file))
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(
             f"{file}: not a parquet file ({error})", "download the file again"

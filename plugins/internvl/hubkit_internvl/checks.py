@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import Problem, UsageError, stop_ids, token_ids
+from hubkit.sdk import Problem, UsageError, json_text, stop_ids, token_ids
 from hubkit.sdk.families import folder_problems
 
 from .remote_code import check_code
@@ -135,9 +134,13 @@ def _check_template(config: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _read(path: Path) -> tuple[dict[str, Any], Problem | None]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json_text.load(path)
     except FileNotFoundError:
         return {}, Problem(path.name, "is missing", _FROM_BASE.format(path.name))
+    except OSError as error:
+        return {}, Problem(
+            path.name, f"cannot be read: {error.strerror}", _FROM_BASE.format(path.name)
+        )
     except ValueError as error:
         return {}, Problem(path.name, f"is not JSON: {error}", _FROM_BASE.format(path.name))
     if not isinstance(data, dict):

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import Problem
+from hubkit.sdk.files import read_bytes
+from hubkit.sdk.shown import shown
 
 from .companions import targets
 
+_LIMIT = 2 << 20
+"""Bytes; ast takes two hundred times as much memory. The largest file of OpenGVLab's has 70 kB."""
 _NEEDED = ("AutoConfig", "AutoModel")
 
 
@@ -23,7 +27,7 @@ def check_code(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             "config.json: auto_map",
             f"must name a module.Class in this folder for {' and '.join(_NEEDED)}; it is "
-            f"{auto_map!r}",
+            f"{shown(auto_map)}",
             "copy auto_map and the .py files from the base model",
         )
     reader = _Reader(folder)
@@ -57,9 +61,12 @@ class _Reader:
             yield Problem(where, f"{path.name} is missing", remedy)
             return
         try:
-            tree = ast.parse(path.read_bytes(), path.name)
-        except (SyntaxError, ValueError) as error:
-            yield Problem(path.name, f"is not Python: {error}", remedy)
+            tree = ast.parse(read_bytes(path, _LIMIT), path.name)
+        except OSError as error:
+            yield Problem(path.name, f"cannot be read: {error.strerror}", remedy)
+            return
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            yield Problem(path.name, f"is not Python: {str(error)[:200]}", remedy)
             return
         self.names[module] = set(_bound(tree))
         for node in _certain(tree):

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from hubkit.sdk import UsageError
 from hubkit.sdk.families.defaults import DECODERS, VISION
+from hubkit.sdk.families.sizes import size_problem
+from hubkit.sdk.shown import shown
 
 T = TypeVar("T", int, float, str, bool)
 
@@ -39,7 +41,9 @@ class Settings:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return kind(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise _wrong(self.prefix + key, f"must be {kind.__name__}, not {value!r}")
+            raise _wrong(self.prefix + key, f"must be {kind.__name__}, not {shown(value)}")
+        if problem := size_problem(key, value):
+            raise _wrong(self.prefix + key, problem)
         return value
 
     def size(self, key: str, default: int | None = None) -> int:
@@ -55,7 +59,11 @@ class Settings:
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
             value = value[0]
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.wrong(key, f"must be a number of pixels or two equal ones, not {value!r}")
+            raise self.wrong(
+                key, f"must be a number of pixels or two equal ones, not {shown(value)}"
+            )
+        if problem := size_problem(key, value):
+            raise self.wrong(key, problem)
         return value
 
     def wrong(self, key: str, message: str) -> UsageError:

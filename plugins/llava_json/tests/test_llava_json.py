@@ -228,7 +228,7 @@ def test_a_wrong_record_is_named_with_its_field(
         ),
         (b'[\n"\xff"]', ", line 2: not UTF-8"),
         ("[\n{}]".encode("utf-16"), "neither a JSON array nor JSON Lines"),
-        (b"[" * 100_000, "too deep a nesting"),
+        (b"[" * 100_000, "nested deeper than 64"),
         (b"[" + b"9" * 10_000 + b"]", "record 0 (no id), record: must be an object"),
     ],
 )
@@ -249,7 +249,7 @@ def test_a_file_that_is_no_dataset(tmp_path: Path, content: bytes, says: str) ->
     [
         (b"{oops", "not JSON (Expecting property name"),
         (b'"\xff"', "not UTF-8"),
-        (b'{"a":' * 99999, "nesting"),
+        (b'{"a":' * 99999, "nested deeper"),
     ],
 )
 def test_json_lines_stream_up_to_the_broken_line(tmp_path: Path, line: bytes, says: str) -> None:

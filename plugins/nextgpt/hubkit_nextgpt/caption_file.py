@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from hubkit.sdk import DataError
+from hubkit.sdk import DataError, json_text
 
 Kind = Literal["image", "video", "audio"]
 _NAME = re.compile(r"[^/\\\0]+\.npy")
@@ -21,8 +20,8 @@ def read_captions(path: Path, kind: Kind) -> dict[str, str]:
         DataError: a record without name or caption, or two captions for one name.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        data = json_text.load(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read as JSON ({error})", "name NExT-GPT's caption file"
         ) from None

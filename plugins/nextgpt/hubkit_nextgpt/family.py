@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from hubkit.sdk import (
     RecognisedModel,
     UsageError,
     Vision,
+    json_text,
 )
 from hubkit.sdk.codec import encode
 
@@ -62,7 +62,11 @@ class NextGPT:
                 "config.json: `tensors` must map names to shapes", "pack the delta again"
             )
         for name, shape in tensors.items():
-            if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+            if (
+                not isinstance(shape, list)
+                or len(shape) > 64
+                or not all(type(n) is int and 0 <= n < 1 << 31 for n in shape)
+            ):
                 raise UsageError(
                     f"config.json: tensors: {name!r} has no shape", "pack the delta again"
                 )
@@ -159,7 +163,7 @@ def _files(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _of_licenses(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
     try:
-        stated = encode(components(json.loads((folder / FILE).read_text("utf-8"))))
+        stated = encode(components(json_text.load(folder / FILE)))
     except UsageError as error:
         yield Problem(FILE, error.message, error.remedy)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import Any, Literal
 
 import click
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubkit.cli._options import mapping
-from hubkit.files import yaml_core
+from hubkit.files import yaml_text
 from hubkit.sdk import UsageError, codec
 
 VALUES: list[tuple[str, Any]] = [
     *((word, word) for word in ("on", "off", "yes", "no", "Yes", "OFF", "y", "n")),
     *(("true", True), ("False", False), ("null", None), ("~", None), ("", None)),
     *(("010", 10), ("0o17", 15), ("0x1f", 31), ("-7", -7), ("1_000", "1_000"), ("1:30", "1:30")),
-    *(("3e-5", 3e-5), (".5", 0.5), ("1.", 1.0), (".inf", math.inf), ("0x_", "0x_"), ("+", "+")),
+    *(("3e-5", 3e-5), (".5", 0.5), ("1.", 1.0), ("0x_", "0x_"), ("+", "+")),
     *(("2026-01-31", "2026-01-31"), ("2026-99-99", "2026-99-99"), ("v1.0.0", "v1.0.0")),
     *(("[on, 1]", ["on", 1]), ("{a: off}", {"a": "off"}), ("'on'", "on"), ("<<", "<<")),
 ]
@@ -30,7 +28,7 @@ VALUES: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("text", "value"), VALUES, ids=[text for text, _ in VALUES])
 def test_values(text: str, value: Any) -> None:
-    found = yaml_core.load(text)
+    found = yaml_text.load(text)
     assert (found, type(found)) == (value, type(value))
     assert mapping((f"key={text}",)) == {"key": value}
 
@@ -45,29 +43,30 @@ BOMB = "a0: &a0 [x]\n" + "\n".join(
     [
         ("a: 1\nb: 2\na: 3", "line 3: 'a' is given twice (first on line 1)"),
         ("a: [1", "line 1: "),
-        ("a: &a [*a]", "an alias contains itself"),
+        ("a: &a [*a]", "an alias that contains itself"),
         ("[" * 5000, "nested"),
-        ("x: " + "9" * 5000, "digits"),
-        (BOMB, "aliases make more than"),
-        ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
+        ("x: " + "9" * 5000, "a number of 5,000 characters"),
+        ("x: .inf", "not a finite number"),
+        (BOMB, "as often as aliases repeat it"),
+        ("!!python/object/apply:os.system x", "could not determine a constructor"),
     ],
-    ids=["twice", "open", "loop", "deep", "digits", "bomb", "tag"],
+    ids=["twice", "open", "loop", "deep", "digits", "infinite", "bomb", "tag"],
 )
 def test_what_nobody_means_is_refused_in_a_second(text: str, told: str) -> None:
     started = time.monotonic()
-    with pytest.raises(yaml.YAMLError) as caught:
-        yaml_core.load(text)
-    assert told in yaml_core.problem(caught.value) and time.monotonic() - started < 1
+    with pytest.raises(ValueError) as caught:
+        yaml_text.load(text)
+    assert told in str(caught.value) and time.monotonic() - started < 1
     with pytest.raises(click.BadParameter):
         mapping((f"key={text}",))
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_value_or_a_yaml_error(text: str) -> None:
+def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
     try:
-        yaml_core.load(text)
-    except yaml.YAMLError as error:
-        assert yaml_core.problem(error)
+        yaml_text.load(text)
+    except ValueError as error:
+        assert str(error)
 
 
 @dataclass(frozen=True)
