@@ -134,3 +134,11 @@ def test_a_stage_takes_public_names_only() -> None:
         if any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
     }
     assert offenders == set()
+
+
+@pytest.mark.xdist_group("house")
+def test_what_is_built_once_stays_in_one_process(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist groups by what it appends to a test's id; with some versions of pytest it does
+    not arrive, and nothing says so."""
+    if request.config.getoption("loadgroup", False):
+        assert request.node.nodeid.endswith("@house")
