@@ -21,13 +21,17 @@ import click
 from .files.disk import failure
 from .sdk.errors import CancelledError, HubkitError
 
-SECONDS_TO_END = 4.0
+SECONDS_TO_END = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
     """Runs the command line and exits with the designed code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == CancelledError.exit_code:  # nobody waits for the threads of libraries
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -77,7 +77,7 @@ class FileDigests:
             key: value for key, value in self._known.items() if ".partial" + os.sep not in key
         }
         try:
-            write_atomically(self._cache, json.dumps(lasting))
+            write_atomically(self._cache, json.dumps(lasting), durable=False)
         except OSError:  # a full disk stops the release where it needs the room, not here
             return
 
@@ -91,9 +91,9 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     """Puts a file on the disk whole or not at all; a kill leaves at most `.NAME.*.partial` beside
-    it."""
+    it. One that is not `durable` may be lost with the machine's power."""
     with tempfile.NamedTemporaryFile(
         "w",
         encoding="utf-8",
@@ -105,7 +105,8 @@ def write_atomically(path: Path, text: str) -> None:
         try:
             out.write(text)
             out.flush()
-            os.fsync(out.fileno())
+            if durable:
+                os.fsync(out.fileno())
             Path(out.name).replace(path)
         except BaseException:
             Path(out.name).unlink()

@@ -18,7 +18,7 @@ from hubkit.sdk.worker import PROGRESS_DESCRIPTOR
 
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_TO_STOP = 1.5
-SECONDS_TO_STOP_SERVING = 4.0
+SECONDS_TO_STOP_SERVING = 2.5
 """A server answers first what it was asked."""
 SECONDS_TO_EXIT = 30.0
 SECONDS_TO_DUMP = 0.5

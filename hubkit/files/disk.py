@@ -44,6 +44,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NEXT_TO_NOTHING = 1 << 20
 _LOCKED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -65,6 +66,13 @@ def failure(
             f"{where}: {error.strerror}", "change its permissions, or work in another folder"
         )
     return None
+
+
+def full_disk(folder: Path, needed: int) -> str:
+    """Says that the disk of `folder` has next to no room; empty when it has."""
+    if shutil.disk_usage(folder).free >= _NEXT_TO_NOTHING:
+        return ""
+    return f"{folder}: the disk is full{_room(folder, needed)}"
 
 
 def _room(place: Path | None, needed: int) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import HubkitError, UsageError
+from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..evaluation.results import Evaluated
-from ..files.disk import failure, remove
+from ..files.disk import failure, full_disk, remove
 from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
@@ -163,13 +163,20 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
 
 @contextmanager
 def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
-    """A full disk or a read-only folder is told with its place and the bytes that `stages` need."""
+    """A full disk or a read-only folder is told with its place and the bytes that `stages` need,
+    also where a program such as git is what failed."""
+    folder = context.workspace.folder
     try:
         yield
     except OSError as error:
-        needed = disk_needed(context, stages)
-        if told := failure(error, context.workspace.folder, needed):
+        if told := failure(error, folder, disk_needed(context, stages)):
             raise told from error
+        raise
+    except EnvironmentFailure as error:
+        if (full := full_disk(folder, disk_needed(context, stages))) and str(folder) not in str(
+            error
+        ):
+            error.message = f"{error.message}\n{full}"
         raise
 
 
