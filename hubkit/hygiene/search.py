@@ -54,9 +54,10 @@ def search(
 
 
 def search_text(text: str, where: str, author_email: str = "") -> Iterator[Problem]:
-    """The same for text that will be published, such as a title or a question."""
-    data = text.encode(errors="replace")
-    yield from _listed(where, _findings("text", where, data, author_email, False))
+    """The same for text that will be published, such as a title or a question; `where` names it."""
+    reading = Reading(text.encode(errors="replace").replace(b"\n", b"\r"), (where,))
+    found = _within(reading, "", "", author_email, True)
+    yield from _listed(where, ((where, message) for _, message in found))
 
 
 def _header(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, UsageError
+from ..hygiene.search import search_text
 from ..packaging import card
 from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
@@ -44,6 +45,7 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     check_names(context.base.family, spec.name, [target.to for target in spec.publish])
     _check_base(context)
     _check_card(context)
+    _check_texts(spec)
     if {"package", "publish", "verify"} & set(stages):
         require_git_lfs()
     if {"publish", "verify"} & set(stages):
@@ -85,6 +87,23 @@ def _check_card(context: Context) -> None:
     if problems := card.identity_problems(spec.name, base, [spec.data.title], spec.card.languages):
         raise UsageError(
             "the model card cannot be written: " + "; ".join(problems),
+            "correct the named keys of the release file",
+        )
+
+
+def _check_texts(spec: Spec) -> None:
+    """What the release file says is published, in the card and in the transcript."""
+    texts = {
+        "card.title": spec.card.title,
+        "card.summary": spec.card.summary,
+        "data.title": spec.data.title,
+    }
+    texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
+    problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
+    if problems:
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
+        raise UsageError(
+            f"the release file holds what may not be published:{listed}",
             "correct the named keys of the release file",
         )
 

@@ -234,3 +234,16 @@ def test_not_enough_disk_is_known_before_starting(
 
 def test_an_unknown_stage(project: Path) -> None:
     refused(project, 2, "there is no stage 'trian'", "train", more=("--from", "trian"))
+
+
+def test_a_secret_and_an_address_in_the_card(project: Path) -> None:
+    token = "hf_" + "aB3" * 12
+    text = project.read_text("utf-8")
+    card = f"\nauthor: {{name: Ada, email: ada@engines.org}}\ncard: {{title: {token}, summary: ask "
+    project.write_text(f"{text}{card}ada@engines.org or bob@engines.org}}\n", "utf-8")
+    returned, error = release(project)
+    assert returned == 2 and token not in str(error)
+    assert "card.title: looks like a Hugging Face token" in error["message"]
+    assert "card.summary: an e-mail address" in error["message"]
+    project.write_text(f"{text}{card.replace(token, 'Digits')}ada@engines.org}}\n", "utf-8")
+    assert release(project, "--dry-run")[0] == 0
