@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hubkit_qwen_vl import QwenVL
 
+from hubkit.sdk import WeightsError
 from hubkit.weights.checkpoint import Checkpoint
 from hubkit.weights.merge import MergeReport, merge
 from hubkit.weights.model import Model
@@ -203,3 +204,33 @@ def test_two_adapters_of_which_one_unties(base: Path, tmp_path: Path) -> None:
     out = load_file(tmp_path / "out/model.safetensors")
     assert (out[TABLE] - table - both).abs().max() < 1e-5
     assert (out[HEAD] - table - both - 2 * up @ down).abs().max() < 1e-5
+
+
+def test_a_base_resized_as_the_training_did_takes_the_adapter(base: Path, tmp_path: Path) -> None:
+    """The remedy that the refusal gives, followed."""
+    import torch
+    from live_adapter import _publish
+    from safetensors.torch import load_file, save_file
+
+    adapter = tmp_path / "adapter"
+    _live(adapter)
+    rows = torch.randn(70, 32)
+    names = (
+        f"base_model.model.{HEAD}",
+        "base_model.model.model.language_model.embed_tokens.weight",
+    )
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    save_file(
+        tensors | {name: rows.clone() for name in names}, adapter / "adapter_model.safetensors"
+    )
+    with pytest.raises(WeightsError, match="another vocabulary") as refused:
+        merge(Model.of(base, QwenVL()), adapter, tmp_path / "out")
+    assert "resize_token_embeddings(70)" in refused.value.remedy
+    model = _model()
+    model.resize_token_embeddings(70)
+    model.save_pretrained(tmp_path / "resized")
+    config = json.loads((tmp_path / "resized/config.json").read_text())
+    _publish(tmp_path / "resized", QwenVL().layout(config), config)
+    merge(Model.of(tmp_path / "resized", QwenVL()), adapter, tmp_path / "out")
+    out = load_file(tmp_path / "out/model.safetensors")
+    assert torch.equal(out[TABLE], rows) and HEAD not in out
