@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError
+from ..files.yaml_text import load as option_value
 from ..pipeline import run as pipeline
 from ..pipeline.run import ReleaseResult, StageOutcome, StagePlan
 from ..pipeline.spec.file import load as load_spec
@@ -23,6 +24,7 @@ __all__ = [
     "init",
     "json_schema",
     "load_spec",
+    "option_value",
     "plan",
     "release",
 ]

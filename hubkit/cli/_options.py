@@ -108,7 +108,7 @@ def serving_engine(function: F) -> F:
 
 def mapping(items: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE items as a mapping; values are YAML, read as in a release file."""
-    from ..files import yaml_text
+    from ..api.release import option_value
 
     result = {}
     for item in items:
@@ -116,7 +116,7 @@ def mapping(items: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.BadParameter(f"{item!r} is not of the form KEY=VALUE")
         try:
-            result[key] = yaml_text.load(value)
+            result[key] = option_value(value)
         except ValueError as error:
             raise click.BadParameter(f"{item!r}: the value cannot be used ({error})") from None
     return result

@@ -91,7 +91,10 @@ def _carried(folder: Path, family: ModelFamily) -> list[str]:
 
 def adapter_structure(folder: Path) -> tuple[Problem, ...]:
     """The same for an adapter folder."""
-    found = [*adapter_problems(folder), *_json(folder), *_stray_weights(folder, {WEIGHTS})]
+    found = list(adapter_problems(folder))
+    told = {problem.where for problem in found}
+    general = [*_json(folder), *_stray_weights(folder, {WEIGHTS})]
+    found += [problem for problem in general if problem.where not in told]
     return _without_pointers(folder, found)
 
 

@@ -19,7 +19,7 @@ from hubkit_peft.examples import Encoder
 from hubkit_transformers.inputs import pixels, question
 from hubkit_transformers.serving.pictures import picture_of
 from PIL import Image
-from projects import BASE
+from testing.projects import BASE
 
 import hubkit
 from hubkit.data.pictures import Picture, examine

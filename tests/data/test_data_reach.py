@@ -13,11 +13,11 @@ from types import FrameType
 from typing import Any
 
 import foodie
-import hubkit_foodieqa._record
-import hubkit_hf_datasets._columns
-import hubkit_llava_json._fix
-import hubkit_llava_json._record
-import hubkit_sharegpt._record
+import hubkit_foodieqa.record
+import hubkit_hf_datasets.columns
+import hubkit_llava_json.fix
+import hubkit_llava_json.record
+import hubkit_sharegpt.record
 import pytest
 
 import hubkit.sdk.rows
@@ -30,11 +30,11 @@ from hubkit.sdk.rows import records_of
 
 MODULES = [
     hubkit.sdk.rows,
-    hubkit_llava_json._record,
-    hubkit_llava_json._fix,
-    hubkit_sharegpt._record,
-    hubkit_hf_datasets._columns,
-    hubkit_foodieqa._record,
+    hubkit_llava_json.record,
+    hubkit_llava_json.fix,
+    hubkit_sharegpt.record,
+    hubkit_hf_datasets.columns,
+    hubkit_foodieqa.record,
 ]
 ELSEWHERE = {"image", "tokens"}
 """Codes of what `hubkit.data.validate` finds."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BASE, NAME
+from testing.projects import BASE, NAME
 
 import hubkit
 from hubkit.errors import DataError

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubkit.cli._options import mapping
 from hubkit.files import yaml_text
 from hubkit.sdk import UsageError, codec
 
@@ -30,7 +28,6 @@ VALUES: list[tuple[str, Any]] = [
 def test_values(text: str, value: Any) -> None:
     found = yaml_text.load(text)
     assert (found, type(found)) == (value, type(value))
-    assert mapping((f"key={text}",)) == {"key": value}
 
 
 BOMB = "a0: &a0 [x]\n" + "\n".join(
@@ -57,8 +54,6 @@ def test_what_nobody_means_is_refused_in_a_second(text: str, told: str) -> None:
     with pytest.raises(ValueError) as caught:
         yaml_text.load(text)
     assert told in str(caught.value) and time.monotonic() - started < 1
-    with pytest.raises(click.BadParameter):
-        mapping((f"key={text}",))
 
 
 @given(st.text(max_size=60))
@@ -77,12 +72,12 @@ class Options:
 
 @pytest.mark.parametrize(("word", "private"), [("on", True), ("no", False), ("true", True)])
 def test_a_word_is_a_switch_where_the_option_is_one(word: str, private: bool) -> None:
-    given = mapping(("xet=off", f"private={word}"))
+    given = {"xet": yaml_text.load("off"), "private": yaml_text.load(word)}
     assert codec.decode(Options, given, "options") == Options("off", private)
     with pytest.raises(UsageError, match="xet must be one of 'auto', 'on', 'off', not 'yes'"):
-        codec.decode(Options, mapping(("xet=yes",)), "options")
+        codec.decode(Options, {"xet": yaml_text.load("yes")}, "options")
     with pytest.raises(UsageError, match="private must be bool, not 'maybe'"):
-        codec.decode(Options, mapping(("private=maybe",)), "options")
+        codec.decode(Options, {"private": yaml_text.load("maybe")}, "options")
 
 
 def test_a_release_file_reads_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
 from hubkit.sdk.rows import Place, records_of
 
-from ._record import kind_of, record
+from .record import kind_of, record
 
 __all__ = ["FoodieQA"]
 

@@ -16,9 +16,9 @@ from hubkit.sdk import DataError, Record, Row, Terms
 from hubkit.sdk.codec import decode
 from hubkit.sdk.rows import Place, records_of
 
-from ._card import terms
-from ._columns import Columns, record
-from ._tables import tables
+from .card import terms
+from .columns import Columns, record
+from .tables import tables
 
 __all__ = ["HFDatasets"]
 

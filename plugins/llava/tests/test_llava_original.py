@@ -10,7 +10,7 @@ import pytest
 import torch
 from hubkit_llava import LLaVA
 from safetensors.torch import load_file, save_file
-from tiny_llava import copy_tokenizer
+from testing.tiny_llava import copy_tokenizer
 
 from hubkit.weights.check import check
 from hubkit.weights.merge import merge

@@ -16,8 +16,8 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
 from hubkit.sdk.rows import Place, records_of
 
-from ._fix import mended
-from ._record import record
+from .fix import mended
+from .record import record
 
 __all__ = ["LlavaJson"]
 

@@ -19,7 +19,7 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
 from hubkit.sdk.rows import Place, records_of
 
-from ._record import record
+from .record import record
 
 __all__ = ["ShareGPT"]
 

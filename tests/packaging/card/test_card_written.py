@@ -37,7 +37,10 @@ REFUSED = [
         "model-index: [{name: x, results: [{task: {type: a}, metrics: [{type: b}]}]}]",
         "model-index[0].results[0].dataset is missing",
     ),
-    ("a: &a [x, x]\nb: &b [" + "*a, " * 400 + "]\nc: [" + "*b, " * 400 + "]", "aliases make more"),
+    (
+        "a: &a [x, x]\nb: &b [" + "*a, " * 400 + "]\nc: [" + "*b, " * 400 + "]",
+        "as often as aliases",
+    ),
 ]
 
 
