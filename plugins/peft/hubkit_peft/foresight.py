@@ -100,7 +100,8 @@ def free_memory(device: str) -> int:
     if device == "cpu":
         return 2**62
     free, whole = torch.cuda.mem_get_info()
-    return min(int(free), int(whole * torch.cuda.get_per_process_memory_fraction()))
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)
+    return min(int(free), int(whole * share()))
 
 
 def matmul_rate(device: str) -> float:
