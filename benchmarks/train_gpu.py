@@ -4,6 +4,7 @@ transformers and PEFT as shipped.
     python benchmarks/train_gpu.py                       # the whole table
     python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
     python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
+    python benchmarks/train_gpu.py --size 8B --memory 78 --only "hubkit, batch by memory"
     python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that
                                                          interpreter (train_xtuner.py)
 
@@ -12,8 +13,10 @@ texts have 71 to 128 tokens, about 48 of them answers; rank 128, alpha 256, drop
 linear layer of the LLM, `mlp1` whole. Pictures are read, tiled and normalised while it trains. The
 peak is that of a bfloat16 product of 8192 x 8192 matrices, measured first: for a moment, and over
 two seconds, when the card holds its power limit. Every row is the trainer itself over the same
-records in the same order; steps before `WARM` (compiling) are not counted. Memory is torch's peak
-of allocated memory.
+records in the same order; steps before `WARM` (compiling) are not counted. The first step's time is
+from the start of its process; what it compiles is kept in `--folder`, so that a row named twice
+shows a second run. Memory is torch's peak of allocated memory; `--memory` lets torch take so many
+GiB and no more.
 """
 
 from __future__ import annotations
@@ -62,6 +65,7 @@ COMMON = {
     "learning_rate": 3e-5,
     "weight_decay": 0.05,
     "steps": STEPS,
+    "cache_vision": 0.0,
 }
 ROWS: dict[str, dict[str, Any]] = {
     "transformers + PEFT as shipped, batch 4": {
@@ -77,15 +81,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "hubkit, batch 8, dropout 0": {"batch_size": 8, "dropout": 0.0},
     "hubkit, batch 8, checkpointing": {"batch_size": 8, "gradient_checkpointing": True},
     "hubkit, batch 8, sharded": {"batch_size": 8, "shard": "always"},
-    "hubkit, batch 8, ViT cached": {
+    "hubkit, batch 8, from the second epoch": {
         "batch_size": 8,
-        "cache_vision": 32.0,
-        "steps": RECORDS // 8 + 16,
+        "cache_vision": "auto",
+        "steps": RECORDS // 8 + 48,
     },
+    "hubkit, batch by memory": {"batch_size": 0},
 }
 
 
-def make(folder: Path, tiny: bool) -> None:
+def make(folder: Path, size: str, tiny: bool) -> None:
     """`base`, `native`, `images`, `records.jsonl` and the job's other parts."""
     import torch
     from hubkit_internvl import InternVL
@@ -93,7 +98,7 @@ def make(folder: Path, tiny: bool) -> None:
 
     from hubkit.sdk.codec import encode
 
-    settings = config("2B")
+    settings = config(size)
     if tiny:
         for part, values in TINY.items():
             settings[part] |= values
@@ -220,24 +225,31 @@ def job_of(folder: Path, out: Path, options: dict[str, Any]) -> Any:
     return decode(TrainInput, {**places, **parts, "seed": 0, "options": options}, "job")
 
 
-def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any]:
+def run_row(
+    folder: Path, name: str, gpus: int, profiled: bool, memory: float, begun: float
+) -> dict[str, Any]:
+    """`begun` is when the process was started, by `time.time()`."""
     import torch
     from hubkit_peft import PeftTrainer
 
+    if memory:
+        whole = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(memory * 2**30 / whole)
+    begun += time.perf_counter() - time.time()
     options = {**COMMON, **ROWS[name], "gpus": gpus}
     if options.get("implementation") == "shipped":
         options["implementation"] = "plain"
         _as_shipped()
     out = Path(tempfile.mkdtemp(prefix="row-", dir=folder))
-    watch, begun = Watch(profiled), time.perf_counter()
+    watch = Watch(profiled)
     try:
-        PeftTrainer().train(job_of(folder, out, options), watch)
+        done = PeftTrainer().train(job_of(folder, out, options), watch)
     finally:
         shutil.rmtree(out)
-    total = time.perf_counter() - begun
-    seen = RECORDS // options["batch_size"] if "cache_vision" in options else 0
+    total, batch = time.perf_counter() - begun, int(done.settings["batch_size"])
+    seen = RECORDS // batch if options["cache_vision"] else 0
     first, last = max(WARM + 4 * profiled, seen + 2), options["steps"]
-    speed = (last - first) * options["batch_size"] * gpus / (watch.times[last] - watch.times[first])
+    speed = (last - first) * batch * gpus / (watch.times[last] - watch.times[first])
     peak = (
         torch.cuda.max_memory_allocated() / 2**30
         if torch.cuda.is_available() and gpus == 1
@@ -248,6 +260,7 @@ def run_row(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any
     )
     result = {
         "speed": speed,
+        "batch": batch,
         "memory": peak,
         "losses": watch.losses[:3] + watch.losses[-1:],
         "warm": warm,
@@ -289,8 +302,8 @@ KINDS = (
     ("attention", ("sdpa", "flash", "attention", "dot_do_o")),
     ("products", ("nvjet", "gemm", "cutlass", "cublas", "splitK")),
     ("optimizer", ("multi_tensor", "adam", "lpnorm")),
-    ("copies", ("Memcpy", "Memset", "copy")),
     ("fused steps", ("triton",)),
+    ("copies", ("Memcpy", "Memset", "copy")),
 )
 
 
@@ -357,17 +370,21 @@ def main() -> None:
     parser.add_argument(
         "--tiny", action="store_true", help="two layers of 128, to see in a minute that it works"
     )
+    parser.add_argument("--size", default="2B", help="2B or 8B")
+    parser.add_argument("--memory", type=float, default=0.0, help="GiB that torch may take, of all")
     parser.add_argument("--xtuner", type=Path, help="interpreter of an environment with XTuner")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.row:
-        print(json.dumps(run_row(given.folder, given.row, given.gpus[0], given.profile)))
+        row = given.folder, given.row, given.gpus[0], given.profile, given.memory, given.begun
+        print(json.dumps(run_row(*row)))
         return
     folder = given.folder or Path(tempfile.mkdtemp(prefix="hubkit-train-"))
     try:
         if not (folder / "job.json").exists():
-            make(folder, given.tiny)
+            make(folder, given.size, given.tiny)
         report(folder, given)
     finally:
         if given.folder is None:
@@ -410,10 +427,11 @@ def report(folder: Path, given: argparse.Namespace) -> None:
 
     for gpus in given.gpus:
         for name in given.only or ROWS:
-            row = child(folder, name, gpus, given.profile)
+            row = child(folder, name, gpus, given)
             if row is None:
                 continue
-            show(name if gpus == 1 else f"{name}, {gpus} GPUs", row, gpus)
+            title = name.replace("by memory", f"{row['batch']} by memory")
+            show(title if gpus == 1 else f"{title}, {gpus} GPUs", row, gpus)
             if "profile" in row:
                 show_profile(row["profile"])
     for attention, name in (
@@ -442,7 +460,7 @@ def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
     return {"speed": found["samples_per_second"], "memory": found["peak_gb"] * 1e9 / 2**30}
 
 
-def child(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any] | None:
+def child(folder: Path, name: str, gpus: int, given: argparse.Namespace) -> dict[str, Any] | None:
     """The row, measured in a process of its own; None, and why on stderr, when it failed."""
     command = [
         sys.executable,
@@ -453,13 +471,21 @@ def child(folder: Path, name: str, gpus: int, profiled: bool) -> dict[str, Any] 
         name,
         "--gpus",
         str(gpus),
+        "--memory",
+        str(given.memory),
+        "--begun",
+        str(time.time()),
     ]
-    command += ["--profile"] * (profiled and gpus == 1)
+    command += ["--profile"] * (given.profile and gpus == 1)
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        env={
+            **{name: value for name, value in os.environ.items() if "INDUCTOR" not in name},
+            "TOKENIZERS_PARALLELISM": "false",
+            "HUBKIT_HOME": str(folder / "home"),
+        },
     )
     if done.returncode:
         print(f"{name:42} failed", flush=True)

@@ -13,6 +13,7 @@ from hubkit.sdk import EnvironmentFailure
 
 from .options import Options
 
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 REMEDY = "install a compiler and Python's headers (apt install build-essential python3-dev)"
 
 
@@ -37,6 +38,16 @@ def settle(options: Options, device: str) -> tuple[bool, str]:
         not missing,
         f"not compiled, hence slower: that needs {missing}; {REMEDY}" if missing else "",
     )
+
+
+def remember() -> None:
+    """What is compiled is kept for the next training, beside what else hubkit can make again; torch
+    files it by its version, Triton's and the GPU. To be called before torch settles on /tmp, which
+    it does while it is imported."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = Path(os.environ.get("HUBKIT_HOME") or Path(cache) / "hubkit").expanduser().absolute()
+    if os.access(next(folder for folder in (home, *home.parents) if folder.exists()), os.W_OK):
+        os.environ.setdefault(_CACHE, str(home / "compiled"))
 
 
 def lacking(device: str) -> str:

@@ -3,7 +3,7 @@ alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -108,6 +108,11 @@ class Encoder:
         ids, labels = self.text(record, [len(array) for array in arrays])
         return Example(ids, labels, _joined(arrays, self.vision.tile))
 
+    def unseen(self, record: Record) -> Example:
+        """The example without its pixels."""
+        ids, labels = self.text(record, self.tile_counts(record))
+        return Example(ids, labels, _joined((), self.vision.tile))
+
     def pixels(self, record: Record) -> list[Any]:
         """Each picture's tiles, uint8 (tiles, 3, tile, tile)."""
         return [self._pixels(name, record) for name in record.images]
@@ -150,11 +155,16 @@ def _joined(arrays: Sequence[Any], tile: int) -> Any:
 
 
 class Examples:
-    """Examples by the record's number; those made once are kept while they take less than 256 MiB.
-    Safe in several threads."""
+    """Examples by the record's number, without pixels where `seen` says that they are no longer
+    needed; those made once are kept while they take less than 256 MiB. Safe in several threads."""
 
-    def __init__(self, encoder: Encoder, records: Sequence[Record]) -> None:
-        self._encoder, self._records = encoder, records
+    def __init__(
+        self,
+        encoder: Encoder,
+        records: Sequence[Record],
+        seen: Callable[[int], bool] = lambda number: False,
+    ) -> None:
+        self._encoder, self._records, self._seen = encoder, records, seen
         self._kept: dict[int, Example] = {}
         self._room = _CACHE_BYTES
         self._lock = Lock()
@@ -165,10 +175,14 @@ class Examples:
     def __getitem__(self, number: int) -> Example:
         if number in self._kept:
             return self._kept[number]
-        record = self._records[number]
-        pixels = self._encoder.pixels(record)
+        record, seen = self._records[number], self._seen(number)
+        pixels = None if seen else self._encoder.pixels(record)
         with self._lock:
-            example = replace(self._encoder.example(record, pixels), number=number)
+            if pixels is None:
+                example = self._encoder.unseen(record)
+            else:
+                example = self._encoder.example(record, pixels)
+            example = replace(example, number=number)
             size = example.pixels.nbytes + 16 * len(example.ids)
             if size <= self._room and number not in self._kept:
                 self._room -= size

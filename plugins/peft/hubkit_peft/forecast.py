@@ -2,8 +2,8 @@
 alone.
 
 The bytes a token keeps for the backward pass were counted tensor by tensor and agree with what
-torch reports on an H200 at InternVL2-2B's shapes (91 KB a token and layer at rank 128, and 14 KB of
-dropout's masks); operations are those of the products.
+torch reports on an H200 at InternVL2-2B's shapes (89 KB a token and layer at rank 128, compiled);
+operations are those of the products.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Predictor:
         """At the peak of a step with the longest records, in bytes."""
         longest = sorted(sizes, key=lambda size: -size.tokens)[:batch_size]
         tokens, answers = longest[0].tokens * len(longest), sum(size.answers for size in longest)
-        layer = self._kept() + self._masks() / bytes_each
+        layer = self._kept()
         kept = 2 * self._width if checkpointing else layer
         passing = 3 * self._inner + 4 * self._width + (layer if checkpointing else 0)
         tiles = sum(size.tiles for size in longest)
@@ -114,7 +114,9 @@ class Predictor:
         step need again."""
         inner = 7 * self._options.rank
         return (
-            self._dropped()
+            2 * self._width
+            + self._query
+            + self._inner
             + inner
             + 2 * self._width
             + 2 * self._query
@@ -122,14 +124,6 @@ class Predictor:
             + 2 * self._inner
             + self._width
         )
-
-    def _dropped(self) -> int:
-        """Numbers a token that pass dropout in a layer."""
-        return 2 * self._width + self._query + self._inner
-
-    def _masks(self) -> int:
-        """Bytes a token that a layer keeps of dropout's masks, when it is compiled."""
-        return self._dropped() if self._options.dropout else 0
 
     def operations(self, size: Size) -> float:
         """Of one sample: frozen products forward and backward to their input, LoRAs also to their

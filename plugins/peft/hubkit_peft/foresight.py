@@ -94,10 +94,14 @@ def predicted(
 
 
 def free_memory(device: str) -> int:
-    """Bytes of GPU memory, before the model is there."""
+    """Bytes of GPU memory, before the model is there; no more than torch was told to take of it."""
     import torch
 
-    return torch.cuda.mem_get_info()[0] if device == "cuda" else 2**62
+    if device == "cpu":
+        return 2**62
+    free, whole = torch.cuda.mem_get_info()
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)
+    return min(int(free), int(whole * share()))
 
 
 def matmul_rate(device: str) -> float:

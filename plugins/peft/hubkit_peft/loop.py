@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections import deque
@@ -25,7 +26,10 @@ METRICS = "metrics.jsonl"
 
 
 class Program(Protocol):
-    """How batches are laid out and their loss is computed: `fast.Fast` or `plain.Plain`."""
+    """How batches are laid out and their loss is computed: `fast.Fast` or `plain.Plain`. `features`
+    are what it keeps of pictures, if it does."""
+
+    features: Any
 
     def collate(
         self, examples: Sequence[Any], samples: Sequence[int], seed: int, packing: str
@@ -86,12 +90,14 @@ class _Loop:
     def train(self) -> list[Metric]:
         training, done = self.training, len(self.metrics)
         feed = Feed(training.examples.__getitem__, self._batches, _threads(training))
+        self._see_again(feed, done)
         for step, batches in enumerate(feed.steps(self._own, done, training.steps), done):
             self.run.check_cancelled()
             rate = self.options.learning_rate * pace(
                 step, training.steps, self.options.warmup_ratio
             )
             self.unread.append((step + 1, rate, _Number(self._step(step, batches, rate))))
+            gc.enable()
             self._read(all_but=0 if training.device == "cpu" else 1)
             if self._validates(step + 1):
                 self._read()
@@ -110,6 +116,17 @@ class _Loop:
                 )
             _write(training.job.output / METRICS, self.metrics)
         return self.metrics
+
+    def _see_again(self, feed: Feed, done: int) -> None:
+        """Makes the features that the steps before the checkpoint kept, by the same batches: how
+        they are rounded depends on what is beside them."""
+        program: Any = self.training.program
+        for batches in feed.steps(self._own, 0, done) if program.features else ():
+            self.run.check_cancelled()
+            if program.features.full:
+                return
+            for batch in batches:
+                program.see(batch.to(self.training.device))
 
     def _step(self, step: int, batches: Sequence[Any], rate: float) -> Any:
         """One optimizer step; the mean loss over its answer tokens, still on the device.

@@ -27,10 +27,14 @@ class Options:
 
     How fast; none of these changes what is learnt beyond rounding. `implementation` auto is
     hubkit's own arrangement where it knows the model, `plain` is transformers' and PEFT's modules.
-    `compile` auto is true on a GPU, where there are a C compiler and Python's headers. `packing`
-    auto pads a batch's samples to one length where that costs less than 8 %.
-    `gradient_checkpointing` auto is as predicted memory asks. `cache_vision` GiB of memory keep
-    what a frozen ViT makes of each picture. `workers` -1 reads pictures in 4 threads on a GPU.
+    `compile` auto is true on a GPU, where there are a C compiler and Python's headers; what was
+    compiled is kept for the next training, in hubkit's cache folder. `packing` auto pads a batch's
+    samples to one length where that costs less than 8 %.
+    `gradient_checkpointing` auto is as predicted memory asks. What a frozen ViT makes of the
+    pictures is kept for later epochs, unless its weights are in shares: `cache_vision` auto does so
+    where all of it fits on the GPU, a number takes up to so many GiB, of the host's memory where
+    the GPU has less to spare.
+    `workers` -1 reads pictures in 4 threads on a GPU.
     """
 
     rank: int = 16
@@ -61,7 +65,7 @@ class Options:
     compile: bool | Literal["auto"] = "auto"
     packing: Literal["auto", "always", "never"] = "auto"
     gradient_checkpointing: bool | Literal["auto"] = "auto"
-    cache_vision: float = 0.0
+    cache_vision: float | Literal["auto"] = "auto"
     workers: int = -1
     checkpoint_every: int = 100
 
@@ -87,7 +91,7 @@ class Options:
             "validate_every",
             "cache_vision",
         ):
-            if not 0 <= getattr(self, name) < float("inf"):
+            if getattr(self, name) != "auto" and not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not self.steps and not 0 < self.epochs < float("inf"):
             raise ValueError(f"epochs must be above 0, not {self.epochs}")

@@ -12,6 +12,8 @@ from .examples import IGNORED, Example
 
 
 class Plain:
+    features = None
+
     def __init__(self, model: Any, seen: Vision, pad: int) -> None:
         self._model, self._seen, self._pad = model, seen, pad
 

@@ -46,10 +46,21 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
         base.config.use_cache = False
         model = models.with_adapter(base, job.groups, options)
         forecast = forecast or predicted(job, options, model, sizes, learnt, gang, free)
-        program = _program(
-            model, tokenizer, encoder, job, options, forecast, sizes, device, share, compiled
+        program, kept = _program(
+            model,
+            tokenizer,
+            encoder,
+            job,
+            options,
+            forecast,
+            sizes,
+            learnt,
+            free,
+            device,
+            share,
+            compiled,
         )
-    _tell(run, forecast, program, gang, device)
+    _tell(run, forecast, program, kept, gang, device)
     if slower and not isinstance(program, Plain):
         run.note(slower)
     training = Training(
@@ -57,7 +68,7 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
         options,
         model,
         program,
-        Examples(encoder, records),
+        Examples(encoder, records, *([program.features.made] if program.features else [])),
         sizes,
         learnt,
         forecast.steps,
@@ -103,25 +114,31 @@ def _program(
     options: Options,
     forecast: Forecast,
     sizes: Sequence[Size],
+    learnt: int,
+    free: int,
     device: str,
     share: Share | None,
     compiled: bool,
-) -> Any:
+) -> tuple[Any, str]:
+    """The program, and what to say of the features that it keeps."""
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
     if options.fast:
-        from .fast import Fast
+        from .fast import Fast, features
 
         if Fast.fits(model, longest):
-            return Fast(
+            tiles = [] if share else [size.tiles for size in sizes[:learnt]]
+            kept, said = features.settle(model, job.vision, options, forecast, tiles, device, free)
+            fast = Fast(
                 model,
                 job.vision,
                 longest,
                 compiled,
                 forecast.checkpointing,
-                options.cache_vision,
+                kept,
                 device,
                 share,
             )
+            return fast, said
     if forecast.checkpointing:
         model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
@@ -131,14 +148,15 @@ def _program(
         share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
         place_rest(model, device)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.stops[0]
-    return Plain(model, job.vision, pad)
+    return Plain(model, job.vision, pad), ""
 
 
-def _tell(run: Run, forecast: Forecast, program: Any, gang: Gang, device: str) -> None:
+def _tell(run: Run, forecast: Forecast, program: Any, kept: str, gang: Gang, device: str) -> None:
     how = f"{type(program).__name__.lower()} implementation" + (
         ", activations checkpointed" if forecast.checkpointing else ""
     )
     how += f", frozen weights in shares over {forecast.shares} GPUs" if forecast.shares > 1 else ""
+    how += kept
     run.note(
         f"{forecast.steps:,} steps of {forecast.samples // forecast.steps} samples on {gang.size} "
         f"x {device}, {how}; predicted: {forecast.operations / 1e12:.3g} TFLOP a sample, "

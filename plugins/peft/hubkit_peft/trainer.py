@@ -3,6 +3,7 @@ adapter."""
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any, ClassVar
 
@@ -51,20 +52,31 @@ class PeftTrainer:
         return foresee(job, decode(Options, job.options, "options of trainer peft"), run)
 
     def train(self, job: TrainInput, run: Run) -> TrainOutput:
-        from . import adapter, loop, setup
+        from . import compiling
 
-        options = decode(Options, job.options, "options of trainer peft")
-        count = _processes(options)
-        if count > 1:
-            from . import several
+        compiling.remember()
+        gc.disable()  # it takes a fifth of the time to import and compile; on from the first step
+        try:
+            return _train(job, decode(Options, job.options, "options of trainer peft"), run)
+        finally:
+            gc.enable()
 
-            return several.train(job, run, count)
-        training, encoder, records = setup.prepare(job, options, run)
-        loop.train(training, run if training.gang.leads else SilentRun())
-        if training.gang.leads:
-            adapter.write(training.model, job.output / adapter.FOLDER)
-        training.gang.wait()
-        return _output(training, *encoder.prompt(records[0]))
+
+def _train(job: TrainInput, options: Options, run: Run) -> TrainOutput:
+    from . import adapter, loop, setup
+
+    count = _processes(options)
+    if count > 1:
+        from . import several
+
+        gc.enable()
+        return several.train(job, run, count)
+    training, encoder, records = setup.prepare(job, options, run)
+    loop.train(training, run if training.gang.leads else SilentRun())
+    if training.gang.leads:
+        adapter.write(training.model, job.output / adapter.FOLDER)
+    training.gang.wait()
+    return _output(training, *encoder.prompt(records[0]))
 
 
 def _processes(options: Options) -> int:

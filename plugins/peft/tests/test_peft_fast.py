@@ -111,7 +111,8 @@ def test_dropout_keeps_its_share_and_differs_everywhere():
     assert torch.equal(kept, drop(ones, keys))
 
 
-def test_joint_product_and_its_gradients_are_those_of_separate_linears():
+@pytest.mark.parametrize("apart", [False, True])
+def test_joint_product_and_its_gradients_are_those_of_separate_linears(apart):
     from hubkit_peft.fast.lora import joint
 
     dice = torch.Generator().manual_seed(1)
@@ -123,8 +124,11 @@ def test_joint_product_and_its_gradients_are_those_of_separate_linears():
     x, dropped, weight, bias = random(7, 8), random(7, 8), random(15, 8), random(15)
     down, up = random(9, 8), random(15, 3)
     inputs = (x, dropped, down, up)
-    out = joint(x, dropped, weight.detach(), bias.detach(), down, up, sizes)
-    inner = (dropped @ down.T).chunk(3, 1)
+    weights, biases = weight.detach().split(sizes if apart else 15), bias.detach()
+    biases = biases.split(sizes if apart else 15)
+    outs = joint(x, dropped, weights, biases, down, up, sizes)
+    assert len(outs) == len(weights)
+    out, inner = torch.cat(outs, 1), (dropped @ down.T).chunk(3, 1)
     expected = (
         x @ weight.T
         + bias
@@ -136,7 +140,7 @@ def test_joint_product_and_its_gradients_are_those_of_separate_linears():
         torch.autograd.grad(out, inputs, grad), torch.autograd.grad(expected, inputs, grad)
     )
     torch.library.opcheck(
-        torch.ops.hubkit_peft.joint, (x, dropped, weight.detach(), None, down, up, sizes)
+        torch.ops.hubkit_peft.joint, (x, dropped, list(weights), [], down, up, sizes)
     )
 
 
@@ -176,9 +180,44 @@ def test_loss_curve_is_that_of_plain_float32(job, records):
     assert half == pytest.approx(reference, rel=0.1, abs=0.02)
 
 
-def test_kept_features_of_a_frozen_vit_change_nothing(job):
+@pytest.mark.parametrize(("kept", "seen"), [("auto", 13), (1e-4, 13 + 9)])
+def test_kept_features_of_a_frozen_vit_change_nothing(job, monkeypatch, kept, seen):
+    """Two epochs of 12 records with 13 tiles; 0.1 MB hold those of four records."""
+    from hubkit_peft.fast.vision import Tower
+
+    made, make = [], Tower._all
+    monkeypatch.setattr(
+        Tower, "_all", lambda tower, pixels: made.append(len(pixels)) or make(tower, pixels)
+    )
     settings = {"steps": 4, "batch_size": 6}
-    assert curve(job, cache_vision=0.5, **settings) == curve(job, cache_vision=0.0, **settings)
+    expected = curve(job, cache_vision=0.0, **settings)
+    assert (sum(made), made.clear()) == (2 * 13, None)
+    assert curve(job, cache_vision=kept, **settings) == expected
+    assert sum(made) == seen
+
+
+def test_pixels_are_no_longer_read_where_features_are_kept(training, monkeypatch):
+    from hubkit_peft.examples import Encoder
+
+    fast, numbers = training("auto", steps=9), range(12)
+    first = loss_and_gradients(fast, numbers)[0]
+    assert fast.program.features.full
+    fast.examples._kept.clear()
+    monkeypatch.setattr(Encoder, "pixels", lambda *_: pytest.fail("a picture is read"))
+    assert loss_and_gradients(fast, numbers)[0] == first
+
+
+def test_compiled_code_is_kept_beside_what_hubkit_makes(monkeypatch, tmp_path):
+    from hubkit_peft import compiling
+
+    monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    compiling.remember()
+    assert compiling.os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "home" / "compiled")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    compiling.remember()
+    assert compiling.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
+    assert not (tmp_path / "home").exists()
 
 
 def test_checkpointing_changes_nothing(job):
@@ -223,7 +262,9 @@ def test_an_error_in_one_of_several_processes_is_told(job):
 
 @pytest.mark.integration
 def test_compiled_is_the_same(training):
-    """With dropout, over batches of two shapes."""
+    """With dropout, over batches of two shapes; one layer's two steps are compiled for all."""
+    counters = torch._dynamo.utils.counters
+    counters.clear()
     ways = [training("auto", dropout=0.3, compile=compiled) for compiled in (False, True)]
     for each in ways:
         warmed(each.model)
@@ -233,3 +274,4 @@ def test_compiled_is_the_same(training):
         )
         assert compiled == pytest.approx(eager, rel=1e-5)
         assert apart(gradients, expected) < 1e-4
+    assert counters["stats"]["unique_graphs"] == 4

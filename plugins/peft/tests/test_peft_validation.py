@@ -37,7 +37,7 @@ def test_best_state_is_kept(job, records):
         "steps": 8,
         "validation": 4,
         "validate_every": 1,
-        "learning_rate": 0.05,
+        "learning_rate": 0.2,
         "warmup_ratio": 0.5,
     }
     best, last = (
@@ -147,11 +147,11 @@ WEIGHTS, TRAINED = 2_205_754_368 * 2, 151_000_000
 
 
 def test_predictions_at_2b_are_those_measured_on_an_h200():
-    """Measured by benchmarks/train_gpu.py: 41.8 GiB at batch 8 (rank 128, dropout 0.05), 35.7
+    """Measured by benchmarks/train_gpu.py: 37.1 GiB at batch 8 (rank 128, dropout 0.05), 35.7
     without dropout."""
     predictor = Predictor(SHAPES, Options(rank=128, dropout=0.05), WEIGHTS, TRAINED)
     assert predictor.operations(SIZES[0]) == pytest.approx(19.3e12, rel=0.02)
-    assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(41.8, rel=0.1)
+    assert predictor.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(37.1, rel=0.1)
     without = Predictor(SHAPES, Options(rank=128), WEIGHTS, TRAINED)
     assert without.memory(SIZES, 8, False, 2) / 2**30 == pytest.approx(35.7, rel=0.12)
 

@@ -13,6 +13,7 @@ import torch
 
 from ..shares import Share, release
 from .attention import Spans, causal
+from .compiled import compiled
 from .lora import Joint
 
 _PARTS = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj", "act_fn")
@@ -41,7 +42,7 @@ class Layer(torch.nn.Module):
         self.q_norm, self.k_norm = getattr(attn, "q_norm", None), getattr(attn, "k_norm", None)
         self.qkv = Joint([attn.q_proj, attn.k_proj, attn.v_proj], 4 * number)
         self.out = Joint([attn.o_proj], 4 * number + 1)
-        self.gate_up = Joint([mlp.gate_proj, mlp.up_proj], 4 * number + 2)
+        self.gate_up = Joint([mlp.gate_proj, mlp.up_proj], 4 * number + 2, apart=True)
         self.down = Joint([mlp.down_proj], 4 * number + 3)
         self.activation = mlp.act_fn
 
@@ -65,7 +66,7 @@ class Layer(torch.nn.Module):
 
 def asked(layer: Layer, hidden: Any, cos: Any, sin: Any, keys: Any) -> tuple[Any, Any, Any]:
     """Queries, keys and values (tokens, heads, head), rotated."""
-    both = layer.qkv(layer.norm(hidden), keys)
+    (both,) = layer.qkv(layer.norm(hidden), keys)
     query, key, value = (
         part.unflatten(1, (-1, layer.head)) for part in both.split(layer.qkv.sizes, 1)
     )
@@ -77,9 +78,9 @@ def asked(layer: Layer, hidden: Any, cos: Any, sin: Any, keys: Any) -> tuple[Any
 def answered(layer: Layer, hidden: Any, attended: Any, keys: Any) -> Any:
     """What follows attention: its output layer and the MLP, each added to `hidden` (tokens,
     width)."""
-    hidden = hidden + layer.out(attended.flatten(1), keys)
-    gate, up = layer.gate_up(layer.second_norm(hidden), keys).chunk(2, 1)
-    return hidden + layer.down(layer.activation(gate) * up, keys)
+    hidden = hidden + layer.out(attended.flatten(1), keys)[0]
+    gate, up = layer.gate_up(layer.second_norm(hidden), keys)
+    return hidden + layer.down(layer.activation(gate) * up, keys)[0]
 
 
 def _rotated(heads: Any, cos: Any, sin: Any) -> Any:
@@ -92,13 +93,13 @@ class Decoder(torch.nn.Module):
     with other GPUs."""
 
     def __init__(
-        self, layers: Any, compiled: bool, checkpointed: bool, share: Share | None = None
+        self, layers: Any, compiling: bool, checkpointed: bool, share: Share | None = None
     ) -> None:
         super().__init__()
         self.checkpointed = checkpointed
         steps: tuple[Any, Any] = (asked, answered)
-        if compiled:
-            steps = torch.compile(asked, dynamic=True), torch.compile(answered, dynamic=True)
+        if compiling:
+            steps = compiled(asked), compiled(answered)
         self.layers = torch.nn.ModuleList()
         for number, layer in enumerate(layers):
             self.layers.append(Layer(layer, number, steps))

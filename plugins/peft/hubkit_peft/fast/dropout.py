@@ -4,9 +4,9 @@ layout.
 An element's bit comes from a hash of (the token's key, the place in the model, the column). A
 token's key comes from (seed, sample, position), so that neither batch size, packing, the number of
 GPUs nor a resumed run changes a mask. Hashing is two 32-bit multiplications an element, where
-torch's Philox generator takes ten rounds: it costs nothing beside the memory traffic. The backward
-pass could hash again; compiled, torch 2.11 and 2.13 rather keep the bits, a byte each (5 GB at 2B
-and batch 8).
+torch's Philox generator takes ten rounds: it costs nothing beside the memory traffic, and the
+backward pass hashes again. Left to itself torch's compiler (2.11 and 2.13) would keep the bits, a
+byte each: 5 GB at 2B and batch 8.
 
 The mixing function is the 32-bit one with constants 0x7feb352d and 0x846ca68b (Wellons,
 "Prospecting for hash functions").
@@ -58,5 +58,10 @@ class Dropout(torch.nn.Module):
 
     def forward(self, values: Any, keys: Any) -> Any:
         """`values` (tokens, width), `keys` int32 (tokens,)."""
-        bits = mixed((keys ^ self.place)[:, None] + self.columns)
-        return torch.where(bits >= self.threshold, values * self.factor, torch.zeros_like(values))
+        from torch.utils.checkpoint import checkpoint
+
+        kept = checkpoint(self._kept, keys, use_reentrant=False, preserve_rng_state=False)
+        return torch.where(kept, values * self.factor, torch.zeros_like(values))
+
+    def _kept(self, keys: Any) -> Any:
+        return mixed((keys ^ self.place)[:, None] + self.columns) >= self.threshold

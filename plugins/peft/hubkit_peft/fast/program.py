@@ -13,6 +13,7 @@ from ..batch import Packed, pack
 from ..examples import Example
 from ..shares import Share, place_rest
 from . import decoder, vision
+from .features import Features
 from .loss import answer_loss
 
 
@@ -25,20 +26,19 @@ class Fast:
         model: Any,
         seen: Vision,
         longest: int,
-        compiled: bool,
+        compiling: bool,
         checkpointed: bool,
-        cache: float,
+        features: Features | None,
         device: str,
         share: Share | None = None,
     ) -> None:
+        self.features = features
         self._base = model.get_base_model()
         self._inner = self._base.model
         text = self._inner.language_model
-        self._decoder = decoder.Decoder(text.layers, compiled, checkpointed, share)
+        self._decoder = decoder.Decoder(text.layers, compiling, checkpointed, share)
         text.embed_tokens.to(device)
-        self._tower = vision.Tower(
-            self._inner, seen.mean, seen.std, compiled, int(cache * 2**30), share
-        )
+        self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiling, features, share)
         place_rest(model, device)
         self._dtype = text.embed_tokens.weight.dtype
         places = torch.arange(
@@ -85,8 +85,12 @@ class Fast:
         )
         return answer_loss(text.norm(hidden), self._base.lm_head, batch.targets)
 
+    def see(self, batch: Packed) -> Any:
+        """What the ViT makes of the batch's pictures, for `mlp1`."""
+        return self._tower(batch.pixels, batch.tiles, batch.numbers)
+
     def _pictures(self, batch: Packed) -> Any:
-        features = self._tower(batch.pixels, batch.tiles, batch.numbers)
+        features = self.see(batch)
         with torch.autocast(
             features.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16
         ):

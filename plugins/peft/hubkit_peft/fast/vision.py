@@ -11,6 +11,8 @@ import torch
 
 from ..shares import Share, release, share_all
 from .attention import dense
+from .compiled import compiled
+from .features import Features, frozen
 from .lora import in_one
 
 _TILES_AT_ONCE = 64
@@ -19,72 +21,44 @@ _TILES_AT_ONCE = 64
 class Tower:
     """From uint8 (tiles, 3, side, side) to what `mlp1` reads, (tiles, positions, 4 * width):
     normalisation, the ViT without its class token, pixel shuffle. When the ViT is frozen its layers
-    get a forward with one product for q, k and v, and `cache` bytes of host memory keep records'
-    features."""
+    get a forward with one product for q, k and v, and `features` keep what it makes."""
 
     def __init__(
         self,
         inner: Any,
         mean: Any,
         std: Any,
-        compiled: bool,
-        cache: int,
+        compiling: bool,
+        features: Features | None,
         share: Share | None = None,
     ) -> None:
         self._inner = inner
-        self._frozen = not any(
-            parameter.requires_grad for parameter in inner.vision_tower.parameters()
-        )
+        self._frozen = frozen(inner)
         self._dtype = inner.language_model.embed_tokens.weight.dtype
         device = inner.language_model.embed_tokens.weight.device
         self._mean, self._std = (
             torch.tensor(values, device=device)[:, None, None] for values in (mean, std)
         )
-        self._kept: dict[int, Any] = {}
-        self._room = cache if self._frozen else 0
+        self._kept = features
         if self._frozen:
-            _hasten(inner.vision_tower, compiled, share)
+            _hasten(inner.vision_tower, compiling, share)
         if share:
             share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
 
     def __call__(self, pixels: Any, tiles: Sequence[int], numbers: Sequence[int]) -> Any:
-        """`tiles` and `numbers` are each record's share of `pixels` and its name in the cache."""
+        """`tiles` are each record's share of `pixels`, `numbers` its number."""
         if not self._frozen:
             with torch.autocast(
                 pixels.device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16
             ):
                 return self._features(pixels)
         with torch.no_grad():
-            if not self._room and not self._kept:
+            if self._kept is None:
                 return self._all(pixels)
-            return self._cached(pixels, tiles, numbers)
+            return self._kept(pixels, tiles, numbers, self._all)
 
     def _all(self, pixels: Any) -> Any:
         return torch.cat([self._features(part) for part in pixels.split(_TILES_AT_ONCE)])
-
-    def _cached(self, pixels: Any, tiles: Sequence[int], numbers: Sequence[int]) -> Any:
-        parts = dict(zip(numbers, pixels.split(list(tiles)), strict=True))
-        missing = {
-            number: part for number, part in parts.items() if number not in self._kept and len(part)
-        }
-        found = {
-            n: self._kept[n].to(pixels.device, non_blocking=True) for n in parts if n in self._kept
-        }
-        if missing:
-            made = self._all(torch.cat(list(missing.values()))).split(
-                [len(part) for part in missing.values()]
-            )
-            found |= dict(zip(missing, made, strict=True))
-            for number in missing:
-                self._keep(number, found[number])
-        return torch.cat([found[number] for number in numbers if number in found])
-
-    def _keep(self, number: int, features: Any) -> None:
-        size = features.numel() * features.element_size()
-        if size <= self._room:
-            self._room -= size
-            host = torch.empty(features.shape, dtype=features.dtype, pin_memory=features.is_cuda)
-            self._kept[number] = host.copy_(features, non_blocking=True)
 
     def _features(self, pixels: Any) -> Any:
         normal = ((pixels.float() / 255 - self._mean) / self._std).to(self._dtype)
@@ -108,10 +82,10 @@ def fits(inner: Any) -> bool:
     )
 
 
-def _hasten(tower: Any, compiled: bool, share: Share | None) -> None:
+def _hasten(tower: Any, compiling: bool, share: Share | None) -> None:
     steps: tuple[Any, ...] = (_asked, _answered)
-    if compiled:
-        steps = tuple(torch.compile(step, dynamic=True) for step in steps)
+    if compiling:
+        steps = tuple(map(compiled, steps))
     for layer in tower.encoder.layer:
         attn = layer.attention
         parts = [attn.q_proj, attn.k_proj, attn.v_proj]
