@@ -10,14 +10,19 @@ from ..weights.model import Model
 _REMEDY = "write it in another way, such as with a space in it, or leave the record out"
 
 
+def tokens_of(base: Model) -> list[str]:
+    """Its special tokens and image tokens, the longest first; `<image>` is ours, whatever the base
+    says."""
+    vision = base.vision
+    texts = special_tokens(base.folder) | {vision.start, vision.context, vision.end}
+    return sorted(texts - {"", IMAGE}, key=lambda text: (-len(text), text))
+
+
 class SpecialTokens:
-    """Those of `base`, and its image tokens; `<image>` is ours, whatever the base says."""
+    """Those of `base`, as they are looked for in records."""
 
     def __init__(self, base: Model) -> None:
-        vision = base.vision
-        texts = special_tokens(base.folder) | {vision.start, vision.context, vision.end}
-        longest_first = sorted(texts - {"", IMAGE}, key=lambda text: (-len(text), text))
-        self._any = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._any = re.compile("|".join(map(re.escape, tokens_of(base))) or r"(?!)")
 
     def problem(self, record: Record) -> tuple[str, str] | None:
         """What is wrong with the record's texts, and what to do."""

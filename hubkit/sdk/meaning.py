@@ -51,7 +51,8 @@ _AS_IT_IS = {True: ("true", "yes", "1", "1.0"), False: ("false", "no", "0", "0.0
 _WORD = r"(?:[ _-]?\d+|[ _-]\w+)?"
 _MARK = re.compile(
     rf"</?\|?(?:(?:image|img|video|audio|speech|sound|bbox){_WORD}|vision[ _-]\w+"
-    r"|ref[ _-]object\w*|im_patch|(?:start|end)[ _-]of[ _-](?:image|video|audio))\|?>",
+    r"|ref[ _-]object\w*|im_patch|(?:start|end)[ _-]of[ _-](?:image|video|audio))\|?>"
+    r"|<(?:im|vid)_(?:start|end)>",
     re.IGNORECASE,
 )
 

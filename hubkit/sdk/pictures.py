@@ -100,7 +100,7 @@ def picture_bytes(path: Path) -> bytes:
     """The content of a picture's file. Raises what `open_picture` raises before it looks into
     it."""
     with _regular(path) as file:
-        return file.read(MOST_BYTES)
+        return file.read()
 
 
 def spelled(folder: Path, name: str) -> str:
@@ -198,8 +198,10 @@ def _orientation(image: Any) -> int:
     try:
         if image.format == "TIFF":
             return int(image.tag_v2.get(_ORIENTATION, 1))
+        if not (noted := image.info.get("exif")):
+            return 1
         exif = Image.Exif()
-        exif.load(image.info.get("exif") or b"")
+        exif.load(noted)
         return int(exif.get(_ORIENTATION, 1))
     except Exception:
         return 1

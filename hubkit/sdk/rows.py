@@ -129,6 +129,8 @@ class Place:
 
     def _unread(self, field: str, name: str, why: str) -> DataError:
         remedy = f"remove `{name}` where the record is right without it, or leave the record out"
+        if why == PICTURE:
+            remedy = f"name the picture where this format reads pictures; or {remedy}"
         return self.error(field, why, remedy, "fields")
 
     def meta(self, read: Collection[str]) -> dict[str, str]:

@@ -173,7 +173,14 @@ MARKS = [
     *("<video>", "<Video>", "<audio>", "<speech>", "<bbox>", "<ref-object>", "<img>", "</img>"),
     *("<image1>", "<image_1>", "<image 1>", "<image-2>", "<IMAGE>", "<Image>", "<IMG_CONTEXT>"),
     *("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|image_1|>", "<|image|>"),
-    *("<im_patch>", "<start_of_image>", "<image_placeholder>", "<IMAGE_TOKEN>", "<video_1>"),
+    *(
+        "<im_patch>",
+        "<im_start>",
+        "<start_of_image>",
+        "<image_placeholder>",
+        "<IMAGE_TOKEN>",
+        "<video_1>",
+    ),
 ]
 
 

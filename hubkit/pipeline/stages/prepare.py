@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...data.output import own_line
 from ...data.preparation import HOLDOUT, TRAIN, Preparation, PrepareSettings
+from ...data.special import tokens_of
 from ...data.terms import check_accepted, terms_of
 from ...digests import files_below, of_json, stamp
 from ...sdk import Terms
@@ -56,6 +57,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "group": data.group,
         "repeat": str(data.repeat),
         "fix": str(data.fix),
+        "tokens": of_json(tokens_of(context.base)),
     }
     if data.holdout_file:
         own["holdout_file"] = context.digest(data.holdout_file)
