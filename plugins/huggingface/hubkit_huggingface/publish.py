@@ -21,13 +21,12 @@ from hubkit.sdk.hubs import (
     another_release,
     content,
     read_json,
-    refuse_public,
     refuse_strangers,
-    refuse_unlike,
 )
 from hubkit.sdk.transfer import Meter
 
 from .client import installed
+from .prepare import judge_visibility, prepare
 from .read import git_blob
 from .session import Session
 
@@ -93,7 +92,7 @@ def foresee(session: Session, job: PublishInput) -> None:
     _judge_card(session, job)
     if (info := session.info()) is None:
         return
-    _judge_visibility(session, info)
+    judge_visibility(session, info)
     release = Release(job)
     branch = session.info(session.options.branch)
     if _tagged(session, release) is None and branch is not None:
@@ -107,7 +106,7 @@ def publish(session: Session, job: PublishInput) -> Landed:
         RemoteError: the hub failed; running again continues.
     """
     release = Release(job)
-    head = _prepare(session)
+    head = prepare(session)
     if (tagged := _tagged(session, release)) is not None:
         return tagged
     landed = _find(session, release, head) or _send(session, release, head)
@@ -154,74 +153,6 @@ def _tagged(session: Session, release: Release) -> Landed | None:
     if not release.is_at(session.tree(tagged.sha)):
         raise another_release(session.place, release.job.tag, str(tagged.sha))
     return Landed(tagged.sha)
-
-
-def _prepare(session: Session) -> str:
-    """The head of the branch, after making repository and branch where they are not there."""
-    options = session.options
-    info = session.info()
-    if info is None:
-        info = _create(session)
-    else:
-        _judge_visibility(session, info)
-    if options.branch == "main":
-        return str(info.sha)
-    branch = session.info(options.branch)
-    if branch is None:
-
-        def grow() -> None:
-            session.api.create_branch(session.repository, branch=options.branch, exist_ok=True)
-
-        branch = session.change(
-            "create branch", grow, lambda: session.info(options.branch), branch=options.branch
-        )
-    return str(branch.sha)
-
-
-def _create(session: Session) -> Any:
-    """The repository, made and read back as it was asked for."""
-    made = []
-
-    def make() -> None:
-        session.api.create_repo(session.repository, private=session.options.private)
-        made.append(True)
-
-    def undo() -> None:
-        session.change(
-            "delete repository",
-            lambda: session.api.delete_repo(session.repository) or True,
-            lambda: True if session.info() is None else None,
-        )
-
-    private = session.options.private
-    info = session.change("create repository", make, session.info, private=private)
-    refuse_unlike(
-        session.place,
-        {"visibility": _visibility(private), "name": session.repository, "gating": "none"},
-        {
-            "visibility": _visibility(info.private),
-            "name": session.token.hide(str(info.id)),
-            "gating": str(info.gated or "none"),
-        },
-        undo if made else None,
-    )
-    return info
-
-
-def _visibility(private: object) -> str:
-    return "private" if private else "public"
-
-
-def _judge_visibility(session: Session, info: Any) -> None:
-    """
-    Raises:
-        RefusedError: a release that was to be private would be the first in a public repository.
-    """
-    if session.options.private and not info.private:
-        refuse_public(session.place, session.tree(info.sha) if info.sha else ())
-        session.run.note(
-            f"{session.place} is public: what is published there can be seen by everybody"
-        )
 
 
 def _find(session: Session, release: Release, head: str) -> Landed | None:

@@ -9,7 +9,6 @@ alike.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,20 +20,17 @@ from hubkit.sdk.hubs import (
     MANIFEST,
     another_release,
     content,
-    refuse_public,
     refuse_strangers,
-    refuse_unlike,
 )
 from hubkit.sdk.transfer import Body, Meter
 
 from .options import MASTER
+from .prepare import judge_visibility, prepare
 from .read import known
 from .session import MODEL, Listed, Session
 
 CONFIGURATION = "configuration.json"
 _BATCH = 100
-_PUBLIC = 5
-_VISIBILITY = {1: "private", 3: "internal", _PUBLIC: "public"}
 _INLINE = frozenset({"readme.md", ".gitattributes", ".gitignore", CONFIGURATION, "config.json"})
 
 
@@ -47,7 +43,7 @@ def publish(session: Session, job: PublishInput) -> str:
         RemoteError: the hub failed; running again continues.
     """
     _check_files(job)
-    _prepare(session, job)
+    prepare(session, job)
     branch = session.options.branch
     if (tagged := _tagged(session, job)) is not None:
         return _commit_of(tagged, job)
@@ -72,7 +68,7 @@ def foresee(session: Session, job: PublishInput) -> None:
     _check_files(job)
     if (info := session.info()) is None:
         return
-    _judge_visibility(session, info)
+    judge_visibility(session, info)
     branch = session.options.branch
     if _tagged(session, job) is None and branch in session.branches():
         _is_there(session, job, session.listing(branch))
@@ -140,63 +136,6 @@ def differing(
         )
 
     return [file for file in job.files if not same(file)]
-
-
-def _prepare(session: Session, job: PublishInput) -> None:
-    """Makes the repository where it is not there: the client itself would make it public and
-    Apache-2.0."""
-    options, info = session.options, session.info()
-    if info is None:
-        _create(session, job)
-    else:
-        _judge_visibility(session, info)
-    if options.branch != MASTER and options.branch not in session.branches():
-        raise UsageError(
-            f"{session.place} has no branch {options.branch}",
-            "make it on the repository's page, or leave it out",
-        )
-
-
-def _create(session: Session, job: PublishInput) -> None:
-    """ModelScope's API cannot delete what it made."""
-    options = session.options
-    license = options.license or _license(job.folder / "README.md")
-    visibility = "private" if options.private else "public"
-
-    def make() -> None:
-        session.api.create_repo(
-            session.repository,
-            MODEL,
-            visibility=visibility,
-            license=license,
-            chinese_name=options.chinese_name or None,
-        )
-
-    info = session.change(
-        "create repository", make, session.info, visibility=visibility, license=license
-    )
-    found = {"visibility": _VISIBILITY.get(int(info.get("Visibility") or 0), "unknown")}
-    refuse_unlike(session.place, {"visibility": visibility}, found, None)
-
-
-def _judge_visibility(session: Session, info: Mapping[str, Any]) -> None:
-    """
-    Raises:
-        RefusedError: a release that was to be private would be the first in a public repository.
-    """
-    if session.options.private and info.get("Visibility") == _PUBLIC:
-        refuse_public(session.place, session.listing(MASTER))
-        session.run.note(
-            f"{session.place} is public: what is published there can be seen by everybody"
-        )
-
-
-def _license(card: Path) -> str:
-    """`license:` of the card's YAML, `other` without one."""
-    text = card.read_text("utf-8") if card.is_file() else ""
-    head = text.split("\n---", 1)[0] if text.startswith("---") else ""
-    found = re.search(r"^license:\s*[\"']?([A-Za-z0-9.+-]+)", head, re.MULTILINE)
-    return found[1] if found else "other"
 
 
 def _send(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> dict[str, Listed]:
