@@ -12,13 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import foodie
 import hubkit_foodieqa.record
 import hubkit_hf_datasets.columns
 import hubkit_llava_json.fix
 import hubkit_llava_json.record
 import hubkit_sharegpt.record
 import pytest
+from testing import foodie
 
 import hubkit.sdk.rows
 from hubkit.data.findings import TITLES

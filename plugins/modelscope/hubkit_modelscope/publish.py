@@ -15,13 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import PublishInput, ReleaseFile, RemoteError, UsageError
-from hubkit.sdk.hubs import (
-    AGAIN,
-    MANIFEST,
-    another_release,
-    content,
-    refuse_strangers,
-)
+from hubkit.sdk.hubs import AGAIN, MANIFEST, another_release, content, refuse_strangers
 from hubkit.sdk.transfer import Body, Meter
 
 from .options import MASTER
