@@ -105,7 +105,7 @@ def test_exit_codes_are_those_of_the_errors(name: str) -> None:
     assert table == {0} | {
         kind.exit_code
         for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, errors.HubkitError)
+        if isinstance(kind, type) and issubclass(kind, (errors.HubkitError, errors.CancelledError))
     }
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from ..errors import UsageError
 from ..packaging import card as cards
 from ..packaging.manifest import release_date
-from ..packaging.seal import Packaged, seal_release
+from ..packaging.track import Packaged, track_release
 from ..pipeline.spec.model import Author
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
@@ -109,9 +109,11 @@ def check(folder: Folder, *, author_email: str = "") -> tuple[Problem, ...]:
 
     `author_email` is the one address that texts may hold."""
     if is_adapter(Path(folder)):
-        return check_adapter(Path(folder), author_email)
-    model = open_model(Path(folder))
-    return check_folder(model.folder, model.family, author_email)
+        found = check_adapter(Path(folder), author_email)
+    else:
+        model = open_model(Path(folder))
+        found = check_folder(model.folder, model.family, author_email)
+    return (*found, *cards.card_problems(Path(folder)))
 
 
 def card(
@@ -161,7 +163,7 @@ def track(
         RefusedError: the check or the name says no; nothing is staged.
     """
     model, signed = open_model(Path(folder)), author or Author()
-    packaged, _ = seal_release(
+    packaged, _ = track_release(
         model.folder,
         model,
         name=name or model.folder.resolve().name,

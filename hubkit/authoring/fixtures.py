@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..packaging.manifest import release_date
-from ..packaging.seal import seal_release
+from ..packaging.track import track_release
 from ..sdk import (
     IMAGE,
     GenerateInput,
@@ -144,7 +144,7 @@ def release(folder: Path, target: str, options: Mapping[str, Any], extra: str = 
     (place / "README.md").write_text(
         f"---\nlicense: apache-2.0\n---\n\n# InternVL2-Check\n{extra}\n", encoding="utf-8"
     )
-    tracked, listed = seal_release(
+    tracked, listed = track_release(
         place,
         open_model(place),
         name="InternVL2-Check",

@@ -26,6 +26,7 @@ PASSED = {
     "XDG_CACHE_HOME",
     "CC",
     "CXX",
+    "HUBKIT_HOME",
 }
 PASSED_PREFIXES = (
     "LC_",
@@ -37,6 +38,7 @@ PASSED_PREFIXES = (
     "OPENBLAS_",
     "PYTORCH_",
     "TRITON_",
+    "TORCHINDUCTOR_",
     "HIP_",
     "ROCR_",
 )

@@ -70,7 +70,7 @@ def failure(
 
 def full_disk(folder: Path, needed: int) -> str:
     """Says that the disk of `folder` has next to no room; empty when it has."""
-    if shutil.disk_usage(folder).free >= _NEXT_TO_NOTHING:
+    if shutil.disk_usage(_there(folder)).free >= _NEXT_TO_NOTHING:
         return ""
     return f"{folder}: the disk is full{_room(folder, needed)}"
 
@@ -78,6 +78,11 @@ def full_disk(folder: Path, needed: int) -> str:
 def _room(place: Path | None, needed: int) -> str:
     if place is None:
         return ""
-    there = next((folder for folder in (place, *place.parents) if folder.exists()), Path("/"))
+    there = _there(place)
     free = f"{shutil.disk_usage(there).free:,} bytes are free in {there}"
     return f"; {needed:,} bytes are needed, {free}" if needed else f"; {free}"
+
+
+def _there(folder: Path) -> Path:
+    """`folder`, or the nearest above it that exists."""
+    return next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))

@@ -23,15 +23,11 @@ from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
 from ..sdk.hub import ReleaseFile
 from ..sdk.shown import shown
+from .lfs_threshold import LFS_SUFFIXES, uses_lfs
 
 MANIFEST = "manifest.json"
 GITATTRIBUTES = ".gitattributes"
 SCHEMA = 1
-LFS_SUFFIXES = (".safetensors", ".model")
-LFS_BYTES = 1_000_000
-"""Hugging Face rejects a push with more than 10 MiB outside LFS. Over its API it takes files of
-these suffixes, and binary ones from about 1 MB on, into LFS by itself and adds them to
-.gitattributes: done beforehand, a release is the same on every hub."""
 _READ_LIMIT = 64 * 1024 * 1024
 _TOLD = 50  # problems in one message
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -65,12 +61,6 @@ class Manifest:
         path, partial = folder / MANIFEST, folder / f".{MANIFEST}.partial"
         partial.write_bytes(self.to_bytes())
         return partial.replace(path)
-
-
-def uses_lfs(path: str, size: int) -> bool:
-    """Whether Git LFS keeps a file of `size` bytes: the one rule behind .gitattributes, manifest
-    and staging."""
-    return path.endswith(LFS_SUFFIXES) or size > LFS_BYTES
 
 
 def write_gitattributes(folder: Path) -> Path:

@@ -16,10 +16,11 @@ from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
 from .preflight import check_paths, check_workers, disk_needed, preflight
+from .seal import Seal
 from .spec.model import Spec
 from .stage import Context, Stage
 from .stages import evaluate, merge, package, prepare, publish, smoke, train, verify
-from .workspace import Seal, Workspace
+from .workspace import Workspace
 
 STAGES: tuple[Stage[Any], ...] = (
     prepare.STAGE,

@@ -17,8 +17,9 @@ from ..sdk import codec
 from ..weights.checkpoint import Checkpoint
 from ..weights.companions import INDEX, companion_names
 from ..weights.model import Model, open_model
+from .seal import SEAL
 from .spec.model import EnvironmentField, Spec
-from .workspace import SEAL, Workspace
+from .workspace import Workspace
 
 T = TypeVar("T")
 

@@ -18,7 +18,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +26,7 @@ from ..errors import EnvironmentFailure, UsageError
 from ..files.disk import remove
 from ..packaging.manifest import release_date, utc_seconds
 from ..sdk import codec
-
-SEAL = "seal.json"
-
-
-@dataclass(frozen=True)
-class Seal:
-    """`inputs` are what the stage depended on, by name; `outputs` maps each file to its sha256,
-    `stamps` to its size, mtime and inode when sealed; `result` is the stage's typed result as JSON;
-    `seconds` is how long it took."""
-
-    stage: str
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-    stamps: Mapping[str, str]
-    result: Mapping[str, Any]
-    seconds: float
-
-    @property
-    def digest(self) -> str:
-        """Identifies what the stage gave, not how: equal outputs and results have equal digests."""
-        return digests.of_json([self.stage, dict(self.outputs), dict(self.result)])
+from .seal import SEAL, Seal, read_seal
 
 
 class Workspace:
@@ -118,12 +97,7 @@ class Workspace:
 
     def seal_of(self, stage: str) -> Seal | None:
         """The seal of `stage`; None when it was never finished, or the seal is damaged."""
-        path = self.stage(stage) / SEAL
-        try:
-            seal = codec.decode(Seal, json.loads(path.read_text("utf-8")), str(path))
-        except (OSError, ValueError, RecursionError, UsageError):
-            return None
-        return seal if seal.stage == stage and seal.stamps.keys() == seal.outputs.keys() else None
+        return read_seal(self.stage(stage))
 
     def tampered(self, seal: Seal) -> str | None:
         """The first output that is no longer as it was sealed."""

@@ -8,13 +8,15 @@ values without a scale, and everything that is not of FORMATS.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-import stat
 import unicodedata
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
+
+from .files import open_file
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """The last two where Pillow, or a plugin of it, reads them. PostScript is none: Pillow gives it to
@@ -148,13 +150,13 @@ def as_shown(image: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def _regular(path: Path) -> BinaryIO:
-    """Without waiting for a writer, as a FIFO would."""
-    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(number, "rb") if stat.S_ISREG(os.fstat(number).st_mode) else None
-    if file is None:
-        os.close(number)
-        raise PictureError("not a regular file")
-    if (size := os.fstat(number).st_size) > MOST_BYTES:
+    try:
+        file = open_file(path)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a pipe, a socket or a device
+            raise PictureError(str(error.strerror)) from None
+        raise
+    if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
         file.close()
         raise PictureError(f"{size:,} bytes is more than a picture should have")
     return file

@@ -55,7 +55,7 @@ def diagnosis(
             f"({', '.join(sorted(kinds))}): they would be quantised when they are loaded",
             f"remove {QUANTISATION} from config.json",
         )
-    if any(_WRAPPED.fullmatch(name) for name in weights.tensors):
+    if any(_WRAPPED.fullmatch(name) for name in weights.tensors.keys() - layout.keys()):
         return Problem(
             where,
             "this is an unmerged LoRA checkpoint",

@@ -3,7 +3,6 @@ written."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from .arithmetic import Rounding, Step, Workspace, change_rows, load
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .diagnosis import FLOATS, diagnosis, layout_problems
+from .finite import check_finite
 from .header import TensorInfo
 from .model import Model
 from .placement import Edit, alias_targets, place, targets
@@ -267,16 +267,7 @@ class _Merge:
         shard.read_into(view, at + start * info.row_size)
         rows = torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(-1, *info.shape[1:])
         change = change_rows(rows, start, steps, self.rounding, self.workspace)
-        if not math.isfinite(change.largest):
-            raise WeightsError(
-                f"the adapter's change to {info.name!r} holds NaN or infinity",
-                "train again; this adapter has diverged",
-            )
-        if not change.finite:
-            raise WeightsError(
-                f"tensor {info.name!r} holds NaN or infinity",
-                "use an undamaged base, or an adapter that has not diverged",
-            )
+        check_finite(info.name, change.largest, change.finite)
         if steps:
             self.changes[info.name, start] = change.largest
 

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import foodie
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from testing import foodie
 
 from hubkit.data.scan import rows
 from hubkit.sdk import Row

@@ -240,8 +240,8 @@ def test_what_has_no_one_reading_is_refused(says: str, data: bytes, tmp_path: Pa
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     """A FIFO that nobody writes would be waited for."""
     os.mkfifo(tmp_path / "pipe.png")
-    assert examine(tmp_path / "pipe.png") == "not a regular file"
-    assert examine(tmp_path) == "not a regular file"
+    assert examine(tmp_path / "pipe.png") == "a named pipe, not a regular file"
+    assert examine(tmp_path) == "Is a directory"
     assert examine(tmp_path / "none.png") == "no such file"
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate((256 << 20) + 1)

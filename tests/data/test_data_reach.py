@@ -8,15 +8,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import hubkit_foodieqa.record
-import hubkit_hf_datasets.columns
-import hubkit_llava_json.fix
-import hubkit_llava_json.record
-import hubkit_sharegpt.record
 import pytest
 from testing import foodie
 
@@ -29,12 +25,15 @@ from hubkit.sdk import Row
 from hubkit.sdk.rows import records_of
 
 MODULES = [
-    hubkit.sdk.rows,
-    hubkit_llava_json.record,
-    hubkit_llava_json.fix,
-    hubkit_sharegpt.record,
-    hubkit_hf_datasets.columns,
-    hubkit_foodieqa.record,
+    import_module(name)
+    for name in (
+        "hubkit.sdk.rows",
+        "hubkit_llava_json.record",
+        "hubkit_llava_json.fix",
+        "hubkit_sharegpt.record",
+        "hubkit_hf_datasets.columns",
+        "hubkit_foodieqa.record",
+    )
 ]
 ELSEWHERE = {"image", "tokens"}
 """Codes of what `hubkit.data.validate` finds."""

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubkit.files.tree import path_problem
-from hubkit.packaging.manifest import (
-    LFS_BYTES,
-    Manifest,
-    build,
-    read,
-    uses_lfs,
-    utc_seconds,
-    write_gitattributes,
-)
+from hubkit.packaging.lfs_threshold import LFS_BYTES, uses_lfs
+from hubkit.packaging.manifest import Manifest, build, read, utc_seconds, write_gitattributes
 from hubkit.sdk import RefusedError, ReleaseFile, UsageError
 
 

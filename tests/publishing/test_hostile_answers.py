@@ -21,8 +21,8 @@ from hubkit.publishing.comparison import compare
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import RemoteFile, SilentRun
 from hubkit.sdk.hubs import read_whole
+from hubkit.sdk.retry import Patience, retry_after
 from hubkit.sdk.text import one_line
-from hubkit.sdk.transfer import Patience, retry_after
 
 from .conftest import NAME, TOKEN, needs_hubs
 

@@ -87,11 +87,11 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
             "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub",
         ),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
-        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.2: upgrade hubkit"),
-        (dataset(sdk="1.3"), "it was written for SDK 1.3, this hubkit has 1.2: upgrade hubkit"),
+        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.3: upgrade hubkit"),
+        (dataset(sdk="1.4"), "it was written for SDK 1.4, this hubkit has 1.3: upgrade hubkit"),
         (
             dataset(sdk="0.9"),
-            "it was written for SDK 0.9, this hubkit has 1.2: install a newer version of "
+            "it was written for SDK 0.9, this hubkit has 1.3: install a newer version of "
             "the plugin",
         ),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),

@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from testing.hubclients import digests
 
 from hubkit.rehearsal import Running
-
-from .hubclients import digests
 
 pytestmark = pytest.mark.integration
 SCRIPTS = Path(__file__).with_name("clients")

@@ -23,7 +23,7 @@ from hubkit.sdk.hubs import (
     whole,
 )
 from hubkit.sdk.journal import read
-from hubkit.sdk.transfer import Patience
+from hubkit.sdk.retry import Patience
 
 
 def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:

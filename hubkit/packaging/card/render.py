@@ -15,6 +15,7 @@ from hubkit.resources import templates
 from hubkit.sdk.errors import UsageError
 
 from .facts import CardInput
+from .languages import PAGES
 from .markdown import FILTERS
 from .metadata import EVAL_RESULTS, card_data, eval_results, hub_license
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _LOSS = "assets/loss.png"
 _SCORES = "assets/scores.png"
 _SAMPLES = "assets/samples"
-_PAGES = {"README.md": "en", "README.zh-CN.md": "zh"}
 
 
 def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
         files[_SCORES] = scores_png(facts.evaluations)
     files |= eval_results(facts)
     environment = _environment()
-    for page, language in _PAGES.items():
+    for page, language in PAGES.items():
         template = environment.get_template(f"{language}.md.j2")
         body = template.render(_values(facts, pictures), rules=_rules(facts, language))
         if page == "README.md":

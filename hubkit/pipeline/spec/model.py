@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from ...evaluation.requirements import bound, key_problem
+from ...evaluation.gates import bound, key_problem
 from ...publishing.parallel import Limits
 from ...sdk.codec import switch
 

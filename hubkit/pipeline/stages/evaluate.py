@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...digests import of_json
-from ...evaluation.requirements import refuse_below
+from ...evaluation.gates import refuse_below
 from ...evaluation.results import Evaluated, summary
 from ...evaluation.samples import write_samples
 from ...evaluation.score import Answered, check_references, evaluated, metric_named, score

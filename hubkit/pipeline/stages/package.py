@@ -10,7 +10,7 @@ from ...digests import of_json
 from ...packaging import provenance
 from ...packaging.card import write_card
 from ...packaging.lfs import damage
-from ...packaging.seal import LINKED, Packaged, link_model, seal_release
+from ...packaging.track import LINKED, Packaged, link_model, track_release
 from ...publishing.publish import keep_journal_in
 from ...sdk import ReleaseFile
 from ...sdk.codec import encode
@@ -93,7 +93,7 @@ def _run(context: Context, out: Path) -> Packaged:
     provenance.write(
         folder, card_facts.provenance(context, {file.path: file.sha256 for file in weights})
     )
-    packaged, listed = seal_release(
+    packaged, listed = track_release(
         folder,
         context.base,
         name=spec.name,

@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import EnvironmentFailure, HubkitError, RefusedError, RemoteError
+from ..retry import TRANSIENT
 from ..text import one_line
-from ..transfer import TRANSIENT
 from .token import Token
 
 AGAIN = "run the same command again: it continues where it stopped"

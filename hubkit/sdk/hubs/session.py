@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import HubkitError, RemoteError
 from ..journal import Journal
+from ..retry import Patience
 from ..run import Run
-from ..transfer import Patience
 from .explain import AGAIN, causes
 from .options import ApiOptions
 from .token import Token

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from hubkit.sdk.transfer import retry_after
+from hubkit.sdk.retry import retry_after
 
 _STATUS = re.compile(r"(?:Recv header: HTTP/[0-9.]+|trace git-lfs: HTTP:) (\d{3})\b")
 _HEADER = re.compile(r"Recv header: (Retry-After): ([^\r\n]*)", re.IGNORECASE)

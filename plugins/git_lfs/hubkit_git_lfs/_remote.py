@@ -9,7 +9,7 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, RemoteError, Run
 from hubkit.sdk.gitcli import LFS_FILTER, GitFailed, run_git
-from hubkit.sdk.transfer import TRANSIENT, Patience
+from hubkit.sdk.retry import TRANSIENT, Patience
 
 from ._answers import Answers
 from ._explain import explain

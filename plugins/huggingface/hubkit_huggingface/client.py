@@ -19,7 +19,8 @@ import httpx2
 
 from hubkit.sdk import Run
 from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_hopeless, unusable_proxy
-from hubkit.sdk.transfer import TRANSIENT, Body, Meter, Patience, retry_after
+from hubkit.sdk.retry import TRANSIENT, Patience, retry_after
+from hubkit.sdk.transfer import Body, Meter
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
 """The answer did not come, whole; what was asked may have been done all the same."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, Run
 from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
-from hubkit.sdk.transfer import TRANSIENT, Patience
+from hubkit.sdk.retry import TRANSIENT, Patience
 
 from .client import LOST, Terms, installed
 from .explain import explain

@@ -6,7 +6,7 @@ import os
 
 from hubkit.sdk import EnvironmentFailure, Run
 from hubkit.sdk.hubs import Token, named_token
-from hubkit.sdk.transfer import Patience
+from hubkit.sdk.retry import Patience
 
 from .options import Options
 

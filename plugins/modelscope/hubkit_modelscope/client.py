@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 
 from hubkit.sdk import Run
 from hubkit.sdk.hubs import moved_write, read_whole, refuse_hopeless, unusable_proxy
-from hubkit.sdk.transfer import TRANSIENT, Patience, retry_after
+from hubkit.sdk.retry import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 """The answer did not come, whole; what was asked may have been done all the same."""

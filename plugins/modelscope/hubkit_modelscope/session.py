@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
 from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
-from hubkit.sdk.transfer import TRANSIENT, Patience
+from hubkit.sdk.retry import TRANSIENT, Patience
 
 from .explain import explain
 from .options import Options

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hubkit.sdk import EnvironmentFailure, Run, TrainInput
+from hubkit.sdk.finite import check_loss
 
 from . import state
 from .examples import Examples
@@ -221,10 +222,7 @@ class _Loop:
         while len(self.unread) > all_but:
             step, rate, number = self.unread.popleft()
             loss = number.value()
-            if not math.isfinite(loss):
-                raise EnvironmentFailure(
-                    f"the loss is {loss}", "lower learning_rate; nothing usable was trained"
-                )
+            check_loss(loss)
             self.metrics.append(Metric(step, loss, rate))
             speed = (
                 (len(self.metrics) - self.resumed)

@@ -37,7 +37,7 @@ def test_best_state_is_kept(job, records):
         "steps": 8,
         "validation": 4,
         "validate_every": 1,
-        "learning_rate": 0.2,
+        "learning_rate": 0.5,
         "warmup_ratio": 0.5,
     }
     best, last = (

@@ -63,7 +63,7 @@ UNTIED = {
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from live_adapter import _publish
+    from testing.live_adapter import _publish
 
     folder = tmp_path_factory.mktemp("tied") / "base"
     _model().save_pretrained(folder)
@@ -209,8 +209,8 @@ def test_two_adapters_of_which_one_unties(base: Path, tmp_path: Path) -> None:
 def test_a_base_resized_as_the_training_did_takes_the_adapter(base: Path, tmp_path: Path) -> None:
     """The remedy that the refusal gives, followed."""
     import torch
-    from live_adapter import _publish
     from safetensors.torch import load_file, save_file
+    from testing.live_adapter import _publish
 
     adapter = tmp_path / "adapter"
     _live(adapter)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, PluginError
+from hubkit.sdk import PluginError
+from hubkit.sdk.finite import check_trained
 
 from .checkpoints import STATES, ZERO3
 
@@ -57,12 +58,8 @@ def judge(state: Mapping[str, Any], expected: int | None, seen: int) -> int:
             raise PluginError(
                 f"the checkpoint holds {total:,} parameters, {name} {number:,}", remedy
             )
-    if broken := [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]:
-        message = (
-            f"{len(broken)} of {len(state)} tensors hold numbers that are not finite, {broken[0]} "
-            "first"
-        )
-        raise EnvironmentFailure(message, "lower learning_rate; nothing usable was trained")
+    broken = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
+    check_trained(broken, len(state))
     raised = [tensor for name, tensor in state.items() if ".lora_B." in name]
     if raised and not any(bool(tensor.any()) for tensor in raised):
         raise PluginError("every lora_B is zero: the training has changed nothing", remedy)

@@ -9,7 +9,7 @@ import pytest
 
 import hubkit
 from hubkit.errors import RefusedError, SpecError
-from hubkit.evaluation.requirements import Bound, bound, refuse_below
+from hubkit.evaluation.gates import Bound, bound, refuse_below
 from hubkit.evaluation.results import Evaluated, Interval, Measure
 
 EXACT = Measure(

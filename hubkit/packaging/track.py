@@ -34,7 +34,7 @@ class Packaged:
     in_lfs: int
 
 
-def seal_release(
+def track_release(
     folder: Path,
     model: Model,
     *,
