@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hubkit.sdk import UsageError
 from hubkit.sdk.assembly import Assembly, Taken
-from hubkit.sdk.families import FLATTEN, VICUNA, Section, internlm2_as_llama, llama_config
+from hubkit.sdk.families import (
+    FLATTEN,
+    VICUNA,
+    PlainFamily,
+    Section,
+    internlm2_as_llama,
+    llama_config,
+)
 
-if TYPE_CHECKING:
-    from .family import LLaVA
+from .clip import MEAN, STD
 
 IMAGE_TOKEN = "<image>"
 LLM, TOWER, PROJECTOR = "language_model.", "vision_tower.", "multi_modal_projector."
@@ -31,7 +37,7 @@ _LEFT_OUT = (
 
 
 def assemble(
-    family: LLaVA, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
+    family: PlainFamily, llm: Mapping[str, Any], vision: Mapping[str, Any], image_token: int
 ) -> Assembly:
     kind = _architecture(llm)
     text = llama_config(llm) if kind == "InternLM2ForCausalLM" else dict(llm)
@@ -122,8 +128,6 @@ def _grown(taken: Taken, name: str, rows: int, wanted: int) -> tuple[Taken, ...]
 
 def _files(tower: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Pictures are padded to a square first, as XTuner trains LLaVA."""
-    from .family import MEAN, STD
-
     side = tower["image_size"]
     image = {
         "image_processor_type": "LlavaImageProcessor",

@@ -26,9 +26,7 @@ from hubkit.sdk.families import (
 from hubkit.sdk.families.blocks import CLIP, text_section
 
 from . import assembly
-
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""CLIP's, per channel."""
+from .clip import MEAN, STD
 
 
 class LLaVA(PlainFamily):

@@ -13,15 +13,13 @@ import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import Refusal
 from .generator import Ended, Job
 from .replies import chunk, completion, models, usage_chunk
 from .requests import Chat, read_chat
-
-if TYPE_CHECKING:
-    from .server import Server
+from .service import Service
 
 MOST_BYTES = 64 << 20
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -36,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "hubkit"
     sys_version = ""
     timeout = 60
-    server: Server
+    server: Service
 
     def do_GET(self) -> None:
         self._answer({"/health": self._health, "/v1/models": self._models})

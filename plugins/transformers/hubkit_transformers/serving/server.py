@@ -7,24 +7,19 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 
 from hubkit.sdk import EnvironmentFailure
 
 from .generator import Generator
 from .handler import Handler
+from .service import Service
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-class Server(ThreadingHTTPServer):
+class Server(Service):
     daemon_threads = True
     request_queue_size = 64
-    generator: Generator
-    name: str
-    key: str
-    names: frozenset[str]
-    """The names under which a client may call; none when any will do."""
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
