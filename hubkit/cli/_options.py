@@ -60,50 +60,24 @@ def where(function: F) -> F:
 
 
 def engine(function: F) -> F:
-    for decorate in reversed(
-        (
-            click.option(
-                "--engine",
-                default="transformers",
-                show_default=True,
-                help="The plugin that generates.",
-            ),
-            where,
-            click.option(
-                "--option",
-                "options",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="An option of the engine: batch_size=8.",
-            ),
-            click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1)),
-        )
-    ):
-        function = decorate(function)
-    return function
+    tokens = click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1))
+    return _engine("The plugin that generates.", "batch_size=8")(tokens(function))
 
 
 def serving_engine(function: F) -> F:
-    for decorate in reversed(
-        (
-            click.option(
-                "--engine",
-                default="transformers",
-                show_default=True,
-                help="The plugin that answers.",
-            ),
-            where,
-            click.option(
-                "--option",
-                "options",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="An option of the engine: dtype=float32.",
-            ),
-        )
-    ):
-        function = decorate(function)
-    return function
+    return _engine("The plugin that answers.", "dtype=float32")(function)
+
+
+def _engine(help: str, example: str) -> Callable[[F], F]:
+    named = click.option("--engine", default="transformers", show_default=True, help=help)
+    options = click.option(
+        "--option",
+        "options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"An option of the engine: {example}.",
+    )
+    return lambda function: named(where(options(function)))
 
 
 def mapping(items: tuple[str, ...]) -> dict[str, Any]:

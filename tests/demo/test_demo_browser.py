@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hubkit.demo import Launched
+from hubkit.demo import demo as launch
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
 SECONDS = 60.0
@@ -96,7 +97,7 @@ class Visitor:
 @pytest.fixture(scope="module")
 def demo(models: tuple[Path, Path]) -> Iterator[Launched]:
     base, tuned = models
-    with demo(tuned, compare=base, options={"threads": 1}) as launched:
+    with launch(tuned, compare=base, options={"threads": 1}) as launched:
         yield launched
         for server in launched.servers:
             server.check()
@@ -196,7 +197,7 @@ def test_an_endless_answer_streams_and_is_stopped(
     (endless / "generation_config.json").write_text(
         json.dumps({"bos_token_id": 1, "eos_token_id": [0], "pad_token_id": 2})
     )
-    with demo(endless, options={"threads": 1}, language="en") as launched:
+    with launch(endless, options={"threads": 1}, language="en") as launched:
         visitor = Visitor(open_browser("zh-CN"), launched.url)
         assert visitor.texts("#talks label") == [] and visitor.texts("#clear") == [
             "New conversation"

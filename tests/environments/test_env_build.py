@@ -22,6 +22,7 @@ from testing.locked_plugin import lock, sha256, step, wheel
 
 from hubkit.environments import Environment, call, choice, locked_name, machine, manage
 from hubkit.environments.build import Built, Sources, build
+from hubkit.environments.store import state_of
 from hubkit.sdk import CancelledError, EnvironmentFailure, SilentRun, TrainInput, Vision
 
 ONE_STEP = lock(step("tinyone==1.0", "tinytwo==2.0"))
@@ -342,7 +343,7 @@ def kill_at(seconds: float, tmp_path: Path, store: Path, wheels: Path) -> bool:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for_silence(store)
-    return any(store.state_of(store / name) is None for name in left(store))
+    return any(state_of(store / name) is None for name in left(store))
 
 
 def test_a_killed_build_leaves_nothing_after_the_next_command(
@@ -379,7 +380,7 @@ def test_builds_killed_at_any_moment_leave_nothing_or_all(
         half += kill_at(chance.uniform(0.2, 1.0) * whole, tmp_path, store, wheels)
         manage.rows()
         for name in left(store):
-            assert store.state_of(store / name), name
+            assert state_of(store / name), name
             assert manage.check("tinylock", Environment(locked="")).health.missing == ()
     assert half >= 3
     assert started(tmp_path, wheels).wait() == 0

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import json_text
 from ..family import Problem
+from ..files import read_bytes
 from .defaults import VISION
 from .section import Section
 
@@ -93,7 +95,11 @@ def _problem(key: str, message: str, remedy: str) -> Problem:
 
 def template_problems(folder: Path) -> Iterator[Problem]:
     """No chat template, or several that differ: which of them prompts depends on the reader."""
-    found = templates(folder)
+    try:
+        found = templates(folder)
+    except OSError as error:
+        yield Problem(TEMPLATE, f"cannot be read ({error})", "copy it from the base model")
+        return
     if not found:
         yield Problem(
             "chat_template",
@@ -116,10 +122,14 @@ def template_problems(folder: Path) -> Iterator[Problem]:
 
 def templates(folder: Path) -> dict[str, str]:
     """The chat template in each file that has one, as transformers 5 looks for them. The default
-    one counts where there are several."""
+    one counts where there are several.
+
+    Raises:
+        OSError: chat_template.jinja is no regular file of at most 64 MiB.
+    """
     found = {}
     if (folder / TEMPLATE).is_file():
-        found[TEMPLATE] = (folder / TEMPLATE).read_text("utf-8", errors="replace")
+        found[TEMPLATE] = read_bytes(folder / TEMPLATE).decode("utf-8", "replace")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
         template = json_object(folder / name).get("chat_template")
         if isinstance(template, list):
@@ -186,7 +196,7 @@ def llava_processor_problems(folder: Path, config: Mapping[str, Any]) -> Iterato
 def json_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty when there is none, which other checks tell."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        data = json_text.load(path)
+    except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

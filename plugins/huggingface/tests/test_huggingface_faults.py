@@ -1,14 +1,13 @@
 """What happens when the hub or the network fails: the error says why and what was reached, and
 running again ends well."""
 
-import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hubkit_huggingface import HuggingFaceHub
-from huggingface_hub import HfApi
+from testing.hub_tests import NAME, Failing, is_published
 from testing.releases import Notes, make_release
 
 from hubkit.rehearsal import Fault, Faults, Running
@@ -16,96 +15,29 @@ from hubkit.sdk import EnvironmentFailure, PublishInput, RemoteError, SilentRun
 
 from .conftest import TOKEN
 
-NAME = "food/InternVL2-Tiny"
-COMMIT = r"/api/models/.*/commit/"
-
 
 @pytest.fixture
 def job(tmp_path: Path, options: dict[str, Any]) -> PublishInput:
     return make_release(tmp_path / "InternVL2-Tiny", NAME, options, weights=2000)
 
 
-def commits(hub: Running) -> int:
-    return len(HfApi(endpoint=hub.url, token=TOKEN).list_repo_commits(NAME))
-
-
-def is_published(job: PublishInput) -> bool:
-    listed = HuggingFaceHub().files(NAME, job.tag, job.options, SilentRun())
-    return {file.path: file.sha256 for file in listed} == {
-        file.path: file.sha256 for file in job.files
-    }
-
-
-@pytest.mark.parametrize("kind", ["lost", "truncate"])
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(
-    job: PublishInput, hub: Running, faults: Faults, kind: Any
-) -> None:
-    faults.add(Fault(kind, path=COMMIT))
-    receipt = HuggingFaceHub().publish(job, SilentRun())
-    assert (
-        commits(hub) == 2
-        and is_published(job)
-        and HuggingFaceHub().publish(job, SilentRun()) == receipt
-    )
-
-
-@pytest.mark.parametrize("status", [500, 502, 504])
-def test_a_commit_that_failed_is_tried_again(
-    job: PublishInput, hub: Running, faults: Faults, status: int
-) -> None:
-    faults.add(Fault("status", path=COMMIT, status=status, times=2))
-    HuggingFaceHub().publish(job, SilentRun())
-    assert commits(hub) == 2 and is_published(job)
-
-
-def test_retry_after_is_kept(job: PublishInput, hub: Running, faults: Faults) -> None:
-    faults.add(Fault("status", path=COMMIT, status=429, headers={"retry-after": "2"}))
-    notes, started = Notes(), time.monotonic()
-    HuggingFaceHub().publish(job, notes)
-    assert time.monotonic() - started >= 2 and is_published(job)
-    assert any("answered 429: trying again in 2.0 s" in note for note in notes.notes)
-
-
-def test_a_wait_beyond_the_patience_ends_at_once(
-    job: PublishInput, hub: Running, faults: Faults
-) -> None:
-    faults.add(Fault("status", path=COMMIT, status=429, headers={"retry-after": "3600"}))
-    started = time.monotonic()
-    with pytest.raises(RemoteError) as caught:
-        HuggingFaceHub().publish(job, SilentRun())
-    assert time.monotonic() - started < 10
-    assert (
-        "asks to wait 3600 s" in caught.value.message
-        and "done before: create repository, upload" in caught.value.message
-    )
-    assert "continues where it stopped" in caught.value.remedy
-    faults.clear()
-    HuggingFaceHub().publish(job, SilentRun())
-    assert commits(hub) == 2 and is_published(job)
+class TestFailing(Failing):
+    plugin = HuggingFaceHub()
+    commit = r"/api/models/.*/commit/"
+    wrong_token = "hf_wrong0123456789"
 
 
 def test_large_files_that_arrived_are_not_sent_again(
     job: PublishInput, hub: Running, faults: Faults
 ) -> None:
-    faults.add(Fault("status", path=COMMIT, status=403))
+    faults.add(Fault("status", path=TestFailing.commit, status=403))
     with pytest.raises(EnvironmentFailure, match="MY_TOKEN may not do this"):
         HuggingFaceHub().publish(job, SilentRun())
     faults.clear()
     HuggingFaceHub().publish(job, SilentRun())
-    assert not [seen for seen in faults.requests if seen.method == "PUT"] and is_published(job)
-
-
-def test_a_wrong_token(job: PublishInput, hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = "hf_wrong0123456789"
-    monkeypatch.setenv("MY_TOKEN", wrong)
-    with pytest.raises(EnvironmentFailure) as caught:
-        HuggingFaceHub().publish(job, SilentRun())
-    assert "the environment variable MY_TOKEN" in caught.value.message and wrong not in str(
-        caught.value
+    assert not [seen for seen in faults.requests if seen.method == "PUT"] and is_published(
+        HuggingFaceHub(), job
     )
-    (problem,) = HuggingFaceHub().check(NAME, job.options)
-    assert "MY_TOKEN" in problem.message and wrong not in str(problem)
-    assert HuggingFaceHub().login(job.options).state == "rejected"
 
 
 def test_a_token_that_may_only_read(
@@ -116,19 +48,6 @@ def test_a_token_that_may_only_read(
     assert "may only read" in problem.message
     with pytest.raises(EnvironmentFailure, match="MY_TOKEN"):
         HuggingFaceHub().publish(job, SilentRun())
-
-
-def test_a_token_revoked_between_upload_and_commit(
-    job: PublishInput, hub: Running, faults: Faults
-) -> None:
-    faults.add(Fault("status", path=COMMIT, status=401, times=0))
-    with pytest.raises(EnvironmentFailure) as caught:
-        HuggingFaceHub().publish(job, SilentRun())
-    assert (
-        "MY_TOKEN" in caught.value.message
-        and "done before: create repository, upload" in caught.value.message
-    )
-    assert TOKEN not in str(caught.value)
 
 
 def test_gated(job: PublishInput, hub: Running, faults: Faults) -> None:
@@ -152,7 +71,7 @@ def test_bytes_stored_wrongly_are_found(
         for f in job.files
         if sha256((tmp_path / "fresh" / f.path).read_bytes()).hexdigest() != f.sha256
     ]
-    assert is_published(job) and len(wrong) == 1
+    assert is_published(HuggingFaceHub(), job) and len(wrong) == 1
 
 
 def test_nobody_answers(job: PublishInput) -> None:
@@ -169,7 +88,7 @@ def test_a_hub_that_stops_in_the_middle_of_an_answer(
     job.options["timeout"] = 1.0  # type: ignore[index]
     faults.add(Fault("stall", path="/tree/", bytes=5, seconds=3))
     HuggingFaceHub().publish(job, SilentRun())
-    assert is_published(job)
+    assert is_published(HuggingFaceHub(), job)
 
 
 def test_offline(
@@ -192,7 +111,7 @@ def test_a_hub_without_xet(
     HuggingFaceHub().publish(job, SilentRun())
     assert bool(
         [seen for seen in faults.requests if "xet-write-token" in seen.path]
-    ) is asked and is_published(job)
+    ) is asked and is_published(HuggingFaceHub(), job)
 
 
 def test_where_the_token_is_found(

@@ -3,21 +3,24 @@ request, withdraw."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hubkit_huggingface import HuggingFaceHub
 from huggingface_hub import HfApi
+from testing.hub_tests import NAME, Publishing
 from testing.releases import Notes, make_release
 
 from hubkit.rehearsal import Faults, Running
 from hubkit.sdk import RefusedError, SilentRun, UsageError
-from hubkit.sdk.journal import read
 from hubkit.sdk.testing import check_hub
 
 from .conftest import TOKEN
 
-NAME = "food/InternVL2-Tiny"
+
+class TestPublishing(Publishing):
+    plugin = HuggingFaceHub()
+    told: ClassVar = {"private": True, "xet": False}
 
 
 def sent(faults: Faults, path: str) -> list[tuple[str, int]]:
@@ -64,45 +67,6 @@ def test_only_what_the_manifest_lists_is_sent_and_each_large_file_is_read_once(
         f.path: (f.size, f.sha256) for f in job.files
     }
     assert notes.steps[-1] == (602_560, 602_560, "bytes")
-
-
-def test_a_release_with_one_small_change_sends_no_weights(
-    tmp_path: Path, hub: Running, faults: Faults, options: dict[str, Any]
-) -> None:
-    first = make_release(tmp_path / "InternVL2-Tiny", NAME, options, files={"old.txt": b"old"})
-    HuggingFaceHub().publish(first, SilentRun())
-    (first.folder / "old.txt").unlink()
-    second = make_release(first.folder, NAME, options, tag="v1.1.0")
-    before = {path: path.stat().st_atime_ns for path in first.folder.glob("*.safetensors")}
-    faults.clear()
-    receipt = HuggingFaceHub().publish(second, SilentRun())
-    assert not [seen for seen in faults.requests if seen.method == "PUT"]
-    assert {path: path.stat().st_atime_ns for path in first.folder.glob("*.safetensors")} == before
-    listed = HuggingFaceHub().files(NAME, receipt.revision, options, SilentRun())
-    assert {file.path for file in listed} == {
-        file.path for file in second.files
-    } and "old.txt" not in {f.path for f in listed}
-    old = HuggingFaceHub().files(NAME, "v1.0.0", options, SilentRun())
-    assert {file.path: file.sha256 for file in old} == {
-        file.path: file.sha256 for file in first.files
-    }
-
-
-def test_every_step_is_in_the_journal(
-    tmp_path: Path, hub: Running, options: dict[str, Any]
-) -> None:
-    journal = tmp_path / "journal" / "hf.jsonl"
-    job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, journal=journal)
-    HuggingFaceHub().publish(job, SilentRun())
-    lines = read(journal)
-    steps = ["create repository", "upload", "commit", "tag"]
-    assert [(line["step"], line["state"]) for line in lines] == [
-        (s, state) for s in steps for state in ("begun", "done")
-    ]
-    assert lines[0]["private"] is True and lines[2]["xet"] is False
-    assert TOKEN not in journal.read_text()
-    HuggingFaceHub().publish(job, SilentRun())
-    assert read(journal) == lines
 
 
 def test_a_pull_request_leaves_main_alone(

@@ -3,22 +3,25 @@ withdraw."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hubkit_modelscope import ModelScopeHub
 from modelscope_hub import HubApi
 from modelscope_hub.config import HubConfig
+from testing.hub_tests import NAME, Publishing
 from testing.releases import Notes, make_release
 
 from hubkit.rehearsal import Faults, Running
 from hubkit.sdk import RefusedError, ReleaseFile, SilentRun, UsageError
-from hubkit.sdk.journal import read
 from hubkit.sdk.testing import check_hub
 
 from .conftest import TOKEN
 
-NAME = "food/InternVL2-Tiny"
+
+class TestPublishing(Publishing):
+    plugin = ModelScopeHub()
+    told: ClassVar = {"visibility": "private", "license": "mit"}
 
 
 def client(hub: Running) -> HubApi:
@@ -60,45 +63,6 @@ def test_only_what_the_manifest_lists_is_sent_and_nothing_is_hashed_again(
         f.path: (f.size, f.sha256) for f in job.files
     }
     assert notes.steps[-1][0] == notes.steps[-1][1] > 600_000
-
-
-def test_a_release_with_one_small_change_sends_no_weights(
-    tmp_path: Path, hub: Running, faults: Faults, options: dict[str, Any]
-) -> None:
-    first = make_release(tmp_path / "InternVL2-Tiny", NAME, options, files={"old.txt": b"old"})
-    ModelScopeHub().publish(first, SilentRun())
-    (first.folder / "old.txt").unlink()
-    second = make_release(first.folder, NAME, options, tag="v1.1.0")
-    before = {path: path.stat().st_atime_ns for path in first.folder.glob("*.safetensors")}
-    faults.clear()
-    receipt = ModelScopeHub().publish(second, SilentRun())
-    assert not [seen for seen in faults.requests if seen.method == "PUT"]
-    assert {path: path.stat().st_atime_ns for path in first.folder.glob("*.safetensors")} == before
-    listed = ModelScopeHub().files(NAME, receipt.revision, options, SilentRun())
-    assert {file.path: file.sha256 for file in listed} == {
-        file.path: file.sha256 for file in second.files
-    }
-    old = ModelScopeHub().files(NAME, "v1.0.0", options, SilentRun())
-    assert {file.path: file.sha256 for file in old} == {
-        file.path: file.sha256 for file in first.files
-    }
-
-
-def test_every_step_is_in_the_journal(
-    tmp_path: Path, hub: Running, options: dict[str, Any]
-) -> None:
-    journal = tmp_path / "journal" / "ms.jsonl"
-    job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, journal=journal)
-    ModelScopeHub().publish(job, SilentRun())
-    lines = read(journal)
-    steps = ["create repository", "upload", "commit", "tag"]
-    assert [(line["step"], line["state"]) for line in lines] == [
-        (s, state) for s in steps for state in ("begun", "done")
-    ]
-    assert lines[0]["visibility"] == "private" and lines[0]["license"] == "mit"
-    assert TOKEN not in journal.read_text()
-    ModelScopeHub().publish(job, SilentRun())
-    assert read(journal) == lines
 
 
 def test_visibility_and_licence_as_told(

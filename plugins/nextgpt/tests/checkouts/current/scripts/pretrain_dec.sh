@@ -14,11 +14,11 @@ echo "LLM: $LLM"
 deepspeed  --include localhost:2 --master_addr 127.0.0.1 train_mem.py \
     --deepspeed ./scripts/zero2.json \
     --model_name_or_path $LLM \
+    --bf16 True \
     --version v1 \
     --dataset_name_list $NAMES \
     --multimodal_tower $TOWER \
     --layer_idx -1 \
-    --bf16 True \
     --image_decoder stabilityai/stable-diffusion-2 \
     --video_decoder cerspense/zeroscope_v2_XL \
     --audio_decoder cvssp/audioldm \

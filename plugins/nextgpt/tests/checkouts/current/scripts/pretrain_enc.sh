@@ -1,10 +1,7 @@
 #!/bin/bash
 
 # deepspeed train_mem.py --not this
-NAMES=(
-    "audiocap"
-    "cc3m"
-)
+NAMES=("audiocap" "cc3m")
 NAMES="${NAMES[@]}"
 
 LLM="./pretrain_ckpt/vicuna-7b-v1.5"
