@@ -129,15 +129,15 @@ class Page:
 
     def connect(self, blocks: gr.Blocks, language: str) -> None:
         """While an answer runs, only that answer writes. Stopping asks it to end; forgetting waits
-        until it has."""
+        until it has, and cancels it: Gradio sends an answer's last state once more when it ends."""
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         queued = {**hidden, "concurrency_limit": MOST_VISITORS}
         given = [self.box, self.turns, self.tokens, self.temperature, self.language]
         shown = [*self.talks, self.turns, self.box, self.retry]
-        self.box.submit(self.ask, given, shown, **queued)
-        self.retry.click(self.ask_again, given, shown, **queued)
+        asked = self.box.submit(self.ask, given, shown, **queued)
+        again = self.retry.click(self.ask_again, given, shown, **queued)
         self.box.stop(self.stop, None, None, queue=False, **hidden)
-        self.clear.click(self.forget, None, shown, **queued)
+        self.clear.click(self.forget, None, shown, cancels=[asked, again], **queued)
         translated = [
             *(self.header, *self.talks, self.box, self.clear, self.retry, self.examples.dataset),
             *(self.settings, self.tokens, self.temperature, self.local),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.family import Problem
 
 from .local_paths import is_local_path
@@ -17,8 +17,8 @@ def redirects(path: Path, where: str) -> Iterator[Problem]:
     as the vocabulary, and saving would publish it (transformers, pull request 46279). Whole paths
     are found as local paths."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError):
+        data = json_text.load(path)
+    except (ValueError, OSError):
         return
     for key, name in _named(data, ""):
         if not is_local_path("", name) and not _own(path.parent, name):
