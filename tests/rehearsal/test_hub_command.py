@@ -28,19 +28,14 @@ def ended(process: subprocess.Popen[str]) -> int:
         raise
 
 
+def serving(data: Path) -> list[str]:
+    """The command of a hub at a free port."""
+    start = [sys.executable, "-m", "hubkit", "hub", "serve", "--port", "0"]
+    return [*start, "--data", str(data), "--json"]
+
+
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
-    call = [
-        sys.executable,
-        "-m",
-        "hubkit",
-        "hub",
-        "serve",
-        "--port",
-        "0",
-        "--data",
-        str(tmp_path / "data"),
-        "--json",
-    ]
+    call = serving(tmp_path / "data")
     environment = {name: value for name, value in os.environ.items() if name != "HUBKIT_HUB_TOKEN"}
     with subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -95,18 +90,7 @@ def test_memory_does_not_grow_with_files(tmp_path: Path) -> None:
     with data.open("wb") as file:
         for _ in range(75):
             file.write(os.urandom(4_000_000) * 2)
-    call = [
-        sys.executable,
-        "-m",
-        "hubkit",
-        "hub",
-        "serve",
-        "--port",
-        "0",
-        "--data",
-        str(tmp_path / "data"),
-        "--json",
-    ]
+    call = serving(tmp_path / "data")
     with subprocess.Popen(
         call,
         stdout=subprocess.PIPE,
