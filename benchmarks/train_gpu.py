@@ -350,7 +350,7 @@ def operations(folder: Path) -> float:
 def peaks() -> tuple[float, float]:
     """(for a moment, over two seconds), operations a second of a bfloat16 product."""
     import torch
-    from hubkit_peft.foresight import matmul_rate
+    from hubkit_peft.dry_run import matmul_rate
 
     if not torch.cuda.is_available():
         return 1e11, 1e11

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import hubkit
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -73,6 +75,12 @@ def test_a_plugin_imports_the_sdk_and_nothing_else_of_hubkit() -> None:
 
 
 OURS = [path for top in ("hubkit", "plugins", "tests") for path in (ROOT / top).rglob("*.py")]
+
+
+def test_no_public_name_is_also_a_room() -> None:
+    """Importing a package sets its name on `hubkit`, in place of the function's."""
+    rooms = {path.stem for path in (ROOT / "hubkit").iterdir() if path.suffix in {"", ".py"}}
+    assert rooms & set(hubkit.__all__) == set()
 
 
 def test_few_modules_stand_loose() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.preparation import read_checked
-from ..demo.launch import demo
+from ..demo_page.launch import demo
 from ..digests import FileDigests, of_json
 from ..environments import Environment, EnvironmentLike
 from ..errors import UsageError

@@ -9,8 +9,8 @@ from typing import Any
 
 from hubkit.sdk import files, json_text
 from hubkit.sdk.errors import UsageError, WeightsError
+from hubkit.sdk.excerpt import shown
 from hubkit.sdk.families.sizes import check_sizes
-from hubkit.sdk.shown import shown
 
 from .pointers import refuse_pointers
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 from .yaml_core import CoreLoader
 

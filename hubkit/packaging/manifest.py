@@ -21,8 +21,8 @@ from ..files.tree import path_problem, walk
 from ..sdk import json_text
 from ..sdk.codec import decode, encode
 from ..sdk.errors import RefusedError, UsageError
+from ..sdk.excerpt import shown
 from ..sdk.hub import ReleaseFile
-from ..sdk.shown import shown
 from .lfs_threshold import LFS_SUFFIXES, uses_lfs
 
 MANIFEST = "manifest.json"

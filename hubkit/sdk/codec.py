@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .errors import UsageError
-from .shown import shown
+from .excerpt import shown
 
 T = TypeVar("T")
 _SWITCHES = {"on": True, "yes": True, "off": False, "no": False}

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .excerpt import shown
 from .files import TEXT_LIMIT, read_text
-from .shown import shown
 
 MAX_DEPTH = 64
 MAX_ITEMS = 4_000_000

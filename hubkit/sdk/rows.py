@@ -14,8 +14,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .errors import DataError
-from .meaning import PICTURE, changes_meaning, foreign_mark, names_a_picture, says_something
 from .records import IMAGE, Record, Turn
+from .unsupported_fields import (
+    PICTURE,
+    changes_meaning,
+    foreign_mark,
+    names_a_picture,
+    says_something,
+)
 
 _MARKS = f"write {IMAGE} once for each image, the first in the first prompt"
 _BELOW = "write the image's path below the image folder, such as `img/7.png`"

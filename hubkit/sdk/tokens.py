@@ -9,7 +9,7 @@ from typing import Any
 
 from . import json_text
 from .errors import UsageError
-from .shown import shown
+from .excerpt import shown
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
 

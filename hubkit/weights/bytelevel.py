@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 from ..files.outside import read_json, read_text
 from .tokenizer import added_tokens

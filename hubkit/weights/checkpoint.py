@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk.errors import UsageError, WeightsError
+from hubkit.sdk.excerpt import shown
 from hubkit.sdk.family import Problem
 from hubkit.sdk.files import open_descriptor
-from hubkit.sdk.shown import shown
 
 from ..files.outside import inside, read_json
 from ..files.pointers import is_pointer

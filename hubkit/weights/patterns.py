@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from hubkit.sdk.errors import WeightsError
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 _REMEDY = "write the modules' names into the pattern, or save the adapter again with peft"
 _MEMORY = 512 << 20

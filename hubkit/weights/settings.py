@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 from .adapters.adapter import Adapter, LoRA, Replacement
 from .checkpoint import Checkpoint

@@ -19,6 +19,7 @@ def dry_run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.integration
 def test_steps_memory_and_time_are_told_and_nothing_is_trained(project: Path) -> None:
     done = dry_run(project, "--json", "--set", "train.options.batch_size=0")
     assert done.returncode == 0, done.stderr

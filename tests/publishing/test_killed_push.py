@@ -19,7 +19,7 @@ from hubkit.sdk.journal import read
 
 from .conftest import NAME, TOKEN, needs_hubs
 
-pytestmark = needs_hubs
+pytestmark = [needs_hubs, pytest.mark.integration]
 
 
 def killed(folder: Path, to: str, options: dict[str, Any], step: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hubkit.sdk import json_text
+from hubkit.sdk.excerpt import shown
 from hubkit.sdk.files import open_file, read_text
-from hubkit.sdk.shown import shown
 
 
 def test_only_regular_files_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from ...files import yaml_text
 from ...files.yaml_text import Location
 from ...registry.plugins import plugins
 from ...sdk import codec
-from ...sdk.shown import shown
+from ...sdk.excerpt import shown
 from .model import Spec
 from .yaml_lines import Document, read
 

@@ -6,7 +6,7 @@ import struct
 import zipfile
 from typing import BinaryIO
 
-from ..shown import shown
+from ..excerpt import shown
 
 _MAX_DIRECTORY = 16 << 20
 """Bytes of the list of an archive's records, some 150 each; zipfile reads it whole."""

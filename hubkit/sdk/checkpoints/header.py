@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeGuard
 
 from .. import json_text
 from ..errors import WeightsError
-from ..shown import shown
+from ..excerpt import shown
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,

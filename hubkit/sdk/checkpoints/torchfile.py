@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, WeightsError
+from ..excerpt import shown
 from ..files import open_file
-from ..shown import shown
 from .archive import open_archive, read_stored
 from .header import BITS, TensorInfo
 from .unpickle import StoredTensor, unpickle

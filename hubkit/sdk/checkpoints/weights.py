@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .. import json_text
 from ..errors import WeightsError
+from ..excerpt import shown
 from ..files import open_file
-from ..shown import shown
 from .header import REMEDY, TensorInfo, build_header, read_header
 from .torchfile import read_torch
 from .unpickle import StoredTensor

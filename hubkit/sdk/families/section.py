@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ..errors import UsageError
-from ..shown import shown
+from ..excerpt import shown
 from .sizes import CEILINGS, OTHERS, size_problem
 
 T = TypeVar("T", int, float, str, bool)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import UsageError
-from ..shown import shown
+from ..excerpt import shown
 
 CEILINGS: Mapping[str, int] = {
     # 126 layers, width 16384, 53248 within, 128 heads: meta-llama/Llama-3.1-405B

@@ -13,7 +13,7 @@ from ...files.outside import read_json
 from ...hygiene.local_paths import is_local_path
 from ..companions import INDEX
 from ..merge import check_floats
-from .beside import TRAINED_WHOLE, unread
+from .extra_weights import TRAINED_WHOLE, unread
 from .peft import SETTINGS, WEIGHTS, read_peft
 
 _BASE = "base_model_name_or_path"

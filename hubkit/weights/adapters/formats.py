@@ -10,7 +10,7 @@ from pathlib import Path
 from hubkit.sdk.errors import UsageError
 
 from .adapter import Adapter
-from .beside import check_all_read
+from .extra_weights import check_all_read
 from .internvl_lora import is_internvl, read_internvl
 from .peft import SETTINGS, is_peft, read_peft
 from .xtuner import DEEPSPEED, is_xtuner, read_xtuner

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from hubkit.sdk.errors import WeightsError
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 from ...files.outside import inside, read_json
 from ..checkpoint import Checkpoint
 from ..settings import build, from_peft, plain_names
 from .adapter import Adapter
-from .beside import with_trained_whole
+from .extra_weights import with_trained_whole
 from .opening import open_weights
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

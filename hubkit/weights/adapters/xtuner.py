@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
-from hubkit.sdk.shown import shown
+from hubkit.sdk.excerpt import shown
 
 from ...files.outside import inside
 from ..checkpoint import Checkpoint

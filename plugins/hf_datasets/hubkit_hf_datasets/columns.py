@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import IMAGE, DataError, Record, Turn
-from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
+from hubkit.sdk.unsupported_fields import says_something
 
 _USUAL = {
     "image": ("image", "images", "img", "picture", "pixel_values"),

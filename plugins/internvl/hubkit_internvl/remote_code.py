@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import Problem
+from hubkit.sdk.excerpt import shown
 from hubkit.sdk.files import read_bytes
-from hubkit.sdk.shown import shown
 
 from .companions import targets
 

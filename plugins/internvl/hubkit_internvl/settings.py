@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hubkit.sdk import UsageError
+from hubkit.sdk.excerpt import shown
 from hubkit.sdk.families.defaults import DECODERS, VISION
 from hubkit.sdk.families.sizes import size_problem
-from hubkit.sdk.shown import shown
 
 T = TypeVar("T", int, float, str, bool)
 

@@ -11,9 +11,9 @@ from hubkit.sdk import Record, Run, TrainInput
 
 from . import compiling
 from .checked import check_groups, measure, open_encoder, records_of
+from .dry_run import free_memory, matmul_rate, outline, predicted
 from .examples import Encoder, Examples
 from .forecast import Forecast, Size
-from .foresight import free_memory, matmul_rate, outline, predicted
 from .gang import Gang
 from .loop import Training
 from .options import Options

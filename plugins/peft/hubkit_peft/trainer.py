@@ -47,7 +47,7 @@ class PeftTrainer:
     def foresee(self, job: TrainInput, run: Run) -> Foreseen:
         """Time is that of the operations at half of the rate of large products, measured for a
         moment."""
-        from .foresight import foresee
+        from .dry_run import foresee
 
         return foresee(job, decode(Options, job.options, "options of trainer peft"), run)
 

@@ -71,6 +71,7 @@ def test_resumes_from_the_last_checkpoint_to_the_same_bytes(job):
     assert digest(resumed.output) == digest(whole.output)
 
 
+@pytest.mark.integration
 def test_killed_and_resumed_gives_the_same_bytes(job):
     """SIGKILL in a process of its own, as soon as there is a checkpoint."""
     whole = job(name="whole", steps=16)

@@ -180,7 +180,7 @@ def test_shares_are_foreseen():
 
 def test_a_training_is_foreseen_without_its_weights(job):
     """The same numbers as when the model is loaded, from a folder that has none."""
-    from hubkit_peft import foresight, setup
+    from hubkit_peft import dry_run, setup
 
     made = job(epochs=2.0, steps=0, batch_size=4, validation=2)
     options = Options(**made.options)
@@ -188,10 +188,10 @@ def test_a_training_is_foreseen_without_its_weights(job):
     bare.mkdir()
     for path in (path for path in made.native.iterdir() if path.suffix != ".safetensors"):
         (bare / path.name).write_bytes(path.read_bytes())
-    told = foresight.foresee(replace(made, native=bare), options, SilentRun())
+    told = dry_run.foresee(replace(made, native=bare), options, SilentRun())
     assert (told.steps, told.samples, told.batch_size) == (5, 20, 4)
     training = setup.prepare(made, options, SilentRun())[0]
-    loaded = foresight.predicted(
+    loaded = dry_run.predicted(
         made, options, training.model, training.sizes, training.learnt, training.gang, 2**62
     )
     assert (told.steps, told.samples, told.batch_size, told.memory) == (

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubkit.sdk import IMAGE, Record, Turn
-from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
+from hubkit.sdk.unsupported_fields import says_something
 
 _ROLES = {
     **dict.fromkeys(("human", "user"), "user"),

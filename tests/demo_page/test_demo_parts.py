@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from hubkit.demo.client import Answer
-from hubkit.demo.conversation import Picture, Said, Turn, messages, take_picture
-from hubkit.demo.examples import drawn, from_records
-from hubkit.demo.texts import CHINESE, ENGLISH, preferred
+from hubkit.demo_page.client import Answer
+from hubkit.demo_page.conversation import Picture, Said, Turn, messages, take_picture
+from hubkit.demo_page.examples import drawn, from_records
+from hubkit.demo_page.texts import CHINESE, ENGLISH, preferred
 from hubkit.errors import DataError, EnvironmentFailure, UsageError
 from hubkit.inference.serving import Serving
 from hubkit.sdk import PictureError, Record, write_jsonl
@@ -143,12 +143,12 @@ def get(url: str, path: str, **headers: str) -> tuple[int, Any, bytes]:
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from hubkit.demo.launch import SETTINGS
+    from hubkit.demo_page.launch import SETTINGS
 
     for name, value in {**SETTINGS, "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}.items():
         monkeypatch.setenv(name, value)
     pytest.importorskip("gradio")
-    from hubkit.demo import page
+    from hubkit.demo_page import page
 
     return page
 
@@ -156,7 +156,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_page_is_for_this_machine_and_loads_nothing_from_elsewhere(
     page: Any, tmp_path: Path
 ) -> None:
-    from hubkit.demo.web import running
+    from hubkit.demo_page.web import running
 
     (tmp_path / "secret").write_text("secret")
     blocks = page.build(
@@ -191,7 +191,7 @@ def test_the_page_is_for_this_machine_and_loads_nothing_from_elsewhere(
 
 
 def test_asking_shows_errors_in_the_page_and_forgets_nothing(page: Any, tmp_path: Path) -> None:
-    from hubkit.demo.texts import TEXTS
+    from hubkit.demo_page.texts import TEXTS
 
     shown = page.Page((nowhere(), nowhere("<b>after</b>")), tmp_path, TEXTS["en"])
     *_, (before, after, turns, box, again) = shown.ask(

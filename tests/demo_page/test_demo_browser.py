@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubkit.demo import Launched
-from hubkit.demo import demo as launch
+from hubkit.demo_page import Launched
+from hubkit.demo_page import demo as launch
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
 SECONDS = 60.0

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hubkit.demo import demo
+from hubkit.demo_page import demo
 from hubkit.errors import UsageError
 
 # A shell may start its background jobs with SIGINT ignored, and Python then leaves it so.

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import hubkit
 from hubkit.sdk import WeightsError
-from hubkit.weights.adapters.beside import TRAINED_WHOLE
+from hubkit.weights.adapters.extra_weights import TRAINED_WHOLE
 from hubkit.weights.merge import merge
 from hubkit.weights.model import Model
 

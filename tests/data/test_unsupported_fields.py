@@ -14,7 +14,7 @@ from testing import foodie
 
 from hubkit.data.scan import rows
 from hubkit.sdk import Row
-from hubkit.sdk.meaning import FIELDS, MASK, foreign_mark, reason
+from hubkit.sdk.unsupported_fields import FIELDS, MASK, foreign_mark, reason
 
 ADAPTERS = ("llava_json", "sharegpt", "hf_datasets", "foodieqa")
 READ = {
