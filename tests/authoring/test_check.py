@@ -100,7 +100,7 @@ def test_the_host_survives_and_says_what_happened(
         ("import ctypes; ctypes.string_at(0)", "life", "died of SIGSEGV"),
         ("while True: pass", "life", "hangs: not done within 12 s"),
         ("return {'adapter': 1}", "life", "returned dict, the contract says TrainOutput"),
-        ("raise PluginError('my own', 'mend it')", "life", "my own (mend it)"),
+        ("raise PluginError('my own', 'fix it')", "life", "my own (fix it)"),
     ],
 )
 def test_a_trainer_that_fails_on_its_way(tmp_path: Path, body: str, step: str, says: str) -> None:

@@ -76,8 +76,8 @@ def test_a_field_that_changes_the_meaning_is_refused_by_name(adapter: str, tmp_p
         assert row.record is None and row.problem is not None, (name, value)
         assert row.problem.code == "fields" and f", {name}: " in row.problem.message
         assert f"remove `{name}`" in row.problem.remedy
-        (mended,) = scan(adapter, tmp_path / "d.jsonl", item(adapter))  # as the remedy says
-        assert mended.record is not None
+        (repaired,) = scan(adapter, tmp_path / "d.jsonl", item(adapter))  # as the remedy says
+        assert repaired.record is not None
 
     check()
 

@@ -73,7 +73,7 @@ class Misnumbered(Changed):
 
 class Undecided(Changed):
     def change(self, row: Row, fix: bool) -> Row | None:
-        return replace(row, problem=row.problem or DataError("lines.txt: odd", "mend it"))
+        return replace(row, problem=row.problem or DataError("lines.txt: odd", "fix it"))
 
 
 class Other(Changed):
@@ -89,7 +89,7 @@ class Quiet(Changed):
 class Vague(Changed):
     def change(self, row: Row, fix: bool) -> Row | None:
         return replace(
-            row, problem=row.problem and DataError("bad.txt: something is wrong", "mend it")
+            row, problem=row.problem and DataError("bad.txt: something is wrong", "fix it")
         )
 
 

@@ -47,7 +47,7 @@ def test_it_ends_when_interrupted_or_refused(tmp_path: Path) -> None:
             raise CancelledError("interrupted", "run again")
 
     def refuse(text: str) -> None:
-        raise RefusedError(text, "mend it")
+        raise RefusedError(text, "fix it")
 
     begun = time.monotonic()
     with pytest.raises(CancelledError):

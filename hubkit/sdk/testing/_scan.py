@@ -70,7 +70,7 @@ def _check_names(
 ) -> None:
     try:
         rows = _scanned(plugin, file, options, False)
-        mended = _scanned(plugin, file, options, True)
+        repaired = _scanned(plugin, file, options, True)
     except DataError as error:  # the file as a whole cannot be read
         require(
             text in error.message,
@@ -85,13 +85,13 @@ def _check_names(
         f"no problem that `scan` finds in {file.name} says {text!r}: {said[:5]}",
     )
     require(
-        len(mended) == len(rows),
-        f"`scan` gave {len(rows)} rows of {file.name}, and {len(mended)} when it was to "
+        len(repaired) == len(rows),
+        f"`scan` gave {len(rows)} rows of {file.name}, and {len(repaired)} when it was to "
         "repair them",
     )
     silent = [
         new.index
-        for old, new in zip(rows, mended, strict=True)
+        for old, new in zip(rows, repaired, strict=True)
         if old.problem and not new.problem and not new.fixes
     ]
     require(

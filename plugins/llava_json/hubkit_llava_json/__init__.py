@@ -16,7 +16,7 @@ from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
 from hubkit.sdk.rows import Place, records_of
 
-from .fix import mended
+from .fix import repaired
 from .record import record
 
 __all__ = ["LlavaJson"]
@@ -63,7 +63,7 @@ def _rows(source: Path, options: Mapping[str, Any], fix: bool, keep_going: bool)
 
 
 def _mended(place: Place, identity: str | None, problem: DataError) -> Row:
-    item, fixes = mended(place.item)
+    item, fixes = repaired(place.item)
     place = Place(place.source, place.index, place.line, item)
     try:
         return Row(place.index, place.line, record(place, identity), fixes=fixes)

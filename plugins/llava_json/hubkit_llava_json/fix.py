@@ -19,7 +19,7 @@ _ROLES = {
 }
 
 
-def mended(item: Any) -> tuple[Any, tuple[str, ...]]:
+def repaired(item: Any) -> tuple[Any, tuple[str, ...]]:
     """`item` with what can be repaired, and what was done to it; what is beyond repair is left as
     it is."""
     if not isinstance(item, dict):

@@ -20,7 +20,7 @@ base's own vocabulary that changed. The delta keeps them, since the model is ano
 it is small when training left them alone.
 
 In the current code on GitHub stage 3 trains nothing: `train.py` freezes the model after it added
-the LoRA. Such a stage is ended before it trains, and the message says what to mend.
+the LoRA. Such a stage is ended before it trains, and the message says what to fix.
 """  # noqa: E501
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from .rows import against_base, differing
 
 _SHOWN = 8
 _REMEDY = (
-    "the stage's own requires_grad is wrong, or it loaded other weights: mend the checkout and run "
+    "the stage's own requires_grad is wrong, or it loaded other weights: fix the checkout and run "
     "this stage again"
 )
 FROZEN = (
-    "mend the checkout and run this stage again; in the current code `model.requires_grad_(False)` "
+    "fix the checkout and run this stage again; in the current code `model.requires_grad_(False)` "
     "of train.py also freezes the LoRA that was added before: set requires_grad of the parameters "
     "with `lora_` in their names after it"
 )

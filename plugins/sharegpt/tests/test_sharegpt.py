@@ -115,9 +115,9 @@ def test_repairs_and_system_messages(tmp_path: Path) -> None:
             {"messages": [{"role": "system", "content": "S"}, *said("Hi", "x")]},
         ],
     )
-    mended, system = PLUGIN.scan(source, {"system": "prefix"}, True)
-    assert mended.record is not None and mended.record.turns == (Turn("<image>\nHi", "x"),)
-    assert mended.fixes == (
+    repaired, system = PLUGIN.scan(source, {"system": "prefix"}, True)
+    assert repaired.record is not None and repaired.record.turns == (Turn("<image>\nHi", "x"),)
+    assert repaired.fixes == (
         "removed the last user message, which has no answer",
         "added <image> to the first prompt",
     )
