@@ -195,7 +195,8 @@ def build(
         for module, found in parts.items()
     )
     tying = any(own.tying for own in settings.values())
-    unsaved = [end for end in _copied(settings) if not any(_ends(p, (end,)) for p in names.values())]
+    given = names.values()
+    unsaved = [end for end in _copied(settings) if not any(_ends(p, (end,)) for p in given)]
     return Adapter(
         name, source.only(names), loras, tuple(replacements), tying, unsaved=tuple(unsaved)
     )
