@@ -20,6 +20,9 @@ Look = Literal["open", "exist"]
 _THREADS = 8
 _GUESSES = 20
 """Missing images for which their folder is searched for one of a similar name."""
+_TRIED = 256
+"""Files of a folder that is only listed that are looked into for Git LFS pointers: a clone has them
+for all pictures, or for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,16 @@ class Pictures:
         listing = self._listings.get(folder)
         if listing is None:
             listing = self._list(folder)
+        if name in self.known:
+            return _POINTER
         return None if hash(file) in listing or name in self._own else _ABSENT
 
     def _list(self, folder: str) -> Hashes:
         found = self._listings[folder] = Hashes()
-        for name in self._files(folder):
+        for number, name in enumerate(self._files(folder)):
             found.add(hash(name))
+            if number < _TRIED and is_pointer(self.folder / folder / name):
+                self.known[f"{folder}/{name}" if folder else name] = _POINTER
         return found
 
     def _files(self, folder: str) -> Iterator[str]:
@@ -132,6 +139,7 @@ class Pictures:
 
 
 _ABSENT = "no such file"
+_POINTER = "a Git LFS pointer, not a picture: run `git lfs pull` in the folder of the data"
 _REPLACE = "replace it by an 8-bit PNG or JPEG of what is to be seen, or leave the record out"
 
 
@@ -140,7 +148,7 @@ def examine(path: Path) -> Picture | str:
     `hubkit.sdk.pictures` takes is not decoded."""
     try:
         if is_pointer(path):
-            return "a Git LFS pointer, not a picture: run `git lfs pull` in the folder of the data"
+            return _POINTER
         content = picture_bytes(path)
         with open_picture(content) as found:
             width, height = found.width, found.height

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UsageError
-from ..files.pointers import refuse_pointers
 from ..sdk import Record, Run, Terms
 from ..weights.model import Model
 from .findings import Report, Shared
@@ -118,7 +117,6 @@ class Preparation:
 
     def _read_one(self, data: Validation, place: Path, run: Run) -> None:
         settings = self.settings
-        refuse_pointers(data.source)
         found = rows(settings.format, data.source, settings.options, fix=settings.fix)
         try:
             records = data.sound(found, run)

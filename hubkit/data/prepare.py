@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..digests import sha256
+from ..files.pointers import refuse_pointers
 from ..reporting import SilentReporter
 from ..sdk import Run, Terms
 from ..sdk.codec import encode
-from ..weights.model import open_model
+from ..weights.model import Model, open_model
 from .findings import Report
 from .output import copy_pictures, fresh_folder, image_names, llava_line
 from .preparation import HOLDOUT, TRAIN, Preparation, PrepareSettings
@@ -55,6 +56,7 @@ def prepare(
 
     Raises:
         DataError: records have problems and are not to be skipped; nothing is written but `report`.
+        UsageError: a file of the dataset or of the base is a Git LFS pointer.
     """
     run = reporter or SilentReporter()
     with _folder(Path(out) if out is not None else None) as folder:
@@ -64,11 +66,16 @@ def prepare(
             folder,
             chosen,
             line=llava_line if out is not None else None,
-            base=open_model(chosen.base) if chosen.base else None,
+            base=_base(chosen.base) if chosen.base else None,
             extracted=folder / "images",
         )
         work.read(run, Path(report) if report is not None else None)
         return _finished(work, Path(out) if out is not None else None)
+
+
+def _base(folder: Path) -> Model:
+    refuse_pointers(folder)
+    return open_model(folder)
 
 
 def _downloaded(source: str, settings: PrepareSettings, run: Run) -> tuple[Path, PrepareSettings]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files.pointers import refuse_pointers
 from ..registry.plugins import plugins
 from ..sdk import Row
 
@@ -19,10 +20,12 @@ def rows(
 
     Raises:
         DataError: there is no such dataset, or it cannot be read (any further).
+        UsageError: a file of it is a Git LFS pointer.
     """
     plugin = plugins().get("dataset", format)
     if not source.exists():
         raise DataError(f"{source}: no such dataset", "correct the path")
+    refuse_pointers(source)
     if hasattr(plugin, "scan"):
         yield from plugin.scan(source, options, fix)
         return

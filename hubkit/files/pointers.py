@@ -8,7 +8,12 @@ from hubkit.sdk.errors import UsageError
 
 from .tree import walk
 
-_FIRST_LINE = b"version https://git-lfs.github.com/spec/"
+_FIRST_LINES = (
+    b"version https://git-lfs.github.com/spec/",
+    b"version https://hawser.github.com/spec/",
+    b"version http://git-media.io/v/",
+)
+"""The last two are of git-lfs before 1.0, which still takes them (git-lfs, lfs/pointer.go)."""
 _LIMIT = 1024
 """Bytes: a pointer is shorter (git-lfs, docs/spec.md)."""
 
@@ -19,7 +24,7 @@ def is_pointer(path: Path) -> bool:
         if not path.is_file() or path.stat().st_size >= _LIMIT:
             return False
         with path.open("rb") as file:
-            return file.read(len(_FIRST_LINE)) == _FIRST_LINE
+            return file.read(64).startswith(_FIRST_LINES)
     except OSError:
         return False
 

@@ -4,7 +4,7 @@ shown."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..sdk.checkpoints.header import MAX_HEADER
@@ -50,14 +50,20 @@ def search(
         return
     else:
         data = path.read_bytes()
-    yield from _listed(where, _findings(path.name, where, data, author_email, carried))
+    yield from _listed(_findings(path.name, where, data, author_email, carried))
 
 
 def search_text(text: str, where: str, author_email: str = "") -> Iterator[Problem]:
     """The same for text that will be published, such as a title or a question; `where` names it."""
-    reading = Reading(text.encode(errors="replace").replace(b"\n", b"\r"), (where,))
+    return search_texts([(where, text)], author_email)
+
+
+def search_texts(texts: Sequence[tuple[str, str]], author_email: str = "") -> Iterator[Problem]:
+    """The same for many at once; pairs of a name and a text."""
+    lines = [text.encode(errors="replace").replace(b"\n", b"\r") for _, text in texts]
+    reading = Reading(b"\n".join(lines), tuple(name for name, _ in texts))
     found = _within(reading, "", "", author_email, True)
-    yield from _listed(where, ((where, message) for _, message in found))
+    yield from _listed(((place.removeprefix(": "), message) for place, message in found))
 
 
 def _header(path: Path) -> bytes:
@@ -141,7 +147,7 @@ def _names_author(name: str, content: bytes, at: int) -> bool:
     return in_brackets or b"copyright" in line or b"author" in line
 
 
-def _listed(where: str, findings: Iterator[Finding]) -> Iterator[Problem]:
+def _listed(findings: Iterator[Finding]) -> Iterator[Problem]:
     """One Problem a place; where there are many of a kind, the first of them and a count."""
     kinds: dict[str, dict[str, None]] = defaultdict(dict)
     for place, message in findings:

@@ -128,12 +128,19 @@ def as_shown(image: Any) -> tuple[Any, tuple[str, ...]]:
     Raises:
         PictureError: its values have no one reading.
     """
+    if isinstance(image.info.get("transparency"), tuple) and ";16" in str(
+        getattr(image, "tile", "")
+    ):
+        raise PictureError(
+            "one colour of 16 bits is transparent, which 8 bits cannot tell from others: save it "
+            "with 8 bits a channel"
+        )
     noted = _orientation(image)  # Pillow turns a TIFF by itself, and forgets that it did
     image.load()
     turn, shown, changes = _TURNS.get(_orientation(image)), image, []
     if image.mode in _DEEP:
-        shown = _eight_bits(image)
-        changes.append("deep grey, scaled to 8 bits")
+        shown, seen = _eight_bits(image)
+        changes += ["deep grey, scaled to 8 bits", *["transparency, laid on white"] * seen]
     elif _has_transparency(image):
         shown, seen = _on_white(image)
         changes += ["transparency, laid on white"] * seen
@@ -228,8 +235,9 @@ def _on_white(image: Any) -> tuple[Any, bool]:
     return shown, layer.getchannel("A").getextrema()[0] < 255
 
 
-def _eight_bits(image: Any) -> Any:
-    """From 0 to 65,535, or from 0 to 1 for floats, to 0 to 255."""
+def _eight_bits(image: Any) -> tuple[Any, bool]:
+    """(RGB, was anything transparent?); from 0 to 65,535, or from 0 to 1 for floats, to 0 to
+    255."""
     import numpy
     from PIL import Image
 
@@ -243,6 +251,7 @@ def _eight_bits(image: Any) -> Any:
     grey = numpy.rint(values * numpy.float32(255 / most)).astype(numpy.uint8)
     if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
-    if isinstance(key := image.info.get("transparency"), int):
-        grey[values == key] = 255
-    return Image.fromarray(grey).convert("RGB")
+    key = image.info.get("transparency")
+    hole = values == (key if isinstance(key, int) else -1)
+    grey[hole] = 255
+    return Image.fromarray(grey).convert("RGB"), bool(hole.any())

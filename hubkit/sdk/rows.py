@@ -17,9 +17,11 @@ from .errors import DataError
 from .records import IMAGE, Record, Turn
 from .unsupported_fields import (
     PICTURE,
+    SAID,
     changes_meaning,
     foreign_mark,
     names_a_picture,
+    other_file,
     says_something,
 )
 
@@ -114,17 +116,22 @@ class Place:
     def check_fields(
         self, read: Collection[str], images: Sequence[str] = (), harmless: Collection[str] = ()
     ) -> None:
-        """No field beside those that are `read` changes what is learnt. Where no picture is read,
-        none may name one. `harmless` are fields that such records have for other readers.
+        """No field beside those that are `read` changes what is learnt, or names another picture
+        than the record's. Where no picture is read, none may name one, nor a video. `harmless` are
+        fields that such records have for other readers.
 
         Raises:
             DataError: names the field.
         """
         for name, why in changes_meaning(self.item, {*read, *harmless}):
             raise self._unread(name, name, why)
-        for name, value in self.item.items() if not images else ():
-            if name not in read and names_a_picture(str(name)) and says_something(value):
+        for name, value in self.item.items():
+            if name in read or not says_something(value):
+                continue
+            if not images and names_a_picture(str(name)):
                 raise self._unread(str(name), str(name), PICTURE)
+            if why := other_file(str(name), value, images):
+                raise self._unread(str(name), str(name), why)
 
     def check_message(
         self, field: str, message: Mapping[str, Any], read: Collection[str], learnt: bool
@@ -135,6 +142,8 @@ class Place:
 
     def _unread(self, field: str, name: str, why: str) -> DataError:
         remedy = f"remove `{name}` where the record is right without it, or leave the record out"
+        if why == SAID:
+            remedy = f"write it into the question; or {remedy}"
         if why == PICTURE:
             remedy = f"name the picture where this format reads pictures; or {remedy}"
         return self.error(field, why, remedy, "fields")

@@ -60,8 +60,10 @@ def _special(name: str, data: Any) -> Iterator[str]:
             yield str(token["content"])
     if name != _FILES[0]:
         named = [value for key, value in data.items() if key.endswith("_token") and value]
-        more = data.get("additional_special_tokens") or []
-        for token in (*named, *(more.values() if isinstance(more, dict) else more)):
+        for key in ("additional_special_tokens", "extra_special_tokens"):  # the latter since 5
+            more = data.get(key) or []
+            named += more.values() if isinstance(more, dict) else more
+        for token in named:
             if isinstance(token, (str, dict)):
                 yield token if isinstance(token, str) else str(token["content"])
 

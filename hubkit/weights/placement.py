@@ -11,6 +11,7 @@ from hubkit.sdk.family import TensorMap
 
 from .adapters.adapter import Adapter, LoRA, Replacement
 from .diagnosis import by_token
+from .settings import modules_of
 
 _RENAMED = (
     ("language_model.model.", "model.language_model."),
@@ -142,7 +143,7 @@ def place(
 
     Raises:
         WeightsError: names every key without a place, and every shape that does not fit; or says
-            that the vocabulary was resized.
+            that the vocabulary was resized, or which module that was trained is missing.
     """
     edits: list[Edit] = []
     problems: list[str] = []
@@ -167,6 +168,7 @@ def place(
         raise WeightsError(
             f"{adapter.name} does not fit the base: {'; '.join(problems[:8])}{more}", WRONG_BASE
         )
+    _check_saved(adapter, known)
     placed: dict[str, list[Edit]] = {}
     for edit in edits:
         placed.setdefault(edit.target.source, []).append(edit)
@@ -209,6 +211,20 @@ def _check_vocabulary(adapter: Adapter, edits: Iterable[Edit], problems: list[st
             f"resize_token_embeddings({resized[0]}), save it with the training's tokenizer and "
             "give that; or train without resizing",
         )
+
+
+def _check_saved(adapter: Adapter, known: Iterable[str]) -> None:
+    """Of a module that the base has not, peft trains no copy; of tied ones it may save one."""
+    modules = {module for name in known for module in modules_of(name)} if adapter.unsaved else ()
+    for end in adapter.unsaved:
+        module = next((one for one in sorted(modules) if one.endswith(end)), None)
+        if module and not (adapter.tying and by_token(f"{module}.weight")):
+            raise WeightsError(
+                f"{adapter.name}: modules_to_save names {end!r} ({module}), of which the adapter "
+                "holds nothing",
+                "save the adapter again with that module; if it was not trained, take it out of "
+                "modules_to_save",
+            )
 
 
 def _rows(edit: Edit) -> int:

@@ -195,7 +195,11 @@ def build(
         for module, found in parts.items()
     )
     tying = any(own.tying for own in settings.values())
-    return Adapter(name, source.only(names), loras, tuple(replacements), tying)
+    given = names.values()
+    unsaved = [end for end in _copied(settings) if not any(_ends(p, (end,)) for p in given)]
+    return Adapter(
+        name, source.only(names), loras, tuple(replacements), tying, unsaved=tuple(unsaved)
+    )
 
 
 def _check_gathered(name: str, source: Checkpoint, names: Collection[str]) -> None:
@@ -210,13 +214,22 @@ def _check_gathered(name: str, source: Checkpoint, names: Collection[str]) -> No
 
 
 def _is_copied(plain: str, key: str, settings: Mapping[str, Settings]) -> bool:
-    """peft matches ends of modules' names, without regard to dots."""
-    if ".modules_to_save." in key:
-        return True
-    *modules, _ = plain.split(".")
-    paths = [".".join(modules[: depth + 1]) for depth in range(len(modules))]
-    ends = tuple(end for own in settings.values() for end in own.copied)
-    return bool(ends) and any(path.endswith(ends) for path in paths)
+    return ".modules_to_save." in key or _ends(plain, _copied(settings))
+
+
+def _copied(settings: Mapping[str, Settings]) -> tuple[str, ...]:
+    return tuple(end for own in settings.values() for end in own.copied)
+
+
+def _ends(tensor: str, ends: tuple[str, ...]) -> bool:
+    return bool(ends) and any(path.endswith(ends) for path in modules_of(tensor))
+
+
+def modules_of(tensor: str) -> list[str]:
+    """The module that a tensor is in, and those that this one is in. peft matches the ends of such
+    names, without regard to dots."""
+    *modules, _ = tensor.split(".")
+    return [".".join(modules[: depth + 1]) for depth in range(len(modules))]
 
 
 def plain_names(keys: Collection[str]) -> dict[str, str]:

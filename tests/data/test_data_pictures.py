@@ -9,6 +9,7 @@ import json
 import os
 import random
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,35 @@ def saved(image: Any, kind: str = "TIFF") -> bytes:
     return out.getvalue()
 
 
+def deep_png(colour: int, width: int, key: bool = False) -> bytes:
+    """A PNG of 16 bits a channel, grey (0) or RGB (2), which Pillow cannot write; with `key` the
+    first pixel's colour is transparent."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + name + data + check
+
+    values = noise(random.Random(3), 2, width, 3 if colour else 1, most=65_536).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    head = width.to_bytes(4, "big") + (2).to_bytes(4, "big") + bytes((16, colour, 0, 0, 0))
+    hole = chunk(b"tRNS", values[:1, :1].tobytes()) if key else b""
+    body = chunk(b"IHDR", head) + hole + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_a_transparent_grey_of_16_bits() -> None:
+    with open_picture(deep_png(0, 6, key=True)) as picture:
+        found = numpy.asarray(picture.rgb())
+        assert picture.changes == (SCALED, WHITE)
+    with open_picture(deep_png(0, 6)) as plain:
+        expected = numpy.array(plain.rgb())
+        assert plain.changes == (SCALED,)
+    expected[0, 0] = 255
+    assert numpy.array_equal(found, expected)
+    with open_picture(deep_png(2, 6)) as coloured:
+        assert coloured.rgb().size == (6, 2) and coloured.changes == ()
+
+
 REFUSED = {
     "animated or has several pages": [
         frames("GIF"),
@@ -221,6 +251,7 @@ REFUSED = {
         saved(Image.fromarray(numpy.full((4, 4), numpy.nan, numpy.float32))),
     ],
     "its EXIF turn stands behind the pixels": [late_turn()],
+    "one colour of 16 bits is transparent": [deep_png(2, 6, key=True)],
 }
 
 

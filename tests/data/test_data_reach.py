@@ -69,6 +69,7 @@ PROBLEMS: list[tuple[str, str, Any]] = [
     ("llava_json", "marks", llava("<video>", "x")),
     ("llava_json", "fields", llava("Hi", "x", video="a.mp4")),
     ("llava_json", "fields", llava("Hi", "x", image_path="a.png")),
+    ("llava_json", "fields", llava("Hi", "x", source="a.mp4")),
     ("llava_json", "fields", {"conversations": [{**llava("Hi")["conversations"][0], "loss": 1}]}),
     ("llava_json", "path", llava(IMG, "x", image={})),
     ("llava_json", "path", llava(IMG, "x", image=[3])),

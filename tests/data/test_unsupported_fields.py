@@ -14,19 +14,20 @@ from testing import foodie
 
 from hubkit.data.scan import rows
 from hubkit.sdk import Row
-from hubkit.sdk.unsupported_fields import FIELDS, MASK, foreign_mark, reason
+from hubkit.sdk.unsupported_fields import FIELDS, IN_TURNS, MASK, foreign_mark, reason
 
 ADAPTERS = ("llava_json", "sharegpt", "hf_datasets", "foodieqa")
 READ = {
-    "llava_json": {"image", "conversations", "choices", "options"},
-    "sharegpt": {"images", "messages", "choices", "options", "system"},
-    "hf_datasets": {"image"},
+    "llava_json": {"image", "conversations", *IN_TURNS},
+    "sharegpt": {"images", "messages", "system", *IN_TURNS},
+    "hf_datasets": {"image", "conversation", "conversations", "messages"},
     "foodieqa": {"choices", "images"},
 }
 """Of FIELDS, what an adapter reads or what does no harm in its form."""
 PATTERNED = [
     *("video", "Videos", "video_path", "videoPath", "audio", "audios", "speech", "audio-url"),
     *("image_1", "image2", "chosen", "rejected", "rejected_response", "Chosen Messages"),
+    *("input_audio", "audio_features", "photo_b", "is_preferred", "answer_worse"),
 ]
 NAMES = sorted(FIELDS) + PATTERNED
 SAYS = st.one_of(
@@ -181,6 +182,8 @@ MARKS = [
         "<IMAGE_TOKEN>",
         "<video_1>",
     ),
+    *("<ImageHere>", "<images>", "<image:1>", "<image#2>", "<imgpad>", "<begin_of_image>"),
+    *("<region1>", "<SEG>", "<|box_start|>", "<|object_ref_end|>", "<｜image｜>", "<point_cloud>"),
 ]
 
 
@@ -210,11 +213,17 @@ def test_other_angle_brackets_are_text(text: str) -> None:
 
 SILENT = {
     "llava_json": [
+        ({"target_image": "b.png"}, "target_image"),
+        ({"seg_masks": ["a.png", "other/a_mask.PNG"]}, "seg_masks"),
+        ({"image": None, "conversations": None, "source": "clip.mp4"}, "source"),
+        ({"label": False}, "label"),
         ({"image": None, "image_path": "a.png", "conversations": None}, "image_path"),
         ({"images": ["b.png"]}, "images"),
         ({"messages": [{"role": "user", "content": "x"}]}, "messages"),
     ],
     "sharegpt": [
+        ({"left_photo": {"path": "b.jpg"}}, "left_photo"),
+        ({"images": [], "messages": None, "notes": {"of": ["a.wav"]}}, "notes"),
         ({"images": [], "image_url": "a.png", "messages": None}, "image_url"),
         ({"image": "b.png"}, "image"),
         ({"conversations": None, "conversation": [{"from": "human"}]}, "conversation"),
@@ -222,6 +231,7 @@ SILENT = {
     "hf_datasets": [
         ({"images": ["b.png"]}, "images"),
         ({"choices": ["red", "blue"]}, "choices"),
+        ({"context": "A tall man."}, "context"),
         ({"image_1": {"bytes": None, "path": "b.png"}}, "image_1"),
     ],
 }
@@ -240,6 +250,21 @@ def test_what_was_passed_over_without_a_word(
         one[talk] = json.loads(json.dumps(messages_of(item(adapter))).replace("<image>\\n", ""))
     (row,) = scan(adapter, tmp_path / "d.jsonl", one)
     assert row.problem is not None and f", {name}: " in row.problem.message
+
+
+def test_where_a_picture_came_from_is_meta(tmp_path: Path) -> None:
+    origin = {"image_url": "http://x/1.jpg", "image_source": "coco/a.png", "image_size": [3, 4]}
+    more = {"masked_image_note": "none", "label": True, "source": "clip.mp4"}
+    (row,) = scan("llava_json", tmp_path / "d.jsonl", {**item("llava_json"), **origin, **more})
+    assert row.record is not None, row.problem
+    assert row.record.meta.keys() == origin.keys() | more.keys()
+
+
+def test_a_picture_in_a_part_that_is_text(tmp_path: Path) -> None:
+    one = item("sharegpt")
+    one["messages"][0]["content"] = [{"type": "text", "text": "Which?", "image": "b.png"}]
+    (row,) = scan("sharegpt", tmp_path / "d.jsonl", one)
+    assert row.problem is not None and "content[0].image: a picture" in row.problem.message
 
 
 def test_an_instruction_with_its_input(tmp_path: Path) -> None:

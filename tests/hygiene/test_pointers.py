@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,12 @@ from hubkit.weights.model import open_model
 
 BASE = Path(hubkit.__file__).parent / "quickstart/base"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+FORMS = (
+    POINTER,
+    POINTER.replace("\n", "\r\n"),
+    POINTER.replace("git-lfs", "hawser"),
+    POINTER.replace("https://git-lfs.github.com/spec/v1", "http://git-media.io/v/2"),
+)
 
 
 @pytest.fixture
@@ -106,7 +113,40 @@ def test_in_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_text(POINTER)
     with pytest.raises(DataError, match="a Git LFS pointer, not a picture: run `git lfs pull`"):
         hubkit.prepare(source, tmp_path / "out")
+    with pytest.raises(DataError, match="a Git LFS pointer, not a picture"):
+        hubkit.prepare(source, tmp_path / "out", hubkit.PrepareSettings(look="exist"))
     source.write_text(POINTER)
-    with pytest.raises(UsageError, match=r"data\.json is a Git LFS pointer"):
-        hubkit.prepare(source, tmp_path / "out")
+    for verb in (lambda: hubkit.prepare(source, tmp_path / "out"), lambda: evaluate(source)):
+        with pytest.raises(UsageError, match=r"data\.json is a Git LFS pointer"):
+            verb()
     assert not (tmp_path / "out").exists()
+
+
+def evaluate(source: Path) -> object:
+    return hubkit.evaluate(BASE, source)
+
+
+VERBS_OF_A_MODEL: dict[str, Callable[[Path, Path], object]] = {
+    "prepare": lambda base, data: hubkit.prepare(data, None, hubkit.PrepareSettings(base=base)),
+    "smoke": lambda base, data: hubkit.smoke(base, images=[data.parent / "1.png"]),
+    "evaluate": hubkit.evaluate,
+    "serve": lambda base, _: hubkit.serve(base).__enter__(),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_A_MODEL)
+@pytest.mark.parametrize("seed", range(2))
+def test_in_a_model_that_is_asked(base: Path, tmp_path: Path, verb: str, seed: int) -> None:
+    """Any file, in each form that git-lfs takes."""
+    draw = random.Random(f"{seed} {verb}")
+    data = tmp_path / "data.json"
+    turns = [{"from": "human", "value": "Which?"}, {"from": "gpt", "value": "3"}]
+    data.write_text(json.dumps([{"id": "1", "conversations": turns}]))
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    names = [*sorted(path.name for path in base.iterdir()), "tokenizer.model"]
+    names.remove("config.json")  # which check cannot do without
+    name = draw.choice(names)
+    (base / name).write_text(draw.choice(FORMS))
+    assert name in [p.where for p in hubkit.check(base) if "Git LFS pointer" in p.message]
+    with pytest.raises(UsageError, match=f"{name} is a Git LFS pointer"):
+        VERBS_OF_A_MODEL[verb](base, data)

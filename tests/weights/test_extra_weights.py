@@ -89,7 +89,7 @@ def test_a_pickle_beside_it_runs_nothing(
     assert not Path("ran").exists()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 def test_any_other_weights_are_refused_by_name(
     make_base: Any, adapter: Path, family: Any, tmp_path: Path, seed: int
 ) -> None:
@@ -97,13 +97,16 @@ def test_any_other_weights_are_refused_by_name(
     draw = random.Random(seed)
     stem = draw.choice(["mm_projector", "value_head", "vit", "merger", "new_embeddings", "extra"])
     suffix = draw.choice([".bin", ".pt", ".pth", ".safetensors", ".ckpt", ".npz", ".gguf"])
-    extra = adapter / f"{stem}{suffix}"
+    extra = adapter / draw.choice([f"{stem}{suffix}", f"{stem}/model{suffix}"])
+    extra.parent.mkdir(exist_ok=True)
     save({PROJECTOR: torch.ones(32, 32)}, extra)
     with pytest.raises(WeightsError) as refused:
         merge(Model.of(make_base(), family), adapter, tmp_path / "out")
-    assert f"{extra.name} lies beside the adapter" in refused.value.message
+    named = extra.relative_to(adapter).parts[0]
+    assert f"{named} lies beside the adapter" in refused.value.message
+    assert named in [problem.where for problem in hubkit.check(adapter)]
     assert not list(tmp_path.glob("*out*"))
-    extra.rename(tmp_path / extra.name)
+    (adapter / named).rename(tmp_path / named)
     merge(Model.of(make_base("again"), family), adapter, tmp_path / "out")
 
 
@@ -115,11 +118,48 @@ def test_a_trainings_own_state_is_left(
     earlier = adapter / "checkpoint-50"
     earlier.mkdir()
     (earlier / "adapter_config.json").write_text("{}")
+    save({PROJECTOR: torch.ones(32, 32)}, earlier / "adapter_model.safetensors")
     merge(Model.of(make_base(), family), adapter, tmp_path / "out")
     earlier.rename(adapter / "vision")
     with pytest.raises(WeightsError, match="vision lies beside the adapter") as refused:
         merge(Model.of(make_base("again"), family), adapter, tmp_path / "second")
     assert "--then" in refused.value.remedy
+
+
+def test_weights_beside_a_part_of_an_adapter(
+    make_base: Any, adapter: Path, family: Any, tmp_path: Path
+) -> None:
+    """In the folders that XTuner's `pth_to_hf` makes of a LLaVA."""
+    whole = tmp_path / "xtuner"
+    whole.mkdir()
+    adapter.rename(whole / "llm_adapter")
+    (whole / "llm_adapter" / "mm_projector.bin").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"llm_adapter/mm_projector\.bin lies beside"):
+        merge(Model.of(make_base(), family), whole, tmp_path / "out")
+
+
+@pytest.mark.parametrize("tying", [False, True])
+def test_a_module_that_was_trained_and_not_saved(
+    make_base: Any, adapter: Path, family: Any, tmp_path: Path, tying: bool
+) -> None:
+    """As peft names modules: by the end. Of what the base has not, nothing was trained."""
+    base, settings = Model.of(make_base(), family), adapter / "adapter_config.json"
+    plain = {**json.loads(settings.read_text()), "ensure_weight_tying": tying}
+    settings.write_text(json.dumps({**plain, "modules_to_save": ["projector", "classifier"]}))
+    with pytest.raises(WeightsError, match=r"'projector' .+ of which the adapter") as refused:
+        merge(base, adapter, tmp_path / "out")
+    assert "take it out of modules_to_save" in refused.value.remedy
+    save({PROJECTOR: torch.ones(32, 32)}, adapter / "non_lora_state_dict.bin")
+    assert merge(base, adapter, tmp_path / "with").replaced == 1
+    (adapter / "non_lora_state_dict.bin").unlink()
+    settings.write_text(json.dumps({**plain, "modules_to_save": ["classifier"]}))
+    assert merge(base, adapter, tmp_path / "without").replaced == 0
+    settings.write_text(json.dumps({**plain, "modules_to_save": ["lm_head"]}))
+    if tying:  # one file for both sides of the tie
+        assert merge(base, adapter, tmp_path / "tied").replaced == 0
+    else:
+        with pytest.raises(WeightsError, match="'lm_head'"):
+            merge(base, adapter, tmp_path / "tied")
 
 
 def test_check_never_says_that_a_training_is_to_be_removed(adapter: Path) -> None:

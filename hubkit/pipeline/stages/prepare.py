@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...data.output import own_line
 from ...data.preparation import HOLDOUT, TRAIN, Preparation, PrepareSettings
+from ...data.shown import check_shown
 from ...data.special import tokens_of
 from ...data.terms import check_accepted, terms_of
 from ...digests import files_below, of_json, stamp
@@ -58,6 +60,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "repeat": str(data.repeat),
         "fix": str(data.fix),
         "tokens": of_json(tokens_of(context.base)),
+        "shown": of_json(_shown(context)),
     }
     if data.holdout_file:
         own["holdout_file"] = context.digest(data.holdout_file)
@@ -78,6 +81,7 @@ def _run(context: Context, out: Path) -> Prepared:
         context.run.note(f"{count:,} pictures: {what}")
     context.run.note(f"about the data: {report}")
     work.write()
+    check_shown(out / TRAIN, out / HOLDOUT, **_shown(context))
     digests = work.digests()
     (out / IMAGES).write_text(json.dumps(digests, indent=0, sort_keys=True) + "\n", "utf-8")
     common = work.shared.records if work.shared else 0
@@ -98,6 +102,17 @@ def _settings(context: Context) -> PrepareSettings:
         max_length=limit if isinstance(limit, int) else 0,
         license=data.license,
     )
+
+
+def _shown(context: Context) -> dict[str, Any]:
+    """What of the data the release shows."""
+    spec = context.spec
+    return {
+        "samples": spec.card.samples > 0,
+        "asked": not spec.smoke.prompts,
+        "slices": spec.evaluate.slices,
+        "author_email": spec.author.email,
+    }
 
 
 def _summary(result: Prepared) -> str:

@@ -47,7 +47,8 @@ class Replacement:
 class Adapter:
     """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for
     messages. `tying`: what happens to the embedding table happens to an output head that shares it
-    (peft's ensure_weight_tying). `base` is the base that the adapter names, if any."""
+    (peft's ensure_weight_tying). `base` is the base that the adapter names, if any. `unsaved` are
+    ends of names of modules that peft trained a copy of, and that no key belongs to."""
 
     name: str
     source: Checkpoint
@@ -55,3 +56,4 @@ class Adapter:
     replacements: tuple[Replacement, ...]
     tying: bool = False
     base: str = ""
+    unsaved: tuple[str, ...] = ()

@@ -4,11 +4,12 @@ state, and what hubkit does not know."""
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path
 
 from hubkit.sdk.errors import WeightsError
 
+from ...files.tree import walk
 from ..checkpoint import Checkpoint
 from .opening import open_weights
 
@@ -54,25 +55,24 @@ def with_trained_whole(folder: Path, adapter: Checkpoint) -> Checkpoint:
     return Checkpoint(folder, shards, None) if parts[1:] else adapter
 
 
-def unread(folder: Path, read: Container[str]) -> list[str]:
-    """Names of files and folders with weights in `folder` that are not `read`, nor the state of a
-    training that goes on."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            weights = (path / "adapter_config.json").is_file()
-            known = _CHECKPOINT.fullmatch(path.name) or any(
-                f"{path.name}/{one.name}" in read for one in path.iterdir()
-            )
-        else:
-            weights = path.suffix.lower() in _WEIGHTS
-            known = _STATE.fullmatch(path.name) or path.name in read
-        if weights and not known:
-            found.append(path.name)
-    return found
+def unread(folder: Path, read: Collection[str]) -> list[str]:
+    """Files with weights in `folder` that are not `read`, nor the state of a training that goes on;
+    for all those within a folder that nothing is read from, the folder."""
+    parts = {name.partition("/")[0] for name in read if "/" in name}
+    found: dict[str, None] = {}
+    for name, _ in walk(folder):
+        top, below, _ = name.partition("/")
+        weights = Path(name).suffix.lower() in _WEIGHTS and name not in read
+        if not weights or _STATE.fullmatch(Path(name).name):
+            continue
+        if not below or top in parts:
+            found[name] = None
+        elif not (top.startswith(".") or _CHECKPOINT.fullmatch(top)):
+            found[top] = None
+    return list(found)
 
 
-def check_all_read(folder: Path, read: Container[str]) -> None:
+def check_all_read(folder: Path, read: Collection[str]) -> None:
     """Raises WeightsError for weights beside the adapter that would be lost."""
     if names := unread(folder, read):
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

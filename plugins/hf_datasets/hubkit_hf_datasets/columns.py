@@ -9,7 +9,7 @@ from typing import Any
 
 from hubkit.sdk import IMAGE, DataError, Record, Turn
 from hubkit.sdk.rows import Place
-from hubkit.sdk.unsupported_fields import says_something
+from hubkit.sdk.unsupported_fields import IN_TURNS, says_something
 
 _USUAL = {
     "image": ("image", "images", "img", "picture", "pixel_values"),
@@ -29,8 +29,6 @@ _KINDS = (
     (b"MM\0*", "tif"),
 )
 _SAID = {"from", "value", "role", "content"}
-_CHOICES = {"choices", "options"}
-"""Where turns are given, the prompts have them as text."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def record(place: Place, columns: Columns) -> tuple[Record, dict[str, bytes]]:
             else columns.prompt
         )
         turns = [Turn(question, _answer(place, columns, item.get(columns.answer)))]
-    place.check_fields(read, images, _CHOICES if columns.conversations in read else ())
+    place.check_fields(read, images, IN_TURNS if columns.conversations in read else ())
     if columns.question == "instruction" and says_something(item.get("input")):
         remedy = "join the two in one column, or name one with the dataset option `question`"
         raise place.error("input", "a part of the question beside `instruction`", remedy, "fields")

@@ -7,6 +7,7 @@ from typing import Any
 
 from hubkit.sdk import Record, Turn
 from hubkit.sdk.rows import Place
+from hubkit.sdk.unsupported_fields import IN_TURNS
 
 _ROLES = ("human", "gpt")
 _OTHER_NAMES = (
@@ -17,8 +18,6 @@ _OTHER_NAMES = (
 _FIELD = "conversations"
 _READ = {"id", "image", _FIELD}
 _SAID = {"from", "value"}
-_HARMLESS = {"choices", "options"}
-"""The prompts have them as text."""
 
 
 def record(place: Place, identity: str | None) -> Record:
@@ -42,7 +41,7 @@ def record(place: Place, identity: str | None) -> Record:
     turns = _turns(place, item.get(_FIELD))
     meta: dict[str, str] = {}
     if not item.keys() <= _READ:
-        place.check_fields(_READ, images, _HARMLESS)
+        place.check_fields(_READ, images, IN_TURNS)
         meta = place.meta(_READ)
     place.check_marks(images, turns)
     identity = identity if identity is not None else place.identity(item.get("id"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubkit.sdk import IMAGE, Record, Turn
 from hubkit.sdk.rows import Place
-from hubkit.sdk.unsupported_fields import says_something
+from hubkit.sdk.unsupported_fields import IN_TURNS, says_something
 
 _ROLES = {
     **dict.fromkeys(("human", "user"), "user"),
@@ -16,9 +16,9 @@ _ROLES = {
 }
 _IMAGES = ("images", "image")
 _TURNS = (("conversations", "from", "value"), ("messages", "role", "content"))
-_HARMLESS = {"choices", "options"}
-"""The prompts have them as text."""
-_PART = {"type", "text", "image", "image_url", "path"}
+_PICTURE = {"type", "image", "image_url", "path"}
+_PARTS = {"text": {"type", "text"}, "image": _PICTURE, "image_url": _PICTURE}
+"""What is read of a part, by its type."""
 
 
 def record(
@@ -37,7 +37,7 @@ def record(
     image_field, images = _images(place)
     field, messages = _messages(place, images)
     read = {"id", "system", field, image_field}
-    place.check_fields(read, images, _HARMLESS)
+    place.check_fields(read, images, IN_TURNS)
     messages, before = _without_system(place, field, messages, system)
     fixes = []
     if fix and len(messages) > 2 and messages[-1][0] == "user" and IMAGE not in messages[-1][1]:
@@ -139,8 +139,8 @@ def _message(
 
 def _part(place: Place, field: str, part: Any, images: list[str]) -> str:
     kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind in ("text", "image", "image_url"):
-        place.check_message(field, part, _PART, learnt=True)
+    if kind in _PARTS:
+        place.check_message(field, part, _PARTS[kind], learnt=True)
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
     if kind in ("image", "image_url"):
