@@ -16,8 +16,7 @@ from ..packaging import lfs
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
-from ..weights.adapters.check import is_adapter
-from ..weights.model import open_model
+from ..weights.model import is_adapter, open_model
 from .parallel import Limits, Work, in_parallel
 
 Destination = tuple[str, Mapping[str, Any]]

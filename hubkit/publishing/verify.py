@@ -16,11 +16,10 @@ from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import RemoteFile, Run
 from ..sdk.hubs.release import still_shown
-from ..weights.adapters.check import is_adapter
 from ..weights.check import adapter_structure, structure
 from ..weights.convert import native_view
 from ..weights.merge import merge
-from ..weights.model import Model, open_model
+from ..weights.model import Model, is_adapter, open_model
 from .comparison import compare
 
 
