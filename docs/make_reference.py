@@ -7,13 +7,14 @@ from pathlib import Path
 
 from hubkit.authoring.reference import plugin_page, sdk_page
 from hubkit.registry.plugins import plugins
+from hubkit.sdk.install import DISTRIBUTION
 
 PLACE = Path(__file__).parent
 
 
 def pages() -> dict[Path, str]:
     """Every page with its text: the SDK, and each plugin that comes with hubkit."""
-    names = sorted({row.name for row in plugins().rows() if row.distribution == "hubkit"})
+    names = sorted({row.name for row in plugins().rows() if row.distribution == DISTRIBUTION})
     return {
         PLACE / "sdk.md": sdk_page(),
         **{PLACE / "plugins" / f"{name}.md": plugin_page(name) for name in names},

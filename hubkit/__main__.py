@@ -20,6 +20,7 @@ import click
 
 from .files.disk import failure
 from .sdk.errors import CancelledError, HubkitError
+from .sdk.install import refuse_another
 
 SECONDS_TO_END = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,6 +40,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         with _interruptible(as_json):
+            refuse_another()
             from .cli import cli
 
             result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)

@@ -169,17 +169,19 @@ def test_a_new_plugin_of_each_kind_is_written_installed_and_checked(
 
 
 @pytest.mark.integration
-def test_an_installation_without_torch_works_and_says_what_it_lacks(hubkit: Hubkit) -> None:
+def test_an_installation_without_torch_works_and_says_what_it_lacks(
+    hubkit: Hubkit, wheel: Path
+) -> None:
     """In a fresh environment: every plugin loads, the verbs that need no torch work, the others
     name the extra."""
     rows = [json.loads(line) for line in hubkit("plugins", "--json").stdout.splitlines()]
-    states = {row["name"]: row["state"] for row in rows if row["distribution"] == "hubkit"}
+    states = {row["name"]: row["state"] for row in rows if row["distribution"] == "hubkit-vlm"}
     assert set(states.values()) == {"ok"} and set(PLUGINS) <= set(states)
     base = ROOT / "hubkit" / "quickstart" / "base"
     assert hubkit("check", str(base)).returncode == 0
     assert hubkit("init").returncode == 0
     smoke = hubkit("smoke", str(base))
-    assert smoke.returncode == 4 and "hubkit[" in smoke.stderr
+    assert smoke.returncode == 4 and f"pip install '{wheel}[transformers]'" in smoke.stderr
     doctor = hubkit("doctor", "--json")
     findings = {
         row["what"]: row
@@ -188,7 +190,7 @@ def test_an_installation_without_torch_works_and_says_what_it_lacks(hubkit: Hubk
     }
     assert (
         findings["trainer peft"]["state"] == "warning"
-        and "hubkit[peft]" in findings["trainer peft"]["remedy"]
+        and f"{wheel}[peft]" in findings["trainer peft"]["remedy"]
     )
     for plugin in ("peft", "transformers", "huggingface", "modelscope"):
         checked = hubkit("plugins", "check", plugin, "--json")
@@ -197,6 +199,6 @@ def test_an_installation_without_torch_works_and_says_what_it_lacks(hubkit: Hubk
             for one in map(json.loads, checked.stdout.splitlines())
             if one.get("state") == "skipped"
         ]
-        assert checked.returncode == 0 and "pip install 'hubkit[" in skipped[0]["message"], (
+        assert checked.returncode == 0 and f"pip install '{wheel}[" in skipped[0]["message"], (
             checked.stdout + checked.stderr
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .. import __version__
 from ..environments import CURRENT, health, manage
 from ..errors import HubkitError
 from ..packaging.lfs import require_git_lfs
@@ -50,7 +50,7 @@ def _python() -> list[Finding]:
         Finding(
             "python",
             "ok",
-            f"{platform.python_version()}, hubkit {importlib.metadata.version('hubkit')}",
+            f"{platform.python_version()}, hubkit {__version__}",
         )
     ]
 

@@ -15,7 +15,6 @@ from ..pipeline.spec.model import Author
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
 from ..sdk import Problem, Run
-from ..weights.adapters.check import is_adapter
 from ..weights.arithmetic import Rounding
 from ..weights.assemble import assemble as assemble_base
 from ..weights.check import check as check_folder
@@ -23,7 +22,7 @@ from ..weights.check import check_adapter
 from ..weights.convert import ConvertReport, to_native, to_official
 from ..weights.merge import MergeReport
 from ..weights.merge import merge as merge_weights
-from ..weights.model import open_model
+from ..weights.model import is_adapter, open_model
 
 __all__ = ["Author", "assemble", "card", "check", "convert", "merge", "track"]
 

@@ -15,7 +15,7 @@ from ..inference.smoke import PROMPTS, drawn_picture, picture_record
 from ..packaging import manifest
 from ..pipeline.spec.model import Upload
 from ..publishing.comparison import Comparison, ListedFile, compare
-from ..publishing.publish import Published, publish, read_receipt
+from ..publishing.publish import Published, note_withdrawal, publish, read_receipt
 from ..publishing.verify import VerifiedTarget, verify_download
 from ..publishing.verify import verify as compare_with_hub
 from ..registry.plugins import plugins
@@ -69,15 +69,16 @@ def verify(
     environment: EnvironmentLike = "current",
     reporter: Run | None = None,
 ) -> VerifiedTarget:
-    """Compares what a hub has (at the release's tag, or `revision`) with the folder's manifest;
-    `deep` downloads it afresh, hashes every byte, checks the structure and asks the model.
+    """Compares what a hub has with the folder's manifest: at the release's tag and on its branch,
+    or only at `revision`. `deep` downloads it afresh, hashes every byte, checks the structure and
+    asks the model.
 
     Raises:
         RemoteError: names every file that is missing, extra or different.
     """
     listed, run = manifest.read(Path(folder)), reporter or SilentReporter()
     at_revision, given = revision or listed.tag, hub_options(at, options or {})
-    found = compare_with_hub(listed, at, at_revision, given, run)
+    found = compare_with_hub(listed, at, at_revision, given, run, branch=not revision)
     if not deep:
         return found
     with tempfile.TemporaryDirectory(prefix="hubkit-verify-") as temporary:
@@ -124,10 +125,11 @@ def withdraw(
             writes one.
     """
     hub, target = plugins().hub_of(to)
-    receipt = read_receipt(Path(folder), hub.name, to)
+    receipt = read_receipt(Path(folder), to)
     done: Withdrawal = hub.withdraw(
         target, receipt, hub_options(to, options or {}), reporter or SilentReporter()
     )
+    note_withdrawal(Path(folder), to)
     return done
 
 

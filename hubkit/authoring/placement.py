@@ -9,6 +9,7 @@ from typing import Any
 from ..environments import CURRENT, Environment, call, health, resolve
 from ..sdk import CancelledError, EnvironmentFailure, Run, ServeInput, ServeOutput, SilentRun
 from ..sdk.codec import decode
+from ..sdk.install import install
 from ..sdk.testing import ConformanceError
 
 
@@ -38,7 +39,7 @@ def _how_to_go_on(plugin: Any) -> str:
     if plugin.requirements.locks:
         return f"needs its environment: `hubkit env build {plugin.name}`, then {again} locked`"
     extra = plugin.requirements.extra
-    here = f"`pip install 'hubkit[{extra}]'`, or " if extra else ""
+    here = f"`{install(extra)}`, or " if extra else ""
     return (
         f"needs packages that are not here: {here}{again} PATH` with an interpreter that has them"
     )

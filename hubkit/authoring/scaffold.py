@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..resources import templates
 from ..sdk import KINDS, SDK_VERSION, UsageError
+from ..sdk.install import DISTRIBUTION
 from ..weights.staging import staged
 
 _USAGE = {
@@ -42,13 +43,17 @@ def new_plugin(kind: str, name: str, parent: Path) -> Path:
             f"not a name for a plugin: {name!r}",
             "use lower-case letters, digits and `_`, such as my_bucket",
         )
+    distribution = f"hubkit-{name.replace('_', '-')}"
+    if distribution == DISTRIBUTION:
+        raise UsageError(f"{distribution} is hubkit itself", "choose another name")
     names = {
         "kind": kind,
         "name": name,
         "package": f"hubkit_{name}",
-        "distribution": f"hubkit-{name.replace('_', '-')}",
+        "distribution": distribution,
         "cls": "".join(part.capitalize() for part in name.split("_")),
         "scheme": name.replace("_", "-"),
+        "hubkit": DISTRIBUTION,
         "sdk": SDK_VERSION,
         "usage": _USAGE[kind].replace("NAME:", name.replace("_", "-") + ":").replace("NAME", name),
     }

@@ -6,6 +6,9 @@ import click
 
 from ._options import as_json, mapping
 
+DIFFERENT = 6
+"""The exit code for two that differ: no error, and not the 1 of a bug."""
+
 
 @click.command("diff")
 @click.argument("a")
@@ -22,7 +25,7 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
     """Compare names, sizes and sha256 of A and B, each a release folder or
     SCHEME:TARGET[@REVISION].
 
-    Exits 1 when they differ.
+    Exits with 6 when they differ.
     """
     from ..api.hubs import diff
     from ._reporters import emit, reporter
@@ -47,4 +50,4 @@ def command(a: str, b: str, options: tuple[str, ...], as_json: bool) -> None:
         ]
         click.echo("\n".join(lines) or "the same files, byte for byte")
     if not found.ok:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(DIFFERENT)

@@ -36,7 +36,8 @@ def command(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest."""
+    """Compare names, sizes and sha256 of what a hub has with FOLDER's manifest: at the release's
+    tag and on its branch, or only at --revision."""
     from ..api.hubs import verify
     from ._reporters import emit, reporter
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import EnvironmentFailure, UsageError
 from ..files.outside import read_json, read_text
 from ..sdk import IMAGE, Record, Vision, grid, prompts, segments, token_ids
+from ..sdk.install import install
 from ..weights.model import Model
 from ..weights.native_files import SETTINGS, TEMPLATE, TOKENIZER, write_native_files
 from .findings import Lengths
@@ -32,7 +33,7 @@ class TokenCounter:
             from tokenizers import Tokenizer
         except ImportError:
             raise EnvironmentFailure(
-                "counting tokens needs the package tokenizers", "pip install 'hubkit[transformers]'"
+                "counting tokens needs the package tokenizers", install("transformers")
             ) from None
         self.vision = base.vision
         with tempfile.TemporaryDirectory(prefix="hubkit-tokenizer-") as temporary:

@@ -16,6 +16,7 @@ from ..errors import EnvironmentFailure, UsageError
 from ..inference.serving import Serving, serve
 from ..reporting import SilentReporter
 from ..sdk import Run
+from ..sdk.install import install
 from .examples import drawn, from_records
 
 Language = Literal["auto", "en", "zh"]
@@ -106,7 +107,7 @@ def _room() -> tuple[Any, Any]:
     except ImportError as error:
         raise EnvironmentFailure(
             f"the demo needs the package {error.name}",
-            "install the demo's packages: pip install 'hubkit[demo]'",
+            f"install the demo's packages: {install('demo')}",
         ) from None
     return page, web
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from hubkit.sdk import (
 from hubkit.sdk.codec import decode, encode
 from hubkit.sdk.worker import CALLS
 
+from ..sdk.install import install, packages
 from . import import_path
 from .choice import lacks_gpu
 from .environment import Environment, variables
@@ -142,32 +142,19 @@ def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitEr
         )
     if environment.python is None:
         extra = plugin.requirements.extra
-        install = f"pip install 'hubkit[{extra}]'" if extra else "name an interpreter that has them"
+        ours = install(extra) if extra else "name an interpreter that has them"
         locked = (
             "use its locked environment (`environment: locked`), or "
             if plugin.requirements.locks
             else ""
         )
-        return EnvironmentFailure(message, f"{locked}{install}")
+        return EnvironmentFailure(message, f"{locked}{ours}")
     wanted = " ".join(shlex.quote(one) for one in _distributions(plugin))
     return EnvironmentFailure(message, f"{interpreter} -m pip install {wanted}")
 
 
 def _distributions(plugin: Any) -> list[str]:
     """What the extra asks for, as pip takes it; the plain modules when hubkit has no such extra."""
-    from importlib.metadata import PackageNotFoundError, requires
-
-    try:
-        extra = list(_of_extra(requires("hubkit") or [], plugin.requirements.extra))
-    except PackageNotFoundError:
-        extra = []
-    return extra or [
+    return packages(plugin.requirements.extra) or [
         f"{module}>={least}" if least else module for module, least in plugin.requirements.modules
     ]
-
-
-def _of_extra(lines: list[str], extra: str) -> Iterator[str]:
-    for line in lines:
-        wanted, _, marker = line.partition(";")
-        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
-            yield wanted.strip()

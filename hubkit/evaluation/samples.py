@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFailure, UsageError
+from ..sdk.install import install
 from .score import Answered, Scores
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -83,5 +84,5 @@ def _pyarrow() -> None:
     except ImportError:
         raise EnvironmentFailure(
             "Parquet files are written by pyarrow, which is not installed",
-            "pip install 'hubkit[parquet]', or write .jsonl",
+            f"{install('parquet')}, or write .jsonl",
         ) from None

@@ -17,6 +17,7 @@ from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
+from ..weights.arithmetic import require_torch
 from ..weights.check import check_base
 from .card_facts import license_of
 from .spec.model import EnvironmentField, Spec
@@ -34,7 +35,7 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
             the release.
         UsageError: the base is not sound, or nothing says under which licence the result may be
             published.
-        EnvironmentFailure: git-lfs, disk space or a hub is not up to it.
+        EnvironmentFailure: git-lfs, torch, disk space or a hub is not up to it.
     """
     if not stages:
         return
@@ -46,6 +47,8 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
     _check_base(context)
     _check_card(context)
     _check_texts(spec)
+    if "merge" in stages:
+        require_torch()
     if {"package", "publish", "verify"} & set(stages):
         require_git_lfs()
     if {"publish", "verify"} & set(stages):

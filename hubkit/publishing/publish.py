@@ -16,8 +16,7 @@ from ..packaging import lfs
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
-from ..weights.adapters.check import is_adapter
-from ..weights.model import open_model
+from ..weights.model import is_adapter, open_model
 from .parallel import Limits, Work, in_parallel
 
 Destination = tuple[str, Mapping[str, Any]]
@@ -26,6 +25,7 @@ Destination = tuple[str, Mapping[str, Any]]
 JOURNAL = "hubkit-journal"
 """Within `.git` of a tracked folder: a folder, or in a release a link to the run's own, which
 outlives the package."""
+_PUSH_AGAIN = "push again (what is there is not sent again)"
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,16 @@ def check_names(family: ModelFamily, name: str, targets: Sequence[str]) -> None:
             )
 
 
+def address(to: str) -> str:
+    """The place `to` by its hub's name and in one spelling."""
+    hub, target = _hub_of(to)
+    return f"{hub.name}:{hub.address(target) if hasattr(hub, 'address') else target}"
+
+
 def check_distinct(targets: Sequence[str]) -> None:
     """Raises UsageError when a target is named twice."""
-    if twice := sorted(to for to, count in Counter(targets).items() if count > 1):
+    counts = Counter(map(address, targets))
+    if twice := sorted(to for to in targets if counts[address(to)] > 1):
         raise UsageError(f"named more than once: {', '.join(twice)}", "name each target once")
 
 
@@ -78,7 +85,7 @@ def publish(
     jobs = []
     for to, options in destinations:
         hub, target = _hub_of(to)
-        journal = _receipt_file(folder, hub.name, to).with_suffix(".jsonl")
+        journal = _receipt_file(folder, to).with_suffix(".jsonl")
         job = PublishInput(
             folder, files, staged.commit, manifest.tag, message, target, options, journal
         )
@@ -92,8 +99,7 @@ def _push(to: str, hub: Any, job: PublishInput) -> Work[PublishReceipt]:
     def do(part: Run, pace: Pace) -> PublishReceipt:
         part.note(f"publishing to {to}")
         receipt: PublishReceipt = hub.publish(replace(job, pace=pace), part)
-        kept = _receipt_file(job.folder, hub.name, to)
-        kept.write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
+        _write(_receipt_file(job.folder, to), receipt)
         return receipt
 
     return do
@@ -129,33 +135,53 @@ def keep_journal_in(journals: Path, folder: Path) -> None:
     place.symlink_to(Path(os.path.relpath(journals, place.parent)))
 
 
-def read_receipt(folder: Path, hub: str, to: str) -> PublishReceipt:
-    """What the last push of `folder` to `to` gave.
+def read_receipt(folder: Path, to: str) -> PublishReceipt:
+    """What the last push of `folder` to `to` gave, withdrawn since or not.
 
     Raises:
         UsageError: there was none, or its receipt is gone.
     """
-    path = _receipt_file(folder, hub, to)
+    path, taken_back = _receipt_file(folder, to), _withdrawn(folder, to)
+    if not path.is_file() and taken_back:
+        path = taken_back[-1]
     if not path.is_file():
-        raise UsageError(
-            f"{path} is not there: nothing was pushed from here to {to}",
-            "push again (what is there is not sent again)",
-        )
+        raise UsageError(f"{path} is not there: nothing was pushed from here to {to}", _PUSH_AGAIN)
     try:
         return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
     except (ValueError, RecursionError, UsageError) as error:
         raise UsageError(
-            f"{path} is damaged: {getattr(error, 'message', error)}",
-            "push again (what is there is not sent again)",
+            f"{path} is damaged: {getattr(error, 'message', error)}", _PUSH_AGAIN
         ) from None
 
 
-def _receipt_file(folder: Path, hub: str, to: str) -> Path:
-    journals = folder / ".git" / JOURNAL
+def note_withdrawal(folder: Path, to: str) -> None:
+    """From now on the last receipt of `to` counts as withdrawn: the release is published again."""
+    path = _receipt_file(folder, to)
+    if path.is_file():
+        count = withdrawals(folder, to)
+        path.replace(path.with_suffix(f".withdrawn-{count + 1:03}.json"))
+
+
+def withdrawals(folder: Path, to: str) -> int:
+    """How often a push of `folder` to `to` was withdrawn from here."""
+    return len(_withdrawn(folder, to))
+
+
+def _withdrawn(folder: Path, to: str) -> list[Path]:
+    path = _receipt_file(folder, to)
+    return sorted(path.parent.glob(f"{path.stem}.withdrawn-*.json"))
+
+
+def _write(path: Path, receipt: PublishReceipt) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(codec.encode(receipt), indent=1), "utf-8")
+
+
+def _receipt_file(folder: Path, to: str) -> Path:
+    journals, place = folder / ".git" / JOURNAL, address(to)
     if journals.is_symlink() and not journals.exists():  # the folder was moved away from its run
         journals.unlink()
-    journals.mkdir(parents=True, exist_ok=True)
-    return journals / f"{hub}-{of_json(to)[:12]}.json"
+    return journals / f"{place.partition(':')[0]}-{of_json(place)[:12]}.json"
 
 
 def _hub_of(to: str) -> tuple[Any, str]:

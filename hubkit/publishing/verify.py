@@ -15,11 +15,11 @@ from ..inference.smoke import Exchange, smoke
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import RemoteFile, Run
-from ..weights.adapters.check import is_adapter
+from ..sdk.hubs.release import still_shown
 from ..weights.check import adapter_structure, structure
 from ..weights.convert import native_view
 from ..weights.merge import merge
-from ..weights.model import Model, open_model
+from ..weights.model import Model, is_adapter, open_model
 from .comparison import compare
 
 
@@ -36,9 +36,16 @@ class VerifiedTarget:
 
 
 def verify(
-    manifest: Manifest, to: str, revision: str, options: Mapping[str, Any], run: Run
+    manifest: Manifest,
+    to: str,
+    revision: str,
+    options: Mapping[str, Any],
+    run: Run,
+    *,
+    branch: bool = True,
 ) -> VerifiedTarget:
-    """Compares names, sizes and sha256 of all files that the hub has with `manifest`.
+    """Compares names, sizes and sha256 of all files that the hub has with `manifest`, and with
+    `branch` what people get who name no revision.
 
     Raises:
         RemoteError: names every file that is missing, extra or different.
@@ -46,6 +53,8 @@ def verify(
     hub, target = plugins().hub_of(to)
     found = hub.files(target, revision, options, run)
     _refuse_difference(manifest, to, found)
+    if branch and hasattr(hub, "branch") and (name := hub.branch(options)):
+        _refuse_taken_back(manifest, to, name, hub.files(target, name, options, run), run)
     return VerifiedTarget(to, revision, len(found), False, ())
 
 
@@ -99,6 +108,23 @@ def download_compared(
     )
     _refuse_difference(manifest, to, files)
     return files
+
+
+def _refuse_taken_back(
+    manifest: Manifest, to: str, branch: str, found: Sequence[RemoteFile], run: Run
+) -> None:
+    released = manifest.released()
+    comparison = compare(released, found)
+    wrong = [*comparison.missing, *(one.path for one in comparison.different)]
+    there = [file.path for file in found]
+    listed = "".join(f"\n  {problem}" for problem in comparison.problems)
+    if not still_shown([file.path for file in released], there, wrong):
+        raise RemoteError(
+            f"{to}: {manifest.tag} is as it was released, and {branch} does not show it:{listed}",
+            "run `hubkit push` again: the release then goes on top of what is there",
+        )
+    if wrong or comparison.extra:
+        run.note(f"{to}: {branch} has been changed since {manifest.tag}:{listed}")
 
 
 def _refuse_difference(manifest: Manifest, to: str, found: Sequence[RemoteFile]) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..sdk.install import install
+
 SIDE = 56
 QUESTION = "<image>\nWhich digit is this?"
 
@@ -25,7 +27,7 @@ def write_digits(folder: Path) -> Path:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the digits come with scikit-learn: {error}", "pip install 'hubkit[quickstart]'"
+            f"the digits come with scikit-learn: {error}", install("quickstart")
         ) from None
     digits = load_digits()
     images = folder / "images"

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..sdk import KINDS, PluginError, Requirements, UsageError
+from ..sdk.install import DISTRIBUTION, refuse_another
 from . import first_import
 
 if TYPE_CHECKING:
@@ -169,9 +170,14 @@ class Plugins:
 
 @cache
 def plugins() -> Plugins:
-    """The plugins of this interpreter, loaded once."""
+    """The plugins of this interpreter, loaded once.
+
+    Raises:
+        EnvironmentFailure: another project of the same name is installed.
+    """
     from importlib.metadata import entry_points
 
+    refuse_another()
     return load(entry_points(group=GROUP))
 
 
@@ -215,7 +221,7 @@ def _location(distribution: Distribution) -> str:
 
 
 def _bundled(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name == "hubkit"
+    return entry.dist is not None and entry.dist.name == DISTRIBUTION
 
 
 def _unique(found: Sequence[_Found]) -> list[_Found]:

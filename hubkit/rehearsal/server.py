@@ -13,9 +13,7 @@ from typing import Any
 
 from ..sdk.errors import EnvironmentFailure
 from ..sdk.gitcli import require_git
-
-INSTALL = "install the hub's packages: pip install 'hubkit[rehearsal]'"
-
+from ..sdk.install import install
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -70,7 +68,8 @@ def serve(
         from .transport import Protocol
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the rehearsal hub needs the package {error.name}", INSTALL
+            f"the rehearsal hub needs the package {error.name}",
+            f"install the hub's packages: {install('rehearsal')}",
         ) from None
     try:
         hub = Hub(data, **limits)

@@ -62,7 +62,7 @@ from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutp
 from .transfer import Pace
 from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.3"
+SDK_VERSION = "1.4"
 """major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
 of the same major."""
 

@@ -138,6 +138,17 @@ class Hub(Protocol):
         """
 
 
+class LocatingHub(Hub, Protocol):
+    """A hub that says more of where a release goes; both methods are optional for hubs."""
+
+    def address(self, target: str) -> str:
+        """One text for all spellings of a place: a relative path and its absolute one."""
+
+    def branch(self, options: Mapping[str, Any]) -> str:
+        """The branch that shows what is published with these options; empty when none does, as for
+        a pull request."""
+
+
 class ExaminingHub(Hub, Protocol):
     """A hub that is asked about a release before anything goes to any hub; `examine` is optional
     for hubs, and `check` is asked without it."""

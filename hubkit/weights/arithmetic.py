@@ -11,9 +11,11 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.errors import EnvironmentFailure, WeightsError
+from hubkit.sdk.install import install
 
 from .adapters.adapter import LoRA
 from .placement import Edit, Span
@@ -27,6 +29,17 @@ Rounding = Literal["once", "xtuner"]
 _SLICE = 2**18
 """Elements worked on at a time, about: the widened rows and their change (1 MiB each) then stay in
 a core's cache."""
+
+
+def require_torch() -> None:
+    """
+    Raises:
+        EnvironmentFailure: torch, which computes with tensors, is not installed.
+    """
+    if find_spec("torch") is None:
+        raise EnvironmentFailure(
+            "this needs torch, which is not installed here", install("weights")
+        )
 
 
 class Step(Protocol):

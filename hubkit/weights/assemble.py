@@ -17,6 +17,7 @@ from hubkit.sdk.run import Run
 from ..files.outside import read_config, read_json
 from ..files.pointers import refuse_pointers
 from .adapters.opening import open_weights
+from .arithmetic import require_torch
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .convert import ConvertReport, Piece, Readable, Recipe, blocks_of, indexed, new_headers
@@ -38,8 +39,9 @@ def assemble(
     Raises:
         UsageError: the two do not go together, a file is missing, or `out` is there already.
         WeightsError: weights do not hold together, or are not those that config.json asks for.
-        EnvironmentFailure: the disk is too small.
+        EnvironmentFailure: the disk is too small, or torch is not installed.
     """
+    require_torch()
     refuse_pointers(llm)
     refuse_pointers(vision)
     configs = {"llm": read_config(llm), "vision": read_json(vision, "config.json")}

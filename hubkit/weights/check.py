@@ -19,12 +19,13 @@ from ..hygiene.audit import audit, pointer_problem
 from ..hygiene.names import outside_release
 from ..hygiene.redirects import redirects
 from ..hygiene.search import search
-from .adapters.check import adapter_problems, is_adapter
+from .adapters.check import adapter_problems
 from .adapters.peft import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX, companion_names
 from .diagnosis import diagnosis, layout_problems
 from .header import BITS
+from .model import is_adapter
 from .spelling import as_published
 
 ADAPTER = "adapter"

@@ -19,7 +19,7 @@ from ..files.disk import reflink
 from ..files.pointers import refuse_pointers
 from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
-from .arithmetic import Rounding, Step, Workspace, change_rows, load
+from .arithmetic import Rounding, Step, Workspace, change_rows, load, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .diagnosis import FLOATS, diagnosis, layout_problems
@@ -80,8 +80,9 @@ def merge(
             infinity in the result.
         UsageError: a folder lacks a file, or has a Git LFS pointer for one; or `out` is there
             already.
-        EnvironmentFailure: the disk is too small.
+        EnvironmentFailure: the disk is too small, or torch is not installed.
     """
+    require_torch()
     refuse_pointers(base.folder)
     with ExitStack() as open_files:
         adapters = []

@@ -10,6 +10,8 @@ from ..errors import UsageError
 from ..files.outside import read_config, read_json
 from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Vision
+from .adapters.peft import SETTINGS
+from .companions import INDEX
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -33,12 +35,28 @@ class Model:
         )
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether `folder` is an adapter and no model. LLaVA's own training puts the model's
+    config.json beside its adapters."""
+    if not (folder / SETTINGS).is_file():
+        return False
+    weights = ("model.safetensors", INDEX, "pytorch_model.bin")
+    return not (folder / "config.json").is_file() or not any(
+        (folder / name).is_file() for name in weights
+    )
+
+
 def open_model(folder: Path) -> Model:
-    """Raises UsageError when `folder` is not a model folder, or no installed family recognises
-    it."""
+    """Raises UsageError when `folder` is no model folder but, say, an adapter, or no installed
+    family recognises it."""
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is not a folder", "give the folder that holds the model's config.json"
+        )
+    if is_adapter(folder):
+        raise UsageError(
+            f"{folder} is an adapter, and no model",
+            f"merge it into its base (`hubkit merge BASE {folder} OUT`), and give the folder OUT",
         )
     config = read_config(folder)
     try:

@@ -11,6 +11,7 @@ import pytest
 
 import hubkit
 from hubkit.registry.plugins import plugins
+from hubkit.sdk.install import DISTRIBUTION
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
@@ -27,7 +28,7 @@ WORKER = {"life", "worker", "cancellation", "environment", "serving"}
 
 def test_every_bundled_plugin_is_here() -> None:
     assert {
-        row.name for row in plugins().rows() if row.distribution == "hubkit"
+        row.name for row in plugins().rows() if row.distribution == DISTRIBUTION
     } == QUICK | SLOW | ELSEWHERE
 
 

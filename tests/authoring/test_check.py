@@ -13,6 +13,7 @@ import hubkit
 from hubkit.authoring import Report
 from hubkit.cli import cli
 from hubkit.sdk import UsageError
+from hubkit.sdk.install import install
 
 
 def states(report: Report) -> dict[str, str]:
@@ -185,7 +186,7 @@ def test_a_trainer_whose_packages_are_elsewhere_says_what_it_needs(tmp_path: Pat
     assert driven == dict.fromkeys(("environment", "life", "worker", "cancellation"), "skipped")
     message = said(report, "environment")
     assert message.startswith(
-        "needs packages that are not here: `pip install 'hubkit[peft]'`, or `hubkit plugins check "
+        f"needs packages that are not here: `{install('peft')}`, or `hubkit plugins check "
         "steps --env"
     )
     assert "no_such_module_at_all: ModuleNotFoundError" in message

@@ -14,6 +14,7 @@ from testing.odd_plugin import Watcher, train
 
 from hubkit.environments import CURRENT, Environment, health
 from hubkit.sdk import EnvironmentFailure, PluginError, UsageError
+from hubkit.sdk.install import install
 
 Make = Callable[..., Any]
 
@@ -40,7 +41,7 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(
         assert type(caught.value) is EnvironmentFailure
         assert re.search(r"numpy [\d.]+ is older than 999", caught.value.message)
         assert "no_such_module: ModuleNotFoundError" in caught.value.message
-        assert caught.value.remedy == "pip install 'hubkit[peft]'"
+        assert caught.value.remedy == install("peft")
     other = Environment(Path(sys.executable))
     with pytest.raises(EnvironmentFailure) as caught:
         health(plugin, other, tmp_path / "health")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -201,6 +202,27 @@ def test_a_release_file_changed_after_staging_is_not_pushed(
     with pytest.raises(RefusedError, match=r"model\.safetensors"):
         hubkit.push(folder, f"git:{tmp_path}/InternVL2-Own.git")
     assert not (tmp_path / "InternVL2-Own.git").exists()
+
+
+def test_a_withdrawn_release_is_published_and_verified_again(
+    released: tuple[Path, hubkit.ReleaseResult], tmp_path: Path
+) -> None:
+    """With another target, so that the release of the other tests stays as it is."""
+    project = tmp_path / "project"
+    shutil.copytree(released[0].parent, project, symlinks=True)
+    spec, to = project / released[0].name, f"git:{tmp_path}/{NAME}.git"
+    overrides = [f"publish.0.to={to}", "verify.deep=false"]
+    folder = hubkit.release(spec, overrides=overrides).folder
+    assert folder is not None
+    assert {one.state for one in hubkit.plan(spec, overrides=overrides)} == {"cached"}
+    hubkit.withdraw(folder, to)
+    planned = {one.stage: one for one in hubkit.plan(spec, overrides=overrides)}
+    assert planned["publish"].reasons == (f"withdrawal from {to} is new",)
+    assert planned["verify"].state == "depends" and planned["package"].state == "cached"
+    again = hubkit.release(spec, overrides=overrides)
+    assert [one.stage for one in again.stages if not one.cached] == ["publish", "verify"]
+    assert "v1.0.0" in git("tag", cwd=tmp_path / f"{NAME}.git")
+    assert {one.state for one in hubkit.plan(spec, overrides=overrides)} == {"cached"}
 
 
 def test_a_push_of_the_package_is_withdrawn_from_it(

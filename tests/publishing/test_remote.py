@@ -72,7 +72,7 @@ def test_differences_between_folder_and_hubs(
         ["manifest.json"],
     )
     done = run("diff", str(tracked), targets[1], *as_options(options))
-    assert done.returncode == 1 and "only in B: config.json" in done.stdout
+    assert done.returncode == 6 and "only in B: config.json" in done.stdout
     same = run("diff", targets[0], targets[1], *as_options(options), "--json")
     assert same.returncode == 0 and json.loads(same.stdout.splitlines()[-1])["same"] is True
 

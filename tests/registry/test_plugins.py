@@ -11,6 +11,7 @@ from testing.small_plugins import Install, dataset
 
 from hubkit.registry.plugins import GROUP, load, plugins
 from hubkit.sdk import PluginError, UsageError
+from hubkit.sdk.install import DISTRIBUTION
 
 HUB = """
     from dataclasses import dataclass
@@ -87,11 +88,11 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
             "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub",
         ),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
-        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.3: upgrade hubkit"),
-        (dataset(sdk="1.4"), "it was written for SDK 1.4, this hubkit has 1.3: upgrade hubkit"),
+        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.4: upgrade hubkit"),
+        (dataset(sdk="1.5"), "it was written for SDK 1.5, this hubkit has 1.4: upgrade hubkit"),
         (
             dataset(sdk="0.9"),
-            "it was written for SDK 0.9, this hubkit has 1.3: install a newer version of "
+            "it was written for SDK 0.9, this hubkit has 1.4: install a newer version of "
             "the plugin",
         ),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
@@ -199,7 +200,9 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     assert plugins() is plugins()
     assert plugins().get("dataset", "llava_json").sdk == "1.1"
     bundled = {
-        (row.kind, row.name, row.state) for row in plugins().rows() if row.distribution == "hubkit"
+        (row.kind, row.name, row.state)
+        for row in plugins().rows()
+        if row.distribution == DISTRIBUTION
     }
     assert bundled == {
         ("dataset", "foodieqa", "ok"),

@@ -13,6 +13,7 @@ from testing.honest_plugins import Lines, caught
 
 from hubkit.registry.plugins import plugins
 from hubkit.sdk import Record, Turn
+from hubkit.sdk.install import DISTRIBUTION
 from hubkit.sdk.testing import check_contract, check_dataset
 
 
@@ -65,7 +66,7 @@ def test_dataset(tmp_path: Path) -> None:
 
 def test_every_bundled_plugin_has_the_shape_of_its_kind() -> None:
     for row in plugins().rows():
-        if row.distribution == "hubkit":
+        if row.distribution == DISTRIBUTION:
             check_contract(plugins().get(row.kind, row.name), row.kind)
     assert "is a dataset, this driver is for a hub" in caught(
         lambda: check_contract(Lines(), "hub")

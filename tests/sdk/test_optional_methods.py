@@ -171,6 +171,23 @@ class Credulous(Whole):
         )
 
 
+class Resentful(Whole):
+    """Takes a release for published once it was."""
+
+    def __init__(self) -> None:
+        self.receipts: dict[str, PublishReceipt] = {}
+
+    def publish(self, job: PublishInput, run: Any) -> PublishReceipt:
+        if job.target not in self.receipts:
+            self.receipts[job.target] = super().publish(job, run)
+        return self.receipts[job.target]
+
+    def files(
+        self, target: str, revision: str, options: Mapping[str, Any], run: Any
+    ) -> tuple[RemoteFile, ...]:
+        return super().files(target, revision, options, run) if list(Path(target).iterdir()) else ()
+
+
 class Wrong(Whole):
     def withdraw(
         self, target: str, receipt: PublishReceipt, options: Mapping[str, Any], run: Any
@@ -195,7 +212,7 @@ def job(tmp_path: Path) -> PublishInput:
 
 def test_a_hub_is_interrupted_and_its_release_withdrawn(job: PublishInput, tmp_path: Path) -> None:
     check_hub(Whole(), job, tmp_path / "scratch", whole=True)
-    assert list((tmp_path / "shelf").iterdir()) == []
+    assert [path.name for path in (tmp_path / "shelf").iterdir()] == [job.tag]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +221,7 @@ def test_a_hub_is_interrupted_and_its_release_withdrawn(job: PublishInput, tmp_p
         (Mute(), "`withdraw` says neither what it undid nor what remains"),
         (Branchless(), "`files` at the default branch and the release differ"),
         (Credulous(), "`files` listed a revision that is not there"),
+        (Resentful(), "after it was withdrawn and published again and the release differ"),
         (Wrong(), "returned NoneType, the contract says Withdrawal"),
         (Keen(), "`publish` finished although it was cancelled"),
         (Helpless(), "a remedy unless the state is ok"),

@@ -18,8 +18,9 @@ from .releases import Notes, make_release
 NAME = "food/InternVL2-Tiny"
 
 
-def is_published(plugin: Hub, job: PublishInput) -> bool:
-    listed = plugin.files(NAME, job.tag, job.options, SilentRun())
+def is_published(plugin: Hub, job: PublishInput, revision: str | None = None) -> bool:
+    at = job.tag if revision is None else revision
+    listed = plugin.files(NAME, at, job.options, SilentRun())
     return {file.path: file.sha256 for file in listed} == {
         file.path: file.sha256 for file in job.files
     }
@@ -63,6 +64,33 @@ class Publishing:
         assert token not in journal.read_text()
         self.plugin.publish(job, SilentRun())
         assert read(journal) == lines
+
+    @pytest.mark.parametrize("releases", [1, 2])
+    def test_a_withdrawn_release_is_published_again(
+        self, tmp_path: Path, hub: Running, options: dict[str, Any], releases: int
+    ) -> None:
+        job = make_release(tmp_path / "InternVL2-Tiny", NAME, options, files={"old.txt": b"old"})
+        receipt = self.plugin.publish(job, SilentRun())
+        if releases == 2:
+            (job.folder / "old.txt").unlink()
+            job = make_release(job.folder, NAME, options, tag="v1.1.0", seed=3)
+            receipt = self.plugin.publish(job, SilentRun())
+        for _ in range(2):
+            assert self.plugin.withdraw(NAME, receipt, options, SilentRun()).done
+            receipt = self.plugin.publish(job, SilentRun())
+            assert is_published(self.plugin, job)
+            assert is_published(self.plugin, job, "")
+            assert self.plugin.publish(job, SilentRun()) == receipt
+
+    def test_an_older_release_stays_below_a_later_one(
+        self, tmp_path: Path, hub: Running, options: dict[str, Any]
+    ) -> None:
+        first = make_release(tmp_path / "InternVL2-Tiny", NAME, options)
+        receipt = self.plugin.publish(first, SilentRun())
+        second = make_release(tmp_path / "again", NAME, options, tag="v1.1.0", seed=3)
+        self.plugin.publish(second, SilentRun())
+        assert self.plugin.publish(first, SilentRun()) == receipt
+        assert is_published(self.plugin, first) and is_published(self.plugin, second, "")
 
 
 class Failing:

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import hubkit
+from hubkit.api import models
+from hubkit.errors import UsageError
 from hubkit.registry.plugins import plugins
 from hubkit.weights.check import check
 from hubkit.weights.merge import merge
@@ -43,6 +45,18 @@ def change(folder: Path, **settings: Any) -> None:
 def test_a_sound_adapter(adapter: Path) -> None:
     (adapter / "README.md").write_text("---\nlicense: mit\n---\n")
     assert hubkit.check(adapter) == ()
+
+
+@pytest.mark.parametrize("verb", [models.smoke, models.serve, models.demo])
+def test_what_asks_a_model_says_that_it_was_given_an_adapter(
+    adapter: Path, tmp_path: Path, verb: Any
+) -> None:
+    with pytest.raises(UsageError, match=f"{adapter} is an adapter, and no model") as caught:
+        asked = verb(adapter)
+        asked.__enter__()
+    assert f"`hubkit merge BASE {adapter} OUT`" in caught.value.remedy
+    hubkit.merge(BASE, adapter, tmp_path / "InternVL2-OUT")
+    assert hubkit.check(tmp_path / "InternVL2-OUT") == ()
 
 
 def test_settings_that_are_wrong(adapter: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...packaging import manifest
-from ...publishing.publish import Destination, Published, publish
+from ...publishing.publish import Destination, Published, publish, withdrawals
 from ..stage import Context, Stage
 from . import package
 
@@ -16,7 +16,14 @@ def destinations(context: Context) -> list[Destination]:
 
 def _inputs(context: Context) -> dict[str, str]:
     targets = {f"to {to}": str(sorted(options.items())) for to, options in destinations(context)}
-    return targets | context.upstream(package.STAGE)
+    return targets | withdrawn(context) | context.upstream(package.STAGE)
+
+
+def withdrawn(context: Context) -> dict[str, str]:
+    """The targets that the release was withdrawn from, each with how often."""
+    folder = package.release_folder(context)
+    counts = {to: withdrawals(folder, to) for to, _ in destinations(context)}
+    return {f"withdrawal from {to}": str(count) for to, count in counts.items() if count}
 
 
 def _run(context: Context, out: Path) -> Published:

@@ -24,6 +24,7 @@ def _inputs(context: Context) -> dict[str, str]:
     return (
         own
         | plugin_inputs("engine", engine.engine, engine.options, engine.environment)
+        | publish.withdrawn(context)
         | context.upstream(publish.STAGE)
     )
 

@@ -26,6 +26,7 @@ from .release import (
     refuse_public,
     refuse_strangers,
     refuse_unlike,
+    still_shown,
 )
 from .session import ApiSession, Doubt
 from .token import Token, check_endpoint, check_token_options, named_token, refuse_offline
@@ -59,6 +60,7 @@ __all__ = [
     "refuse_public",
     "refuse_strangers",
     "refuse_unlike",
+    "still_shown",
     "unusable_proxy",
     "whole",
 ]

@@ -72,6 +72,16 @@ class ApiHub(ABC, Generic[O, S]):
     def undo(self, session: S, receipt: PublishReceipt) -> Withdrawal:
         """As `Hub.withdraw`."""
 
+    def address(self, target: str) -> str:
+        return self.repository(target)
+
+    def branch(self, options: Mapping[str, Any]) -> str:
+        return self.shown_on(self._settings(options))
+
+    def shown_on(self, options: O) -> str:
+        """As `LocatingHub.branch`."""
+        return ""
+
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
         name, opening = (
             self.repository(target),
@@ -139,11 +149,14 @@ class ApiHub(ABC, Generic[O, S]):
         *,
         anonymous: bool = False,
     ) -> AbstractContextManager[S]:
-        settings: O = decode(self.Options, dict(options), f"options of the hub {self.name}")
         return self.opened(
             repository,
-            settings,
+            self._settings(options),
             run,
             journal or Journal(None, self.name, repository),
             anonymous=anonymous,
         )
+
+    def _settings(self, options: Mapping[str, Any]) -> O:
+        settings: O = decode(self.Options, dict(options), f"options of the hub {self.name}")
+        return settings

@@ -41,6 +41,20 @@ def is_manifest(data: bytes) -> bool:
     return isinstance(read, dict) and {"schema", "name", "tag", "created", "files"} <= read.keys()
 
 
+def still_shown(
+    released: Collection[str], there: Collection[str], differing: Collection[str]
+) -> bool:
+    """Whether a branch shows a release, or another one that came after it: not one that was taken
+    back, or whose files were taken away.
+
+    `there` are the branch's paths, `differing` those of the `released` paths that it lacks or has
+    otherwise. People edit the GIVEN files on a hub's pages; that takes nothing back.
+    """
+    if MANIFEST in released and MANIFEST in there and MANIFEST in differing:
+        return True
+    return all(path in there and path in GIVEN for path in differing)
+
+
 def refuse_strangers(
     place: str, branch: str, paths: Collection[str], *, is_release: bool, replace: bool
 ) -> None:

@@ -25,7 +25,8 @@ def check_hub(
     `other` is another release under the same tag and target, which must be refused; `bad_target`
     one the hub does not understand. `scratch` is an empty folder for downloads. With `whole`, a
     first publish is interrupted, the default branch must show the release, a revision that is not
-    there be refused, and the release is withdrawn at the end, twice. Returns the receipt.
+    there be refused, and the release is withdrawn at the end, twice, and published again. Returns
+    the last receipt.
     """
     check_contract(plugin, "hub")
     decode(plugin.Options, job.options, f"options of hub {plugin.name}")
@@ -62,6 +63,10 @@ def check_hub(
         )
         _check_refuses_revision(plugin, job)
         _check_withdraws(plugin, job, receipt)
+        receipt = _publish(plugin, job)
+        for revision, where in ((job.tag, "its tag"), ("", "the default branch")):
+            listed = plugin.files(job.target, revision, job.options, WatchedRun())
+            _check_listing(job, listed, f"{where} after it was withdrawn and published again")
     return receipt
 
 

@@ -11,24 +11,12 @@ from hubkit.sdk.family import Problem
 
 from ...files.outside import read_json
 from ...hygiene.local_paths import is_local_path
-from ..companions import INDEX
 from ..merge import check_floats
 from .extra_weights import TRAINED_WHOLE, unread
 from .peft import SETTINGS, WEIGHTS, read_peft
 
 _BASE = "base_model_name_or_path"
 _NAME_IT = "name its repository"
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether `folder` is an adapter and no model. LLaVA's own training puts the model's
-    config.json beside its adapters."""
-    if not (folder / SETTINGS).is_file():
-        return False
-    weights = ("model.safetensors", INDEX, "pytorch_model.bin")
-    return not (folder / "config.json").is_file() or not any(
-        (folder / name).is_file() for name in weights
-    )
 
 
 def adapter_problems(folder: Path) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from hubkit.sdk import PublishInput, RefusedError
 from hubkit.sdk.gitcli import GitFailed, clean_environment, run_git
-from hubkit.sdk.hubs import GIVEN, MANIFEST, another_release, is_manifest
+from hubkit.sdk.hubs import GIVEN, MANIFEST, another_release, is_manifest, still_shown
 from hubkit.sdk.text import one_line
 
 from ._remote import Remote
@@ -65,13 +65,19 @@ class History:
         if tagged is not None:
             if not self._is_release(tagged):
                 raise another_release(page, job.tag, f"{tagged}, this one is {job.commit}")
-            return Place(tagged, () if head else (f"{tagged}:{branch}",), self._scratch)
+            if head is None:
+                return Place(tagged, (f"{tagged}:{branch}",), self._scratch)
+            if head == tagged or self._is_release(head):
+                return Place(head, (), self._scratch)
+            if self._still_shown(head):
+                return Place(tagged, (), self._scratch)
+            commit = self._on_top_of(head)
+            return Place(commit, (f"{commit}:{branch}",), self._scratch)
         if head is None or self._builds_on(head):
             moved = () if head == job.commit else (f"{job.commit}:{branch}",)
             return Place(job.commit, (*moved, f"{tag}:{tag}"), self._own)
         if self._is_release(head):
             return Place(head, (f"{self._tag_of(head)}:{tag}",), self._scratch)
-        self._refuse_strangers(head)
         commit = self._on_top_of(head)
         return Place(commit, (f"{commit}:{branch}", f"{self._tag_of(commit)}:{tag}"), self._scratch)
 
@@ -82,6 +88,15 @@ class History:
         return self._git("rev-parse", f"{commit}^{{tree}}") == self._git(
             "rev-parse", f"{self._job.commit}^{{tree}}"
         )
+
+    def _still_shown(self, head: str) -> bool:
+        ours, theirs = self._blobs(self._job.commit), self._blobs(head)
+        return still_shown(ours, theirs, [path for path in ours if ours[path] != theirs.get(path)])
+
+    def _blobs(self, commit: str) -> dict[str, str]:
+        """Mode and id of each file of a commit that is here."""
+        lines = self._git("ls-tree", "-r", "-z", commit).split("\0")[:-1]
+        return {path: entry for entry, _, path in (line.partition("\t") for line in lines)}
 
     def _builds_on(self, head: str) -> bool:
         try:
@@ -108,7 +123,12 @@ class History:
 
     def _on_top_of(self, head: str) -> str:
         """The release's commit with another parent: the same files, author, dates and message,
-        hence the same id each time."""
+        hence the same id each time.
+
+        Raises:
+            RefusedError: the parent holds somebody else's files.
+        """
+        self._refuse_strangers(head)
         header, _, message = self._git("cat-file", "commit", self._job.commit).partition("\n\n")
         kept = {line.partition(" ")[0]: line for line in header.splitlines()}
         lines = [kept["tree"], f"parent {head}", kept["author"], kept["committer"]]

@@ -84,7 +84,7 @@ def _from_url(text: str) -> Target:
 
 
 def _from_path(path: Path) -> Target:
-    path = path.absolute()
+    path = path.resolve()
     url = "file://" + quote(str(path))
     return Target(url, url, _name(str(path), with_organisation=False, target=str(path)), local=path)
 

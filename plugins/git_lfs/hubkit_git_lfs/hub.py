@@ -68,6 +68,12 @@ class GitLfsHub:
     def repository(self, target: str) -> str:
         return parse(target).repository
 
+    def address(self, target: str) -> str:
+        return parse(target).url
+
+    def branch(self, options: Mapping[str, Any]) -> str:
+        return _options(options).branch
+
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
         where, settings = parse(target), _options(options)
         try:

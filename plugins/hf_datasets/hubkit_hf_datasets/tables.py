@@ -11,6 +11,7 @@ from typing import Any
 
 from hubkit.sdk import DataError, EnvironmentFailure
 from hubkit.sdk.files import open_file
+from hubkit.sdk.install import install
 from hubkit.sdk.json_items import items
 
 Table = tuple[Path, Iterator[Any], Mapping[str, Sequence[str]]]
@@ -120,9 +121,7 @@ def _parquet(file: Path, source: Path) -> Table:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise EnvironmentFailure(
-            "reading parquet needs pyarrow", "pip install 'hubkit[parquet]'"
-        ) from None
+        raise EnvironmentFailure("reading parquet needs pyarrow", install("parquet")) from None
     try:
         table = parquet.ParquetFile(open_file(file))
     except (pyarrow.ArrowInvalid, OSError) as error:

@@ -31,6 +31,9 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
     def repository(self, target: str) -> str:
         return repository(target)
 
+    def shown_on(self, options: Settings) -> str:
+        return "" if options.pull_request else options.branch
+
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
     ) -> AbstractContextManager[Session]:

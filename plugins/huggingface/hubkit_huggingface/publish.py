@@ -22,6 +22,7 @@ from hubkit.sdk.hubs import (
     content,
     read_json,
     refuse_strangers,
+    still_shown,
 )
 from hubkit.sdk.transfer import Meter
 
@@ -32,6 +33,8 @@ from .session import Session
 
 TRAILER = "Release-Commit: "
 """In a commit's description: the id of the release's own git commit."""
+WITHDRAW = "Withdraw {tag}"
+"""The title of the commit that takes a release back."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Release:
 
     def is_at(self, tree: Mapping[str, Any]) -> bool:
         return not self.strangers(tree) and not self.differing(tree)
+
+    def still_shown(self, tree: Mapping[str, Any]) -> bool:
+        differing = [file.path for file in self.differing(tree)]
+        return still_shown([file.path for file in self.job.files], tree, differing)
 
     def _same(self, file: ReleaseFile, remote: Any) -> bool:
         if remote.lfs is not None:
@@ -95,8 +102,9 @@ def foresee(session: Session, job: PublishInput) -> None:
     judge_visibility(session, info)
     release = Release(job)
     branch = session.info(session.options.branch)
-    if _tagged(session, release) is None and branch is not None:
-        _find(session, release, str(branch.sha))
+    head = "" if branch is None else str(branch.sha)
+    if _settled(session, release, head) is None and head:
+        _find(session, release, head)
 
 
 def publish(session: Session, job: PublishInput) -> Landed:
@@ -107,11 +115,11 @@ def publish(session: Session, job: PublishInput) -> Landed:
     """
     release = Release(job)
     head = prepare(session)
-    if (tagged := _tagged(session, release)) is not None:
-        return tagged
+    if (settled := _settled(session, release, head)) is not None:
+        return settled
     landed = _find(session, release, head) or _send(session, release, head)
     _read_back(session, release, landed)
-    if not landed.pull_request:
+    if not landed.pull_request and session.info(job.tag) is None:
         _tag(session, job.tag, landed)
     return landed
 
@@ -141,8 +149,8 @@ def _judge_card(session: Session, job: PublishInput) -> None:
     )
 
 
-def _tagged(session: Session, release: Release) -> Landed | None:
-    """The release under its tag.
+def _settled(session: Session, release: Release, head: str) -> Landed | None:
+    """The release under its tag, where the branch with this head shows it as well, or has moved on.
 
     Raises:
         RefusedError: the tag names another one.
@@ -152,7 +160,12 @@ def _tagged(session: Session, release: Release) -> Landed | None:
         return None
     if not release.is_at(session.tree(tagged.sha)):
         raise another_release(session.place, release.job.tag, str(tagged.sha))
-    return Landed(tagged.sha)
+    if session.options.pull_request or tagged.sha == head:
+        return Landed(tagged.sha)
+    tree = session.tree(head) if head else {}
+    if release.is_at(tree):
+        return Landed(head)
+    return Landed(tagged.sha) if release.still_shown(tree) else None
 
 
 def _find(session: Session, release: Release, head: str) -> Landed | None:
@@ -169,9 +182,10 @@ def _find(session: Session, release: Release, head: str) -> Landed | None:
         return _find_pull_request(session, release)
     if tree.keys() <= GIVEN:
         return None
-    for commit in session.api.list_repo_commits(
-        session.repository, revision=session.options.branch
-    ):
+    commits = session.api.list_repo_commits(session.repository, revision=session.options.branch)
+    for commit in commits if release.still_shown(tree) else ():
+        if commit.title == WITHDRAW.format(tag=release.job.tag):
+            break
         if f"{TRAILER}{release.job.commit}" in commit.message and release.is_at(
             session.tree(commit.commit_id)
         ):

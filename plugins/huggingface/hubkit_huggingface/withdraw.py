@@ -8,6 +8,7 @@ from typing import Any
 
 from hubkit.sdk import PublishReceipt, Withdrawal
 
+from .publish import WITHDRAW
 from .session import Session
 
 
@@ -76,7 +77,7 @@ def _revert(session: Session, receipt: PublishReceipt) -> list[str]:
     ]
 
     def act() -> str:
-        message = f"Withdraw {receipt.tag}"
+        message = WITHDRAW.format(tag=receipt.tag)
         made = session.api.create_commit(
             session.repository,
             operations,

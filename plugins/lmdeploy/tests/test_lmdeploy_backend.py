@@ -24,6 +24,7 @@ from hubkit.sdk import (
     write_jsonl,
 )
 from hubkit.sdk.codec import decode
+from hubkit.sdk.install import install
 from hubkit.sdk.records import kept_answers
 
 KNOWN = {"InternVLChatModel": "internvl"}
@@ -130,7 +131,7 @@ def test_without_a_gpu_the_worker_says_so(base, vision, tmp_path):
         assert "lmdeploy: ModuleNotFoundError" in refused.value.message
         assert (
             "environment: locked" in refused.value.remedy
-            and "pip install 'hubkit[lmdeploy]'" in refused.value.remedy
+            and install("lmdeploy") in refused.value.remedy
         )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from hubkit.sdk.install import install
 from hubkit.sdk.testing import HubCase, Undriven
 
 OPTIONS = {"endpoint": "{url}", "token_env": "HUBKIT_REHEARSAL_TOKEN", "patience": 20.0}
@@ -13,7 +14,7 @@ OPTIONS = {"endpoint": "{url}", "token_env": "HUBKIT_REHEARSAL_TOKEN", "patience
 
 def case(folder: Path) -> HubCase | Undriven:
     if find_spec("modelscope_hub") is None:
-        return Undriven("the ModelScope client is not installed: pip install 'hubkit[modelscope]'")
+        return Undriven(f"the ModelScope client is not installed: {install('modelscope')}")
     return HubCase(
         "rehearsal/InternVL2-Check", OPTIONS, bad_target="no-organisation", rehearsal=True
     )

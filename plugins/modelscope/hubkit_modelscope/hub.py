@@ -29,6 +29,9 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
     def repository(self, target: str) -> str:
         return repository(target)
 
+    def shown_on(self, options: Settings) -> str:
+        return options.branch
+
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
     ) -> AbstractContextManager[Session]:

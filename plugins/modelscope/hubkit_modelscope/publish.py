@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import PublishInput, ReleaseFile, RemoteError, UsageError
-from hubkit.sdk.hubs import AGAIN, MANIFEST, another_release, content, refuse_strangers
+from hubkit.sdk.hubs import (
+    AGAIN,
+    MANIFEST,
+    another_release,
+    content,
+    refuse_strangers,
+    still_shown,
+)
 from hubkit.sdk.transfer import Body, Meter
 
 from .options import MASTER
@@ -39,15 +46,15 @@ def publish(session: Session, job: PublishInput) -> str:
     _check_files(job)
     prepare(session, job)
     branch = session.options.branch
-    if (tagged := _tagged(session, job)) is not None:
+    tagged, listed = _tagged(session, job), session.listing(branch)
+    if tagged is not None and _moved_on(session, job, listed):
         return _commit_of(tagged, job)
-    listed = session.listing(branch)
     if not _is_there(session, job, listed):
         listed = _send(session, job, listed)
     _read_back(session, job, listed)
-    if branch == MASTER:
+    if branch == MASTER and tagged is None:
         _tag(session, job)
-    else:
+    elif branch != MASTER:
         session.run.note(
             f"{session.place}: ModelScope tags only {MASTER}; the release on {branch} has no tag"
         )
@@ -63,9 +70,10 @@ def foresee(session: Session, job: PublishInput) -> None:
     if (info := session.info()) is None:
         return
     judge_visibility(session, info)
-    branch = session.options.branch
-    if _tagged(session, job) is None and branch in session.branches():
-        _is_there(session, job, session.listing(branch))
+    branch, tagged = session.options.branch, _tagged(session, job)
+    listed = session.listing(branch) if branch in session.branches() else {}
+    if listed and not (tagged is not None and _moved_on(session, job, listed)):
+        _is_there(session, job, listed)
 
 
 def _check_files(job: PublishInput) -> None:
@@ -88,6 +96,14 @@ def _tagged(session: Session, job: PublishInput) -> dict[str, Listed] | None:
     if not is_release(session, job, listed, job.tag):
         raise another_release(session.place, job.tag)
     return listed
+
+
+def _moved_on(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> bool:
+    """Whether the branch shows a later release, or this one with a page that was edited since."""
+    paths = [file.path for file in job.files]
+    wrong = [file.path for file in differing(session, job, listed, session.options.branch)]
+    same = not wrong and listed.keys() == set(paths)
+    return not same and still_shown(paths, listed, wrong)
 
 
 def _is_there(session: Session, job: PublishInput, listed: Mapping[str, Listed]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
 from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
+from hubkit.sdk.install import install
 from hubkit.sdk.retry import TRANSIENT, Patience
 
 from .explain import explain
@@ -106,7 +107,7 @@ def opened(
         from .client import Api, Terms
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the ModelScope client is not installed: {error}", "pip install 'hubkit[modelscope]'"
+            f"the ModelScope client is not installed: {error}", install("modelscope")
         ) from None
     named = "the option `endpoint`" if options.endpoint else "MODELSCOPE_ENDPOINT"
     endpoint = check_endpoint(options.endpoint or str(HubConfig(token="").endpoint), named)

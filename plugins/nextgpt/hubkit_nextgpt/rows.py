@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hubkit.sdk import UsageError, WeightsError
 from hubkit.sdk.checkpoints import Weights
+from hubkit.sdk.install import install
 
 from . import names
 
@@ -64,7 +65,7 @@ def as_stored(data: bytes, dtype: str, wanted: str) -> bytes:
             f"the base is {dtype} and the checkpoint {wanted}: converting takes torch, which is "
             "not installed"
         )
-        raise UsageError(message, "pip install 'hubkit[weights]'") from None
+        raise UsageError(message, install("weights")) from None
     kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
     if not {dtype, wanted} <= set(kinds):
         raise WeightsError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, ModuleGroup, UsageError, Vision, WeightsError
+from hubkit.sdk.install import install
 
 from .options import Options
 
@@ -103,7 +104,7 @@ def _quantization(
     except ImportError as error:
         raise EnvironmentFailure(
             f"quantize: {options.quantize} needs bitsandbytes ({error})",
-            "pip install 'hubkit[qlora]', or set quantize: none",
+            f"{install('qlora')}, or set quantize: none",
         ) from None
     from transformers import BitsAndBytesConfig
 

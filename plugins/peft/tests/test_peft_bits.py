@@ -10,6 +10,7 @@ from hubkit_peft import PeftTrainer, adapter, loop, setup
 from hubkit_peft.options import Options
 
 from hubkit.sdk import EnvironmentFailure, Record, SilentRun, Turn
+from hubkit.sdk.install import install
 
 BITS = {"4bit": "Linear4bit", "8bit": "Linear8bitLt"}
 
@@ -60,4 +61,4 @@ def test_without_their_library_the_extra_is_named(job, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(EnvironmentFailure, match="quantize: 4bit needs bitsandbytes") as refused:
         PeftTrainer().train(job(quantize="4bit"), SilentRun())
-    assert "pip install 'hubkit[qlora]'" in refused.value.remedy
+    assert install("qlora") in refused.value.remedy

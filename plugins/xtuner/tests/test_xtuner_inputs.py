@@ -186,4 +186,4 @@ def test_where_xtuner_is_missing_the_locked_environment_is_named(job, tmp_path):
             run=SilentRun(),
             folder=tmp_path / "worker",
         )
-    assert "environment: locked" in caught.value.remedy and "hubkit[" not in caught.value.remedy
+    assert "environment: locked" in caught.value.remedy and "pip install" not in caught.value.remedy
