@@ -56,11 +56,12 @@ class _Found:
 
     def row(self) -> Row:
         distribution = self.entry.dist
+        named, version = _named(distribution)
         return Row(
             kind=str(getattr(self.plugin, "kind", "")),
             name=str(getattr(self.plugin, "name", self.entry.name)),
-            version=distribution.version if distribution else "",
-            distribution=distribution.name if distribution else "",
+            version=version,
+            distribution=named,
             sdk=str(getattr(self.plugin, "sdk", "")),
             state=f"broken: {self.reason}" if self.reason else "ok",
             entry=self.entry.value,
@@ -73,11 +74,7 @@ class Plugins:
     """Plugins by kind and name."""
 
     def __init__(self, found: Sequence[_Found]) -> None:
-        self._rows = tuple(
-            sorted(
-                (one.row() for one in found), key=lambda row: (row.kind, row.name, row.distribution)
-            )
-        )
+        self._found = found
         usable = [one.plugin() for one in found if not one.reason]
         self._plugins = {
             (plugin.kind, plugin.name): plugin
@@ -86,11 +83,11 @@ class Plugins:
 
     def rows(self) -> tuple[Row, ...]:
         """Every plugin, broken ones too, by kind and name."""
-        return self._rows
+        return _sorted(self._found)
 
     @property
     def broken(self) -> tuple[Row, ...]:
-        return tuple(row for row in self._rows if row.state != "ok")
+        return _sorted(one for one in self._found if one.reason)
 
     def of(self, kind: str) -> Mapping[str, Any]:
         """The usable plugins of a kind, by name."""
@@ -215,7 +212,19 @@ def _location(distribution: Distribution) -> str:
 
 
 def _bundled(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name == "hubkit"
+    return _named(entry.dist)[0] == "hubkit"
+
+
+@cache
+def _named(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version. importlib.metadata parses the whole METADATA, README included, each time it
+    is asked for one of them."""
+    return (distribution.name, distribution.version) if distribution else ("", "")
+
+
+def _sorted(found: Iterable[_Found]) -> tuple[Row, ...]:
+    rows = (one.row() for one in found)
+    return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
 
 
 def _unique(found: Sequence[_Found]) -> list[_Found]:

@@ -12,7 +12,7 @@ from hubkit.sdk.family import Problem
 from ...files.outside import read_json
 from ...hygiene.local_paths import is_local_path
 from ..companions import INDEX
-from ..merge import check_floats
+from ..diagnosis import check_floats
 from .beside import TRAINED_WHOLE, unread
 from .peft import SETTINGS, WEIGHTS, read_peft
 
