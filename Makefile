@@ -10,7 +10,7 @@ N ?= 100
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bench-staging: setup ## Measure Git LFS staging beside git lfs track, add and co
 
 bench-prepare: setup ## Measure the validation of 665,000 records beside json.load of the same file (1 GB of disk)
 	$(BIN)/python benchmarks/prepare.py --repeat 3
+
+bench-startup: setup ## Measure what hubkit's commands take before they do anything, and hold their limits
+	$(BIN)/python benchmarks/startup.py
 
 clean: ## Remove .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -5,9 +5,10 @@
     python benchmarks/merge.py --peer               # and transformers + peft, which holds the whole
                                                     model in memory
 
-The weights are synthetic. Every job runs in a process of its own, with the base's pages in the
-cache and the output's written to the disk before the clock stops (`cp` is followed by `sync` of its
-file). Peak memory is VmHWM: it counts the pages of mapped files too. Nothing is left behind.
+The weights are synthetic. The jobs take turns, each in a process of its own, with the base's pages
+in the cache and the output's written to the disk before the clock stops (`cp` is followed by `sync`
+of its file). ONEDNN_MAX_CPU_ISA=AVX2 makes torch multiply as on a processor without bfloat16 units.
+Peak memory is VmHWM: it counts the pages of mapped files too. Nothing is left behind.
 """
 
 from __future__ import annotations
@@ -343,17 +344,15 @@ def report(folder: Path, given: argparse.Namespace) -> None:
         f"processors; best of {given.repeat}"
     )
     print(f"{'':24}{'wall s':>8}{'x cp':>7}{'user s':>8}{'system s':>10}{'peak MiB':>10}")
+    rounds = [{job: measure(folder, job, given.jobs) for job in jobs} for _ in range(given.repeat)]
     floor = None
     for job in jobs:
-        best = min(
-            (measure(folder, job, given.jobs) for _ in range(given.repeat)),
-            key=lambda found: found["wall"],
-        )
+        best = min((found[job] for found in rounds), key=lambda found: found["wall"])
         floor = best["wall"] if job == "cp" else floor
         ratio = f"{best['wall'] / floor:7.2f}" if floor else " " * 7
         note = f"  ({best['copied']:.2f} s before the sync)" if "copied" in best else ""
         times = f"{best['wall']:8.2f}{ratio}{best['user']:8.2f}{best['system']:10.2f}"
-        print(f"{job:24}{times}{best['peak'] / 2**20:10.0f}{note}", flush=True)
+        print(f"{job:24}{times}{best['peak'] / 2**20:10.0f}{note}")
 
 
 if __name__ == "__main__":

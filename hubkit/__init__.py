@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .api.check import check
     from .api.data import PrepareSettings, prepare
     from .api.doctor import doctor
-    from .api.folders import assemble, card, check, convert, merge, track
+    from .api.folders import assemble, card, convert, merge, track
     from .api.hubs import diff, login_status, push, verify, withdraw
     from .api.models import demo, evaluate, serve, smoke
     from .api.plugins import check_plugin, new_plugin
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
     from .reporting import Reporter
 
 _HOMES = {
+    "api.check": ("check",),
     "api.data": ("PrepareSettings", "prepare"),
     "api.doctor": ("doctor",),
-    "api.folders": ("assemble", "card", "check", "convert", "merge", "track"),
+    "api.folders": ("assemble", "card", "convert", "merge", "track"),
     "api.hubs": ("diff", "login_status", "push", "verify", "withdraw"),
     "api.models": ("demo", "evaluate", "serve", "smoke"),
     "api.plugins": ("check_plugin", "new_plugin"),

@@ -3,22 +3,17 @@ file."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-import tempfile
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from .files.disk import failure
 from .sdk.errors import CancelledError, HubkitError
 from .sdk.install import refuse_another
 
@@ -57,6 +52,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        from .files.disk import failure
+
         told = failure(error) if isinstance(error, OSError) else None
         return _tell(told, as_json) if told else _tell_bug(error, as_json)
 
@@ -117,6 +114,8 @@ def _end_after(reader: int, ended: threading.Event, as_json: bool) -> None:
 
 def _show(data: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
+        import json
+
         click.echo(json.dumps({"event": "error", **data}, ensure_ascii=False))
     else:
         click.echo(text, err=True)
@@ -147,6 +146,10 @@ def _tell_usage(error: click.ClickException, as_json: bool) -> int:
 
 
 def _tell_bug(error: Exception, as_json: bool) -> int:
+    import tempfile
+    import traceback
+    from pathlib import Path
+
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "hubkit"
     try:
         folder.mkdir(parents=True, exist_ok=True)

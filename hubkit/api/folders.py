@@ -1,4 +1,4 @@
-"""What can be done with folders, without asking a model: assemble, convert, merge, check, describe,
+"""What can be done with folders, without asking a model: assemble, convert, merge, describe,
 track."""
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from ..packaging.track import Packaged, track_release
 from ..pipeline.spec.model import Author
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
-from ..sdk import Problem, Run
+from ..sdk import Run
 from ..weights.arithmetic import Rounding
 from ..weights.assemble import assemble as assemble_base
-from ..weights.check import check as check_folder
-from ..weights.check import check_adapter
 from ..weights.convert import ConvertReport, to_native, to_official
 from ..weights.merge import MergeReport
 from ..weights.merge import merge as merge_weights
-from ..weights.model import is_adapter, open_model
+from ..weights.model import open_model
 
-__all__ = ["Author", "assemble", "card", "check", "convert", "merge", "track"]
+__all__ = ["Author", "assemble", "card", "convert", "merge", "track"]
 
 Folder = str | Path
 
@@ -100,19 +98,6 @@ def convert(
     return to_official(
         Path(source), Path(out), open_model(Path(like)).family, Path(like), run, jobs=jobs
     )
-
-
-def check(folder: Folder, *, author_email: str = "") -> tuple[Problem, ...]:
-    """Every problem of a model folder: structure, names and shapes, tokenizer, companion files, and
-    what may not be published; or of an adapter folder. Empty when sound.
-
-    `author_email` is the one address that texts may hold."""
-    if is_adapter(Path(folder)):
-        found = check_adapter(Path(folder), author_email)
-    else:
-        model = open_model(Path(folder))
-        found = check_folder(model.folder, model.family, author_email)
-    return (*found, *cards.card_problems(Path(folder)))
 
 
 def card(

@@ -18,7 +18,7 @@ def command(folder: Path, author_email: str, as_json: bool) -> None:
     track` refuses the same. Only the headers of weights are read: `hubkit merge` finds NaN, and
     `hubkit smoke` a model that does not answer.
     """
-    from ..api.folders import check
+    from ..api.check import check
     from ..errors import RefusedError
 
     found = check(folder, author_email=author_email)

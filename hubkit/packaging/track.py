@@ -15,9 +15,9 @@ from ..sdk import Problem
 from ..weights.check import check
 from ..weights.model import Model
 from . import lfs, manifest
-from .card import card_problems
 from .configuration import write_configuration
 from .manifest import Manifest
+from .written_card import card_problems
 
 LINKED = ".safetensors"
 

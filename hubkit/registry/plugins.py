@@ -57,11 +57,12 @@ class _Found:
 
     def row(self) -> Row:
         distribution = self.entry.dist
+        named, version = _named(distribution)
         return Row(
             kind=str(getattr(self.plugin, "kind", "")),
             name=str(getattr(self.plugin, "name", self.entry.name)),
-            version=distribution.version if distribution else "",
-            distribution=distribution.name if distribution else "",
+            version=version,
+            distribution=named,
             sdk=str(getattr(self.plugin, "sdk", "")),
             state=f"broken: {self.reason}" if self.reason else "ok",
             entry=self.entry.value,
@@ -74,11 +75,7 @@ class Plugins:
     """Plugins by kind and name."""
 
     def __init__(self, found: Sequence[_Found]) -> None:
-        self._rows = tuple(
-            sorted(
-                (one.row() for one in found), key=lambda row: (row.kind, row.name, row.distribution)
-            )
-        )
+        self._found = found
         usable = [one.plugin() for one in found if not one.reason]
         self._plugins = {
             (plugin.kind, plugin.name): plugin
@@ -87,11 +84,11 @@ class Plugins:
 
     def rows(self) -> tuple[Row, ...]:
         """Every plugin, broken ones too, by kind and name."""
-        return self._rows
+        return _sorted(self._found)
 
     @property
     def broken(self) -> tuple[Row, ...]:
-        return tuple(row for row in self._rows if row.state != "ok")
+        return _sorted(one for one in self._found if one.reason)
 
     def of(self, kind: str) -> Mapping[str, Any]:
         """The usable plugins of a kind, by name."""
@@ -221,7 +218,19 @@ def _location(distribution: Distribution) -> str:
 
 
 def _bundled(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name == DISTRIBUTION
+    return _named(entry.dist)[0] == DISTRIBUTION
+
+
+@cache
+def _named(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version. importlib.metadata parses the whole METADATA, README included, each time it
+    is asked for one of them."""
+    return (distribution.name, distribution.version) if distribution else ("", "")
+
+
+def _sorted(found: Iterable[_Found]) -> tuple[Row, ...]:
+    rows = (one.row() for one in found)
+    return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
 
 
 def _unique(found: Sequence[_Found]) -> list[_Found]:

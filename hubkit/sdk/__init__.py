@@ -24,56 +24,87 @@ defaults.
 trainer or an engine.
 """
 
-from .chat import prompts, segments, stop_ids
-from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
-from .engine import Engine, GenerateInput, GenerateOutput, ServeInput, ServeOutput, ServingEngine
-from .environment import Health, Requirements
-from .errors import (
-    CancelledError,
-    DataError,
-    EnvironmentFailure,
-    HubkitError,
-    PluginError,
-    RefusedError,
-    RemoteError,
-    SpecError,
-    UsageError,
-    WeightsError,
-)
-from .family import (
-    CardFacts,
-    Companions,
-    ModelFamily,
-    ModuleGroup,
-    NativeModel,
-    Problem,
-    RecognisedModel,
-    TensorMap,
-)
-from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
-from .journal import Journal
-from .metric import DescribedMetric, Metric
-from .pictures import PictureError, PictureFile, open_picture
-from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
-from .rows import Row
-from .run import Run, SilentRun
-from .tokens import special_tokens, token_ids
-from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
-from .transfer import Pace
-from .vision import Vision, grid, tiles
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .chat import prompts, segments, stop_ids
+    from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
+    from .engine import (
+        Engine,
+        GenerateInput,
+        GenerateOutput,
+        ServeInput,
+        ServeOutput,
+        ServingEngine,
+    )
+    from .environment import Health, Requirements
+    from .errors import (
+        CancelledError,
+        DataError,
+        EnvironmentFailure,
+        HubkitError,
+        PluginError,
+        RefusedError,
+        RemoteError,
+        SpecError,
+        UsageError,
+        WeightsError,
+    )
+    from .family import (
+        CardFacts,
+        Companions,
+        ModelFamily,
+        ModuleGroup,
+        NativeModel,
+        Problem,
+        RecognisedModel,
+        TensorMap,
+    )
+    from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
+    from .journal import Journal
+    from .kinds import KINDS
+    from .metric import DescribedMetric, Metric
+    from .pictures import PictureError, PictureFile, open_picture
+    from .records import IMAGE, Answer, Record, Turn, read_answers, read_records, write_jsonl
+    from .rows import Row
+    from .run import Run, SilentRun
+    from .tokens import special_tokens, token_ids
+    from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
+    from .transfer import Pace
+    from .vision import Vision, grid, tiles
 
 SDK_VERSION = "1.4"
 """major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
 of the same major."""
 
-KINDS = {
-    "family": ModelFamily,
-    "dataset": DatasetAdapter,
-    "trainer": Trainer,
-    "engine": Engine,
-    "metric": Metric,
-    "hub": Hub,
+_HOMES = {
+    "chat": "prompts segments stop_ids",
+    "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
+    "engine": "Engine GenerateInput GenerateOutput ServeInput ServeOutput ServingEngine",
+    "environment": "Health Requirements",
+    "errors": (
+        "CancelledError DataError EnvironmentFailure HubkitError PluginError RefusedError "
+        "RemoteError SpecError UsageError WeightsError"
+    ),
+    "family": (
+        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel TensorMap"
+    ),
+    "hub": "Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal",
+    "journal": "Journal",
+    "kinds": "KINDS",
+    "metric": "DescribedMetric Metric",
+    "pictures": "PictureError PictureFile open_picture",
+    "records": "IMAGE Answer Record Turn read_answers read_records write_jsonl",
+    "rows": "Row",
+    "run": "Run SilentRun",
+    "tokens": "special_tokens token_ids",
+    "trainer": "ForeseeingTrainer Foreseen Trainer TrainInput TrainOutput",
+    "transfer": "Pace",
+    "vision": "Vision grid tiles",
 }
+"""Where each name is: a module is imported when it is first asked for."""
 
 __all__ = [
     "IMAGE",
@@ -146,3 +177,18 @@ __all__ = [
     "token_ids",
     "write_jsonl",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        home = next((home for home, names in _HOMES.items() if name in (home, *names.split())), "")
+        if not home:
+            raise AttributeError(f"module 'hubkit.sdk' has no attribute {name!r}")
+        module = import_module(f".{home}", __name__)
+        return module if name == home else globals().setdefault(name, getattr(module, name))
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -21,8 +21,8 @@ from .arithmetic import require_torch
 from .assembled_files import image_token_id, write_files
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .convert import ConvertReport, Piece, Readable, Recipe, blocks_of, indexed, new_headers
+from .diagnosis import check_floats
 from .header import TensorInfo
-from .merge import check_floats
 from .staging import staged
 from .stream import Meter, write_file
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily, Problem
 
 from .checkpoint import Checkpoint
+from .header import TensorInfo
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 _QUANTISED = re.compile(
@@ -111,3 +113,14 @@ def _layout_problems(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]])
             yield f"{name!r} in {info.shard} is unexpected"
         elif info.shape != tuple(layout[name]):
             yield f"{name!r} is {info.shape}, config.json says {tuple(layout[name])}"
+
+
+def check_floats(tensors: Iterable[TensorInfo]) -> None:
+    """Raises WeightsError for a tensor that is not of floating point in 16 bits or more."""
+    for info in tensors:
+        if info.dtype not in FLOATS:
+            raise WeightsError(
+                f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges "
+                f"{', '.join(FLOATS)}",
+                "use the unquantised weights, in bfloat16",
+            )

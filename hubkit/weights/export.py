@@ -23,8 +23,8 @@ from .adapters.formats import read_adapter
 from .adapters.peft import WEIGHTS
 from .companions import written
 from .convert import ConvertReport, Piece, blocks_of
+from .diagnosis import check_floats
 from .header import build_header
-from .merge import check_floats
 from .placement import Target, find, place, targets
 from .staging import staged
 from .stream import Meter, write_file

@@ -22,7 +22,7 @@ from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, load, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
-from .diagnosis import FLOATS, diagnosis, layout_problems
+from .diagnosis import check_floats, diagnosis, layout_problems
 from .finite import check_finite
 from .header import TensorInfo
 from .model import Model
@@ -198,17 +198,6 @@ def check_layout(
             "take config.json and the weights from the same revision of the base",
         )
     return weights, layout
-
-
-def check_floats(tensors: Any) -> None:
-    """Raises WeightsError for a tensor that is not of floating point in 16 bits or more."""
-    for info in tensors:
-        if info.dtype not in FLOATS:
-            raise WeightsError(
-                f"{info.shard}: tensor {info.name!r} is {info.dtype}; hubkit merges "
-                f"{', '.join(FLOATS)}",
-                "use the unquantised weights, in bfloat16",
-            )
 
 
 class _Merge:

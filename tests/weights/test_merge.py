@@ -101,6 +101,22 @@ def test_merge_equals_the_naive_one(
     assert (report.merged, report.replaced, report.copied, report.adapter_keys) == (4, 2, 8, 14)
 
 
+def test_xtuners_rounding_at_its_rank_is_its_converters_but_for_the_order_of_sums(
+    make_base: Any, make_adapter: Any, lora: Callable[..., Tensors], family: Any, tmp_path: Path
+) -> None:
+    """The converter multiplies in bfloat16, and each processor then sums in an order of its own."""
+    base, head = make_base(), "language_model.output.weight"
+    tensors = lora("lm_head", 64, 32, rank=128)
+    adapter = make_adapter(tensors, r=128, lora_alpha=192)
+    merge(Model.of(base, family), adapter, tmp_path / "out", rounding="xtuner")
+    left, right = (tensors[f"base_model.model.lm_head.lora_{part}.weight"] for part in "BA")
+    weight, product = all_weights(base)[head], left.bfloat16() @ right.bfloat16()
+    found, expected = all_weights(tmp_path / "out")[head], weight + product * 1.5
+    assert (found != weight).float().mean() > 0.5
+    assert (found != expected).float().mean() < 0.002
+    torch.testing.assert_close(found, expected, rtol=2**-7, atol=2**-8 * product.abs().max().item())
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 def test_layout_digests_and_companions(
     make_base: Any,

@@ -26,7 +26,6 @@ from .facts import (
 from .license import read_license
 from .metadata import identity_problems
 from .render import render_card, write_card
-from .written import card_problems
 
 __all__ = [
     "Base",
@@ -40,7 +39,6 @@ __all__ = [
     "Sample",
     "Smoke",
     "Training",
-    "card_problems",
     "identity_problems",
     "read_license",
     "render_card",

@@ -11,7 +11,7 @@ from hubkit.sdk.family import Problem
 
 from ...files.outside import read_json
 from ...hygiene.local_paths import is_local_path
-from ..merge import check_floats
+from ..diagnosis import check_floats
 from .extra_weights import TRAINED_WHOLE, unread
 from .peft import SETTINGS, WEIGHTS, read_peft
 

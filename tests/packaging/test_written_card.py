@@ -12,7 +12,7 @@ from testing.projects import BASE
 
 import hubkit
 from hubkit.errors import RefusedError
-from hubkit.packaging.card import card_problems
+from hubkit.packaging.written_card import card_problems
 from hubkit.sdk.hubs.metadata import LICENSES, problems
 
 REFUSED = [
