@@ -15,7 +15,7 @@ from ..errors import CancelledError, EnvironmentFailure, HubkitError, RefusedErr
 from ..packaging import lfs
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
-from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
+from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec, json_text
 from ..weights.adapters.check import is_adapter
 from ..weights.model import open_model
 from .parallel import Limits, Work, in_parallel
@@ -142,8 +142,8 @@ def read_receipt(folder: Path, hub: str, to: str) -> PublishReceipt:
             "push again (what is there is not sent again)",
         )
     try:
-        return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
-    except (ValueError, RecursionError, UsageError) as error:
+        return codec.decode(PublishReceipt, json_text.load(path), str(path))
+    except (OSError, ValueError, UsageError) as error:
         raise UsageError(
             f"{path} is damaged: {getattr(error, 'message', error)}",
             "push again (what is there is not sent again)",
