@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .sdk import json_text
+
 _BLOCK = 1 << 22
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -46,8 +48,8 @@ class FileDigests:
         self._cache = cache
         self._known: dict[str, list[str]] = {}
         try:
-            read = json.loads(cache.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            read = json_text.load(cache)
+        except (OSError, ValueError):
             return
         if isinstance(read, dict):
             self._known = {key: entry for key, entry in read.items() if _is_entry(entry)}

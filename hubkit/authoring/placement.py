@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..environments import CURRENT, Environment, call, health, resolve
-from ..sdk import CancelledError, EnvironmentFailure, Run, ServeInput, ServeOutput, SilentRun
+from ..sdk import (
+    CancelledError,
+    EnvironmentFailure,
+    Run,
+    ServeInput,
+    ServeOutput,
+    SilentRun,
+    json_text,
+)
 from ..sdk.codec import decode
 from ..sdk.install import install
 from ..sdk.testing import ConformanceError
@@ -62,7 +69,7 @@ def there(plugin: Any, environment: Environment, folder: Path) -> Any:
         try:
             return call(plugin, "serve", job, environment=environment, run=run, folder=place)
         except CancelledError:
-            answer = json.loads((place / "output.json").read_text("utf-8"))
+            answer = json_text.load(place / "output.json")
             return decode(ServeOutput, answer.get("result"), "the server's last word")
 
     methods = {**{name: method(name) for name in ("train", "foresee", "generate")}, "serve": serve}

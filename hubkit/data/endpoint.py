@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import DataError, EnvironmentFailure, RemoteError, UsageError
+from ..sdk import json_text
 
 _LARGEST = 8 << 20
 """Bytes of a reply."""
@@ -135,7 +136,7 @@ class Client:
         )
         try:
             with self._opener.open(request, timeout=self.endpoint.timeout) as response:
-                data = json.loads(response.read(_LARGEST))
+                data = json_text.parse(response.read(_LARGEST))
         except HTTPError as error:
             raise self._refused(error, key) from None
         except (URLError, HTTPException, OSError) as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.files import read_text
 
 from ..digests import of_json
@@ -211,9 +212,9 @@ class _Work:
         a kill cut is dropped."""
         done: dict[str, list[tuple[str, str]]] = {}
         wanted, whole = set(self.names), []
-        for line in self.journal.read_text("utf-8").splitlines() if self.journal.is_file() else ():
+        for line in read_text(self.journal).splitlines() if self.journal.exists() else ():
             try:
-                entry = json.loads(line)
+                entry = json_text.parse(line)
                 name, rounds = (
                     entry["image"],
                     [(question, answer) for question, answer in entry["rounds"]],
@@ -297,8 +298,8 @@ def parse(reply: str, rounds: int) -> tuple[list[tuple[str, str]], str]:
     text = reply.strip()
     fenced = _FENCE.match(text)
     try:
-        data: Any = json.loads(fenced[1] if fenced else text)
-    except (ValueError, RecursionError):
+        data: Any = json_text.parse(fenced[1] if fenced else text)
+    except ValueError:
         return [], "it is not JSON"
     if not isinstance(data, list) or len(data) != rounds:
         return [], f"it is not a list of {rounds} objects"

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..inference.serving import Serving
+from ..sdk import json_text
 
 SECONDS_WITHOUT_A_WORD = 600.0
 LONGEST_LINE = 1 << 20
@@ -82,7 +83,7 @@ class Answer(threading.Thread):
             data = line[5:].strip()
             if data == b"[DONE]":
                 return
-            event = json.loads(data)
+            event = json_text.parse(data)
             if "error" in event:
                 self.error = _message(data)
                 return
@@ -96,7 +97,7 @@ def _message(body: bytes) -> str:
     """What an error of the API says: `{"error": {"message"}}`, or `{"message"}` as LMDeploy writes
     it."""
     try:
-        data = json.loads(body)
+        data = json_text.parse(body)
         inner = data.get("error", data)
         return str(inner["message"] if isinstance(inner, dict) else inner)
     except (ValueError, KeyError, AttributeError):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubkit.sdk import EnvironmentFailure, Run, UsageError
+from hubkit.sdk import EnvironmentFailure, Run, UsageError, json_text
 from hubkit.sdk.codec import decode, encode
 
 from ..digests import of_json
@@ -76,7 +76,7 @@ def version_of(folder: Path) -> str:
 def state_of(folder: Path) -> State | None:
     """None when there is no environment: never finished, or its interpreter was uninstalled."""
     try:
-        state: State = decode(State, json.loads((folder / STATE).read_text("utf-8")), STATE)
+        state: State = decode(State, json_text.load(folder / STATE), STATE)
     except (OSError, ValueError, UsageError):
         return None
     return state if python_of(folder).exists() else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import CancelledError, Health, HubkitError, PluginError, UsageError
+from hubkit.sdk import CancelledError, Health, HubkitError, PluginError, UsageError, json_text
 from hubkit.sdk.codec import decode
 from hubkit.sdk.errors import from_json
 
@@ -68,13 +67,13 @@ def read_answer(who: str, output: Path, folder: Path) -> Answer:
             message, "the plugin must leave large results in files: report it to its author"
         )
     try:
-        data = json.loads(output.read_text("utf-8"))
+        data = json_text.load(output, LARGEST_ANSWER)
         if data["ok"] is True:
             return Answer(result=data["result"])
         if "health" in data:
             return Answer(health=decode(Health, data["health"], "health"))
         return Answer(error=_error(who, data["error"], folder))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         message = f"{who}: {output} is not a worker's answer ({type(error).__name__}: {error})"
         raise PluginError(message, REPORT_IT) from None
 

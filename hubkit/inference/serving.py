@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hubkit.sdk import json_text
 from hubkit.sdk.files import read_text
 
 from ..environments import Environment, EnvironmentLike, call
@@ -175,9 +176,8 @@ class _Worker:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
-        output = self.folder / "output.json"
-        if output.is_file():
-            answers = json.loads(output.read_text("utf-8")).get("result", {}).get("requests", 0)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            answers = json_text.load(self.folder / "output.json")["result"]["requests"]
             self._run.note(f"stopped {self._name} after {answers} answers")
 
 
@@ -250,7 +250,8 @@ def _healthy(job: ServeInput, key: str) -> bool:
         if _get(host, job.port, "/health", {})[0] != 200:
             return False
         status, body = _get(host, job.port, "/v1/models", headers)
-        return status == 200 and job.name in [model["id"] for model in json.loads(body)["data"]]
+        models = json_text.parse(body)["data"]
+        return status == 200 and job.name in [model["id"] for model in models]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return False
 

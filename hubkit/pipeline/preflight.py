@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..digests import of_json
@@ -17,6 +18,7 @@ from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
+from ..sdk.files import read_text
 from ..weights.arithmetic import require_torch
 from ..weights.check import check_base
 from .card_facts import license_of
@@ -185,8 +187,9 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
     passed = (
         context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
     )
-    if passed.is_file() and passed.read_text("utf-8") == state:
-        return
+    with suppress(OSError, UnicodeDecodeError):
+        if read_text(passed) == state:
+            return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
         health(plugin, where, Path(folder))
     passed.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@ folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..digests import of_json
 from ..errors import UsageError
-from ..sdk import codec
+from ..sdk import codec, json_text
 
 SEAL = "seal.json"
 
@@ -39,7 +38,7 @@ def read_seal(folder: Path) -> Seal | None:
     """The seal in a stage's folder; None when there is none, or it is damaged."""
     path = folder / SEAL
     try:
-        seal = codec.decode(Seal, json.loads(path.read_text("utf-8")), str(path))
-    except (OSError, ValueError, RecursionError, UsageError):
+        seal = codec.decode(Seal, json_text.load(path), str(path))
+    except (OSError, ValueError, UsageError):
         return None
     return seal if seal.stage == folder.name and seal.stamps.keys() == seal.outputs.keys() else None

@@ -25,7 +25,7 @@ from .. import digests
 from ..errors import EnvironmentFailure, UsageError
 from ..files.disk import remove
 from ..packaging.manifest import release_date, utc_seconds
-from ..sdk import codec
+from ..sdk import codec, json_text
 from .seal import SEAL, Seal, read_seal
 
 
@@ -146,9 +146,9 @@ class Workspace:
 
 def _read_date(plan: Path) -> str | None:
     try:
-        found = json.loads(plan.read_text("utf-8"))["planned"]
+        found = json_text.load(plan)["planned"]
         utc_seconds(found)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return str(found)
 

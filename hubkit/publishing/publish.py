@@ -15,7 +15,7 @@ from ..errors import CancelledError, EnvironmentFailure, HubkitError, RefusedErr
 from ..packaging import lfs
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
-from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec
+from ..sdk import ModelFamily, Pace, PublishInput, PublishReceipt, Run, codec, json_text
 from ..weights.model import is_adapter, open_model
 from .parallel import Limits, Work, in_parallel
 
@@ -147,8 +147,8 @@ def read_receipt(folder: Path, to: str) -> PublishReceipt:
     if not path.is_file():
         raise UsageError(f"{path} is not there: nothing was pushed from here to {to}", _PUSH_AGAIN)
     try:
-        return codec.decode(PublishReceipt, json.loads(path.read_text("utf-8")), str(path))
-    except (ValueError, RecursionError, UsageError) as error:
+        return codec.decode(PublishReceipt, json_text.load(path), str(path))
+    except (OSError, ValueError, UsageError) as error:
         raise UsageError(
             f"{path} is damaged: {getattr(error, 'message', error)}", _PUSH_AGAIN
         ) from None

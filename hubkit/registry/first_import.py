@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..digests import of_json
 from ..home import home
+from ..sdk import json_text
 
 SECONDS = 60.0
 OUTPUT = 1 << 20
@@ -53,8 +54,8 @@ def problem(entry: EntryPoint) -> str:
     stamp = _stamp(entry.module)
     cache = home() / "plugins" / f"{of_json([entry.value, sys.version, stamp])[:24]}.json"
     if stamp:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return str(json.loads(cache.read_text("utf-8"))["problem"])
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json_text.load(cache)["problem"])
     found = _try(entry.module)
     if stamp:
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..sdk.errors import UsageError
+from ..sdk.files import read_text
 from .server import Running, serve
 
 VARIABLE = "HUBKIT_HUB_TOKEN"
@@ -28,7 +29,7 @@ def token_from(file: Path | None) -> str | None:
     else:
         where = str(file)
         try:
-            found = file.read_text("utf-8").strip()
+            found = read_text(file, 1 << 16).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"{file} cannot be read: {error}",

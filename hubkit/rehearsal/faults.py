@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["reset", "lost", "status", "truncate", "stall", "slow", "wrong", "redirect"]
+Kind = Literal[
+    "reset", "lost", "status", "truncate", "stall", "slow", "wrong", "endless", "redirect"
+]
 App = Any
 
 
@@ -33,6 +35,7 @@ class Fault:
     - stall: the answer stops after `bytes` bytes of its body for `seconds`, then ends
     - slow: `seconds` pass before the request is carried out
     - wrong: an upload is stored with one byte changed, and nothing is checked
+    - endless: the answer says no length, and goes on after its end until the client has had enough
     - redirect: 307 to the same path at `location` (another host)
     """
 
@@ -152,6 +155,10 @@ async def _cut(scope: Any, receive: Any, *, at_once: bool = True) -> None:
         reset(connection)
     else:
         connection.close()
+    await _gone(receive)
+
+
+async def _gone(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -228,6 +235,21 @@ async def _wrong(fault: Fault, app: App, scope: Any, receive: Any, send: Any) ->
     await app({**scope, "hubkit.spoil": True}, receive, send)
 
 
+async def _endless(fault: Fault, app: App, scope: Any, receive: Any, send: Any) -> None:
+    async def unending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+            await send({**message, "headers": headers})
+        else:
+            await send({**message, "more_body": True})
+
+    await app(scope, receive, unending)
+    gone = asyncio.ensure_future(_gone(receive))
+    while not gone.done():
+        await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": True})
+        await asyncio.sleep(0)
+
+
 _INJECT: dict[str, Any] = {
     "reset": _reset,
     "lost": _lost,
@@ -237,4 +259,5 @@ _INJECT: dict[str, Any] = {
     "stall": _truncate,
     "slow": _slow,
     "wrong": _wrong,
+    "endless": _endless,
 }

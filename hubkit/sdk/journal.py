@@ -16,7 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from . import json_text
 from .errors import EnvironmentFailure, HubkitError
+from .files import read_text
 
 
 class Journal:
@@ -72,11 +74,15 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The journal's lines in order; one that a crash cut short is left out."""
+    """The journal's lines in order; one that a crash cut short is left out.
+
+    Raises:
+        OSError, UnicodeDecodeError: as `files.read_text`.
+    """
     lines = []
-    for text in path.read_text("utf-8").splitlines():
+    for text in read_text(path).splitlines():
         try:
-            lines.append(json.loads(text))
+            lines.append(json_text.parse(text))
         except ValueError:
             continue
     return lines

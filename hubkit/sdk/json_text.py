@@ -32,14 +32,15 @@ def load(path: Path, limit: int = TEXT_LIMIT) -> Any:
     return parse(read_text(path, limit))
 
 
-def parse(text: str, limit: int = MAX_ITEMS) -> Any:
-    """The JSON value in `text`, of at most `limit` items.
+def parse(text: str | bytes, limit: int = MAX_ITEMS) -> Any:
+    """The JSON value in `text` (bytes: UTF-8), of at most `limit` items.
 
     Raises:
-        ValueError: it is not JSON (a JSONDecodeError, with its line); or it is nested deeper than
-            64, has too many items, a number beyond what JSON can say, a key twice in one object,
-            or half a surrogate pair.
+        ValueError: it is not JSON (a JSONDecodeError, with its line); or it is not UTF-8, nested
+            deeper than 64, has too many items, a number beyond what JSON can say, a key twice in
+            one object, or half a surrogate pair.
     """
+    text = text if isinstance(text, str) else text.decode()
     check_items(text, limit)
     try:
         data = json.loads(

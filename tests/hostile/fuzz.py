@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hubkit.errors import SpecError, WeightsError
@@ -26,9 +26,11 @@ from hubkit.sdk.checkpoints.unpickle import unpickle
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hub_answers
 from case import RELEASE
 
 _SLOW = 5.0
+_PHASES = [Phase.generate]
 _OPCODES = sorted(
     value for name, value in vars(pickle).items() if name.isupper() and isinstance(value, bytes)
 )
@@ -91,6 +93,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], st.SearchStrategy[bytes]]] = {
         _release,
         _YAML.map(lambda parts: "\n".join(parts).encode("utf-8", "surrogatepass")) | st.binary(),
     ),
+    "hub": (hub_answers.ask, hub_answers.EXAMPLES),
 }
 
 
@@ -102,7 +105,11 @@ def fuzz(name: str, seconds: float) -> tuple[int, str]:
     while time.monotonic() < until:
 
         @settings(
-            max_examples=500, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100 if name == "hub" else 500,
+            database=None,
+            deadline=None,
+            phases=_PHASES if name == "hub" else [*_PHASES, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
         )
         @given(strategy)
         def attempt(data: bytes) -> None:

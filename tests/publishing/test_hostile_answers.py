@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hubkit_huggingface import Options
 
 import hubkit
+from hubkit.api.hubs import hub_options
 from hubkit.errors import EnvironmentFailure, HubkitError, RemoteError
 from hubkit.publishing.comparison import compare
+from hubkit.registry.plugins import plugins
 from hubkit.rehearsal import Fault, Faults, Running
-from hubkit.sdk import RemoteFile, SilentRun
+from hubkit.sdk import Journal, RemoteFile, SilentRun
+from hubkit.sdk.codec import decode
 from hubkit.sdk.hubs import read_whole
 from hubkit.sdk.retry import Patience, retry_after
 from hubkit.sdk.text import one_line
@@ -219,3 +223,80 @@ def test_read_whole_stops_reading() -> None:
     with pytest.raises(RemoteError, match="longer than 5,000 bytes"):
         read_whole(chunks(), "here", 5000)
     assert len(taken) == 6
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_download_is_bounded_by_what_the_listing_promised(
+    tracked: Path,
+    hub: Running,
+    faults: Faults,
+    options: dict[str, Any],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """A file that goes on after its listed size is read no further, and nothing is left."""
+    hubkit.push(tracked, f"{name}:{NAME}", options=options)
+    faults.add(Fault("endless", method="GET", path=r"/resolve/|/repo$", times=0))
+    given = hub_options(f"{name}:{NAME}", options)
+    with pytest.raises(
+        RemoteError, match=r"the hub lists [\d,]+ bytes and sends more|Server exceeded \d"
+    ):
+        plugins().get("hub", name).download(NAME, "v1.0.0", tmp_path / "out", given, SilentRun())
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_listing_without_sizes_lets_no_more_in(
+    tracked: Path,
+    hub: Running,
+    faults: Faults,
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """modelscope_hub asks for a listing of its own, and takes what has no size there."""
+    from modelscope_hub._legacy_api import LegacyClient
+
+    hubkit.push(tracked, f"modelscope:{NAME}", options=options)
+    faults.add(Fault("endless", method="GET", path="/repo$", times=0))
+    listed, asked = LegacyClient.list_repo_files, []
+
+    def without_sizes(*given: Any, **named: Any) -> list[dict[str, Any]]:
+        asked.append(1)
+        entries = listed(*given, **named)
+        lacking = [{k: v for k, v in one.items() if k != "Size"} for one in entries]
+        return lacking if len(asked) > 1 else entries
+
+    monkeypatch.setattr(LegacyClient, "list_repo_files", without_sizes)
+    given = hub_options(f"modelscope:{NAME}", options)
+    with pytest.raises(RemoteError, match=r"the hub lists [\d,]+ bytes and sends more"):
+        plugins().get("hub", "modelscope").download(
+            NAME, "v1.0.0", tmp_path / "out", given, SilentRun()
+        )
+    assert len(asked) > 1 and not list(tmp_path.glob("*out*"))
+
+
+def test_a_listing_without_end_ends(tracked: Path, server: Server) -> None:
+    server.body = lambda: iter([b"[]"])
+    server.headers = {
+        "link": f'<{server.url}/more>; rel="next"',
+        "content-type": "application/json",
+    }
+    own = {"endpoint": server.url, "token_env": "MY_TOKEN", "patience": 0.5, "timeout": 3}
+    with pytest.raises(RemoteError, match="listing does not end: 1,001 pages"):
+        session = (
+            plugins()
+            .get("hub", "huggingface")
+            .opened(
+                NAME, decode(Options, own, ""), SilentRun(), Journal(None, "", ""), anonymous=True
+            )
+        )
+        with session as opened:
+            opened.tree("main")
+
+
+def test_an_answer_of_many_values_is_not_read(tracked: Path, server: Server) -> None:
+    """64 MiB of empty lists take two gigabytes once they are read."""
+    server.body = lambda: iter([b"[" + b"[]," * 4_000_001 + b"1]"])
+    server.headers = {"content-type": "application/json"}
+    for name in HUBS:
+        assert "has more than 4,000,000 values" in push(tracked, name, server.url).message

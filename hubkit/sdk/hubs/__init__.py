@@ -4,7 +4,7 @@ for plugins of the kind `hub`."""
 
 from .answers import ANSWER_LIMIT, read_json, read_whole
 from .api_hub import ApiHub
-from .download import whole
+from .download import longer_than, promised, whole
 from .explain import (
     AGAIN,
     NOT_AGAIN,
@@ -15,6 +15,7 @@ from .explain import (
     refuse_hopeless,
     unusable_proxy,
 )
+from .harmless import log_harmless
 from .options import ApiOptions
 from .release import (
     GIVEN,
@@ -50,9 +51,12 @@ __all__ = [
     "content",
     "explain",
     "is_manifest",
+    "log_harmless",
+    "longer_than",
     "moved_write",
     "named_token",
     "no_revision",
+    "promised",
     "read_json",
     "read_whole",
     "refuse_hopeless",

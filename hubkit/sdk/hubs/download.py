@@ -1,13 +1,13 @@
-"""Downloads that are whole or not there."""
+"""Downloads that are whole or not there, and no larger than the hub has promised."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import EnvironmentFailure, UsageError
+from ..errors import EnvironmentFailure, RemoteError, UsageError
 
 
 @contextmanager
@@ -35,3 +35,26 @@ def whole(out: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def promised(chunks: Iterable[bytes], size: int, place: str) -> Iterator[bytes]:
+    """`chunks` as they come, of at most the `size` bytes that the hub's listing promises; `place`
+    names what is fetched.
+
+    Raises:
+        RemoteError: there are more.
+    """
+    left = size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise longer_than(size, place)
+        yield chunk
+
+
+def longer_than(size: int, place: str) -> RemoteError:
+    """For a file that goes on after the `size` bytes that its hub's listing promises."""
+    return RemoteError(
+        f"{place}: the hub lists {size:,} bytes and sends more; it was not read further",
+        "run the same command again; if it stays so, do not trust this hub",
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping
 
+from .. import json_text
 from ..errors import HubkitError, RefusedError, UsageError
 from ..hub import PublishInput, ReleaseFile
 from ..text import one_line
@@ -35,7 +35,7 @@ def is_manifest(data: bytes) -> bool:
     """Whether these are the bytes of a release's manifest.json, and not of some other program's
     file of that name."""
     try:
-        read = json.loads(data)
+        read = json_text.parse(data)
     except ValueError:
         return False
     return isinstance(read, dict) and {"schema", "name", "tag", "created", "files"} <= read.keys()

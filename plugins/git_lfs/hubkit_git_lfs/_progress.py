@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hubkit.sdk import Run
+from hubkit.sdk.hubs import longer_than
 
 _LINE = re.compile(r"(?P<step>\w+) \d+/\d+ (?P<done>\d+)/\d+ (?P<name>.*)")
 _TRANSFERS = ("upload", "download")
@@ -39,7 +40,13 @@ class LfsProgress:
         self._folder.cleanup()
 
     def tick(self) -> bool:
-        """True when something moved. Raises CancelledError once the user has interrupted."""
+        """True when something moved.
+
+        Raises:
+            CancelledError: the user has interrupted.
+            RemoteError: the server sends more than the pointers promise; Git LFS itself looks only
+                when all of it has come.
+        """
         self._run.check_cancelled()
         return self._report()
 
@@ -59,6 +66,8 @@ class LfsProgress:
             # only more counts
             moved = moved or done > self._done.get(key, -1)
             self._done[key] = max(done, self._done.get(key, -1))
+        if sum(done for (step, _), done in self._done.items() if step == "download") > self._total:
+            raise longer_than(self._total, "Git LFS")
         if moved:
             sent = sum(done for (step, _), done in self._done.items() if step in _TRANSFERS)
             self._run.progress(min(sent, self._total), self._total, "bytes")

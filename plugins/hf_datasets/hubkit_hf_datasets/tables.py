@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import DataError, EnvironmentFailure
+from hubkit.sdk import DataError, EnvironmentFailure, json_text
 from hubkit.sdk.files import open_file
 from hubkit.sdk.install import install
 from hubkit.sdk.json_items import items
@@ -142,7 +141,7 @@ def _parquet(file: Path, source: Path) -> Table:
 def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
     """Names of classes, from what the `datasets` library notes in the file."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = json_text.parse(metadata[b"huggingface"])["info"]["features"]
         labels = {
             name: kind
             for name, kind in features.items()

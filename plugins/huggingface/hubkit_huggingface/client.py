@@ -10,17 +10,27 @@ from __future__ import annotations
 
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 
 from hubkit.sdk import Run
-from hubkit.sdk.hubs import Token, moved_write, read_whole, refuse_hopeless, unusable_proxy
+from hubkit.sdk.hubs import (
+    Token,
+    log_harmless,
+    moved_write,
+    read_whole,
+    refuse_hopeless,
+    unusable_proxy,
+)
 from hubkit.sdk.retry import TRANSIENT, Patience, retry_after
 from hubkit.sdk.transfer import Body, Meter
+
+from .bounds import Bounds
 
 LOST = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
 """The answer did not come, whole; what was asked may have been done all the same."""
@@ -46,6 +56,7 @@ class Terms:
     run: Run
     meter: Meter | None = None
     no_xet: bool | None = None
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 class PatientClient(httpx2.Client):
@@ -108,11 +119,14 @@ class PatientClient(httpx2.Client):
         self, name: str, request: httpx2.Request, *, stream: bool = False, **keywords: Any
     ) -> httpx2.Response:
         response = super().send(request, stream=True, **keywords)
-        if not stream:
-            try:
-                response._content = read_whole(response.iter_bytes(), name)
-            finally:
-                response.close()
+        if stream:
+            self._terms.bounds.file(request, response, name)
+            return response
+        try:
+            response._content = read_whole(response.iter_bytes(), name)
+        finally:
+            response.close()
+        self._terms.bounds.page(request, response, name)
         return response
 
 
@@ -161,7 +175,9 @@ def installed(terms: Terms, *, xet: bool) -> Iterator[None]:
         enable_progress_bars,
     )
 
-    with _OPEN:
+    with _OPEN, warnings.catch_warnings():
+        # of the card, in the hub's words; it was asked for them before
+        warnings.filterwarnings("ignore", category=UserWarning, module="huggingface_hub")
         previous, silent, before = (
             _http._GLOBAL_CLIENT_FACTORY,
             are_progress_bars_disabled(),
@@ -170,6 +186,7 @@ def installed(terms: Terms, *, xet: bool) -> Iterator[None]:
         if terms.no_xet is None:
             terms.no_xet = before
         set_client_factory(lambda: PatientClient(terms))
+        log_harmless("huggingface_hub")
         if not silent:
             disable_progress_bars()
         constants.HF_HUB_DISABLE_XET = terms.no_xet or not xet

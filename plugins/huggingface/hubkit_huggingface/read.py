@@ -72,10 +72,13 @@ def git_blob(content: bytes) -> str:
 def download(session: Session, revision: str, out: Path) -> None:
     """The client's own snapshot_download."""
     with whole(out) as folder:
-        resolve(session, revision)
+        commit = resolve(session, revision)
+        session.terms.bounds.sizes = {
+            path: entry.size for path, entry in session.tree(commit).items()
+        }
         session.api.snapshot_download(
             session.repository,
-            revision=revision or None,
+            revision=commit,
             local_dir=folder,
             max_workers=_THREADS,
             etag_timeout=session.options.timeout,

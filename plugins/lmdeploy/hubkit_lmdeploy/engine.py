@@ -19,6 +19,7 @@ from hubkit.sdk import (
     Run,
     ServeInput,
     ServeOutput,
+    json_text,
     open_picture,
     read_records,
     stop_ids,
@@ -94,8 +95,7 @@ def ask(pipe: Any, job: GenerateInput, options: Options, run: Run) -> Asked:
     records, path = list(read_records(job.records)), job.output / ANSWERS
     done = kept_answers(path, records, options.batch_size)
     config, generation = (
-        json.loads((job.model / f"{name}.json").read_text("utf-8"))
-        for name in ("config", "generation_config")
+        json_text.load(job.model / f"{name}.json") for name in ("config", "generation_config")
     )
     context, marks = (
         token_ids(job.model).get(job.vision.context, -1),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, PluginError, RefusedError, UsageError
+from hubkit.sdk import EnvironmentFailure, PluginError, RefusedError, UsageError, json_text
 
 from .messages import UNMARKED
 from .options import Options
@@ -104,7 +103,7 @@ def prepare(model: Path, options: Options) -> str:
     check_code(model, options.allow_remote_code)
     from lmdeploy.turbomind.supported_models import SUPPORTED_ARCHS
 
-    config = json.loads((model / "config.json").read_text("utf-8"))
+    config = json_text.load(model / "config.json")
     if architecture(config) in UNMARKED:
         check_pictures(model)
     return choose_backend(config, options, SUPPORTED_ARCHS)

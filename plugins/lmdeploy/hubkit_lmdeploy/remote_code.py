@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hubkit.sdk import UsageError
+from hubkit.sdk import UsageError, json_text
 
 KNOWN = ("internvl_chat",)
 """`model_type`s that `configuration_hubkit` knows."""
@@ -84,4 +84,4 @@ def _replace(link: Path, data: Any) -> None:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return json_text.load(path) if path.is_file() else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import PublishInput, UsageError
+from hubkit.sdk.files import read_text
 from hubkit.sdk.hubs import refuse_public, refuse_unlike
 
 from .options import MASTER
@@ -68,7 +69,7 @@ def judge_visibility(session: Session, info: Mapping[str, Any]) -> None:
 
 def _license(card: Path) -> str:
     """`license:` of the card's YAML, `other` without one."""
-    text = card.read_text("utf-8") if card.is_file() else ""
+    text = read_text(card) if card.is_file() else ""
     head = text.split("\n---", 1)[0] if text.startswith("---") else ""
     found = re.search(r"^license:\s*[\"']?([A-Za-z0-9.+-]+)", head, re.MULTILINE)
     return found[1] if found else "other"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import RemoteError, RemoteFile
-from hubkit.sdk.hubs import AGAIN, no_revision, whole
+from hubkit.sdk.hubs import AGAIN, longer_than, no_revision, promised, whole
 from hubkit.sdk.transfer import CHUNK
 
 from .session import MODEL, Listed, Session
@@ -55,7 +55,8 @@ def known(session: Session, listed: Listed, revision: str) -> RemoteFile:
         session.repository, MODEL, file.path, revision or session.options.branch
     ) as answer:
         sha, size = hashlib.sha256(), 0
-        for chunk in answer.iter_content(CHUNK):
+        place = f"{session.place}: {file.path}"
+        for chunk in promised(answer.iter_content(CHUNK), file.size, place):
             sha.update(chunk)
             size += len(chunk)
     if size != file.size:
@@ -68,17 +69,48 @@ def known(session: Session, listed: Listed, revision: str) -> RemoteFile:
 def download(session: Session, revision: str, out: Path) -> None:
     """The client's own download_repo."""
     with whole(out) as folder:
-        listing(session, revision)
-        with _without_bars():
-            session.api.download_repo(
-                session.repository,
-                MODEL,
-                revision=revision or session.options.branch,
-                local_dir=folder,
-            )
+        listed = listing(session, revision)
+        try:
+            with _without_bars():
+                session.api.download_repo(
+                    session.repository,
+                    MODEL,
+                    revision=revision or session.options.branch,
+                    local_dir=folder,
+                    progress_callbacks=[_promises(session, listed)],
+                )
+        except _Longer as longer:
+            raise longer.error from None
         for left in (".mdl", ".msc", "._____temp"):  # what the client keeps beside the files
             path = folder / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+class _Longer(BaseException):
+    """Not an Exception: the client would try such a file again, five times in 30 seconds."""
+
+    def __init__(self, error: RemoteError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _promises(session: Session, listed: dict[str, Listed]) -> type[Any]:
+    """Ends the download of a file that is longer than listed: the client asks for a listing of its
+    own, and takes a file without a size there as long as it comes."""
+    from modelscope_hub import ProgressCallback
+
+    class Promise(ProgressCallback):
+        def __init__(self, filename: str, file_size: int) -> None:
+            super().__init__(filename, file_size)
+            self._size = listed[filename].file.size if filename in listed else 0
+            self._left = self._size
+
+        def update(self, size: int) -> None:
+            self._left -= size
+            if self._left < 0:
+                raise _Longer(longer_than(self._size, f"{session.place}: {self.filename}"))
+
+    return Promise
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, Journal, RemoteFile, Run
-from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, refuse_offline
+from hubkit.sdk.hubs import ApiSession, Doubt, check_endpoint, log_harmless, refuse_offline
 from hubkit.sdk.install import install
 from hubkit.sdk.retry import TRANSIENT, Patience
 
@@ -115,6 +115,7 @@ def opened(
     token = find(options)
     if not token.value and not anonymous:
         raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
+    log_harmless("modelscope_hub")
     patience = Patience(options.patience, run)
     session = Session(
         api=Api(Terms(endpoint, token.value, options.timeout, patience, run)),

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import HubkitError, SilentRun, UsageError
+from hubkit.sdk import HubkitError, SilentRun, UsageError, json_text
 from hubkit.sdk.codec import decode, encode
 
 from .options import WEIGHTS, Options
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_text.load(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON ({error})", "correct the file") from None
 

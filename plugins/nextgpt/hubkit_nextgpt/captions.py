@@ -9,14 +9,13 @@ is too long loses its end.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubkit.sdk import Run, SilentRun, UsageError
+from hubkit.sdk import Run, SilentRun, UsageError, json_text
 
 from .caption_file import Kind, read_captions
 
@@ -90,9 +89,9 @@ def _shape(kind: Kind, model: Path) -> Shape:
         if not (model / part).is_dir():
             raise UsageError(f"{model} has no folder {part}", remedy)
     try:
-        config = json.loads((model / "text_encoder/config.json").read_text("utf-8"))
+        config = json_text.load(model / "text_encoder/config.json")
         shape = (config["projection_dim"],) if kind == "audio" else (77, config["hidden_size"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
             f"{model} has no text_encoder/config.json of a text encoder for {kind}", remedy
         ) from None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hubkit.sdk import UsageError
+from hubkit.sdk.files import read_text
 
 from .options import Options, inside
 
@@ -144,7 +145,7 @@ def from_script(path: Path) -> Arguments:
             can work out.
     """
     try:
-        text = path.read_text("utf-8").replace("\\\n", " ")
+        text = read_text(path).replace("\\\n", " ")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} cannot be read ({error})", "name the stage's script under `scripts`"

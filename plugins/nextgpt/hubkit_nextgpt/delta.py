@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import RefusedError, Run, SilentRun, UsageError, WeightsError
+from hubkit.sdk import RefusedError, Run, SilentRun, UsageError, WeightsError, json_text
 from hubkit.sdk.checkpoints import NewTensor, TensorInfo, Weights, open_weights, write_safetensors
 
 from . import current, names
@@ -194,10 +194,10 @@ def _settings(folder: Path, base_name: str) -> dict[str, Any]:
     found = {}
     for name in SETTINGS:
         try:
-            found[name] = json.loads((folder / name).read_text("utf-8"))
+            found[name] = json_text.load(folder / name)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise WeightsError(
                 f"{name} of the checkpoint cannot be read as JSON ({error})",
                 "train the stage again",

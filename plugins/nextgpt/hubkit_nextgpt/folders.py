@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from hubkit.sdk import WeightsError
+from hubkit.sdk import WeightsError, json_text
 from hubkit.sdk.checkpoints import Weights, open_weights
 
 from . import names
@@ -66,7 +66,7 @@ def prepare(launch: Launch, work: Path, before: Path | None, key: str) -> str:
 
 def _begun(work: Path) -> object:
     try:
-        return json.loads((work / _BEGUN).read_text("utf-8"))
+        return json_text.load(work / _BEGUN)
     except (OSError, ValueError):
         return None
 
@@ -108,7 +108,7 @@ def states(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 def sealed(folder: Path, key: str) -> bool:
     try:
-        seal = json.loads((folder / SEAL).read_text("utf-8"))
+        seal = json_text.load(folder / SEAL)
         return bool(seal["key"] == key and seal["digest"] == tree(folder))
     except (OSError, ValueError, KeyError, TypeError):
         return False

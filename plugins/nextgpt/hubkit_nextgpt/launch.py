@@ -3,13 +3,12 @@ there."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from hubkit.sdk import PluginError, Run, SilentRun, UsageError
+from hubkit.sdk import PluginError, Run, SilentRun, UsageError, json_text
 from hubkit.sdk.checkpoints import open_weights
 from hubkit.sdk.child import last_lines, run_logged
 
@@ -99,9 +98,9 @@ def _legacy(root: Path, options: Options, checkpoint: Path) -> dict[str, Path | 
 
 def _current(options: Options, checkpoint: Path) -> dict[str, Path | str]:
     try:
-        config = json.loads((checkpoint / "config.json").read_text("utf-8"))
+        config = json_text.load(checkpoint / "config.json")
         places = {key: inside(config[key]) for key in _NAMED}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         message = (
             f"{checkpoint} is no whole model of NExT-GPT: its config.json must have "
             f"{', '.join(_NAMED)}"

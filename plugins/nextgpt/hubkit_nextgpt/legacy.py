@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hubkit.sdk import UsageError
+from hubkit.sdk.files import read_text
 
 from .options import Options
 
@@ -48,7 +49,7 @@ def own(root: Path, options: Options, stage: int = 0) -> dict[str, Path | str]:
     """What the view has in place of the checkout's: base weights, and the configuration that names
     them. Stage 0 is the demo, which also loads the diffusion models."""
     path = root / "code/config/base.yaml"
-    text = path.read_text("utf-8") if path.is_file() else ""
+    text = read_text(path) if path.is_file() else ""
     places = {
         "imagebind": f"{_PRETRAINED}/imagebind_ckpt/{_value(text, 'imagebind_version', 'huge')}",
         "vicuna": f"{_PRETRAINED}/vicuna_ckpt/{_value(text, 'vicuna_version', '7b_v0')}",
@@ -108,9 +109,11 @@ def arguments(stage: int, out: Path) -> list[str]:
 def _read(root: Path, stage: int) -> str:
     path = root / f"code/config/stage_{stage}.yaml"
     try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "use a whole checkout of NExT-GPT") from None
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error})", "use a whole checkout of NExT-GPT"
+        ) from None
 
 
 def _value(text: str, key: str, usual: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubkit.sdk import UsageError, WeightsError
+from hubkit.sdk import UsageError, WeightsError, json_text
 from hubkit.sdk.checkpoints import NewTensor, open_weights, write_safetensors
 
 from .command import CHECKPOINTS
@@ -94,9 +94,9 @@ def _tensor(new: NewTensor) -> torch.Tensor:
 
 def _config(delta: Path) -> dict[str, Any]:
     try:
-        config = json.loads((delta / "config.json").read_text("utf-8"))
+        config = json_text.load(delta / "config.json")
         known = config["architectures"] == [ARCHITECTURE]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         known = False
     if not known:
         raise UsageError(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from typing import Any
 
-from hubkit.sdk import DataError, Record, Run, TrainInput, UsageError, read_records, stop_ids
+from hubkit.sdk import (
+    DataError,
+    Record,
+    Run,
+    TrainInput,
+    UsageError,
+    json_text,
+    read_records,
+    stop_ids,
+)
 
 from .examples import IGNORED, Encoder
 from .forecast import Size
@@ -27,7 +35,7 @@ def open_encoder(job: TrainInput) -> tuple[Any, Encoder]:
     from .model import load_tokenizer
 
     tokenizer = load_tokenizer(job.native)
-    stops = stop_ids(json.loads((job.base / "generation_config.json").read_text("utf-8")))
+    stops = stop_ids(json_text.load(job.base / "generation_config.json"))
     return tokenizer, Encoder(tokenizer, job.vision, job.images, stops)
 
 

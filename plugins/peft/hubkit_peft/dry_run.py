@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from hubkit.sdk import Foreseen, Run, TrainInput
+from hubkit.sdk import Foreseen, Run, TrainInput, json_text
 
 from . import checked, compiling
 from .forecast import Forecast, Predictor, Size, predict
@@ -78,7 +77,7 @@ def predicted(
 ) -> Forecast:
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    config = json.loads((job.native / "config.json").read_text("utf-8"))
+    config = json_text.load(job.native / "config.json")
     predictor = Predictor(config, options, weights - 4 * trained, trained)
     bytes_each = model.get_base_model().lm_head.weight.element_size()
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import EnvironmentFailure, UsageError, Vision, WeightsError, stop_ids
+from hubkit.sdk import EnvironmentFailure, UsageError, Vision, WeightsError, json_text, stop_ids
 
 from .options import Options
 
@@ -48,7 +47,7 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
             "convert the model again",
         )
     _check_image_token(model, tokenizer, vision)
-    stops = stop_ids(json.loads((official / "generation_config.json").read_text("utf-8")))
+    stops = stop_ids(json_text.load(official / "generation_config.json"))
     context = int(model.config.get_text_config().max_position_embeddings)
     return Loaded(model.to(device).eval(), tokenizer, stops, device, context)
 

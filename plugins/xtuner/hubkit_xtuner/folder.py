@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import RefusedError, UsageError
+from hubkit.sdk import RefusedError, UsageError, json_text
+from hubkit.sdk.files import read_text
 
 TRAINED = ("InternLM2ForCausalLM", "Phi3ForCausalLM")
 """What xtuner's InternVL_V1_5_Dataset takes; for other language models it raises a bare
@@ -90,7 +91,7 @@ def _tokenizer(native: Path, out: Path) -> None:
     (out / "tokenizer.json").write_text(json.dumps(readable, ensure_ascii=False), "utf-8")
     settings = _json(native / "tokenizer_config.json")
     template = native / "chat_template.jinja"
-    text = template.read_text("utf-8") if template.is_file() else settings.get("chat_template")
+    text = read_text(template) if template.is_file() else settings.get("chat_template")
     if not isinstance(text, str):
         raise UsageError(
             "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
@@ -120,7 +121,7 @@ def _text(value: Any) -> Any:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json_text.load(path)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path.name} cannot be read ({error})", "copy it from the base model"

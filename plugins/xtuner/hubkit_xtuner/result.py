@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hubkit.sdk import PluginError, Run, TrainOutput
+from hubkit.sdk import PluginError, Run, TrainOutput, json_text
 
 from . import adapter, checkpoints, log, schedule
 from .conversation import IGNORED, encode, first_prompt, shortened, tile_counts
@@ -54,7 +54,7 @@ def _facts(training: Training) -> dict[str, Any]:
         raise PluginError(
             "xtuner did not say what it trains", "remove the scratch folder and train again"
         )
-    facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    facts: dict[str, Any] = json_text.load(path)
     for name, expected in (
         ("samples", len(training.records)),
         ("iterations", training.plan.iterations),

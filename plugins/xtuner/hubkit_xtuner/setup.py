@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import Foreseen, Record, Run, TrainInput, read_records, stop_ids
+from hubkit.sdk import Foreseen, Record, Run, TrainInput, json_text, read_records, stop_ids
 from hubkit.sdk.codec import encode
 
 from . import checks, config, data, folder, schedule, trainable
@@ -56,7 +56,7 @@ class Training:
 
 def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     """Raises what the trainer raises before training."""
-    base = json.loads((job.base / "config.json").read_text("utf-8"))
+    base = json_text.load(job.base / "config.json")
     llm = folder.language_model(base)
     gpu = checks.uses_gpu(options)
     checks.installed(options, gpu)
@@ -66,7 +66,7 @@ def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     model = folder.prepare(
         job.base, job.native, job.scratch / MODEL, remote_code=options.allow_remote_code
     )
-    stops = list(stop_ids(json.loads((job.base / "generation_config.json").read_text("utf-8"))))
+    stops = list(stop_ids(json_text.load(job.base / "generation_config.json")))
     file = job.scratch / data.FILE
     wanted = config.changes(options, job, model, file, gpu=gpu, llm=llm, stops=stops)
     made = config.apply(start, wanted, options)

@@ -7,6 +7,7 @@ import contextlib
 
 from hubkit.sdk import CancelledError, Run, ServeInput, ServeOutput, UsageError
 from hubkit.sdk.codec import decode
+from hubkit.sdk.files import read_text
 
 from ..options import Options
 
@@ -49,7 +50,7 @@ def _key(job: ServeInput) -> str:
     if job.api_key_file is None:
         return ""
     try:
-        key = job.api_key_file.read_text("utf-8").strip()
+        key = read_text(job.api_key_file, 1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the file of the API key cannot be read: {error}",

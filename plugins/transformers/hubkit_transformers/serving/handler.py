@@ -15,6 +15,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from hubkit.sdk import json_text
+
 from .errors import Refusal
 from .generator import Ended, Job
 from .replies import chunk, completion, models, usage_chunk
@@ -170,8 +172,8 @@ class Handler(BaseHTTPRequestHandler):
             )
         data = self.rfile.read(int(length))
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
+            return json_text.parse(data)
+        except ValueError as error:
             raise Refusal(f"the body is not JSON: {error}") from None
 
     def _json(self, data: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
