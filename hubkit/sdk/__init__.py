@@ -1,5 +1,6 @@
 """The only import surface for plugin authors: contracts, data types and the worker. Standard
-library only; `open_picture` and `tiles` need Pillow and numpy when they are called.
+library only; `open_picture` and `tiles` need Pillow and numpy when they are called, and
+`hubkit.sdk.processing`, which runs a model's own processor, torch and transformers.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
 under the entry-point group `hubkit.plugins`:
@@ -24,9 +25,20 @@ defaults.
 trainer or an engine.
 """
 
-from .chat import prompts, segments, stop_ids
+from .chat import parts, prompts, segments, stop_ids, text_parts
 from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
-from .engine import Engine, GenerateInput, GenerateOutput, ServeInput, ServeOutput, ServingEngine
+from .engine import (
+    Engine,
+    GenerateInput,
+    GenerateOutput,
+    Length,
+    MeasureInput,
+    MeasureOutput,
+    MeasuringEngine,
+    ServeInput,
+    ServeOutput,
+    ServingEngine,
+)
 from .environment import Health, Requirements
 from .errors import (
     CancelledError,
@@ -62,7 +74,7 @@ from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutp
 from .transfer import Pace
 from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.3"
+SDK_VERSION = "1.4"
 """major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
 of the same major."""
 
@@ -97,7 +109,11 @@ __all__ = [
     "Hub",
     "HubkitError",
     "Journal",
+    "Length",
     "Login",
+    "MeasureInput",
+    "MeasureOutput",
+    "MeasuringEngine",
     "Metric",
     "ModelFamily",
     "ModuleGroup",
@@ -136,12 +152,14 @@ __all__ = [
     "Withdrawal",
     "grid",
     "open_picture",
+    "parts",
     "prompts",
     "read_answers",
     "read_records",
     "segments",
     "special_tokens",
     "stop_ids",
+    "text_parts",
     "tiles",
     "token_ids",
     "write_jsonl",
