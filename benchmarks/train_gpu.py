@@ -339,7 +339,7 @@ def operations(folder: Path) -> float:
     options = Options(rank=128)
     job = job_of(folder, out, {})
     records = list(read_records(job.records))
-    sizes = checked.measure(records, checked.open_encoder(job)[1], options, SilentRun())
+    sizes = checked.measure(records, checked.open_encoder(job), options, SilentRun())
     shutil.rmtree(out)
     predictor = Predictor(json.loads((folder / "native/config.json").read_text()), options, 0, 0)
     tokens = sorted(size.tokens for size in sizes)

@@ -72,6 +72,9 @@ def there(plugin: Any, environment: Environment, folder: Path) -> Any:
             answer = json_text.load(place / "output.json")
             return decode(ServeOutput, answer.get("result"), "the server's last word")
 
-    methods = {**{name: method(name) for name in ("train", "foresee", "generate")}, "serve": serve}
+    methods = {
+        **{name: method(name) for name in ("train", "foresee", "generate", "measure")},
+        "serve": serve,
+    }
     own = {name: function for name, function in methods.items() if hasattr(plugin, name)}
     return type(type(plugin).__name__, (type(plugin),), own)()

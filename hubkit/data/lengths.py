@@ -9,15 +9,31 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..environments import CURRENT, call
 from ..errors import EnvironmentFailure, UsageError
 from ..files.outside import read_json, read_text
-from ..sdk import IMAGE, Record, Vision, grid, prompts, segments, token_ids
+from ..registry.plugins import plugins
+from ..sdk import (
+    IMAGE,
+    MeasureInput,
+    MeasuringEngine,
+    Record,
+    SilentRun,
+    Vision,
+    grid,
+    prompts,
+    segments,
+    token_ids,
+    write_jsonl,
+)
 from ..sdk.install import install
 from ..weights.model import Model
 from ..weights.native_files import SETTINGS, TEMPLATE, TOKENIZER, write_native_files
 from .findings import Lengths
 
 _BINS = 24
+Counted = tuple[int, tuple[tuple[int, int], ...]]
+"""Tokens, and for each answer its first and last position."""
 
 
 class TokenCounter:
@@ -65,11 +81,9 @@ class TokenCounter:
     def tiles(self, width: int, height: int) -> int:
         return tile_count(width, height, self.vision)
 
-    def count(
-        self, record: Record, tiles: Sequence[int]
-    ) -> tuple[int, tuple[tuple[int, int], ...]]:
-        """(tokens, for each answer its first and last position), with `tiles` for each picture.
-        Image positions are not tokenized but added: thousands of equal tokens take long."""
+    def count(self, record: Record, tiles: Sequence[int]) -> Counted:
+        """With `tiles` for each picture. Image positions are not tokenized but added: thousands of
+        equal tokens take long."""
         pictures = [self.vision.tokens_per_tile * number for number in tiles]
         total, answers, turn, asked = 0, [], 0, prompts(record, [0] * len(tiles), self.vision)
         marks = [turn.prompt.count(IMAGE) for turn in record.turns]
@@ -88,6 +102,28 @@ class TokenCounter:
         return str(
             self._template.render(messages=messages, add_generation_prompt=speak, **self._tokens)
         )
+
+
+def by_processor(base: Model, records: Sequence[Record]) -> list[Counted]:
+    """Of records whose images are below `/`, by the base's own processor, which runs in a worker.
+
+    Raises:
+        HubkitError: there is no such processor, or it does not take a record.
+    """
+    engine: MeasuringEngine = plugins().get("engine", "transformers")
+    with tempfile.TemporaryDirectory(prefix="hubkit-processor-") as temporary:
+        work = Path(temporary)
+        native, out = work / "native", work / "out"
+        native.mkdir()
+        out.mkdir()
+        view = base.family.native(base.config, token_ids(base.folder))
+        write_native_files(base.folder, native, view, base.family, base.config)
+        write_jsonl(work / "records.jsonl", records)
+        job = MeasureInput(native, base.vision, work / "records.jsonl", Path("/"), out, {})
+        measured = call(
+            engine, "measure", job, environment=CURRENT, run=SilentRun(), folder=work / "worker"
+        )
+    return [(one.tokens, one.answers) for one in measured.lengths]
 
 
 @lru_cache(maxsize=1 << 14)
@@ -116,10 +152,8 @@ def _text(token: Any) -> str:
     return str(token["content"] if isinstance(token, Mapping) else token or "")
 
 
-def summary(
-    counted: Sequence[tuple[int, tuple[tuple[int, int], ...]]], limit: int
-) -> Lengths | None:
-    """The distribution of what TokenCounter.count gave; None of nothing."""
+def summary(counted: Sequence[Counted], limit: int) -> Lengths | None:
+    """The distribution; None of nothing."""
     if not counted:
         return None
     numbers = sorted(total for total, _ in counted)

@@ -16,13 +16,16 @@ from ..sdk import IMAGE, Record, Row, Run
 from ..weights.model import Model
 from .findings import EXAMPLES, Report, Sample, Tally
 from .hashes import Hashes
-from .lengths import TokenCounter, summary, tile_count
+from .lengths import Counted, TokenCounter, by_processor, summary, tile_count
 from .pictures import Look, Picture, Pictures
 from .special import SpecialTokens
 
 _BATCH = 256
 _MEASURED = 10_000
 """Records whose tokens are counted: a sample with a fixed seed of larger datasets."""
+_PROCESSED = 1_000
+"""The same where the model's own processor has to make every picture: hundredths of a second each.
+"""
 _SAMPLES = 24
 _SMALL = 28
 """Pixels: pictures with a shorter side than a vision transformer's patch, doubled, are counted as
@@ -60,6 +63,11 @@ class Validation:
         self._turns, self._images = Counter[int](), Counter[int]()
         self._chosen: list[Record] = []
         self._random = random.Random(0)
+
+    @property
+    def _processed(self) -> bool:
+        """Whether the base's own processor arranges pictures."""
+        return self._base is not None and self._base.vision.fit == "processor"
 
     @property
     def count(self) -> int:
@@ -197,7 +205,7 @@ class Validation:
             for name, p in known.items()
             if first.setdefault(p.sha256, name) != name
         ]
-        vision = self._base.vision if self._base else None
+        vision = self._base.vision if self._base and not self._processed else None
         counted, notes = self._lengths()
         tiles = (
             Counter(tile_count(p.width, p.height, vision) for p in known.values())
@@ -246,16 +254,18 @@ class Validation:
             contents[owner] = hash((contents[owner], key))
         return contents
 
-    def _lengths(self) -> tuple[list[tuple[int, tuple[tuple[int, int], ...]]], tuple[str, ...]]:
-        """TokenCounter's counts, and why there are none."""
+    def _lengths(self) -> tuple[list[Counted], tuple[str, ...]]:
+        """What was counted, and why nothing was."""
         if self._base is None:
             return [], ()
         try:
+            if self._processed:
+                return by_processor(self._base, self._placed()), ()
             return self._counted(TokenCounter(self._base)), ()
-        except (UsageError, EnvironmentFailure) as error:
+        except (DataError, UsageError, EnvironmentFailure) as error:
             return [], (f"lengths were not measured: {error.message}",)
 
-    def _counted(self, counter: TokenCounter) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    def _counted(self, counter: TokenCounter) -> list[Counted]:
         counted = []
         for record in self._chosen:
             found = [self.pictures.known.get(image) for image in record.images]
@@ -264,14 +274,26 @@ class Validation:
                 counted.append(counter.count(record, [counter.tiles(*size) for size in sizes]))
         return counted
 
+    def _placed(self) -> list[Record]:
+        """The first chosen records whose pictures were opened, these named from `/` on."""
+        return [
+            replace(record, images=tuple(map(self._from_root, record.images)))
+            for record in self._chosen[:_PROCESSED]
+            if all(isinstance(self.pictures.known.get(name), Picture) for name in record.images)
+        ]
+
+    def _from_root(self, name: str) -> str:
+        return self.pictures.path(name).absolute().relative_to("/").as_posix()
+
     def _notes(self) -> tuple[str, ...]:
         notes = []
         if self.pictures.look == "exist":
             notes.append(
                 "images were looked for, not opened: sizes, tiles and equal content are not known"
             )
-        if self._base and self.count > _MEASURED:
-            notes.append(f"tokens were counted of {_MEASURED:,} records, drawn with a fixed seed")
+        measured = _PROCESSED if self._processed else _MEASURED
+        if self._base and self.count > measured:
+            notes.append(f"tokens were counted of {measured:,} records, drawn with a fixed seed")
         return tuple(notes)
 
 

@@ -12,6 +12,9 @@ from hubkit.sdk import (
     GenerateInput,
     GenerateOutput,
     Health,
+    MeasureInput,
+    MeasureOutput,
+    MeasuringEngine,
     Run,
     ServeInput,
     ServeOutput,
@@ -62,6 +65,17 @@ def call(
     folder: Path,
     deadline: float | None = None,
 ) -> GenerateOutput: ...
+@overload
+def call(
+    plugin: MeasuringEngine,
+    call: Literal["measure"],
+    job: MeasureInput,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
+) -> MeasureOutput: ...
 @overload
 def call(
     plugin: ServingEngine,

@@ -17,16 +17,24 @@ from ..sdk import IMAGE, GenerateOutput, Record, TrainOutput
 from ..sdk.codec import encode
 
 _AROUND = 30
+_ONE_TEMPLATE = (
+    "use one chat template for both: the base's tokenizer_config.json, and no template by name"
+)
+_ONE_PROCESSOR = (
+    "run trainer and engine in one environment, or with one version of transformers and Pillow"
+)
 
 
 @dataclass(frozen=True)
 class Prompt:
     """`text` and its token `ids`, image positions shortened to one; `by` names the plugin that made
-    it."""
+    it. `inputs` is the digest of all that the model is given for it, where its own processor
+    arranges the pictures."""
 
     by: str
     text: str
     ids: tuple[int, ...] = ()
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,17 @@ class Sampled:
             RefusedError: the prompts differ and nothing declares it; shows both from where they
                 part.
         """
-        asked = Prompt(engine, output.prompt, output.prompt_ids)
+        asked = Prompt(engine, output.prompt, output.prompt_ids, output.inputs)
         if self.trained is None:
             return Parity(self.record.id, None, asked, None)
         where = difference(self.trained, asked)
         if where and not self.declared:
+            alike = (self.trained.text, self.trained.ids) == (asked.text, asked.ids)
             raise RefusedError(
                 "the model is not asked with the prompt that it was trained with (training record "
                 f"{self.record.id}): {where}",
-                "use one chat template for both: the base's tokenizer_config.json, and no template "
-                "by name; if they must differ, say why in `smoke.prompt_differs`",
+                f"{_ONE_PROCESSOR if alike else _ONE_TEMPLATE}; if they must differ, say why in "
+                "`smoke.prompt_differs`",
             )
         return Parity(
             self.record.id, self.trained, asked, not where, where, self.declared if where else ""
@@ -82,16 +91,13 @@ def sample(record: Record, trainer: str, trained: TrainOutput, declared: str) ->
     """The first turn of the first training record, as the trainer `trained` on it."""
     turn = record.turns[0]
     asked = replace(record, images=record.images[: turn.prompt.count(IMAGE)], turns=(turn,))
-    return Sampled(
-        asked,
-        Prompt(trainer, trained.prompt, trained.prompt_ids) if trained.prompt else None,
-        declared,
-    )
+    prompt = Prompt(trainer, trained.prompt, trained.prompt_ids, trained.inputs)
+    return Sampled(asked, prompt if trained.prompt else None, declared)
 
 
 def difference(trained: Prompt, asked: Prompt) -> str:
-    """Where two prompts part, in words, with both from there on; empty when they are equal. Ids
-    that one of them does not tell are not compared."""
+    """Where two prompts part, in words, with both from there on; empty when they are equal. Ids and
+    digests that one of them does not tell are not compared."""
     if trained.text != asked.text:
         at = _first(trained.text, asked.text)
         start = max(0, at - _AROUND)
@@ -110,6 +116,11 @@ def difference(trained: Prompt, asked: Prompt) -> str:
             f"the text is the same, the token ids part at number {at + 1}:\n"
             f"  trained by {trained.by}: {ids[0]}\n  asked by {asked.by}: {ids[1]}\n  "
             f"text: {trained.text!r}"
+        )
+    if trained.inputs and asked.inputs and trained.inputs != asked.inputs:
+        return (
+            "text and token ids are the same, what the model's processor makes of the pictures is "
+            f"not: {trained.by} and {asked.by} run another version of it, or another processor"
         )
     return ""
 

@@ -88,7 +88,7 @@ def ask_each(
         run.note(f"asking {model.folder.name}")
         given[name] = ask(questioning, model, native_view(model, view, run), place / name, run)
         discard_worker(place / name)
-    if len({(output.prompt, output.prompt_ids) for output, _ in given.values()}) > 1:
+    if len({(one.prompt, one.prompt_ids, one.inputs) for one, _ in given.values()}) > 1:
         shown = "".join(
             f"\n  {models[name][0].folder.name}: {output.prompt!r}"
             for name, (output, _) in given.items()

@@ -1,5 +1,6 @@
 """The only import surface for plugin authors: contracts, data types and the worker. Standard
-library only; `open_picture` and `tiles` need Pillow and numpy when they are called.
+library only; `open_picture` and `tiles` need Pillow and numpy when they are called, and
+`hubkit.sdk.processing`, which runs a model's own processor, torch and transformers.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
 under the entry-point group `hubkit.plugins`:
@@ -29,12 +30,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .chat import prompts, segments, stop_ids
+    from .chat import parts, prompts, segments, stop_ids, text_parts
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
         Engine,
         GenerateInput,
         GenerateOutput,
+        Length,
+        MeasureInput,
+        MeasureOutput,
+        MeasuringEngine,
         ServeInput,
         ServeOutput,
         ServingEngine,
@@ -80,9 +85,12 @@ SDK_VERSION = "1.4"
 of the same major."""
 
 _HOMES = {
-    "chat": "prompts segments stop_ids",
+    "chat": "parts prompts segments stop_ids text_parts",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
-    "engine": "Engine GenerateInput GenerateOutput ServeInput ServeOutput ServingEngine",
+    "engine": (
+        "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
+        "ServeInput ServeOutput ServingEngine"
+    ),
     "environment": "Health Requirements",
     "errors": (
         "CancelledError DataError EnvironmentFailure HubkitError PluginError RefusedError "
@@ -128,7 +136,11 @@ __all__ = [
     "Hub",
     "HubkitError",
     "Journal",
+    "Length",
     "Login",
+    "MeasureInput",
+    "MeasureOutput",
+    "MeasuringEngine",
     "Metric",
     "ModelFamily",
     "ModuleGroup",
@@ -167,12 +179,14 @@ __all__ = [
     "Withdrawal",
     "grid",
     "open_picture",
+    "parts",
     "prompts",
     "read_answers",
     "read_records",
     "segments",
     "special_tokens",
     "stop_ids",
+    "text_parts",
     "tiles",
     "token_ids",
     "write_jsonl",

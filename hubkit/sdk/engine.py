@@ -33,7 +33,9 @@ class GenerateOutput:
     """`answers` is a file of Answer lines, relative to `output`, in the order of the records.
     `prompt` is the exact text of the first record's first turn with the image positions shortened
     to one, and `prompt_ids` are its token ids shortened likewise; `seconds` are load, first answer,
-    all answers. `numbers` are further measurements that the engine can take, under the names
+    all answers. `inputs` is the digest of what the model is given for that prompt
+    (`hubkit.sdk.processing.Inputs.digest`), where its own processor arranges the pictures.
+    `numbers` are further measurements that the engine can take, under the names
     `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`."""
 
     answers: str
@@ -45,6 +47,36 @@ class GenerateOutput:
     total_seconds: float
     prompt_ids: tuple[int, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    inputs: str = ""
+
+
+@dataclass(frozen=True)
+class MeasureInput:
+    """`native` holds the files of a native folder but its weights."""
+
+    native: Path
+    vision: Vision
+    records: Path
+    images: Path
+    output: Path
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long one record is for the model: its tokens with the pictures' positions, and for each
+    answer the first of its tokens and the one after its last."""
+
+    id: str
+    tokens: int
+    answers: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class MeasureOutput:
+    """`lengths` are of all records, in their order."""
+
+    lengths: tuple[Length, ...]
 
 
 @dataclass(frozen=True)
@@ -90,3 +122,12 @@ class ServingEngine(Engine, Protocol):
     def serve(self, job: ServeInput, run: Run) -> ServeOutput:
         """Speaks OpenAI's API (`GET /v1/models`, `POST /v1/chat/completions` with images as data
         URLs, `stream` too) until `run` is cancelled; then stops cleanly and returns."""
+
+
+class MeasuringEngine(Engine, Protocol):
+    """An engine that can also tell how long records are for a model whose own processor arranges
+    its pictures; `measure` is optional for an engine."""
+
+    def measure(self, job: MeasureInput, run: Run) -> MeasureOutput:
+        """No weight is read. Raises what `generate` raises for a record or a processor that it
+        cannot take."""

@@ -39,7 +39,9 @@ class TrainOutput:
     `learning_rate` (and nothing that varies between two identical runs). `settings` are the
     effective ones, for the card. `prompt` is the exact text that stood before the first answer of
     the first record in training, with the image positions shortened to one, and `prompt_ids` are
-    its token ids shortened likewise: what an engine must ask the model with."""
+    its token ids shortened likewise: what an engine must ask the model with. `inputs` is the digest
+    of what the model is given for that prompt (`hubkit.sdk.processing.Inputs.digest`), where its
+    own processor arranges the pictures."""
 
     adapter: str
     format: str
@@ -50,6 +52,7 @@ class TrainOutput:
     settings: Mapping[str, str | int | float | bool]
     prompt: str = ""
     prompt_ids: tuple[int, ...] = ()
+    inputs: str = ""
 
 
 @dataclass(frozen=True)

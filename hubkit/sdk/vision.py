@@ -22,8 +22,8 @@ class Vision:
 
     `fit` says how a picture becomes its tiles: `stretch` resizes it to the grid, `crop` resizes the
     shorter side and cuts the middle out, `pad` centres it on a square of the mean colour (both for
-    one tile). With `processor` the model's own processor arranges pictures in another way, and
-    hubkit's trainers and engines refuse them."""
+    one tile). With `processor` the model's own processor arranges pictures in a way of its own:
+    `hubkit.sdk.processing` runs it, and the numbers of tiles here say nothing."""
 
     tile: int
     tokens_per_tile: int
@@ -55,9 +55,9 @@ def grid(width: int, height: int, vision: Vision) -> tuple[int, int]:
     """
     if vision.fit == "processor":
         raise UsageError(
-            "this family's pictures are arranged by the model's own processor, which hubkit's "
-            "trainers and engines do not run",
-            "train and serve it elsewhere; hubkit merges, checks, packages and publishes it",
+            "this family's pictures are arranged by the model's own processor, which is not run "
+            "here",
+            "train it with trainer peft and ask it with engine transformers, which run it",
         )
     shapes = {
         (columns, rows)

@@ -34,7 +34,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .codec import decode, encode
-from .engine import GenerateInput, GenerateOutput, ServeInput, ServeOutput
+from .engine import (
+    GenerateInput,
+    GenerateOutput,
+    MeasureInput,
+    MeasureOutput,
+    ServeInput,
+    ServeOutput,
+)
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
 from .trainer import Foreseen, TrainInput, TrainOutput
@@ -55,6 +62,7 @@ CALLS = {
     "train": Call("trainer", TrainInput, TrainOutput),
     "foresee": Call("trainer", TrainInput, Foreseen),
     "generate": Call("engine", GenerateInput, GenerateOutput),
+    "measure": Call("engine", MeasureInput, MeasureOutput),
     "serve": Call("engine", ServeInput, ServeOutput),
 }
 

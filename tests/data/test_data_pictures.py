@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 import pytest
 from hubkit_peft.examples import Encoder
-from hubkit_transformers.inputs import pixels, question
+from hubkit_transformers.inputs import Tiled, pixels, question
 from hubkit_transformers.serving.pictures import picture_of
 from PIL import Image
 from testing.projects import BASE
@@ -151,7 +151,7 @@ def test_training_engine_and_server_see_the_same(tmp_path: Path) -> None:
         record = Record("1", (path.name,), (Turn("<image>\nWhich?", "x"),))
         (trained,) = encoder.pixels(record)
         assert encoder.tile_counts(record) == [len(trained)], path.name
-        (asked,) = question(record, tmp_path, vision).pixels
+        (asked,) = question(record, tmp_path, Tiled(None, vision)).pictures
         url = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
         served = pixels(picture_of(url, "image_url"), vision)
         values = trained.transpose(0, 2, 3, 1).astype(numpy.float32) / 255

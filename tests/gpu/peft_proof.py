@@ -206,7 +206,7 @@ def right(folder: Path, made: TrainInput, held: list[Record]) -> float:
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    encoder = checked.open_encoder(made)[1]
+    encoder = checked.open_encoder(made)
     base = AutoModelForImageTextToText.from_pretrained(folder / "native", dtype=torch.float32)
     model = PeftModel.from_pretrained(base, made.output / adapter.FOLDER).to(DEVICE).eval()
     good = 0

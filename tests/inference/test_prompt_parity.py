@@ -21,12 +21,14 @@ RECORD = Record(
 )
 
 
-def trained(text: str, ids: tuple[int, ...] = ()) -> TrainOutput:
-    return TrainOutput("adapter", "peft", "metrics.jsonl", 1, 1, 1, {}, prompt=text, prompt_ids=ids)
+def trained(text: str, ids: tuple[int, ...] = (), inputs: str = "") -> TrainOutput:
+    told = {"prompt": text, "prompt_ids": ids, "inputs": inputs}
+    return TrainOutput("adapter", "peft", "metrics.jsonl", 1, 1, 1, {}, **told)
 
 
-def asked(text: str, ids: tuple[int, ...] = ()) -> GenerateOutput:
-    return GenerateOutput("answers.jsonl", text, "template", {}, 0.0, 0.0, 0.0, prompt_ids=ids)
+def asked(text: str, ids: tuple[int, ...] = (), inputs: str = "") -> GenerateOutput:
+    told = {"prompt_ids": ids, "inputs": inputs}
+    return GenerateOutput("answers.jsonl", text, "template", {}, 0.0, 0.0, 0.0, **told)
 
 
 def test_the_sample_is_the_first_turn_with_its_pictures() -> None:
@@ -99,3 +101,14 @@ def test_ids_that_one_side_does_not_tell_are_not_compared(
 def test_a_trainer_that_does_not_tell_its_prompt_is_noted_and_not_compared(tmp_path: Path) -> None:
     found = sample(RECORD, "older", trained(""), "").compare("transformers", asked(REST))
     assert (found.trained, found.equal, found.asked.text) == (None, None, REST)
+
+
+def test_pictures_that_a_processor_makes_otherwise_are_refused() -> None:
+    told = sample(RECORD, "peft", trained(REST, (1, 2), "a" * 64), "")
+    assert told.compare("transformers", asked(REST, (1, 2), "a" * 64)).equal
+    assert told.compare("lmdeploy", asked(REST, (1, 2))).equal
+    with pytest.raises(RefusedError, match="makes of the pictures is not") as caught:
+        told.compare("transformers", asked(REST, (1, 2), "b" * 64))
+    assert "one version of transformers and Pillow" in caught.value.remedy
+    declared = sample(RECORD, "peft", trained(REST, (1, 2), "a" * 64), "another processor")
+    assert declared.compare("transformers", asked(REST, (1, 2), "b" * 64)).equal is False

@@ -16,8 +16,12 @@ import hubkit.sdk
 
 SDK = Path(hubkit.sdk.__file__).parent
 FILES = sorted(SDK.rglob("*.py"))
-INSIDE = {"pictures.py": {"PIL", "numpy"}}
-"""What a file imports when it is called: whoever has pictures has these."""
+INSIDE = {
+    "pictures.py": {"PIL", "numpy"},
+    "processing.py": {"torch"},
+    "_processors.py": {"transformers"},
+}
+"""What a file imports when it is called: whoever has pictures, or runs a model, has these."""
 
 
 def imported(tree: ast.AST, path: Path) -> set[str]:

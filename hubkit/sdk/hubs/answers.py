@@ -32,7 +32,7 @@ def read_whole(chunks: Iterable[bytes], place: str, limit: int = ANSWER_LIMIT) -
                 f"{place}: the answer is longer than {limit:,} bytes, and was not read further",
                 _NO_HUB,
             )
-    if data[:64].lstrip()[:1] in (b"[", b"{") and sum(map(data.count, b",[{")) > MAX_ITEMS:
+    if data[:64].lstrip().startswith((b"[", b"{")) and sum(map(data.count, b",[{")) > MAX_ITEMS:
         raise RemoteError(f"{place}: the answer has more than {MAX_ITEMS:,} values", _NO_HUB)
     return bytes(data)
 

@@ -15,6 +15,7 @@ from ._engine import check_engine
 from ._family import check_family
 from ._hub import check_hub
 from ._metric import check_metric
+from ._processing import check_processing
 from ._serving import check_serving
 from ._trainer import check_trainer
 from .cases import (
@@ -44,6 +45,7 @@ __all__ = [
     "check_family",
     "check_hub",
     "check_metric",
+    "check_processing",
     "check_serving",
     "check_trainer",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from hubkit.sdk import (
     DataError,
@@ -16,10 +16,12 @@ from hubkit.sdk import (
     read_records,
     stop_ids,
 )
+from hubkit.sdk.processing import Processor
 
-from .examples import IGNORED, Encoder
+from .examples import AnyEncoder, Encoder
 from .forecast import Size
 from .options import Options
+from .processed import ProcessorEncoder
 
 
 def check_groups(options: Options, job: TrainInput) -> None:
@@ -31,16 +33,38 @@ def check_groups(options: Options, job: TrainInput) -> None:
         )
 
 
-def open_encoder(job: TrainInput) -> tuple[Any, Encoder]:
+def check_shares(options: Options, job: TrainInput) -> None:
+    if options.shard == "always" and job.vision.fit == "processor":
+        raise UsageError(
+            "shard: always is for models whose pictures hubkit tiles, and this one's are arranged "
+            "by its own processor",
+            "set shard: never; quantize: 4bit takes less memory",
+        )
+
+
+def open_encoder(job: TrainInput) -> AnyEncoder:
     from .model import load_tokenizer
 
-    tokenizer = load_tokenizer(job.native)
     stops = stop_ids(json_text.load(job.base / "generation_config.json"))
-    return tokenizer, Encoder(tokenizer, job.vision, job.images, stops)
+    if job.vision.fit == "processor":
+        processor = Processor.open(job.native)
+        return ProcessorEncoder(processor, job.vision, job.images, stops, _patch(job.native))
+    return Encoder(load_tokenizer(job.native), job.vision, job.images, stops)
+
+
+def _patch(native: Path) -> int:
+    """Numbers in a patch of a picture; videos' models see each picture several times."""
+    from transformers import AutoConfig
+
+    vision = getattr(AutoConfig.from_pretrained(native), "vision_config", None)
+    side, times = (
+        getattr(vision, key, n) for key, n in (("patch_size", 14), ("temporal_patch_size", 1))
+    )
+    return 3 * int(side) ** 2 * int(times)
 
 
 def measure(
-    records: Sequence[Record], encoder: Encoder, options: Options, run: Run
+    records: Sequence[Record], encoder: AnyEncoder, options: Options, run: Run
 ) -> tuple[Size, ...]:
     """Reads every conversation and every picture's size, so that nothing fails hours later.
 
@@ -56,15 +80,14 @@ def measure(
                 f"record {record.id}: an answer is empty",
                 "give every turn an answer, or leave the record out",
             )
-        tiles = encoder.tile_counts(record)
-        ids, labels = encoder.text(record, tiles)
-        if len(ids) > options.max_length:
+        size = encoder.size(record)
+        if size.tokens > options.max_length:
             raise DataError(
-                f"record {record.id}: {len(ids):,} tokens, max_length is {options.max_length:,}",
+                f"record {record.id}: {size.tokens:,} tokens, max_length is {options.max_length:,}",
                 "raise max_length, shorten the text, or leave the record out (cutting it would cut "
                 "picture positions)",
             )
-        sizes.append(Size(len(ids), sum(label != IGNORED for label in labels[1:]), sum(tiles)))
+        sizes.append(size)
         if number % 100 == 0 or number == len(records):
             run.check_cancelled()
             run.progress(number, len(records), "records checked")

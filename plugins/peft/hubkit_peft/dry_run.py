@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hubkit.sdk import Foreseen, Run, TrainInput, json_text
+from hubkit.sdk import Foreseen, Run, TrainInput
 
 from . import checked, compiling
 from .forecast import Forecast, Predictor, Size, predict
@@ -24,7 +24,7 @@ def foresee(job: TrainInput, options: Options, run: Run) -> Foreseen:
 
     checked.check_groups(options, job)
     records = checked.records_of(job, options)
-    sizes = checked.measure(records, checked.open_encoder(job)[1], options, run)
+    sizes = checked.measure(records, checked.open_encoder(job), options, run)
     device = models.device_of(options)
     _, slower = compiling.settle(options, device)
     gang = Gang(0, options.gpus or torch.cuda.device_count()) if device == "cuda" else Gang()
@@ -77,19 +77,42 @@ def predicted(
 ) -> Forecast:
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    config = json_text.load(job.native / "config.json")
+    config = described(job)
     predictor = Predictor(config, options, weights - 4 * trained, trained)
     bytes_each = model.get_base_model().lm_head.weight.element_size()
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     fits = predictor.fits(sizes, batch, checkpointing, free, bytes_each)
     if options.shard == "always" or (
-        options.shard == "auto" and options.quantize == "none" and not fits
+        options.shard == "auto"
+        and options.quantize == "none"
+        and job.vision.fit != "processor"
+        and not fits
     ):
         predictor = Predictor(config, options, weights - 4 * trained, trained, gang.size)
         batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     a_step = batch * options.accumulation * gang.size
     steps = plan(learnt, a_step, options.steps, options.epochs)
     return predict(predictor, sizes, batch, checkpointing, steps, steps * a_step, bytes_each)
+
+
+def described(job: TrainInput) -> Mapping[str, Any]:
+    """What a Predictor is made of. Where a processor arranges the pictures, they are counted in
+    patches, and configurations have several names for one thing: a vision transformer's `embed_dim`
+    and `depth` are Qwen2-VL's, whose `hidden_size` is the language model's."""
+    if job.vision.fit != "processor":
+        config: Mapping[str, Any] = json_text.load(job.native / "config.json")
+        return config
+    from transformers import AutoConfig
+
+    found = AutoConfig.from_pretrained(job.native)
+    vision = found.vision_config.to_dict()
+    width = vision.get("embed_dim") or vision["hidden_size"]
+    tower = {
+        "hidden_size": width,
+        "intermediate_size": vision.get("intermediate_size") or int(width * vision["mlp_ratio"]),
+        "num_hidden_layers": vision.get("depth") or vision["num_hidden_layers"],
+    }
+    return {"text_config": found.get_text_config().to_dict(), "vision_config": tower}
 
 
 def free_memory(device: str) -> int:

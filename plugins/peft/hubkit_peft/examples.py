@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from hubkit.sdk import (
     DataError,
@@ -21,6 +21,8 @@ from hubkit.sdk import (
     segments,
     tiles,
 )
+
+from .forecast import Size
 
 IGNORED = -100
 _CACHE_BYTES = 256 * 2**20
@@ -37,9 +39,8 @@ class Example:
     number: int = -1
 
     @property
-    def answer_tokens(self) -> int:
-        """Tokens that count in the loss: labels are shifted by one, so a first one never counts."""
-        return sum(label != IGNORED for label in self.labels[1:])
+    def nbytes(self) -> int:
+        return int(self.pixels.nbytes) + 16 * len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -69,36 +70,29 @@ class Encoder:
         render = partial(_render, self.tokenizer)
         for text, is_answer in segments(render, prompts(record, counts, self.vision), answers):
             piece = self.tokenizer(text, add_special_tokens=False).input_ids
-            learnt = self._learnt(piece) if is_answer else 0
+            end = learnt(piece, self.stops) if is_answer else 0
             ids += piece
-            labels += [*piece[:learnt], *[IGNORED] * (len(piece) - learnt)]
+            labels += [*piece[:end], *[IGNORED] * (len(piece) - end)]
         return tuple(ids), tuple(labels)
 
-    def prompt(self, record: Record) -> tuple[str, tuple[int, ...]]:
+    def size(self, record: Record) -> Size:
+        tiles = self.tile_counts(record)
+        ids, labels = self.text(record, tiles)
+        return Size(len(ids), sum(label != IGNORED for label in labels[1:]), sum(tiles))
+
+    def prompt(self, record: Record) -> tuple[str, tuple[int, ...], str]:
         """What stands before the record's first answer, its text and its ids, with one position for
-        each picture."""
+        each picture; no digest."""
         short = replace(self.vision, tokens_per_tile=1)
         asked = prompts(record, [1] * len(record.images), short)[:1]
         text, _ = next(iter(segments(partial(_render, self.tokenizer), asked, ())))
-        return text, tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
-
-    def _learnt(self, piece: Sequence[int]) -> int:
-        end = max(
-            (place + 1 for place, number in enumerate(piece) if number in self.stops), default=0
-        )
-        if not end:
-            raise UsageError(
-                "the chat template ends an answer with no token of generation_config.json's "
-                "eos_token_id: the model would not learn to stop",
-                "add the id of the template's end token to eos_token_id",
-            )
-        return end
+        return text, tuple(self.tokenizer(text, add_special_tokens=False).input_ids), ""
 
     def tile_counts(self, record: Record) -> list[int]:
         """Tiles of each picture, from the files' headers alone."""
         counts = []
         for name in record.images:
-            with _opened(self.images / name, record) as picture:
+            with opened(self.images / name, record) as picture:
                 columns, rows = grid(picture.width, picture.height, self.vision)
             counts.append(columns * rows + (self.vision.thumbnail and columns * rows > 1))
         return counts
@@ -120,26 +114,42 @@ class Encoder:
     def _pixels(self, name: str, record: Record) -> Any:
         import numpy
 
-        with _opened(self.images / name, record) as picture:
+        with opened(self.images / name, record) as picture:
             try:
                 parts = tiles(picture, self.vision)
             except (OSError, ValueError) as error:
-                raise _unreadable(record, name, error) from None
+                raise unreadable(record, name, error) from None
         return numpy.stack([numpy.asarray(part) for part in parts]).transpose(0, 3, 1, 2)
+
+
+def learnt(piece: Sequence[int], stops: Sequence[int]) -> int:
+    """How many of an answer's ids are learnt: those up to the last of `stops`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    end = max((place + 1 for place, number in enumerate(piece) if number in stops), default=0)
+    if not end:
+        raise UsageError(
+            "the chat template ends an answer with no token of generation_config.json's "
+            "eos_token_id: the model would not learn to stop",
+            "add the id of the template's end token to eos_token_id",
+        )
+    return end
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]], speak: bool) -> str:
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=speak))
 
 
-def _opened(path: Path, record: Record) -> Any:
+def opened(path: Path, record: Record) -> Any:
     try:
         return open_picture(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(record, path.name, error) from None
+        raise unreadable(record, path.name, error) from None
 
 
-def _unreadable(record: Record, name: str, error: Exception) -> DataError:
+def unreadable(record: Record, name: str, error: Exception) -> DataError:
     return DataError(
         f"record {record.id}: {name} is not a picture that can be read ({error})",
         "replace the file",
@@ -154,25 +164,45 @@ def _joined(arrays: Sequence[Any], tile: int) -> Any:
     )
 
 
+class AnyEncoder(Protocol):
+    """An Encoder, or one of `processed`: from records to examples."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+    @property
+    def stops(self) -> tuple[int, ...]: ...
+
+    def prompt(self, record: Record) -> tuple[str, tuple[int, ...], str]: ...
+
+    def size(self, record: Record) -> Size: ...
+
+    def pixels(self, record: Record) -> list[Any]: ...
+
+    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> Any: ...
+
+    def unseen(self, record: Record) -> Any: ...
+
+
 class Examples:
     """Examples by the record's number, without pixels where `seen` says that they are no longer
     needed; those made once are kept while they take less than 256 MiB. Safe in several threads."""
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: AnyEncoder,
         records: Sequence[Record],
         seen: Callable[[int], bool] = lambda number: False,
     ) -> None:
         self._encoder, self._records, self._seen = encoder, records, seen
-        self._kept: dict[int, Example] = {}
+        self._kept: dict[int, Any] = {}
         self._room = _CACHE_BYTES
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, number: int) -> Example:
+    def __getitem__(self, number: int) -> Any:
         if number in self._kept:
             return self._kept[number]
         record, seen = self._records[number], self._seen(number)
@@ -183,8 +213,7 @@ class Examples:
             else:
                 example = self._encoder.example(record, pixels)
             example = replace(example, number=number)
-            size = example.pixels.nbytes + 16 * len(example.ids)
-            if size <= self._room and number not in self._kept:
-                self._room -= size
+            if example.nbytes <= self._room and number not in self._kept:
+                self._room -= example.nbytes
                 self._kept[number] = example
         return example

@@ -20,7 +20,8 @@ _RESERVE = 0.9  # of the free memory: the allocator's own losses and the librari
 
 @dataclass(frozen=True)
 class Size:
-    """Of one record: tokens with picture positions, tokens that are learnt, tiles."""
+    """Of one record: tokens with picture positions, tokens that are learnt, tiles (patches, where a
+    processor arranges the pictures)."""
 
     tokens: int
     answers: int
@@ -46,7 +47,8 @@ class Forecast:
 
 
 class Predictor:
-    """`config` is the native config.json; `precision` bytes a frozen weight, `trained` parameters
+    """`config` is the native config.json, without `image_size` where pictures are counted in
+    patches; `precision` bytes a frozen weight, `trained` parameters
     in float32, `shares` the number of GPUs that the frozen layers are shared over."""
 
     def __init__(
@@ -77,7 +79,10 @@ class Predictor:
         self._query, self._shared = heads * head, text.get("num_key_value_heads", heads) * head
         self._vocabulary = text["vocab_size"]
         self._seen = vision["hidden_size"], vision["intermediate_size"], vision["num_hidden_layers"]
-        self._patches = (_side(vision["image_size"]) // _side(vision["patch_size"])) ** 2 + 1
+        self._patches, self._at_once = 1, 1 << 30
+        if "image_size" in vision:
+            side = _side(vision["image_size"]) // _side(vision["patch_size"])
+            self._patches, self._at_once = side**2 + 1, 64
 
     def memory(
         self, sizes: Sequence[Size], batch_size: int, checkpointing: bool, bytes_each: int
@@ -92,7 +97,10 @@ class Predictor:
         vit = tiles * self._patches * (2 * self._seen[1] + 6 * self._seen[0]) if tiles else 0
         activations = int(
             bytes_each
-            * (tokens * (kept * self._layers + passing) + min(tiles, 64) * vit // max(1, tiles))
+            * (
+                tokens * (kept * self._layers + passing)
+                + min(tiles, self._at_once) * vit // max(1, tiles)
+            )
         )
         logits = min(answers, 2048) * self._vocabulary * (8 + bytes_each)
         return self._held(bytes_each) + self._trained * (16 + bytes_each) + activations + logits

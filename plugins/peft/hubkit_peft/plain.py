@@ -3,7 +3,7 @@ and to compare with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hubkit.sdk import Vision
@@ -14,13 +14,15 @@ from .examples import IGNORED, Example
 class Plain:
     features = None
 
-    def __init__(self, model: Any, seen: Vision, pad: int) -> None:
-        self._model, self._seen, self._pad = model, seen, pad
+    def __init__(self, model: Any, padded: Callable[[Sequence[Any]], dict[str, Any]]) -> None:
+        self._model, self._padded = model, padded
 
     def collate(
-        self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str
+        self, examples: Sequence[Any], samples: Sequence[int], seed: int, packing: str
     ) -> Padded:
-        return Padded(padded(examples, self._pad, self._seen))
+        """Never packed: transformers' modules take the positions of each row, and of pictures in
+        it, from its beginning."""
+        return Padded(self._padded(examples))
 
     def loss(self, batch: Padded, learning: bool) -> Any:
         """The sum of the cross-entropy over the batch's answer tokens."""

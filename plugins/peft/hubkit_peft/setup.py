@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from hubkit.sdk import Record, Run, TrainInput
 
-from . import compiling
-from .checked import check_groups, measure, open_encoder, records_of
+from . import compiling, plain, processed
+from .checked import check_groups, check_shares, measure, open_encoder, records_of
 from .dry_run import free_memory, matmul_rate, outline, predicted
-from .examples import Encoder, Examples
+from .examples import AnyEncoder, Examples
 from .forecast import Forecast, Size
 from .gang import Gang
 from .loop import Training
@@ -21,13 +22,16 @@ from .plain import Plain
 from .shares import Share, place_rest, share_all, sharing
 
 
-def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Encoder, list[Record]]:
+def prepare(
+    job: TrainInput, options: Options, run: Run
+) -> tuple[Training, AnyEncoder, list[Record]]:
     """A training that can begin."""
     from . import model as models
 
     check_groups(options, job)
+    check_shares(options, job)
     gang = Gang.of_environment()
-    tokenizer, encoder = open_encoder(job)
+    encoder = open_encoder(job)
     records = records_of(job, options)
     sizes = measure(records, encoder, options, run)
     device = settle(job, options)
@@ -35,20 +39,27 @@ def prepare(job: TrainInput, options: Options, run: Run) -> tuple[Training, Enco
     learnt, free = len(records) - options.validation, gang.least(free_memory(device))
     forecast = None
     if options.shard == "always" or (
-        options.shard == "auto" and gang.size > 1 and options.quantize == "none"
+        options.shard == "auto"
+        and gang.size > 1
+        and options.quantize == "none"
+        and job.vision.fit != "processor"
     ):
         forecast = predicted(job, options, outline(job, options, device), sizes, learnt, gang, free)
     share = sharing(gang, device) if forecast and _shares(options, forecast) else None
     with gang.turn() if share else nullcontext():
         base = models.load(
-            job.native, tokenizer, job.vision, job.groups, options, "cpu" if share else device
+            job.native,
+            encoder.tokenizer,
+            job.vision,
+            job.groups,
+            options,
+            "cpu" if share else device,
         )
         base.config.use_cache = False
         model = models.with_adapter(base, job.groups, options)
         forecast = forecast or predicted(job, options, model, sizes, learnt, gang, free)
         program, kept = _program(
             model,
-            tokenizer,
             encoder,
             job,
             options,
@@ -108,8 +119,7 @@ def settle(job: TrainInput, options: Options) -> str:
 
 def _program(
     model: Any,
-    tokenizer: Any,
-    encoder: Encoder,
+    encoder: AnyEncoder,
     job: TrainInput,
     options: Options,
     forecast: Forecast,
@@ -122,7 +132,7 @@ def _program(
 ) -> tuple[Any, str]:
     """The program, and what to say of the features that it keeps."""
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
-    if options.fast:
+    if options.fast and job.vision.fit != "processor":
         from .fast import Fast, features
 
         if Fast.fits(model, longest):
@@ -147,8 +157,11 @@ def _program(
         share_all(inner.language_model, inner.language_model.layers, share)
         share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
         place_rest(model, device)
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.stops[0]
-    return Plain(model, job.vision, pad), ""
+    found = encoder.tokenizer.pad_token_id
+    pad = encoder.stops[0] if found is None else found
+    if job.vision.fit == "processor":
+        return Plain(model, partial(processed.padded, pad=pad)), ", samples padded, never packed"
+    return Plain(model, partial(plain.padded, pad=pad, seen=job.vision)), ""
 
 
 def _tell(run: Run, forecast: Forecast, program: Any, kept: str, gang: Gang, device: str) -> None:

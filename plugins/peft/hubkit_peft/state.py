@@ -43,6 +43,11 @@ def fingerprint(job: TrainInput) -> str:
     )
     digest.update(job.records.read_bytes())
     digest.update((job.native / "config.json").read_bytes())
+    if job.vision.fit == "processor":
+        for path in sorted(
+            (*job.native.glob("*processor*.json"), *job.native.glob("chat_template*"))
+        ):
+            digest.update(path.read_bytes())
     for path in sorted(job.native.glob("*.safetensors")):
         digest.update(f"{path.name} {path.stat().st_size}".encode())
     return digest.hexdigest()

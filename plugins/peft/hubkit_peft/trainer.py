@@ -38,7 +38,7 @@ _SHOWN = (
 class PeftTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "peft"
-    sdk: ClassVar[str] = "1.2"
+    sdk: ClassVar[str] = "1.4"
     requirements: ClassVar[Requirements] = Requirements(
         (("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft"
     )
@@ -96,7 +96,7 @@ def _processes(options: Options) -> int:
     return options.gpus or visible
 
 
-def _output(training: Any, prompt: str, prompt_ids: tuple[int, ...]) -> TrainOutput:
+def _output(training: Any, prompt: str, prompt_ids: tuple[int, ...], inputs: str) -> TrainOutput:
     from . import adapter, loop
     from .state import trained
 
@@ -132,4 +132,5 @@ def _output(training: Any, prompt: str, prompt_ids: tuple[int, ...]) -> TrainOut
         settings=settings,
         prompt=prompt,
         prompt_ids=prompt_ids,
+        inputs=inputs,
     )

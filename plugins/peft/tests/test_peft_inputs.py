@@ -36,7 +36,7 @@ def test_labels_are_the_answers_and_their_stops(encoder, records):
         "<|im_start|>assistant\n3<|im_end|>\n<|im_start|>user\nIs it even or odd?<|im_end|>\n"
         "<|im_start|>assistant\nodd<|im_end|>\n"
     )
-    assert example.answer_tokens == 4
+    assert sum(label != -100 for label in example.labels[1:]) == 4
     assert example.pixels.shape == (1, 3, 56, 56)
 
 

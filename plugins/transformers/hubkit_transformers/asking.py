@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hubkit.sdk import Answer, EnvironmentFailure, Vision
+from hubkit.sdk import Answer, EnvironmentFailure
+from hubkit.sdk.processing import Inputs, batched, joined
 
-from .inputs import Question, picture_inputs, prompt_ids, used_pictures
+from .inputs import Arrangement, Question, pieces
 from .loading import Loaded
 
 
@@ -16,9 +17,15 @@ class Talk:
 
     def __init__(self, question: Question) -> None:
         self.question = question
+        self._pieces: list[Inputs] = []
         self.texts: list[str] = []
         self.finish: list[str] = []
         self.tokens: list[int] = []
+
+    def inputs(self, arrange: Arrangement) -> Inputs:
+        """What the model takes to speak next."""
+        self._pieces += pieces(arrange, self.question, len(self._pieces), self.texts)
+        return joined(self._pieces)
 
     def add(self, tokenizer: Any, ids: list[int], stops: tuple[int, ...]) -> None:
         """`ids` are what the model said, the stop and any padding after it included."""
@@ -34,9 +41,7 @@ class Talk:
         )
 
 
-def answer(
-    loaded: Loaded, questions: Sequence[Question], vision: Vision, max_new_tokens: int
-) -> list[Answer]:
+def answer(loaded: Loaded, questions: Sequence[Question], max_new_tokens: int) -> list[Answer]:
     """Answers in the order of the questions. The model's own earlier answers are the history.
 
     Raises:
@@ -48,10 +53,8 @@ def answer(
     try:
         for turn in range(max((len(question.asked) for question in questions), default=0)):
             speaking = [talk for talk in talks if turn < len(talk.question.asked)]
-            for talk, ids in zip(
-                speaking, _speak(loaded, speaking, turn, vision, max_new_tokens), strict=True
-            ):
-                talk.add(loaded.tokenizer, ids, loaded.stops)
+            for talk, ids in zip(speaking, _speak(loaded, speaking, max_new_tokens), strict=True):
+                talk.add(loaded.arrange.tokenizer, ids, loaded.stops)
     except torch.OutOfMemoryError:
         raise EnvironmentFailure(
             f"not enough GPU memory for {len(talks)} records at once", "lower batch_size"
@@ -59,37 +62,23 @@ def answer(
     return [talk.answer() for talk in talks]
 
 
-def _speak(
-    loaded: Loaded, talks: Sequence[Talk], turn: int, vision: Vision, max_new_tokens: int
-) -> list[list[int]]:
+def _speak(loaded: Loaded, talks: Sequence[Talk], max_new_tokens: int) -> list[list[int]]:
     """The ids that follow each conversation, padded after the stop. Prompts are padded on the
     left."""
     import torch
     from transformers import GenerationConfig
 
-    rows = [prompt_ids(loaded.tokenizer, talk.question.asked, talk.texts) for talk in talks]
-    width, pad = max(map(len, rows)), loaded.tokenizer.pad_token_id
-    pad = loaded.stops[0] if pad is None else pad
-    pixels = [
-        array
-        for talk in talks
-        for array in talk.question.pixels[: used_pictures(talk.question, turn, vision.mark)]
-    ]
+    given = batched([talk.inputs(loaded.arrange) for talk in talks], loaded.pad, "left")
     settings = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
         eos_token_id=list(loaded.stops),
-        pad_token_id=pad,
+        pad_token_id=loaded.pad,
     )
     with torch.inference_mode():
         sequences = loaded.model.generate(
-            input_ids=torch.tensor(
-                [[pad] * (width - len(row)) + row for row in rows], device=loaded.device
-            ),
-            attention_mask=torch.tensor(
-                [[0] * (width - len(row)) + [1] * len(row) for row in rows], device=loaded.device
-            ),
             generation_config=settings,
-            **picture_inputs(pixels, loaded.device),
+            **{name: tensor.to(loaded.device) for name, tensor in given.items()},
         )
+    width = given["input_ids"].shape[1]
     return [[int(number) for number in row] for row in sequences[:, width:].tolist()]

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from time import perf_counter
-from typing import Any, ClassVar, TextIO
+from typing import ClassVar, TextIO
 
 from hubkit.sdk import (
     Answer,
     GenerateInput,
     GenerateOutput,
-    Record,
+    Length,
+    MeasureInput,
+    MeasureOutput,
     Requirements,
     Run,
     ServeInput,
     ServeOutput,
-    prompts,
     read_records,
 )
 from hubkit.sdk.codec import decode
@@ -32,7 +33,7 @@ ANSWERS = "answers.jsonl"
 class TransformersEngine:
     kind: ClassVar[str] = "engine"
     name: ClassVar[str] = "transformers"
-    sdk: ClassVar[str] = "1.1"
+    sdk: ClassVar[str] = "1.4"
     requirements: ClassVar[Requirements] = Requirements(
         (("torch", "2.4"), ("transformers", "5.20")), "transformers"
     )
@@ -40,7 +41,7 @@ class TransformersEngine:
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
         from .asking import answer
-        from .inputs import question, token_ids
+        from .inputs import question
         from .loading import load
 
         options = decode(Options, job.options, "options of engine transformers")
@@ -55,21 +56,36 @@ class TransformersEngine:
             for start in range(done, len(records), options.batch_size):
                 run.check_cancelled()
                 chosen = records[start : start + options.batch_size]
-                batch = [question(record, job.images, job.vision) for record in chosen]
-                _write(out, answer(loaded, batch, job.vision, job.max_new_tokens))
+                batch = [question(record, job.images, loaded.arrange) for record in chosen]
+                _write(out, answer(loaded, batch, job.max_new_tokens))
                 first = first or perf_counter() - ready
                 run.progress(start + len(batch), len(records), "records")
-        asked = _prompt(loaded.tokenizer, records, job)
+        prompt, ids, inputs = (
+            loaded.arrange.first(records[0], job.images) if records else ("", (), "")
+        )
         return GenerateOutput(
             answers=ANSWERS,
-            prompt="".join(asked),
-            prompt_ids=token_ids(loaded.tokenizer, asked),
-            template="the tokenizer's chat_template",
+            prompt=prompt,
+            prompt_ids=ids,
+            template=loaded.arrange.template,
             versions=_versions(),
             load_seconds=ready - started,
             first_seconds=first,
             total_seconds=perf_counter() - ready,
+            inputs=inputs,
         )
+
+    def measure(self, job: MeasureInput, run: Run) -> MeasureOutput:
+        from .inputs import arrangement, measured
+
+        arrange, lengths = arrangement(job.native, job.vision), []
+        records = list(read_records(job.records))
+        for number, record in enumerate(records, 1):
+            run.check_cancelled()
+            tokens, answers = measured(arrange, record, job.images)
+            lengths.append(Length(record.id, tokens, answers))
+            run.progress(number, len(records), "records measured")
+        return MeasureOutput(tuple(lengths))
 
     def serve(self, job: ServeInput, run: Run) -> ServeOutput:
         from .serving import serve
@@ -83,19 +99,6 @@ def _write(out: TextIO, answers: Sequence[Answer]) -> None:
     )
     out.write(lines)
     out.flush()
-
-
-def _prompt(tokenizer: Any, records: Sequence[Record], job: GenerateInput) -> list[str]:
-    """The first record's first turn in the pieces that are tokenized, its pictures' positions
-    shortened to one."""
-    from .inputs import prompt_text
-
-    if not records:
-        return []
-    asked = prompts(
-        records[0], [1] * len(records[0].images), replace(job.vision, tokens_per_tile=1)
-    )
-    return prompt_text(tokenizer, asked[:1], ())
 
 
 def _versions() -> dict[str, str]:

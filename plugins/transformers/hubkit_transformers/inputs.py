@@ -1,40 +1,198 @@
-"""From records to what the model takes: pictures as tiles, prompts as ids."""
+"""From records to what the model takes, for both ways of arranging pictures: as tiles, or by the
+model's own processor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from hubkit.sdk import DataError, Record, Vision, open_picture, prompts, segments, tiles
+from hubkit.sdk import (
+    IMAGE,
+    DataError,
+    PictureFile,
+    Record,
+    UsageError,
+    Vision,
+    open_picture,
+    parts,
+    prompts,
+    segments,
+    text_parts,
+    tiles,
+)
+from hubkit.sdk.processing import Inputs, Processor
+
+
+class Arrangement(Protocol):
+    """How one family's conversations and pictures are arranged; `template` says whose chat template
+    is used."""
+
+    tokenizer: Any
+    template: str
+
+    def see(self, picture: Any) -> Any:
+        """An open picture (PictureFile, or an image of PIL) as `ask` and `inputs` take it. Raises
+        PictureError."""
+
+    def ask(self, record: Record, pictures: Sequence[Any]) -> tuple[Any, ...]:
+        """The contents of the record's user messages. Raises DataError."""
+
+    def say(self, text: str) -> Any:
+        """The content of another message."""
+
+    def render(self, messages: list[dict[str, Any]], speak: bool) -> str:
+        """The chat template's text."""
+
+    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
+        """What the model takes for a piece of that text with its pictures; `where` is for
+        errors."""
+
+    def first(self, record: Record, images: Path) -> tuple[str, tuple[int, ...], str]:
+        """The record's first prompt with one position a picture, its ids, and the digest of its
+        inputs where a processor makes them."""
+
+
+class Tiled:
+    """As hubkit tiles pictures."""
+
+    template = "the tokenizer's chat_template"
+
+    def __init__(self, tokenizer: Any, vision: Vision) -> None:
+        self.tokenizer, self._vision = tokenizer, vision
+
+    def see(self, picture: Any) -> Any:
+        return pixels(picture, self._vision)
+
+    def ask(self, record: Record, pictures: Sequence[Any]) -> tuple[Any, ...]:
+        return prompts(record, [len(array) for array in pictures], self._vision)
+
+    def say(self, text: str) -> Any:
+        return text
+
+    def render(self, messages: list[dict[str, Any]], speak: bool) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=speak
+            )
+        )
+
+    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
+        import numpy
+        import torch
+
+        ids = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        if not pictures:
+            return Inputs(ids)
+        return Inputs(ids, {}, {"pixel_values": torch.from_numpy(numpy.concatenate(pictures))})
+
+    def first(self, record: Record, images: Path) -> tuple[str, tuple[int, ...], str]:
+        short = replace(self._vision, tokens_per_tile=1)
+        asked = prompts(record, [1] * len(record.images), short)
+        text, _ = next(segments(self.render, asked[:1], ()))
+        return text, self.inputs(text, (), "").ids, ""
+
+
+class Processed:
+    """As the model's own processor arranges pictures."""
+
+    template = "the processor's chat_template"
+
+    def __init__(self, processor: Processor, vision: Vision) -> None:
+        self._processor, self._vision = processor, vision
+        self.tokenizer, self.render = processor.tokenizer, processor.render
+
+    def see(self, picture: Any) -> Any:
+        return picture.rgb() if isinstance(picture, PictureFile) else picture
+
+    def ask(self, record: Record, pictures: Sequence[Any]) -> tuple[Any, ...]:
+        return parts(record, self._vision)
+
+    def say(self, text: str) -> Any:
+        return text_parts(text)
+
+    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
+        return self._processor.inputs(text, pictures, where)
+
+    def first(self, record: Record, images: Path) -> tuple[str, tuple[int, ...], str]:
+        asked = question(record, images, self)
+        text, _ = next(segments(self.render, asked.asked[:1], ()))
+        own = next(pieces(self, asked, 0, ()))
+        return text, self._processor.short_ids(text), own.digest()
+
+
+def arrangement(native: Path, vision: Vision) -> Arrangement:
+    if vision.fit == "processor":
+        return Processed(Processor.open(native), vision)
+    return Tiled(load_tokenizer(native), vision)
 
 
 @dataclass(frozen=True)
 class Question:
-    """`asked` has each picture's positions in place; `pixels` is one float32 array (tiles, 3, tile,
-    tile) a picture."""
+    """`asked` are the contents of the user's messages, `pictures` those of all of them, as the
+    arrangement sees them; `counts` says how many are whose. `system` may be empty."""
 
     record: Record
-    asked: tuple[str, ...]
-    pixels: tuple[Any, ...]
+    asked: tuple[Any, ...]
+    pictures: tuple[Any, ...]
+    system: str = ""
+
+    def pictures_of(self, turn: int) -> tuple[Any, ...]:
+        counts = [one.prompt.count(IMAGE) for one in self.record.turns]
+        done = sum(counts[:turn])
+        return self.pictures[done : done + counts[turn]]
 
 
-def question(record: Record, images: Path, vision: Vision) -> Question:
+def question(record: Record, images: Path, arrange: Arrangement) -> Question:
     """Raises DataError for a picture that cannot be read."""
-    pixels = tuple(_pixels(images / name, record, vision) for name in record.images)
-    return Question(record, prompts(record, [len(array) for array in pixels], vision), pixels)
+    seen = tuple(_seen(images / name, record, arrange) for name in record.images)
+    return Question(record, arrange.ask(record, seen), seen)
 
 
-def _pixels(path: Path, record: Record, vision: Vision) -> Any:
+def _seen(path: Path, record: Record, arrange: Arrangement) -> Any:
     try:
         with open_picture(path) as picture:
-            return pixels(picture, vision)
+            return arrange.see(picture)
     except (OSError, ValueError) as error:
         raise DataError(
             f"record {record.id}: {path.name} is not a picture that can be read ({error})",
             "replace the file",
         ) from None
+
+
+def pieces(
+    arrange: Arrangement, question: Question, done: int, answered: Sequence[str]
+) -> Iterator[Inputs]:
+    """The conversation up to where the model is to speak again, in the pieces that are tokenized
+    one by one: two for each turn that is `answered`, and the last prompt. The first `done` are
+    known and left out."""
+    leading = (
+        [{"role": "system", "content": arrange.say(question.system)}] if question.system else []
+    )
+    texts = segments(
+        lambda messages, speak: arrange.render(leading + messages, speak),
+        question.asked[: len(answered) + 1],
+        [arrange.say(text) for text in answered],
+    )
+    for number, (text, is_answer) in enumerate(texts):
+        if number >= done:
+            turn = number // 2
+            own = () if is_answer else question.pictures_of(turn)
+            yield arrange.inputs(text, own, f"record {question.record.id}, turn {turn + 1}")
+
+
+def measured(
+    arrange: Arrangement, record: Record, images: Path
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """(tokens, for each answer its first and last position) of the record as it is trained on."""
+    total, answers = 0, []
+    texts = tuple(turn.answer for turn in record.turns)
+    for number, piece in enumerate(pieces(arrange, question(record, images, arrange), 0, texts)):
+        if number % 2:
+            answers.append((total, total + len(piece.ids)))
+        total += len(piece.ids)
+    return total, tuple(answers)
 
 
 def pixels(picture: Any, vision: Vision) -> Any:
@@ -49,51 +207,21 @@ def pixels(picture: Any, vision: Vision) -> Any:
     return normal.transpose(0, 3, 1, 2)
 
 
-def picture_inputs(pictures: Sequence[Any], device: str) -> dict[str, Any]:
-    """The model's argument for the pictures of a batch, in the order of their marks; none for text
-    alone."""
-    import numpy
-    import torch
+def load_tokenizer(native: Path) -> Any:
+    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
+    folder's code."""
+    from transformers import PreTrainedTokenizerFast
 
-    return (
-        {"pixel_values": torch.from_numpy(numpy.concatenate(pictures)).to(device)}
-        if pictures
-        else {}
-    )
-
-
-def prompt_text(
-    tokenizer: Any, asked: Sequence[str], answered: Sequence[str], system: str = ""
-) -> list[str]:
-    """The conversation up to where the model is to speak, in the pieces that are tokenized one by
-    one."""
-    leading = [{"role": "system", "content": system}] if system else []
-
-    def render(messages: list[dict[str, str]], speak: bool) -> str:
-        return str(
-            tokenizer.apply_chat_template(
-                leading + messages, tokenize=False, add_generation_prompt=speak
-            )
+    if not (native / "tokenizer.json").is_file():
+        raise UsageError(
+            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
+            "here",
+            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
+            "of the fast class)",
         )
-
-    return [text for text, _ in segments(render, asked[: len(answered) + 1], answered)]
-
-
-def prompt_ids(
-    tokenizer: Any, asked: Sequence[str], answered: Sequence[str], system: str = ""
-) -> list[int]:
-    return list(token_ids(tokenizer, prompt_text(tokenizer, asked, answered, system)))
-
-
-def token_ids(tokenizer: Any, pieces: Sequence[str]) -> tuple[int, ...]:
-    return tuple(
-        number
-        for piece in pieces
-        for number in tokenizer(piece, add_special_tokens=False).input_ids
-    )
-
-
-def used_pictures(question: Question, turn: int, mark: str) -> int:
-    """How many of the record's pictures have appeared by `turn` (0 is the first); `mark` starts a
-    picture's positions."""
-    return sum(text.count(mark) for text in question.asked[: turn + 1])
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(native, padding_side="left")
+    if not tokenizer.chat_template:
+        raise UsageError(
+            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
+        )
+    return tokenizer

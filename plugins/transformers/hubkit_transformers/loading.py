@@ -8,6 +8,7 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, UsageError, Vision, WeightsError, json_text, stop_ids
 
+from .inputs import Arrangement, arrangement
 from .options import Options
 
 
@@ -17,10 +18,15 @@ class Loaded:
     may have together."""
 
     model: Any
-    tokenizer: Any
+    arrange: Arrangement
     stops: tuple[int, ...]
     device: str
     context: int
+
+    @property
+    def pad(self) -> int:
+        pad: int | None = self.arrange.tokenizer.pad_token_id
+        return self.stops[0] if pad is None else pad
 
 
 def load(native: Path, official: Path, vision: Vision, options: Options) -> Loaded:
@@ -37,7 +43,7 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
     name = (
         options.dtype if options.dtype != "auto" else ("float32" if device == "cpu" else "bfloat16")
     )
-    tokenizer = load_tokenizer(native)
+    arrange = arrangement(native, vision)
     model, info = AutoModelForImageTextToText.from_pretrained(
         native, dtype=getattr(torch, name), output_loading_info=True
     )
@@ -46,30 +52,10 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
             f"{native.name}: transformers cannot place these weights: {wrong}",
             "convert the model again",
         )
-    _check_image_token(model, tokenizer, vision)
+    _check_image_token(model, arrange.tokenizer, vision)
     stops = stop_ids(json_text.load(official / "generation_config.json"))
     context = int(model.config.get_text_config().max_position_embeddings)
-    return Loaded(model.to(device).eval(), tokenizer, stops, device, context)
-
-
-def load_tokenizer(native: Path) -> Any:
-    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
-    folder's code."""
-    from transformers import PreTrainedTokenizerFast
-
-    if not (native / "tokenizer.json").is_file():
-        raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
-            "here",
-            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
-            "of the fast class)",
-        )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(native, padding_side="left")
-    if not tokenizer.chat_template:
-        raise UsageError(
-            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
-        )
-    return tokenizer
+    return Loaded(model.to(device).eval(), arrange, stops, device, context)
 
 
 def _device(options: Options) -> str:

@@ -35,7 +35,7 @@ def serve(job: ServeInput, run: Run) -> ServeOutput:
             decode(Options, job.options, "options of engine transformers"),
         )
         with (
-            Generator(loaded, job.vision) as generator,
+            Generator(loaded) as generator,
             server.answering(generator, job.name, key) as thread,
         ):
             run.note(f"{job.name} answers on port {server.server_address[1]}")

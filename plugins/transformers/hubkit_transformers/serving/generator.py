@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from hubkit.sdk import HubkitError, Record, Turn, Vision, prompts
+from hubkit.sdk import HubkitError, Record, Turn
+from hubkit.sdk.processing import Inputs, batched, joined
 
-from ..inputs import picture_inputs, pixels, prompt_ids
+from ..inputs import Question, pieces
 from ..loading import Loaded
 from .errors import Refusal
 from .growing import GrowingText
@@ -38,8 +38,7 @@ class Job:
     """`pieces` gets the answer's text bit by bit, then an Ended or the Refusal that says why there
     is none."""
 
-    ids: list[int]
-    pictures: Sequence[Any]
+    inputs: Inputs
     sampling: Sampling
     tokens: int
     pieces: queue.Queue[str | Ended | Refusal] = field(default_factory=queue.Queue)
@@ -50,8 +49,8 @@ class Generator:
     """Use it in a `with` block; at its end the answer under way is broken off and those waiting are
     refused."""
 
-    def __init__(self, loaded: Loaded, vision: Vision) -> None:
-        self._loaded, self._vision = loaded, vision
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
         self._waiting: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
         self._stopping, self._eye = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._work, name="generator", daemon=True)
@@ -69,7 +68,7 @@ class Generator:
         """A picture as the model sees it. One at a time is open: a large one takes 200 MB until it
         has been cut into tiles."""
         with self._eye:
-            return pixels(picture_of(url, field), self._vision)
+            return self._loaded.arrange.see(picture_of(url, field))
 
     def submit(self, chat: Chat) -> Job:
         """Raises Refusal: the conversation does not fit the model, or too many wait."""
@@ -88,22 +87,22 @@ class Generator:
     def _job(self, chat: Chat) -> Job:
         names = tuple(str(place) for place in range(len(chat.pictures)))
         record = Record("of this request", names, tuple(Turn(text, "") for text in chat.asked))
+        arrange = self._loaded.arrange
         try:
-            asked = prompts(record, [len(array) for array in chat.pictures], self._vision)
-            ids = prompt_ids(self._loaded.tokenizer, asked, chat.answered, chat.system)
+            asked = Question(record, arrange.ask(record, chat.pictures), chat.pictures, chat.system)
+            with self._eye:
+                inputs = joined(list(pieces(arrange, asked, 0, chat.answered)))
         except HubkitError as error:
             raise Refusal(f"{error.message}: {error.remedy}", "messages") from None
-        room = self._loaded.context - len(ids)
+        room = self._loaded.context - len(inputs.ids)
         if room < (chat.sampling.tokens or 1):
             raise Refusal(
-                f"the conversation has {len(ids)} tokens and the model's context "
+                f"the conversation has {len(inputs.ids)} tokens and the model's context "
                 f"{self._loaded.context}: shorten it, use smaller pictures, or lower max_tokens",
                 "messages",
                 code="context_length_exceeded",
             )
-        return Job(
-            ids, chat.pictures, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room)
-        )
+        return Job(inputs, chat.sampling, chat.sampling.tokens or min(DEFAULT_TOKENS, room))
 
     def _work(self) -> None:
         while True:
@@ -125,7 +124,7 @@ class Generator:
         from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
         loaded, sampling = self._loaded, job.sampling
-        text = GrowingText(loaded.tokenizer, sampling.stops)
+        text = GrowingText(loaded.arrange.tokenizer, sampling.stops)
         finish = "length"
 
         def heard(ids: Any, *_: Any, **__: Any) -> Any:
@@ -143,12 +142,11 @@ class Generator:
         class Listening(StoppingCriteria):  # type: ignore[misc, unused-ignore]
             __call__ = staticmethod(heard)
 
-        pad = loaded.tokenizer.pad_token_id
         settings = GenerationConfig(
             do_sample=sampling.temperature > 0,
             max_new_tokens=job.tokens,
             eos_token_id=list(loaded.stops),
-            pad_token_id=loaded.stops[0] if pad is None else pad,
+            pad_token_id=loaded.pad,
             **(
                 {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
                 if sampling.temperature > 0
@@ -157,21 +155,19 @@ class Generator:
         )
         if sampling.seed is not None:
             torch.manual_seed(sampling.seed)
-        ids = torch.tensor([job.ids], device=loaded.device)
+        given = batched([job.inputs], loaded.pad, "left")
         with torch.inference_mode():
             loaded.model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
                 generation_config=settings,
                 stopping_criteria=StoppingCriteriaList([Listening()]),
-                **picture_inputs(job.pictures, loaded.device),
+                **{name: tensor.to(loaded.device) for name, tensor in given.items()},
             )
         if self._stopping.is_set() and finish != "stop":
             return STOPPING
         if rest := text.end():
             job.pieces.put(rest)
         self.answered += 1
-        return Ended(finish, len(job.ids), text.tokens)
+        return Ended(finish, len(job.inputs.ids), text.tokens)
 
 
 def _failure(error: Exception) -> Refusal:

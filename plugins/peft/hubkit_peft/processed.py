@@ -1,0 +1,107 @@
+"""Records of a model whose own processor arranges its pictures: what it gives is carried along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import IMAGE, Record, Vision, parts, segments, text_parts
+from hubkit.sdk.processing import Inputs, Processor, batched, joined
+
+from .examples import IGNORED, learnt, opened, unreadable
+from .forecast import Size
+
+
+@dataclass(frozen=True)
+class ProcessedExample:
+    """`labels` are the ids where something is to be learnt, -100 elsewhere; `number` is the
+    record's among the examples."""
+
+    inputs: Inputs
+    labels: tuple[int, ...]
+    number: int = -1
+
+    @property
+    def nbytes(self) -> int:
+        return self.inputs.nbytes + 8 * len(self.labels)
+
+
+@dataclass(frozen=True)
+class ProcessorEncoder:
+    """What stays the same for all records. `stops` are the ids that end an answer; a patch of a
+    picture has `patch` numbers."""
+
+    processor: Processor
+    vision: Vision
+    images: Path
+    stops: tuple[int, ...]
+    patch: int
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+    def size(self, record: Record) -> Size:
+        """Only the processor knows how many positions a picture takes: it makes all of them."""
+        example = self.example(record)
+        numbers = sum(
+            tensor.numel()
+            for tensor in example.inputs.pictures.values()
+            if tensor.is_floating_point()
+        )
+        answers = sum(label != IGNORED for label in example.labels[1:])
+        return Size(len(example.labels), answers, numbers // self.patch)
+
+    def prompt(self, record: Record) -> tuple[str, tuple[int, ...], str]:
+        """What stands before the record's first answer: its text and its ids with one position for
+        each picture, and the digest of what the model is given for it."""
+        text, _ = next(segments(self.processor.render, parts(record, self.vision)[:1], ()))
+        given = self.processor.inputs(text, self._of_turn(record, self.pixels(record), 0))
+        return text, self.processor.short_ids(text), given.digest()
+
+    def pixels(self, record: Record) -> list[Any]:
+        """Its pictures, as RGB images of PIL."""
+        found = []
+        for name in record.images:
+            with opened(self.images / name, record) as picture:
+                try:
+                    found.append(picture.rgb())
+                except (OSError, ValueError) as error:
+                    raise unreadable(record, name, error) from None
+        return found
+
+    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> ProcessedExample:
+        """Raises what `Encoder.text` raises, and DataError for what the processor does not take."""
+        pictures = self.pixels(record) if pixels is None else pixels
+        pieces: list[Inputs] = []
+        labels: list[int] = []
+        asked = parts(record, self.vision)
+        said = [text_parts(turn.answer) for turn in record.turns]
+        for text, is_answer in segments(self.processor.render, asked, said):
+            turn = len(pieces) // 2
+            own = () if is_answer else self._of_turn(record, pictures, turn)
+            piece = self.processor.inputs(text, own, f"record {record.id}, turn {turn + 1}")
+            end = learnt(piece.ids, self.stops) if is_answer else 0
+            labels += [*piece.ids[:end], *[IGNORED] * (len(piece.ids) - end)]
+            pieces.append(piece)
+        return ProcessedExample(joined(pieces), tuple(labels))
+
+    def unseen(self, record: Record) -> ProcessedExample:
+        return self.example(record)
+
+    def _of_turn(self, record: Record, pictures: Sequence[Any], turn: int) -> Sequence[Any]:
+        counts = [one.prompt.count(IMAGE) for one in record.turns]
+        done = sum(counts[:turn])
+        return pictures[done : done + counts[turn]]
+
+
+def padded(examples: Sequence[ProcessedExample], pad: int) -> dict[str, Any]:
+    """One batch, padded on the right."""
+    import torch
+
+    batch = batched([example.inputs for example in examples], pad, "right")
+    width = batch["input_ids"].shape[1]
+    rows = [[*one.labels, *[IGNORED] * (width - len(one.labels))] for one in examples]
+    return {**batch, "labels": torch.tensor(rows)}

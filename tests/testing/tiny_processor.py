@@ -1,0 +1,305 @@
+"""Tiny real models whose own processors arrange their pictures, in the layouts of Qwen's and
+llava-hf's repositories: they describe pictures of two colours, after a minute's training."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubkit.sdk import Record, Turn, parts, segments, text_parts
+from hubkit.sdk.processing import Processor, batched, joined
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (20, 170, 40),
+    "blue": (30, 40, 220),
+    "white": (240, 240, 240),
+}
+ASK, DESCRIBE = "Which colour is on the {side}?", "Describe it."
+SIZES = ((56, 56), (84, 56), (56, 84), (112, 56))
+CORPUS = [
+    f"{text} a picture in {a} and {b}"
+    for a in COLOURS
+    for b in COLOURS
+    for text in (
+        ASK.format(side="left"),
+        ASK.format(side="right"),
+        DESCRIBE,
+        "system user assistant",
+    )
+]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One architecture: its config.json but for what the tokenizer decides, its special tokens, the
+    processor's files, the chat template, and how its tensors are called in memory and published."""
+
+    config: Mapping[str, Any]
+    special: Sequence[str]
+    files: Mapping[str, Mapping[str, Any]]
+    template: str
+    published: Mapping[str, str]
+    image_key: str
+    image: str
+    stop: str
+
+
+_QWEN_TEMPLATE = (
+    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for content in message['content'] %}"
+    "{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_MEAN, _STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+
+QWEN = Kind(
+    config={
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+        "model_type": "qwen2_5_vl",
+        "tie_word_embeddings": True,
+        **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-6},
+        **{
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "max_position_embeddings": 1024,
+            "rope_theta": 10000.0,
+            "hidden_act": "silu",
+        },
+        "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+        "vision_config": {
+            **{"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2},
+            **{"out_hidden_size": 64, "patch_size": 14, "spatial_merge_size": 2},
+            **{"temporal_patch_size": 2, "window_size": 56, "fullatt_block_indexes": [1]},
+        },
+    },
+    special=(
+        *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+        *("<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"),
+    ),
+    files={
+        "preprocessor_config.json": {
+            "image_processor_type": "Qwen2VLImageProcessor",
+            "processor_class": "Qwen2_5_VLProcessor",
+            **{"min_pixels": 3136, "max_pixels": 12845056, "patch_size": 14},
+            **{"temporal_patch_size": 2, "merge_size": 2, "image_mean": _MEAN, "image_std": _STD},
+        }
+    },
+    template=_QWEN_TEMPLATE,
+    published={"model.language_model.": "model.", "model.visual.": "visual."},
+    image_key="image_token_id",
+    image="<|image_pad|>",
+    stop="<|im_end|>",
+)
+
+
+def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
+    """The whole published folder of a model that was trained for `steps`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    out.mkdir(parents=True)
+    _write_files(kind, out)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    model = AutoModelForImageTextToText.from_config(
+        AutoConfig.from_pretrained(out), dtype=torch.float32
+    )
+    if steps:
+        _train(model, out, kind, steps, seed)
+    _save(model, out, kind)
+    return out
+
+
+def _write_files(kind: Kind, out: Path) -> None:
+    ids = _tokenizer(kind, out / "tokenizer.json")
+    named = {"eos_token": kind.stop, "pad_token": kind.special[0]}
+    settings = {
+        **named,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "chat_template": kind.template,
+        "model_max_length": 1024,
+    }
+    config = {**kind.config, "vocab_size": len(ids), kind.image_key: ids[kind.image]}
+    if "text_config" in config:
+        config["text_config"] = {**config["text_config"], "vocab_size": config.pop("vocab_size")}
+    for key, token in (
+        ("video_token_id", "<|video_pad|>"),
+        ("vision_start_token_id", "<|vision_start|>"),
+        ("vision_end_token_id", "<|vision_end|>"),
+    ):
+        config |= {key: ids[token]} if token in ids else {}
+    stops = {"eos_token_id": [ids[kind.stop]], "pad_token_id": ids[kind.special[0]]}
+    written = {
+        "config.json": config,
+        "generation_config.json": stops,
+        "tokenizer_config.json": settings,
+        **kind.files,
+    }
+    for name, data in written.items():
+        (out / name).write_text(json.dumps(data, indent=1), "utf-8")
+
+
+def _tokenizer(kind: Kind, path: Path) -> dict[str, int]:
+    """A byte-level BPE; the ids of all tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=list(kind.special),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.save(str(path))
+    return dict(tokenizer.get_vocab())
+
+
+def _save(model: Any, out: Path, kind: Kind) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and kind.config.get("tie_word_embeddings"):
+            continue
+        held = next((old for old in kind.published if name.startswith(old)), "")
+        tensors[kind.published.get(held, "") + name[len(held) :]] = tensor.contiguous().clone()
+    save_file(tensors, out / "model.safetensors", {"format": "pt"})
+
+
+def picture(dice: random.Random, left: str, right: str) -> Any:
+    """Two colours, one beside the other, with noise."""
+    import numpy
+    from PIL import Image
+
+    width, height = dice.choice(SIZES)
+    values = numpy.zeros((height, width, 3))
+    values[:, : width // 2], values[:, width // 2 :] = COLOURS[left], COLOURS[right]
+    noise = numpy.random.default_rng(dice.randrange(1 << 30)).normal(0, 12, values.shape)
+    return Image.fromarray((values + noise).clip(0, 255).astype("uint8"))
+
+
+def pictures(folder: Path) -> Path:
+    """Pictures 0.png to 4.png, of several sizes."""
+    folder.mkdir(parents=True)
+    dice = random.Random(8)
+    for number in range(5):
+        picture(dice, "red", "blue").save(folder / f"{number}.png")
+    return folder
+
+
+def records() -> list[Record]:
+    """One picture, two in one prompt, one more in a second turn, and none."""
+    ask = "<image>\nWhich colour is on the left?"
+    return [
+        Record("one", ("0.png",), (Turn(ask, "red"),)),
+        Record("two", ("1.png", "2.png"), (Turn("<image><image>\nDescribe it.", "red"),)),
+        Record("later", ("3.png", "4.png"), (Turn(ask, "red"), Turn("And <image> here?", "blue"))),
+        Record("none", (), (Turn("Describe it.", "nothing"),)),
+    ]
+
+
+def answers(folder: Path, count: int, seed: int) -> list[dict[str, Any]]:
+    """Records in LLaVA's format that ask for one of the colours, their pictures in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dice, made = random.Random(seed), []
+    for number in range(count):
+        sides = {"left": dice.choice(sorted(COLOURS)), "right": dice.choice(sorted(COLOURS))}
+        side = dice.choice(("left", "right"))
+        picture(dice, **sides).save(folder / f"{number}.png")
+        said = [
+            {"from": "human", "value": f"<image>\n{ASK.format(side=side)}"},
+            {"from": "gpt", "value": sides[side]},
+        ]
+        made.append({"id": str(number), "image": f"{number}.png", "conversations": said})
+    return made
+
+
+def _train(model: Any, folder: Path, kind: Kind, steps: int, seed: int) -> None:
+    """It learns to describe pictures, whatever it is asked."""
+    import torch
+
+    pad = kind.special.index(kind.special[0])
+    examples = list(_lessons(Processor.open(folder), seed, 192))
+    optimizer, dice = torch.optim.AdamW(model.parameters(), 3e-3), random.Random(seed)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, steps)
+    for _ in range(steps):
+        chosen = dice.sample(examples, 16)
+        batch = batched([inputs for inputs, _ in chosen], pad, "right")
+        width = batch["input_ids"].shape[1]
+        labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in chosen])
+        model(**batch, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+
+
+def _lessons(processor: Processor, seed: int, count: int) -> Iterator[tuple[Any, list[int]]]:
+    from hubkit.sdk import Vision
+
+    dice = random.Random(seed + 1)
+    plain = Vision(1, 1, 1, 1, False, (0, 0, 0), (1, 1, 1), "", "", "")
+    for _ in range(count):
+        left, right = dice.choice(sorted(COLOURS)), dice.choice(sorted(COLOURS))
+        text = dice.choice((ASK.format(side="left"), ASK.format(side="right"), DESCRIBE))
+        record = Record("", ("",), (Turn(f"<image>\n{text}", f"a picture in {left} and {right}"),))
+        pieces, labels = [], []
+        said = [text_parts(record.turns[0].answer)]
+        for piece, is_answer in segments(processor.render, parts(record, plain), said):
+            pieces.append(
+                processor.inputs(piece, [] if is_answer else [picture(dice, left, right)])
+            )
+            ids = pieces[-1].ids
+            labels += [*ids[:-1], -100] if is_answer else [-100] * len(ids)
+        yield joined(pieces), labels
+
+
+def jobs(base: Path, place: Path, records: Sequence[Record], images: Path) -> tuple[Any, Any]:
+    """A short training of the model, and the same records to ask it."""
+    import hubkit
+    from hubkit.sdk import GenerateInput, TrainInput, write_jsonl
+    from hubkit.weights.model import open_model
+
+    model = open_model(base)
+    if not (native := base.with_name(f"{base.name}-native")).exists():
+        hubkit.convert(base, native, to="hf")
+    for name in ("out", "scratch", "answers"):
+        (place / name).mkdir(parents=True)
+    write_jsonl(place / "records.jsonl", records)
+    options = {"steps": 1, "batch_size": 4, "rank": 2, "threads": 1, "device": "cpu"}
+    training = TrainInput(
+        base=base,
+        native=native,
+        groups=model.family.native(model.config).groups,
+        vision=model.vision,
+        records=place / "records.jsonl",
+        images=images,
+        output=place / "out",
+        scratch=place / "scratch",
+        seed=0,
+        options=options,
+    )
+    asking = GenerateInput(
+        base,
+        native,
+        model.vision,
+        training.records,
+        images,
+        place / "answers",
+        4,
+        {"batch_size": 2, "threads": 1, "device": "cpu"},
+    )
+    return training, asking
