@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hubkit.sdk import Foreseen, Run, TrainInput
+from hubkit.sdk import Foreseen, Run, TrainInput, json_text
 
 from . import checked, compiling
 from .forecast import Forecast, Predictor, Size, predict
