@@ -34,11 +34,11 @@ def test_best_state_is_kept(job, records):
         replace(record, turns=(replace(record.turns[0], answer="a tree"),)) for record in records
     ]
     settings = {
-        "steps": 8,
+        "steps": 4,
         "validation": 4,
         "validate_every": 1,
         "learning_rate": 0.5,
-        "warmup_ratio": 0.5,
+        "warmup_ratio": 0.99,
     }
     best, last = (
         job(taught, name="best", keep="best", **settings),
@@ -49,8 +49,8 @@ def test_best_state_is_kept(job, records):
     assert lines(best) == lines(last)
     losses = [line["validation_loss"] for line in lines(best)]
     step = losses.index(min(losses)) + 1
-    assert step < 8
-    short = job(taught, name="short", **{**settings, "steps": 8})
+    assert step < 4
+    short = job(taught, name="short", **settings)
     from hubkit_peft import adapter, setup, state
 
     training, *_ = setup.prepare(short, Options(**{**short.options, "keep": "best"}), SilentRun())
