@@ -30,6 +30,12 @@ REFUSED = [
     ("base_model: [a/b, C:\\models]", "base_model 'C:\\\\models' is not"),
     ("datasets: ['my data']", "datasets 'my data' is not a repository"),
     ("tags: [digits, 2026]", "tags: 2026 is not text; put it in quotes"),
+    ("tags: digits", "tags 'digits' is not a list"),
+    ("new_version: ../v2", "new_version '../v2' is not a repository"),
+    (
+        "model-index: {name: x, results: []}",
+        "model-index {'name': 'x', 'results': []} is not a list",
+    ),
     ("pipeline_tag: [image-text-to-text]", "pipeline_tag ['image-text-to-text'] is not text"),
     ("base_model_relation: finetuned", "is none of finetune, adapter"),
     ("model-index: [{name: x, results: []}, {results: []}]", "model-index[1] has no name"),
@@ -63,7 +69,7 @@ def test_what_a_hub_would_refuse_is_named(tmp_path: Path, front: str, told: str)
     [
         "license: mit\nlanguage: [en, zh, no]\nbase_model: OpenGVLab/InternVL2-2B\ntags: ['2026']",
         "license: other\nlicense_name: internvl\nlicense_link: LICENSE\nlanguage: multilingual",
-        "license: [mit, apache-2.0]\nbase_model: [a/b, gpt2]\ndatasets: lyan62/FoodieQA",
+        "license: [mit, openmdw-1.0]\nbase_model: [a/b, gpt2]\ndatasets: lyan62/FoodieQA",
         "",
     ],
 )

@@ -34,7 +34,7 @@ _PLACEHOLDERS = frozenset(
         *(
             ("torch", name)
             for name in (
-                "Size",
+                "Tensor",
                 "device",
                 "dtype",
                 "float32",
@@ -54,6 +54,8 @@ _PLACEHOLDERS = frozenset(
         ("_codecs", "encode"),
         ("collections", "deque"),
         ("mmengine.logging.history_buffer", "HistoryBuffer"),
+        *(("deepspeed.runtime.fp16.loss_scaler", f"{kind}LossScaler") for kind in ("", "Dynamic")),
+        ("deepspeed.runtime.zero.config", "ZeroStageEnum"),
     }
 )
 """Globals of xtuner's, mmengine's and DeepSpeed's checkpoints whose values do not matter here.
@@ -152,6 +154,19 @@ def _sizes(value: Any) -> TypeGuard[Sequence[int]]:
     )
 
 
+def _size(sizes: Any = ()) -> tuple[int, ...]:
+    if not _sizes(sizes):
+        raise pickle.UnpicklingError("a size is described in an impossible way")
+    return tuple(sizes)
+
+
+def _from_type(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+    """A tensor that had attributes of its own, as DeepSpeed gives some."""
+    if not isinstance(function, _Call) or not isinstance(arguments, tuple):
+        raise pickle.UnpicklingError("a tensor is described in an impossible way")
+    return function(*arguments)
+
+
 def _parameter(data: Any, requires_grad: Any = None, *_: Any) -> Any:
     return (
         replace(data, trainable=requires_grad)
@@ -210,6 +225,8 @@ class _Reader(pickle._Unpickler):
             ("torch._utils", "_rebuild_tensor"): _Call(_tensor),
             ("torch._utils", "_rebuild_parameter"): _Call(_parameter),
             ("torch._utils", "_rebuild_parameter_with_state"): _Call(_parameter),
+            ("torch._tensor", "_rebuild_from_type_v2"): _Call(_from_type),
+            ("torch", "Size"): _Call(_size),
             ("collections", "OrderedDict"): _Call(_Mapping),
             ("collections", "defaultdict"): _Call(lambda *_: _Mapping()),
             **{("torch", name): name for name in STORAGES},

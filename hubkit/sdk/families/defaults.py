@@ -1,9 +1,10 @@
 """What configuration classes fill in for the keys that a config.json leaves out: files that
 transformers saves hold what differs from these values alone.
 
-Read off transformers 5.23 (unchanged since 4.46) and, for InternVL, OpenGVLab's
-configuration_intern_vit.py and configuration_internlm2.py. A key whose default depends on others
-(key/value heads of Llama) has none here.
+Read off transformers 5.23 (tests/sdk/test_class_defaults.py compares them) and for InternVL off
+OpenGVLab/InternVL, internvl_chat/internvl/model/: internvl_chat/configuration_intern_vit.py (at
+b9b1bb8) and internlm2/configuration_internlm2.py (at 0c158c3). A key whose default depends on
+others (key/value heads of Llama and InternLM2) has none here.
 """
 
 from __future__ import annotations

@@ -146,7 +146,15 @@ def _one_line_less(text: str) -> str:
 
 
 def tokenizer_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
-    """A tokenizer class that is neither transformers' nor in the folder."""
+    """A tokenizer.json without its model, half a byte-level BPE; a tokenizer class that is neither
+    transformers' nor in the folder."""
+    if (folder / "tokenizer.json").is_file() and "model" not in json_object(
+        folder / "tokenizer.json"
+    ):
+        yield Problem("tokenizer.json", "holds no model", "copy it from the base model")
+    alone = not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
+    if alone and (folder / "vocab.json").is_file() and not (folder / "merges.txt").is_file():
+        yield Problem("merges.txt", "is missing beside vocab.json", "copy both from the base model")
     settings = json_object(folder / "tokenizer_config.json")
     name = settings.get("tokenizer_class")
     own = any("AutoTokenizer" in (data.get("auto_map") or ()) for data in (settings, config))

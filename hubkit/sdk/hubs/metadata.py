@@ -20,13 +20,14 @@ bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3
 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0
 creativeml-openrail-m deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2
-gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2
-llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1
-openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
+fair-noncommercial-research-license gemma gfdl gpl gpl-2.0 gpl-3.0 grok2-community h-research
+intel-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4
+lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openmdw-1.0 openrail openrail++ osl-3.0 other
+pddl postgresql unknown unlicense wtfpl zlib
 """
 LICENSES = frozenset(_LICENSES.split())
-"""The ids that Hugging Face's repository documentation lists; any other licence is `other` with a
-name and a link."""
+"""The ids that Hugging Face's answer lists (huggingface_hub#4218, May 2026); any other licence is
+`other` with a name and a link."""
 _TEXTS = (
     "pipeline_tag",
     "library_name",
@@ -51,6 +52,9 @@ def _types(metadata: Mapping[Any, Any]) -> Iterator[str]:
     for key in _TEXTS:
         if not isinstance(metadata.get(key) or "", str):
             yield f"{key} {_shown(metadata[key])} is not text"
+    for key in ("tags", "model-index"):
+        if not isinstance(metadata.get(key) or [], list):
+            yield f"{key} {_shown(metadata[key])} is not a list"
     for key in _LISTS:
         for item in _items(metadata, key):
             if not isinstance(item, str):
@@ -76,7 +80,7 @@ def _names(metadata: Mapping[str, Any]) -> Iterator[str]:
     for item in _items(metadata, "language"):
         if not isinstance(item, str) or not LANGUAGE.fullmatch(item):
             yield f"language {_shown(item)} is not an ISO 639 code in lower case, such as en or zh"
-    for key in ("base_model", "datasets"):
+    for key in ("base_model", "datasets", "new_version"):
         for item in _items(metadata, key):
             if not isinstance(item, str) or not REPOSITORY.fullmatch(item):
                 yield f"{key} {_shown(item)} is not a repository: write organisation/name"

@@ -23,7 +23,7 @@ _WEIGHTS = frozenset(
 )
 _STATE = re.compile(
     r"(optimizer|scheduler|scaler|sampler|rng_state|random_states|training_args)(_\d+)?\.\w+"
-    r"|.*_optim_states\.pt"
+    r"|.*(_optim|zero_pp_rank_\d+_mp_rank_\d+_model)_states\.pt"
 )
 """What transformers', accelerate's and DeepSpeed's checkpoints hold to go on training."""
 _CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")

@@ -22,12 +22,12 @@ from ..checkpoint import Checkpoint
 from ..settings import Settings, build, from_peft, plain_names
 from ..torchfile import read_torch
 from ..unpickle import StoredTensor
+from . import zero3
 from .adapter import Adapter
 from .opening import open_weights
 from .xtuner_llava import official
 
 DEEPSPEED = "mp_rank_00_model_states.pt"
-_ZERO3 = "*zero_pp_rank_*_model_states.pt"
 
 _LORAS = {
     "llm_lora": ("language_model.",),
@@ -43,20 +43,24 @@ def is_xtuner(path: Path) -> bool:
     return (
         path.is_file()
         or (path / DEEPSPEED).exists()
-        or any(path.glob(_ZERO3))
+        or any(path.glob(zero3.MODELS))
         or (_is_joined(path) and not (path / "config.json").exists())
     )
 
 
 def read_xtuner(path: Path) -> Adapter:
-    """The adapter in an `iter_N.pth` file or folder, or in what DeepSpeed's zero_to_fp32.py makes
-    of one, with the training's configuration (.py) beside it; its `source` is to be closed.
+    """The adapter in an `iter_N.pth` file or folder (under ZeRO-3, too), or in what DeepSpeed's
+    zero_to_fp32.py makes of one, with the training's configuration (.py) beside it; its `source` is
+    to be closed.
 
     Raises:
         WeightsError: no such checkpoint, an object in it that hubkit does not know, no tensors, or
             no rank and alpha.
     """
-    if path.is_dir() and _is_joined(path):
+    if path.is_dir() and any(path.glob(zero3.MODELS)):
+        source, saved = zero3.read_zero3(path)
+        meta = saved.get("meta")
+    elif path.is_dir() and _is_joined(path):
         source, meta = open_weights(path, "model", "pytorch_model"), None
     else:
         source, meta = _open(path)
@@ -111,17 +115,9 @@ def _configuration(path: Path) -> str | None:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    zero3 = sorted(path.glob(_ZERO3))
     others = sorted(
         found.name for found in path.glob("mp_rank_*_model_states.pt") if found.name != DEEPSPEED
     )
-    if zero3:
-        raise WeightsError(
-            f"{path.name} was saved under ZeRO-3, in {len(zero3)} part(s) ({zero3[0].name})",
-            f"join them: in the folder that holds {path.name}, where DeepSpeed put the script, run "
-            f"`python zero_to_fp32.py . joined -t {path.name}`; copy the training's configuration "
-            "(.py) into joined, and give joined",
-        )
     if others:
         raise WeightsError(
             f"{path.name} is split over several files ({others[0]})",

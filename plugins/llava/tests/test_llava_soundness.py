@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hubkit_llava import LLaVA
+from testing.processors import CLIP_PREPROCESSOR, positions, problems, write_json, write_tokenizer
 
-import hubkit
-
-QUICKSTART = Path(hubkit.__file__).parent / "quickstart" / "base"
 IMAGE = "<image>"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What lies beside the weights of a LLaVA, with the quickstart's tokenizer and one token
-    more."""
-    data = json.loads((QUICKSTART / "tokenizer.json").read_text())
-    number = max(*data["model"]["vocab"].values(), *(one["id"] for one in data["added_tokens"])) + 1
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    data["added_tokens"].append({"id": number, "content": IMAGE, **flags, "special": True})
-    settings = json.loads((QUICKSTART / "tokenizer_config.json").read_text())
-    settings["added_tokens_decoder"][str(number)] = {"content": IMAGE, **flags, "special": True}
-    side = {"height": 28, "width": 28}
+    number = write_tokenizer(tmp_path, IMAGE)
     files = {
         "config.json": {
             "architectures": ["LlavaForConditionalGeneration"],
@@ -35,13 +24,7 @@ def folder(tmp_path: Path) -> Path:
             "text_config": {"model_type": "llama", "vocab_size": number + 1, "hidden_size": 32},
             "vision_config": {"model_type": "clip_vision_model", "image_size": 28, "patch_size": 7},
         },
-        "tokenizer.json": data,
-        "tokenizer_config.json": settings,
-        "preprocessor_config.json": {
-            "image_processor_type": "CLIPImageProcessor",
-            "crop_size": side,
-            "size": {"shortest_edge": 28},
-        },
+        "preprocessor_config.json": CLIP_PREPROCESSOR,
         "processor_config.json": {
             "processor_class": "LlavaProcessor",
             "patch_size": 7,
@@ -49,35 +32,16 @@ def folder(tmp_path: Path) -> Path:
             "vision_feature_select_strategy": "default",
         },
     }
-    for name, content in files.items():
-        (tmp_path / name).write_text(json.dumps(content))
-    shutil.copy2(QUICKSTART / "generation_config.json", tmp_path)
+    write_json(tmp_path, files)
     return tmp_path
 
 
 def _works(folder: Path) -> bool:
-    """Whether the processor prepares a picture and a question."""
-    from PIL import Image
-    from transformers import AutoProcessor
-
-    try:
-        processor = AutoProcessor.from_pretrained(folder)
-        inputs = processor(
-            images=Image.new("RGB", (40, 30)), text=f"{IMAGE} a", return_tensors="pt"
-        )
-    except (OSError, TypeError, ValueError):
-        return False
-    number = processor.tokenizer.convert_tokens_to_ids(IMAGE)
-    return int((inputs["input_ids"] == number).sum()) == 16
+    return positions(folder, IMAGE) == 16
 
 
 def _problems(folder: Path) -> list[str]:
-    config = json.loads((folder / "config.json").read_text())
-    wanted = LLaVA().companions(config).required
-    missing = [
-        need for need in wanted if not any((folder / name).is_file() for name in need.split("|"))
-    ]
-    return missing + [problem.where for problem in LLaVA().check(folder, config)]
+    return problems(LLaVA(), folder)
 
 
 def _leave_out(name: str, *keys: str) -> Any:

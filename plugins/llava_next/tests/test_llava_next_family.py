@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hubkit_llava_next import LLaVANext
 from testing.live_adapter import check_merge
+from testing.processors import CLIP_PREPROCESSOR, positions, problems, write_json, write_tokenizer
 
 from hubkit.sdk import UsageError, tiles
 from hubkit.sdk.testing import check_family
@@ -88,3 +89,42 @@ def _positions(pixels: Any) -> int:
     """4 of the whole picture; two tiles side by side, each row of 4 with one more for its end, 2
     rows."""
     return 4 + 2 * (4 + 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    number = write_tokenizer(tmp_path, "<image>")
+    text = {**TEXT, "vocab_size": number + 1}
+    files = {
+        "config.json": {**CONFIG, "image_token_index": number, "text_config": text},
+        "preprocessor_config.json": {
+            **CLIP_PREPROCESSOR,
+            "image_processor_type": "LlavaNextImageProcessor",
+            "image_grid_pinpoints": CONFIG["image_grid_pinpoints"],
+        },
+        "processor_config.json": {
+            **{"processor_class": "LlavaNextProcessor", "patch_size": 14},
+            **{"num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"},
+        },
+    }
+    write_json(tmp_path, files)
+    return tmp_path
+
+
+def test_a_sound_folder_loads_with_auto_processor(folder: Path) -> None:
+    """Two tiles of 2 x 2 patches below one another or one, each row with its end, and the whole."""
+    assert problems(LLaVANext(), folder) == [] and positions(folder, "<image>") >= 4 + 2 * 3
+
+
+@pytest.mark.parametrize("names", [("preprocessor", "processor"), ("preprocessor",)])
+def test_one_that_does_not_load_is_not_sound(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / f"{name}_config.json").unlink()
+    assert problems(LLaVANext(), folder) and not positions(folder, "<image>")
+
+
+def test_what_the_processor_cannot_count_without(folder: Path) -> None:
+    (folder / "processor_config.json").write_text('{"processor_class": "LlavaNextProcessor"}')
+    where = "processor_config.json: "
+    found = [f"{where}patch_size", f"{where}vision_feature_select_strategy"]
+    assert problems(LLaVANext(), folder) == found and not positions(folder, "<image>")
