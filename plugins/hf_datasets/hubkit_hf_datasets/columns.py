@@ -10,6 +10,7 @@ from typing import Any
 from hubkit.sdk import IMAGE, DataError, Record, Turn
 from hubkit.sdk.meaning import says_something
 from hubkit.sdk.rows import Place
+from hubkit.sdk.shown import did_you_mean
 
 _USUAL = {
     "image": ("image", "images", "img", "picture", "pixel_values"),
@@ -68,7 +69,8 @@ class Columns:
             if stated and stated not in names:
                 remedy = f"correct the dataset option `{what}`"
                 raise DataError(
-                    f"{file}: there is no column {stated!r} (there are: {', '.join(names)})",
+                    f"{file}: there is no column {stated!r}{did_you_mean(stated, names)} (there "
+                    f"are: {', '.join(names)})",
                     remedy,
                     code="keys",
                 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hubkit.sdk import DataError, Record, Run, TrainInput, UsageError, read_records, stop_ids
+from hubkit.sdk.shown import did_you_mean
 
 from .examples import IGNORED, Encoder
 from .forecast import Size
@@ -17,9 +18,11 @@ from .options import Options
 def check_groups(options: Options, job: TrainInput) -> None:
     unknown = sorted({*options.lora, *options.full} - set(job.groups))
     if unknown:
-        known = ", ".join(sorted(job.groups))
+        known = sorted(job.groups)
         raise UsageError(
-            f"lora/full: this model has no group {', '.join(unknown)}", f"choose from {known}"
+            f"lora/full: this model has no group {', '.join(unknown)}"
+            f"{did_you_mean(unknown[0], known)}",
+            f"choose from {', '.join(known)}",
         )
 
 
