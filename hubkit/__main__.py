@@ -3,10 +3,13 @@ file."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,11 +26,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     """Runs the command line and exits with the designed code."""
+    _silence_libraries()
     code = run(sys.argv[1:])
     if code == CancelledError.exit_code:  # nobody waits for the threads of libraries
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _silence_libraries() -> None:
+    """What a library logs or warns of is for its developers; some (modelscope_hub) set up a handler
+    of their own. `python -W` shows warnings."""
+    logging.disable(logging.CRITICAL)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def run(arguments: list[str]) -> int:
@@ -147,7 +159,6 @@ def _tell_usage(error: click.ClickException, as_json: bool) -> int:
 
 def _tell_bug(error: Exception, as_json: bool) -> int:
     import tempfile
-    import traceback
     from pathlib import Path
 
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "hubkit"

@@ -16,6 +16,7 @@ import yaml
 
 import hubkit
 from hubkit import cli
+from hubkit.cli.diff import DIFFERENT
 from hubkit.sdk import errors
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +103,7 @@ def test_both_readmes_show_the_same() -> None:
 @pytest.mark.parametrize("name", READMES)
 def test_exit_codes_are_those_of_the_errors(name: str) -> None:
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", _text(name), re.M)}
-    assert table == {0} | {
+    assert table == {0, DIFFERENT} | {
         kind.exit_code
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, (errors.HubkitError, errors.CancelledError))

@@ -17,6 +17,7 @@ from ..publishing.verify import download_compared
 from ..rehearsal.command import serve_until_interrupted, token_from
 from ..reporting import SilentReporter
 from ..sdk import PublishReceipt, Run
+from ..sdk.excerpt import did_you_mean
 from ..sdk.testing.cases import REHEARSAL_TOKEN as _TOKEN
 from .hubs import hub_options, push, verify
 
@@ -96,7 +97,8 @@ def _place(scheme: str, name: str, hub: Any) -> str:
         return hubs[scheme]
     if scheme != "git":
         raise UsageError(
-            f"there is no rehearsal of {scheme!r}", "choose from huggingface, modelscope, git"
+            f"there is no rehearsal of {scheme!r}{did_you_mean(scheme, (*hubs, 'git'))}",
+            "choose from huggingface, modelscope, git",
         )
     repository = f"{_ORGANISATION}/{name}-git"
     _make(hub, repository)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ..registry.plugins import GROUP
 from ..sdk import Run, SilentRun, UsageError
+from ..sdk.excerpt import did_you_mean
 
 SECONDS = 3600.0
 _TAIL = 2000
@@ -141,10 +142,10 @@ def _found(plugin: str | Path, kind: str) -> tuple[str, list[str]]:
     named = [entry for entry in entry_points(group=GROUP) if entry.name == str(plugin)]
     chosen = [entry for entry in named if not kind or len(named) == 1 or _kind(entry) == kind]
     if not chosen:
-        installed = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
+        installed = sorted({entry.name for entry in entry_points(group=GROUP)})
         raise UsageError(
-            f"there is no plugin {str(plugin)!r}",
-            f"installed: {installed}; or name a folder that has a pyproject.toml",
+            f"there is no plugin {str(plugin)!r}{did_you_mean(str(plugin), installed)}",
+            f"installed: {', '.join(installed)}; or name a folder that has a pyproject.toml",
         )
     if len({entry.value for entry in chosen}) > 1:
         raise UsageError(

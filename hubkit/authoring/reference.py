@@ -12,6 +12,7 @@ from typing import Any
 
 from ..registry.plugins import plugins
 from ..sdk import HubkitError, PluginError, UsageError
+from ..sdk.excerpt import did_you_mean
 
 _MODULES = (
     "codec",
@@ -57,7 +58,10 @@ def plugin_page(name: str) -> str:
             "fix or uninstall it",
         )
     if not found:
-        raise UsageError(f"there is no plugin {name!r}", "`hubkit plugins` lists what is installed")
+        near = did_you_mean(name, [row.name for row in plugins().rows()])
+        raise UsageError(
+            f"there is no plugin {name!r}{near}", "`hubkit plugins` lists what is installed"
+        )
     lines = []
     for plugin in found:
         module = importlib.import_module(type(plugin).__module__.partition(".")[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..resources import templates
 from ..sdk import KINDS, SDK_VERSION, UsageError
+from ..sdk.excerpt import did_you_mean
 from ..sdk.install import DISTRIBUTION
 from ..weights.staging import staged
 
@@ -33,7 +34,10 @@ def new_plugin(kind: str, name: str, parent: Path) -> Path:
         UsageError: no such kind, a name that is none, or the folder is there already.
     """
     if kind not in KINDS:
-        raise UsageError(f"there is no kind of plugin {kind!r}", f"kinds are {', '.join(KINDS)}")
+        near = did_you_mean(kind, KINDS)
+        raise UsageError(
+            f"there is no kind of plugin {kind!r}{near}", f"kinds are {', '.join(KINDS)}"
+        )
     if (
         not re.fullmatch(r"[a-z][a-z0-9_]*", name)
         or keyword.iskeyword(name)

@@ -153,7 +153,7 @@ def prepared(result: PreparedData) -> None:
             [(what, f"{count:,}") for what, count in report.fixes.items()],
         )
     found = [
-        ("records", f"{report.records:,} sound of {report.rows:,}"),
+        ("records", f"{report.records:,} of {report.rows:,} valid"),
         (
             "pictures",
             f"{report.pictures:,}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, UsageError
 
+from ..sdk.excerpt import did_you_mean
 from . import machine
 from .locks import Lock, read_locks
 
@@ -44,8 +45,11 @@ def choose(plugin: Any, variant: str = AUTOMATIC) -> Choice:
         )
     wanted = [lock for lock in locks if variant in (AUTOMATIC, lock.variant)]
     if not wanted:
-        known = ", ".join(sorted({lock.variant for lock in locks}))
-        raise UsageError(f"{who} has no lock of variant {variant!r}", f"write one of: {known}")
+        known = sorted({lock.variant for lock in locks})
+        raise UsageError(
+            f"{who} has no lock of variant {variant!r}{did_you_mean(variant, known)}",
+            f"write one of: {', '.join(known)}",
+        )
     reasons = {lock.file_name: unfit(lock, automatic=variant == AUTOMATIC) for lock in wanted}
     for lock in preferred([lock for lock in wanted if not reasons[lock.file_name]]):
         if python := machine.python(lock.python):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hubkit.sdk import EnvironmentFailure, UsageError
+from hubkit.sdk.excerpt import shown
 
 PASSED = {
     "PATH",
@@ -104,7 +105,7 @@ class Environment:
         if isinstance(value, str) and "/" in value:
             return cls(Path(value))
         remedy = "write `current`, `locked`, `locked:VARIANT`, or the path of an interpreter"
-        raise UsageError(f"not an environment: {value!r}", remedy)
+        raise UsageError(f"not an environment: {shown(value)}", remedy)
 
     @property
     def interpreter(self) -> Path:

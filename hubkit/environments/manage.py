@@ -12,6 +12,7 @@ from typing import Any
 from hubkit.sdk import EnvironmentFailure, Health, Run, SilentRun, UsageError
 
 from ..registry.plugins import plugins
+from ..sdk.excerpt import did_you_mean
 from . import choice, locks, machine, resolver, store
 from .ask import ask_health
 from .build import Built, Sources
@@ -147,7 +148,8 @@ def remove(
     there = [row for row in rows() if row.state in ("built", "stale")]
     for name in names:
         if not any(name in _names(row) for row in there):
-            raise UsageError(f"no environment of {name!r} is built", "see `hubkit env list`")
+            near = did_you_mean(name, [each for row in there for each in _names(row)])
+            raise UsageError(f"no environment of {name!r} is built{near}", "see `hubkit env list`")
     chosen = [
         row
         for row in there
@@ -227,7 +229,7 @@ def find(name: str) -> Any:
         )
     known = ", ".join(f"{one.kind} {one.name}" for one in _all())
     raise UsageError(
-        f"there is no trainer or engine {name!r}",
+        f"there is no trainer or engine {name!r}{did_you_mean(name, [one.name for one in _all()])}",
         f"installed: {known}; `hubkit plugins` lists what is installed",
     )
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RefusedError
+from ..sdk.excerpt import did_you_mean
 from .results import Evaluated, percent
 
 IMPROVEMENT, IMPROVEMENT_CI = "improvement", "improvement_ci"
@@ -56,7 +57,8 @@ def key_problem(key: str, metrics: Sequence[str]) -> str | None:
         IMPROVEMENT_CI,
         *(f"{name}.{IMPROVEMENT}" for name in metrics[1:]),
     ]
-    return f"{key!r} is not measured; what can be required: {', '.join(known)}"
+    near = did_you_mean(key, known)
+    return f"{key!r} is not measured{near}; what can be required: {', '.join(known)}"
 
 
 def refuse_below(result: Evaluated, require: Mapping[str, str]) -> None:

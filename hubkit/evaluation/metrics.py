@@ -14,7 +14,7 @@ _LEAST_SIMILAR = 0.5  # below it ANLS gives nothing (Biten et al. 2019)
 
 
 class ExactMatch:
-    """1 when the answer is a reference itself, spaces around it aside."""
+    """1 when the answer equals a reference, ignoring surrounding whitespace."""
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "exact_match"
@@ -22,7 +22,7 @@ class ExactMatch:
     version: ClassVar[str] = "1"
     title: ClassVar[str] = "Exact match"
     rules: ClassVar[Mapping[str, str]] = {
-        "en": "when it is the reference itself, spaces around it aside",
+        "en": "when it equals the reference, ignoring surrounding whitespace",
         "zh": "去掉首尾空白后与参考答案完全相同即为正确",
     }
 
@@ -81,7 +81,7 @@ class MultipleChoice:
 
 class Anls:
     """ANLS: one minus the edit distance over the longer text's length, to the nearest reference;
-    below 0.5 it is 0. Case and spaces around do not count."""
+    below 0.5 it is 0. Case and surrounding whitespace do not count."""
 
     kind: ClassVar[str] = "metric"
     name: ClassVar[str] = "anls"

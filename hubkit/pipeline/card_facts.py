@@ -14,7 +14,7 @@ from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
 from .given_adapter import files_of
-from .spec.model import Spec
+from .spec.model import Spec, environment
 from .stage import Context, Stage
 from .stages import evaluate, merge, prepare, smoke, train
 
@@ -117,7 +117,7 @@ def settings(spec: Spec) -> dict[str, Any]:
         },
     )
     for stage in ("train", "smoke", "evaluate"):
-        if isinstance(made[stage]["environment"], dict) and "python" in made[stage]["environment"]:
+        if environment(getattr(spec, stage).environment).python is not None:
             made[stage]["environment"] = "named by the user"
     return made
 

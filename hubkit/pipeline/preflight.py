@@ -22,8 +22,8 @@ from ..sdk.files import read_text
 from ..weights.arithmetic import require_torch
 from ..weights.check import check_base
 from .card_facts import license_of
-from .spec.model import EnvironmentField, Spec
-from .stage import Context, environment
+from .spec.model import EnvironmentField, Spec, environment
+from .stage import Context
 from .stages.prepare import check_terms
 
 _SLACK = 64 << 20
@@ -114,16 +114,21 @@ def _check_texts(spec: Spec) -> None:
 
 
 def _check_hubs(context: Context) -> None:
-    found = []
-    for target in context.spec.publish:
+    found, targets = {}, context.spec.publish
+    for target in targets:
         hub, place = plugins().hub_of(target.to)
-        found += [
-            f"\n  {target.to}: {p.message} ({p.remedy})" for p in hub.check(place, target.options)
-        ]
+        if problems := hub.check(place, target.options):
+            found[target.to] = problems
     if found:
+        listed = "".join(
+            f"\n  {to}: {p.message} ({p.remedy})"
+            for to, problems in found.items()
+            for p in problems
+        )
         raise EnvironmentFailure(
-            "not every hub can be published to:" + "".join(found),
-            "fix it, or take it out of `publish`",
+            f"cannot publish to {len(found)} of {len(targets)} "
+            f"hub{'s' if len(targets) > 1 else ''}:{listed}",
+            "fix it, or remove it from `publish`",
         )
 
 

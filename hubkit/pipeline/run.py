@@ -15,6 +15,7 @@ from ..files.disk import failure, full_disk, remove
 from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
+from ..sdk.excerpt import did_you_mean
 from .preflight import check_paths, check_workers, disk_needed, preflight
 from .seal import Seal
 from .spec.model import Spec
@@ -216,7 +217,10 @@ def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any]
     """The stages up to `until`, each with whether `from_` forces it."""
     for given in (from_, until):
         if given is not None and given not in NAMES:
-            raise UsageError(f"there is no stage {given!r}", f"stages are: {', '.join(NAMES)}")
+            near = did_you_mean(given, NAMES)
+            raise UsageError(
+                f"there is no stage {given!r}{near}", f"stages are: {', '.join(NAMES)}"
+            )
     last = NAMES.index(until) if until else len(NAMES) - 1
     first = NAMES.index(from_) if from_ else len(NAMES)
     for index, stage in enumerate(STAGES[: last + 1]):
@@ -228,7 +232,7 @@ def _reasons(
 ) -> tuple[str, ...]:
     """Why the stage must run; empty when its seal still stands."""
     if seal is None:
-        return ("it has not run yet",)
+        return ("first run",)
     return (f"asked for by --from {from_}",) if from_ else _stale(stage, seal, context)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..digests import of_json, stamp
-from ..environments import Environment, locked_name
+from ..environments import locked_name
 from ..registry.plugins import plugins
 from ..reporting import Reporter
 from ..sdk import codec
@@ -18,7 +18,7 @@ from ..weights.checkpoint import Checkpoint
 from ..weights.companions import INDEX, companion_names
 from ..weights.model import Model, open_model
 from .seal import SEAL
-from .spec.model import EnvironmentField, Spec
+from .spec.model import EnvironmentField, Spec, environment
 from .workspace import Workspace
 
 T = TypeVar("T")
@@ -99,11 +99,6 @@ class Context:
         """Puts what `stage` wrote into its place; the later stages' inputs may change with it."""
         self.workspace.seal(stage.name, partial, self.inputs(stage), codec.encode(result), seconds)
         self._inputs.clear()
-
-
-def environment(field: EnvironmentField) -> Environment:
-    """An environment as release.yaml names it."""
-    return Environment.parse(field if isinstance(field, str) else field.model_dump())
 
 
 def seconds(hours: float | None) -> float | None:

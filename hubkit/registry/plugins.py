@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..sdk import KINDS, PluginError, Requirements, UsageError
+from ..sdk.excerpt import did_you_mean
 from ..sdk.install import DISTRIBUTION, refuse_another
 from . import first_import
 
@@ -105,7 +106,8 @@ class Plugins:
         """
         if kind not in KINDS:
             raise UsageError(
-                f"there is no kind of plugin {kind!r}", f"kinds are {', '.join(KINDS)}"
+                f"there is no kind of plugin {kind!r}{did_you_mean(kind, KINDS)}",
+                f"kinds are {', '.join(KINDS)}",
             )
         if (kind, name) in self._plugins:
             return self._plugins[kind, name]
@@ -162,7 +164,8 @@ class Plugins:
         if colon and target and scheme in schemes:
             return schemes[scheme], target
         forms = ", ".join(f"{name}:TARGET" for name in schemes) or "none (no hub is installed)"
-        raise UsageError(f"not a destination: {destination!r}", f"write one of: {forms}")
+        near = did_you_mean(scheme, schemes) if colon else ""
+        raise UsageError(f"not a destination: {destination!r}{near}", f"write one of: {forms}")
 
 
 @cache

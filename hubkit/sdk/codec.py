@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .errors import UsageError
-from .excerpt import shown
+from .excerpt import did_you_mean, shown
 
 T = TypeVar("T")
+_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
 """Words that mean a switch where one is asked for, as in YAML 1.1; elsewhere they are words."""
 
@@ -64,7 +65,7 @@ def _decode(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
         if data not in typing.get_args(kind):
             problems.append(
                 f"{at or 'value'} must be one of {', '.join(map(repr, typing.get_args(kind)))}, "
-                f"not {shown(data)}"
+                f"not {shown(data)}{did_you_mean(data, map(str, typing.get_args(kind)))}"
             )
         return data
     if origin is tuple:
@@ -90,9 +91,8 @@ def _decode_dataclass(kind: type, data: Any, at: str, problems: list[str]) -> An
     before = len(problems)
     for key in data:
         if key not in fields:
-            problems.append(
-                f"unknown key {shown(f'{at}.{key}'.lstrip('.'))} (known: {', '.join(fields)})"
-            )
+            near = did_you_mean(key, fields) or f" (known: {', '.join(fields)})"
+            problems.append(f"unknown key {shown(f'{at}.{key}'.lstrip('.'))}{near}")
     values = {}
     for name, field in fields.items():
         path = f"{at}.{name}".lstrip(".")
@@ -157,6 +157,6 @@ def _decode_scalar(kind: Any, data: Any, at: str, problems: list[str]) -> Any:
     if kind is int and isinstance(data, bool):
         problems.append(f"{at or 'value'} must be a whole number, not {shown(data)}")
     elif not isinstance(data, kind):
-        name = getattr(kind, "__name__", kind)
+        name = _NAMES.get(kind, getattr(kind, "__name__", kind))
         problems.append(f"{at or 'value'} must be {name}, not {shown(data)}")
     return data

@@ -1,8 +1,10 @@
-"""Values from outside, in a message: never longer than a few lines, however large or nested."""
+"""Values from outside, in a message: never longer than a few lines, however large or nested; and
+what was probably meant."""
 
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
 from typing import Any
 
 _LONGEST = 300
@@ -33,3 +35,11 @@ def shown(value: Any) -> str:
     """`repr(value)`, cut where it would be long."""
     text = _REPR.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def did_you_mean(written: Any, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest of `known`; empty when none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(written.lower(), known, 1) if isinstance(written, str) else []
+    return f" (did you mean {near[0]!r}?)" if near else ""

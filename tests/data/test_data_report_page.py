@@ -81,7 +81,7 @@ def test_the_report_in_a_browser(tmp_path: Path, source: Path, browser: Any) -> 
         return [one.text for one in browser.find_elements("css selector", selector)]
 
     assert browser.title == "data.json: data report"
-    assert "9 records read with llava_json, 8 sound" in texts("#summary")[0].replace("\n", " ")
+    assert "read with llava_json: 8 of 9 records valid" in texts("#summary")[0].replace("\n", " ")
     assert (
         "images that are missing or broken" in texts("#problems td")[0]
         and "<script>" in texts("#problems")[0]

@@ -85,7 +85,7 @@ evaluate:
         ),
         (
             "improvement: 0.1",
-            "line 7: evaluate.require.improvement: Input should be a valid string, not 0.1",
+            "line 7: evaluate.require.improvement: a text, not 0.1 (put it in quotes)",
         ),
         (
             'contains: "> 0.5"',

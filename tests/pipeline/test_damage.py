@@ -45,7 +45,7 @@ DAMAGE: dict[str, tuple[Callable[[Path, Path], None], str]] = {
         lambda run, folder: spoil(folder / ".git" / "hubkit-staged.json", "[" * 9999),
         "is damaged",
     ),
-    "its seal": (lambda run, folder: spoil(run / "package/seal.json", "{"), "has not run yet"),
+    "its seal": (lambda run, folder: spoil(run / "package/seal.json", "{"), "first run"),
     "a seal of another version": (
         lambda run, folder: spoil(
             run / "package/seal.json",

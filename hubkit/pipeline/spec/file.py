@@ -4,7 +4,6 @@ absolute paths."""
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,17 @@ from ...files import yaml_text
 from ...files.yaml_text import Location
 from ...registry.plugins import plugins
 from ...sdk import codec
-from ...sdk.excerpt import shown
-from .model import Spec
+from ...sdk.excerpt import did_you_mean, shown
+from .messages import problem
+from .model import (
+    EnvironmentField,
+    Evaluate,
+    PythonEnvironment,
+    Smoke,
+    Spec,
+    Train,
+    environment,
+)
 from .yaml_lines import Document, read
 
 _PLUGIN_SECTIONS = (
@@ -59,7 +67,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
         raise SpecError(
-            f"{count} in the release file:\n"
+            f"{count} in the release file{' and --set' if overrides else ''}:\n"
             + "\n".join(f"  {p}" for p in (*problems[:_TOLD], *more)),
             "correct them; see `hubkit schema`",
         )
@@ -74,9 +82,10 @@ def _override(document: Document, override: str) -> None:
             "write for example --set train.options.rank=8",
         )
     *parents, last = key.split(".")
-    here, at = document.data, ()
+    here: Any = document.data
+    at: Location = ()
     for part in parents:
-        at = (*at, part)  # type: ignore[assignment]
+        at = (*at, int(part) if part.isdecimal() and isinstance(here, list) else part)
         if part.isdecimal() and isinstance(here, list):
             if len(part) > 9 or int(part) >= len(here):
                 raise UsageError(f"--set {key}: there is no item {part}", "count from 0")
@@ -101,9 +110,13 @@ def _override(document: Document, override: str) -> None:
             "name an item and its key: publish.0.to=...",
         )
     here[last] = parsed
+    document.overridden.append((*at, last))
 
 
 def _place(document: Document, location: Location) -> str:
+    for given in document.overridden:
+        if location[: len(given)] == given:
+            return f"--set {'.'.join(map(str, given))}"
     line = document.line(location)
     return f"{document.path}, line {line}" if line else f"{document.path}"
 
@@ -112,22 +125,18 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
     location = tuple(part for part in error["loc"] if _is_key(document, part, error["loc"]))
     name = ".".join(map(str, location)) or "the file"
     if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(location[-1]), _siblings(location), 1)
-        return f"{_place(document, location)}: unknown key {shown(name)}" + (
-            f" (did you mean {close[0]!r}?)" if close else ""
-        )
+        known = _siblings(location)
+        near = did_you_mean(location[-1], known) or f" (known: {', '.join(known)})"
+        return f"{_place(document, location)}: unknown key {shown(name)}{near}"
     if error["type"] == "missing":
         return f"{_place(document, location)}: {name!r} is missing"
-    return (
-        f"{_place(document, location)}: {name}: {error['msg'].removeprefix('Value error, ')}, not "
-        f"{shown(error['input'])}"
-    )
+    return f"{_place(document, location)}: {name}: {problem(error)}"
 
 
 def _is_key(document: Document, part: str | int, location: Location) -> bool:
     """pydantic adds the names of union members to a location; those are not keys of the file."""
     return isinstance(part, int) or not (
-        part in ("int", "float", "PythonEnvironment", "LockedEnvironment")
+        part in ("int", "float", "text", "PythonEnvironment", "LockedEnvironment")
         or part.startswith(("literal", "function", "nullable"))
     )
 
@@ -228,6 +237,12 @@ def _absolute(spec: Spec, root: Path) -> Spec:
     def below(path: Path) -> Path:
         return path if path.is_absolute() else root / path
 
+    def interpreter(section: Train | Smoke | Evaluate) -> dict[str, EnvironmentField]:
+        where = environment(section.environment).python
+        if where is None or str(where).startswith("~"):
+            return {}
+        return {"environment": PythonEnvironment(python=below(where))}
+
     images = below(spec.data.images) if spec.data.images else below(spec.data.path).parent
     base = spec.base.model_copy(
         update={"path": below(spec.base.path), "name": spec.base.name or spec.base.path.name}
@@ -236,9 +251,10 @@ def _absolute(spec: Spec, root: Path) -> Spec:
     data = spec.data.model_copy(
         update={"path": below(spec.data.path), "images": images, "holdout_file": holdout}
     )
-    train = spec.train.model_copy(
-        update={"adapter": spec.train.adapter and below(spec.train.adapter)}
-    )
+    adapter = {"adapter": spec.train.adapter and below(spec.train.adapter)}
+    train = spec.train.model_copy(update={**adapter, **interpreter(spec.train)})
+    smoke = spec.smoke.model_copy(update=interpreter(spec.smoke))
+    evaluate = spec.evaluate.model_copy(update=interpreter(spec.evaluate))
     further = tuple(
         more.model_copy(update={"path": below(more.path)}) for more in spec.merge.adapters
     )
@@ -247,9 +263,16 @@ def _absolute(spec: Spec, root: Path) -> Spec:
         target.model_copy(update={"to": _absolute_target(target.to, root)})
         for target in spec.publish
     )
-    return spec.model_copy(
-        update={"base": base, "data": data, "train": train, "merge": merge, "publish": publish}
-    )
+    changed = {
+        "base": base,
+        "data": data,
+        "train": train,
+        "merge": merge,
+        "smoke": smoke,
+        "evaluate": evaluate,
+        "publish": publish,
+    }
+    return spec.model_copy(update=changed)
 
 
 def _absolute_target(to: str, root: Path) -> str:

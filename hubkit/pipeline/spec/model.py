@@ -25,9 +25,12 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from ...environments import Environment
+from ...errors import UsageError
 from ...evaluation.gates import bound, key_problem
 from ...publishing.parallel import Limits
 from ...sdk.codec import switch
+from ...sdk.excerpt import did_you_mean, shown
 
 
 class _Model(BaseModel):
@@ -72,22 +75,39 @@ class LockedEnvironment(_Model):
 def _environment_kind(value: Any) -> str:
     """One problem for a wrong environment, and not one for each of the three things that it could
     have been."""
-    keys = value if isinstance(value, (dict, BaseModel)) else None
-    if keys is None:
-        return "literal"
-    return "LockedEnvironment" if "locked" in dict(keys) else "PythonEnvironment"
+    if not isinstance(value, (dict, BaseModel)):
+        return "text"
+    return "LockedEnvironment" if "locked" in dict(value) else "PythonEnvironment"
+
+
+def _named_environment(value: Any) -> str:
+    try:
+        Environment.parse(value)
+    except UsageError as error:
+        near = did_you_mean(value, ("current", "locked"))
+        told = f"{error.remedy.removeprefix('write ')}, not {shown(value)}{near}"
+        raise PydanticCustomError("not_an_environment", "{told}", {"told": told}) from None
+    return str(value)
 
 
 EnvironmentField = Annotated[
-    Annotated[Literal["current", "locked"], Tag("literal")]
+    Annotated[str, BeforeValidator(_named_environment), Tag("text")]
     | Annotated[PythonEnvironment, Tag("PythonEnvironment")]
     | Annotated[LockedEnvironment, Tag("LockedEnvironment")],
     Discriminator(_environment_kind),
     Field(
         description="`current`: hubkit's own; `locked`: built once from the plugin's lock that "
-        "fits this machine"
+        "fits this machine; `locked:VARIANT`; or the path of an interpreter",
+        examples=["current", "locked", "locked:cu12", "/opt/conda/envs/xtuner/bin/python"],
     ),
 ]
+
+
+def environment(field: EnvironmentField) -> Environment:
+    """An environment as release.yaml names it."""
+    return Environment.parse(field if isinstance(field, str) else field.model_dump())
+
+
 Deadline = Annotated[
     float | None,
     Field(
@@ -286,7 +306,9 @@ class Evaluate(_Model):
     def _measured(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         wrong = [
             InitErrorDetails(
-                type=PydanticCustomError("not_measured", problem), loc=(key,), input=value[key]
+                type=PydanticCustomError("not_measured", "{told}", {"told": problem}),
+                loc=(key,),
+                input=value[key],
             )
             for key in value
             if (problem := key_problem(key, info.data.get("metrics", ())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ _LIMIT = 1 << 18
 
 @dataclass(frozen=True)
 class Document:
-    """`lines` maps a location such as ("train", "options", "rank") to its 1-based line."""
+    """`lines` maps a location such as ("train", "options", "rank") to its 1-based line;
+    `overridden` are the locations that --set has replaced since."""
 
     path: Path
     data: Any
     lines: dict[Location, int]
     problems: tuple[str, ...]
+    overridden: list[Location] = field(default_factory=list)
 
     def line(self, location: Location) -> int | None:
         """The line of `location`, or of the nearest enclosing key that is in the file."""

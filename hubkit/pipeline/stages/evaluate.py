@@ -16,7 +16,8 @@ from ...evaluation.score import Answered, check_references, evaluated, metric_na
 from ...inference.questions import AFTER, BEFORE, Questioning, ask_each
 from ...sdk import read_records
 from ..first_prompt import sampled
-from ..stage import Context, Stage, environment, plugin_inputs, seconds
+from ..spec.model import environment
+from ..stage import Context, Stage, plugin_inputs, seconds
 from . import merge, prepare
 
 SAMPLES, ASKING = "samples.jsonl", "asking.sha256"

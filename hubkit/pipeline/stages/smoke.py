@@ -12,7 +12,8 @@ from ...inference.smoke import Smoked, smoke, with_prompts
 from ...sdk import read_records
 from ...weights.convert import native_view
 from ..first_prompt import sampled
-from ..stage import Context, Stage, environment, plugin_inputs, seconds
+from ..spec.model import environment
+from ..stage import Context, Stage, plugin_inputs, seconds
 from . import merge, prepare
 
 

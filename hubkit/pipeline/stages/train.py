@@ -14,7 +14,8 @@ from ...sdk import Foreseen, TrainInput, TrainOutput, token_ids
 from ...weights.convert import native_view
 from ...weights.native_files import write_native_files
 from .. import given_adapter
-from ..stage import Context, Stage, environment, plugin_inputs, seconds
+from ..spec.model import environment
+from ..stage import Context, Stage, plugin_inputs, seconds
 from . import prepare
 
 

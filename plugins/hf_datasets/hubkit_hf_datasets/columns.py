@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import IMAGE, DataError, Record, Turn
+from hubkit.sdk.excerpt import did_you_mean
 from hubkit.sdk.rows import Place
 from hubkit.sdk.unsupported_fields import IN_TURNS, says_something
 
@@ -66,7 +67,8 @@ class Columns:
             if stated and stated not in names:
                 remedy = f"correct the dataset option `{what}`"
                 raise DataError(
-                    f"{file}: there is no column {stated!r} (there are: {', '.join(names)})",
+                    f"{file}: there is no column {stated!r}{did_you_mean(stated, names)} (there "
+                    f"are: {', '.join(names)})",
                     remedy,
                     code="keys",
                 )

@@ -88,7 +88,7 @@ def opened(
         )
     token = find(options, endpoint, run)
     if not token.value and not anonymous:
-        raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
+        raise EnvironmentFailure(f"{endpoint}: {token.source}", LOG_IN)
     terms = Terms(
         httpx2.URL(endpoint), token, options.timeout, Patience(options.patience, run), run
     )

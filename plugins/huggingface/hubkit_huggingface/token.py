@@ -45,7 +45,7 @@ def _own_login(options: Options, endpoint: str, run: Run) -> Token:
     from .client import Terms, installed
 
     place = constants.HF_TOKEN_PATH
-    none = Token("", "nowhere: no HF_TOKEN, no login of the client")
+    none = Token("", "no token found (HF_TOKEN is not set; not logged in)")
     terms = Terms(httpx2.URL(endpoint), none, options.timeout, Patience(0, run), run)
     try:
         with installed(terms, xet=False):

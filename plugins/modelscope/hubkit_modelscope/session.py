@@ -114,7 +114,7 @@ def opened(
     refuse_offline(endpoint)
     token = find(options)
     if not token.value and not anonymous:
-        raise EnvironmentFailure(f"no token for {endpoint}: it came from {token.source}", LOG_IN)
+        raise EnvironmentFailure(f"{endpoint}: {token.source}", LOG_IN)
     log_harmless("modelscope_hub")
     patience = Patience(options.patience, run)
     session = Session(

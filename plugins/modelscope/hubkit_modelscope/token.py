@@ -31,4 +31,4 @@ def find(options: Options) -> Token:
         ) from None
     if value:
         return Token(value, f"the client's own login ({config.credentials_dir})")
-    return Token("", "nowhere: no MODELSCOPE_API_TOKEN, no login of the client")
+    return Token("", "no token found (MODELSCOPE_API_TOKEN is not set; not logged in)")

@@ -16,6 +16,7 @@ from hubkit.sdk import (
     read_records,
     stop_ids,
 )
+from hubkit.sdk.excerpt import did_you_mean
 from hubkit.sdk.processing import Processor
 
 from .examples import AnyEncoder, Encoder
@@ -27,9 +28,11 @@ from .processed import ProcessorEncoder
 def check_groups(options: Options, job: TrainInput) -> None:
     unknown = sorted({*options.lora, *options.full} - set(job.groups))
     if unknown:
-        known = ", ".join(sorted(job.groups))
+        known = sorted(job.groups)
         raise UsageError(
-            f"lora/full: this model has no group {', '.join(unknown)}", f"choose from {known}"
+            f"lora/full: this model has no group {', '.join(unknown)}"
+            f"{did_you_mean(unknown[0], known)}",
+            f"choose from {', '.join(known)}",
         )
 
 

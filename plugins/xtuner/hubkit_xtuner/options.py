@@ -6,7 +6,22 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-DeepSpeed = Literal["auto", "none", "zero1", "zero2", "zero2_offload", "zero3", "zero3_offload"]
+DeepSpeed = Literal[
+    "auto",
+    "none",
+    "zero1",
+    "zero2",
+    "zero2_offload",
+    "zero3",
+    "zero3_offload",
+    "deepspeed_zero1",
+    "deepspeed_zero2",
+    "deepspeed_zero2_offload",
+    "deepspeed_zero3",
+    "deepspeed_zero3_offload",
+]
+_PREFIX = "deepspeed_"
+"""Of these names in `xtuner train --deepspeed`."""
 
 _POSITIVE = (
     "rank",
@@ -46,7 +61,8 @@ class Options:
     `prompt` template trains with the text that the tokenizer's own chat template gives, so that
     every engine asks with the same; `xtuner` trains with xtuner's system line and its own template.
     `quantize` is QLoRA (4 bits; needs bitsandbytes). `vit_rank` above 0 gives the vision tower a
-    LoRA as well. `deepspeed` auto is zero2 on GPUs. `attention` auto is torch's in hubkit's own
+    LoRA as well. `deepspeed` auto is zero2 on GPUs; xtuner's own names (deepspeed_zero2) mean the
+    same. `attention` auto is torch's in hubkit's own
     modules; with remote code flash_attention_2 where flash-attn is installed, else eager.
 
     The folder's own Python code is run with `allow_remote_code` only; without it hubkit's modules
@@ -93,6 +109,7 @@ class Options:
     threads: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "deepspeed", self.deepspeed.removeprefix(_PREFIX))
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
         for name in _POSITIVE:

@@ -88,6 +88,7 @@ def test_several_nodes(tmp_path):
 @pytest.mark.parametrize("name", ["zero1", "zero2", "zero2_offload", "zero3", "zero3_offload"])
 def test_deepspeed_by_name(name):
     assert command.deepspeed(Options(deepspeed=name), gpu=True) == f"deepspeed_{name}"
+    assert Options(deepspeed=f"deepspeed_{name}") == Options(deepspeed=name)
 
 
 def test_deepspeed_is_left_out_on_a_cpu_or_when_told():

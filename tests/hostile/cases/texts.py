@@ -138,8 +138,8 @@ _RELEASES = {
     "Latin-1": RELEASE.encode() + b"card: {title: \xe9}\n",
 }
 _LINES = {
-    "a date that is none": "line 6: seed: Input should be a valid integer, not '2026-99-99'",
-    "a number without digits": "line 6: seed: Input should be a valid integer, not '0x_'",
+    "a date that is none": "line 6: seed: a whole number, not '2026-99-99'",
+    "a number without digits": "line 6: seed: a whole number, not '0x_'",
     "holdout: .nan": "line 3: '.nan' is not a finite number",
     "an alias bomb": "values, each as often as aliases repeat it",
     "a list as a trainer": "line 6: train.trainer",

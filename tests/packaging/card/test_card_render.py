@@ -71,7 +71,7 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     assert (
         "The improvement in exact_match is significant by McNemar's exact test (p < 0.001)." in page
     )
-    assert "counts for exact_match when it is the reference itself" in page
+    assert "counts for exact_match when it equals the reference" in page
     assert _rows(page, "Samples")[2][1:] == ["Which digit is this?", "3", "8 ✗", "3 ✓"]
     assert ["learning_rate", "`3e-05`"] in _rows(page, "Training")
     assert 'from_pretrained("example/InternVL2-Digits")' in page and 'print({"a": 1})' in page

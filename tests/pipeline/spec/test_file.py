@@ -8,6 +8,7 @@ from hubkit.errors import SpecError, UsageError
 from hubkit.pipeline.spec.file import load
 from hubkit.pipeline.spec.model import LockedEnvironment, Spec, json_schema
 
+WHERE = "`current`, `locked`, `locked:VARIANT`, or the path of an interpreter"
 GOOD = """\
 name: InternVL2-Tiny-Test
 base:
@@ -163,11 +164,11 @@ def test_the_schema_knows_every_key() -> None:
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        ("lockd", "train.environment: Input should be 'current' or 'locked', not 'lockd'"),
-        ("3", "train.environment: Input should be 'current' or 'locked', not 3"),
+        ("lockd", f"train.environment: {WHERE}, not 'lockd' (did you mean 'locked'?)"),
+        ("3", f"train.environment: {WHERE}, not 3"),
         (
             '{locked: "CU 12"}',
-            "train.environment.locked: String should match pattern '^[a-z][a-z0-9]*$', not 'CU 12'",
+            "train.environment.locked: a text of the form ^[a-z][a-z0-9]*$, not 'CU 12'",
         ),
         ("{pyton: x, python: y}", "unknown key 'train.environment.pyton' (did you mean 'python'?)"),
     ],
@@ -190,5 +191,5 @@ def test_environments_and_deadlines_are_read(tmp_path: Path) -> None:
         "locked",
     )
     assert problems(tmp_path, text.replace("12\n", "0\n")) == [
-        "FILE, line 9: train.deadline: Input should be greater than 0, not 0"
+        "FILE, line 9: train.deadline: a number above 0, not 0"
     ]
