@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,24 @@ QWEN = Kind(
 )
 
 
+QWEN2 = replace(
+    QWEN,
+    config={
+        **QWEN.config,
+        "architectures": ["Qwen2VLForConditionalGeneration"],
+        "model_type": "qwen2_vl",
+        "vision_config": {
+            **{"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2},
+            **{"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2},
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **QWEN.files["preprocessor_config.json"],
+            "processor_class": "Qwen2VLProcessor",
+        }
+    },
+)
 NEXT = Kind(
     config={
         "architectures": ["LlavaNextForConditionalGeneration"],

@@ -14,12 +14,13 @@ import pytest
 from hubkit_peft import PeftTrainer
 from hubkit_transformers import TransformersEngine
 from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
-from testing.tiny_processor import QWEN, jobs, records
+from testing.tiny_processor import QWEN, QWEN2, jobs, make, records
 
 import hubkit
 from hubkit.errors import DataError, EnvironmentFailure, HubkitError, UsageError
 from hubkit.sdk import Record, SilentRun, Turn, read_answers, write_jsonl
 from hubkit.sdk.processing import Inputs, Processor, batched, joined
+from hubkit.sdk.testing import check_trainer
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,18 @@ def test_training_and_asking_give_the_model_the_same(both: tuple[Any, Any]) -> N
         "user\n<|vision_start|><|image_pad|><|vision_end|>Which colours?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+def test_qwen2_vl_too(images: Path, tmp_path: Path) -> None:
+    older = jobs(make(QWEN2, tmp_path / "base"), tmp_path / "jobs", records(), images)
+    check_trained_and_asked(*older, linears=14)
+    check_rows_apart(older[0])
+
+
+def test_it_repeats_resumes_and_is_foreseen(both: tuple[Any, Any], tmp_path: Path) -> None:
+    options = {**both[0].options, "steps": 2, "batch_size": 2, "checkpoint_every": 1}
+    places = {"output": tmp_path / "out", "scratch": tmp_path / "scratch"}
+    check_trainer(PeftTrainer(), replace(both[0], options=options, **places))
 
 
 def test_rows_of_a_batch_do_not_touch_each_other(both: tuple[Any, Any]) -> None:
