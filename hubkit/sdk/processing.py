@@ -94,7 +94,8 @@ class Processor:
         in errors.
 
         Raises:
-            UsageError: the template does not put one mark for each picture.
+            UsageError: the template does not put one mark for each picture, or the processor's
+                files lack something.
             DataError: the processor cannot take a picture, for its shape for example.
         """
         mark = getattr(self.processor, "image_token", None)
@@ -114,6 +115,13 @@ class Processor:
             raise DataError(
                 f"{where}: the model's processor does not take it ({error})",
                 "correct the record or its picture, or leave it out",
+            ) from None
+        except (TypeError, KeyError, AttributeError, IndexError, ZeroDivisionError) as error:
+            raise UsageError(
+                f"{where}: the model's processor fails ({type(error).__name__}: {error}): its "
+                "files lack a setting, or are of another model",
+                "copy the processor's files from the model's own repository; `hubkit check` names "
+                "what is missing",
             ) from None
         return self._sorted(dict(output), len(pictures))
 

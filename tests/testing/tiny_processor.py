@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,13 @@ COLOURS = {
     "blue": (30, 40, 220),
     "white": (240, 240, 240),
 }
-ASK, DESCRIBE = "Which colour is on the {side}?", "Describe it."
+ASK, DESCRIBE = "Which colours?", "Describe it."
 SIZES = ((56, 56), (84, 56), (56, 84), (112, 56))
 CORPUS = [
     f"{text} a picture in {a} and {b}"
     for a in COLOURS
     for b in COLOURS
-    for text in (
-        ASK.format(side="left"),
-        ASK.format(side="right"),
-        DESCRIBE,
-        "system user assistant",
-    )
+    for text in (ASK, DESCRIBE, "system user assistant")
 ]
 
 
@@ -99,6 +94,80 @@ QWEN = Kind(
     image_key="image_token_id",
     image="<|image_pad|>",
     stop="<|im_end|>",
+)
+
+
+QWEN2 = replace(
+    QWEN,
+    config={
+        **QWEN.config,
+        "architectures": ["Qwen2VLForConditionalGeneration"],
+        "model_type": "qwen2_vl",
+        "vision_config": {
+            **{"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2},
+            **{"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2},
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **QWEN.files["preprocessor_config.json"],
+            "processor_class": "Qwen2VLProcessor",
+        }
+    },
+)
+NEXT = Kind(
+    config={
+        "architectures": ["LlavaNextForConditionalGeneration"],
+        "model_type": "llava_next",
+        "tie_word_embeddings": False,
+        "image_grid_pinpoints": [[28, 56], [56, 28], [56, 56]],
+        **{"vision_feature_layer": -2, "vision_feature_select_strategy": "default"},
+        "text_config": {
+            **{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128},
+            **{"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
+            **{"bos_token_id": 0, "eos_token_id": 1, "max_position_embeddings": 1024},
+            "tie_word_embeddings": False,
+        },
+        "vision_config": {
+            **{"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64},
+            **{"num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 28},
+            **{"patch_size": 7, "projection_dim": 16},
+        },
+    },
+    special=("<unk>", "</s>", "<image>"),
+    files={
+        "preprocessor_config.json": {
+            "image_processor_type": "LlavaNextImageProcessor",
+            "processor_class": "LlavaNextProcessor",
+            **{"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}},
+            "image_grid_pinpoints": [[28, 56], [56, 28], [56, 56]],
+            **{"image_mean": _MEAN, "image_std": _STD},
+        },
+        "processor_config.json": {
+            "processor_class": "LlavaNextProcessor",
+            **{"image_token": "<image>", "patch_size": 7, "num_additional_image_tokens": 1},
+            "vision_feature_select_strategy": "default",
+        },
+    },
+    template=(
+        "{% for message in messages %}{% if message['role'] == 'user' %}[INST] "
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
+        "{{ '<image>\n' }}{% endfor %}"
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+        "{{ content['text'] }}{% endfor %} [/INST]"
+        "{% elif message['role'] == 'assistant' %} {{ message['content'][0]['text'] }}</s>"
+        "{% endif %}{% endfor %}"
+    ),
+    published={
+        "model.language_model.": "language_model.model.",
+        "lm_head.": "language_model.lm_head.",
+        "model.vision_tower.": "vision_tower.vision_model.",
+        "model.multi_modal_projector.": "multi_modal_projector.",
+        "model.image_newline": "image_newline",
+    },
+    image_key="image_token_index",
+    image="<image>",
+    stop="</s>",
 )
 
 
@@ -202,7 +271,7 @@ def pictures(folder: Path) -> Path:
 
 def records() -> list[Record]:
     """One picture, two in one prompt, one more in a second turn, and none."""
-    ask = "<image>\nWhich colour is on the left?"
+    ask = f"<image>\n{ASK}"
     return [
         Record("one", ("0.png",), (Turn(ask, "red"),)),
         Record("two", ("1.png", "2.png"), (Turn("<image><image>\nDescribe it.", "red"),)),
@@ -212,16 +281,15 @@ def records() -> list[Record]:
 
 
 def answers(folder: Path, count: int, seed: int) -> list[dict[str, Any]]:
-    """Records in LLaVA's format that ask for one of the colours, their pictures in `folder`."""
+    """Records in LLaVA's format that ask for the colours, their pictures in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     dice, made = random.Random(seed), []
     for number in range(count):
-        sides = {"left": dice.choice(sorted(COLOURS)), "right": dice.choice(sorted(COLOURS))}
-        side = dice.choice(("left", "right"))
-        picture(dice, **sides).save(folder / f"{number}.png")
+        left, right = dice.choice(sorted(COLOURS)), dice.choice(sorted(COLOURS))
+        picture(dice, left, right).save(folder / f"{number}.png")
         said = [
-            {"from": "human", "value": f"<image>\n{ASK.format(side=side)}"},
-            {"from": "gpt", "value": sides[side]},
+            {"from": "human", "value": f"<image>\n{ASK}"},
+            {"from": "gpt", "value": f"in {left} and {right}"},
         ]
         made.append({"id": str(number), "image": f"{number}.png", "conversations": said})
     return made
@@ -254,7 +322,7 @@ def _lessons(processor: Processor, seed: int, count: int) -> Iterator[tuple[Any,
     plain = Vision(1, 1, 1, 1, False, (0, 0, 0), (1, 1, 1), "", "", "")
     for _ in range(count):
         left, right = dice.choice(sorted(COLOURS)), dice.choice(sorted(COLOURS))
-        text = dice.choice((ASK.format(side="left"), ASK.format(side="right"), DESCRIBE))
+        text = dice.choice((ASK, DESCRIBE))
         record = Record("", ("",), (Turn(f"<image>\n{text}", f"a picture in {left} and {right}"),))
         pieces, labels = [], []
         said = [text_parts(record.turns[0].answer)]

@@ -18,7 +18,7 @@ from hubkit.weights.model import Model
 
 VOCAB = 61
 VIT_6B = {"norm_type": "rms_norm", "qk_normalization": True, "qkv_bias": False}
-ARCHITECTURES = ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"]
+ARCHITECTURES = [f"{name}ForCausalLM" for name in ("InternLM2", "Qwen2", "Qwen3", "Llama", "Phi3")]
 
 
 @pytest.fixture
@@ -61,13 +61,15 @@ def trained(
 ) -> Any:
     """(base, native, the live peft model's logits, its folder) for a peft configuration; every
     trained weight is random."""
-    base = official_internvl(tmp_path / "base")
-    native = tmp_path / "native"
-    to_native(Model.of(base, internvl), native)
+    base, native = tmp_path / "base", tmp_path / "native"
 
-    def train(**settings: Any) -> tuple[Path, torch.Tensor, Path]:
+    def train(
+        architecture: str = ARCHITECTURES[0], **settings: Any
+    ) -> tuple[Path, torch.Tensor, Path]:
         from peft import LoraConfig, get_peft_model
 
+        official_internvl(base, architecture)
+        to_native(Model.of(base, internvl), native)
         usual = {"r": 4, "lora_alpha": 6, "target_modules": r".*language_model.*_proj|lm_head"}
         torch.manual_seed(11)  # peft draws the LoRA from it
         model = get_peft_model(load_native(native), LoraConfig(**{**usual, **settings}))
@@ -84,6 +86,7 @@ def trained(
 
 PEFT_SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "Qwen3": {"architecture": "Qwen3ForCausalLM"},
     "projector": {"modules_to_save": ["multi_modal_projector"]},
     "rslora": {"use_rslora": True},
     "patterns": {

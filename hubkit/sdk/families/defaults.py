@@ -27,6 +27,10 @@ DECODERS: Mapping[str, Mapping[str, Any]] = {
     "llama": _decoder(32000, 4096, 11008, 32, 32),
     "mistral": {**_decoder(32000, 4096, 14336, 32, 32), "num_key_value_heads": 8},
     "qwen2": {**_decoder(151936, 4096, 22016, 32, 32), "num_key_value_heads": 32},
+    "qwen3": {
+        **_decoder(151936, 4096, 22016, 32, 32),
+        **{"num_key_value_heads": 32, "head_dim": 128},
+    },
     "phi3": _decoder(32064, 3072, 8192, 32, 32),
     "internlm2": {**_decoder(103168, 4096, 11008, 32, 32), "bias": True},
     "qwen2_vl": {**_decoder(152064, 8192, 29568, 80, 64), "num_key_value_heads": 8},

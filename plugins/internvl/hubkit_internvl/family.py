@@ -43,8 +43,9 @@ class InternVL:
             sum(size for name, size in sizes.items() if name.startswith("vision_model."))
         )
         template = str(config.get("template", ""))
-        series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
         language = llm.kind_of(config).title
+        series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
+        series = "InternVL3.5" if language == "Qwen3" else series
         return RecognisedModel(
             family=self.name,
             description=f"{series} ({tower} + {language}, {_short(total)} parameters)",

@@ -30,7 +30,8 @@ class Names:
 class Kind:
     """One architecture. `qkv` says how queries, keys and values are stored: apart, `grouped` by
     key/value head (InternLM2) or `fused` and fused natively too, as are gate and up (Phi-3).
-    `linears` are the native linear layers."""
+    `linears` are the native linear layers. With `head_norms` each head's queries and keys are
+    normalised (Qwen3)."""
 
     title: str
     model_type: str
@@ -38,6 +39,7 @@ class Kind:
     qkv: str = "apart"
     bias_key: str = ""
     qkv_bias: bool = False
+    head_norms: bool = False
     linears: tuple[str, ...] = (
         "q_proj",
         "k_proj",
@@ -66,6 +68,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "LlamaForCausalLM": Kind(title="Llama", model_type="llama", bias_key="attention_bias"),
     "Qwen2ForCausalLM": Kind(title="Qwen2", model_type="qwen2", qkv_bias=True),
+    "Qwen3ForCausalLM": Kind(
+        title="Qwen3", model_type="qwen3", bias_key="attention_bias", head_norms=True
+    ),
     "Phi3ForCausalLM": Kind(
         title="Phi-3",
         model_type="phi3",
@@ -132,7 +137,7 @@ def parts(config: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def tied(config: Mapping[str, Any]) -> bool:
-    """Whether the output head is the embedding table, and so not stored. All four kinds' own
+    """Whether the output head is the embedding table, and so not stored. Every kind's own
     default is no."""
     return Settings(config, "llm_config").get("tie_word_embeddings", bool, False)
 
@@ -165,6 +170,8 @@ def _attention(kind: Kind, llm: Settings, old: str, new: str) -> Iterator[Part]:
                     height,
                     *rest,
                 )
+    for name in ("q_norm", "k_norm") if kind.head_norms else ():
+        yield whole(f"{old}self_attn.{name}.weight", f"{new}self_attn.{name}.weight", heads.size)
     yield whole(
         f"{old}{kind.names.output}.weight", f"{new}self_attn.o_proj.weight", hidden, rows[0]
     )

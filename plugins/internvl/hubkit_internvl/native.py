@@ -31,6 +31,7 @@ _TEXT_KEYS = (
 _EXTRA_TEXT_KEYS: Mapping[str, tuple[str, ...]] = {
     "llama": (),
     "qwen2": ("use_sliding_window", "sliding_window", "max_window_layers"),
+    "qwen3": ("use_sliding_window", "sliding_window", "max_window_layers"),
     "phi3": ("sliding_window", "original_max_position_embeddings", "resid_pdrop", "embd_pdrop"),
 }
 _VISION_KEYS = (

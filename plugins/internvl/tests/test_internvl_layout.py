@@ -69,6 +69,36 @@ def test_other_sizes_add_up_to_their_published_weights(official, vit_6b, size):
     assert count(official) / 1e9 == pytest.approx(billions, rel=0.005)
 
 
+# hidden, layers, heads, inner, 6B tower, billions of parameters as InternVL3.5's README tells them
+DENSE_3_5 = {
+    "1B": (1024, 28, 16, 3072, False, 1.1),
+    "2B": (2048, 28, 16, 6144, False, 2.3),
+    "4B": (2560, 36, 32, 9728, False, 4.7),
+    "8B": (4096, 36, 32, 12288, False, 8.5),
+    "14B": (5120, 40, 40, 17408, False, 15.1),
+    "38B": (5120, 64, 64, 25600, True, 38.4),
+}
+
+
+@pytest.mark.parametrize("size", DENSE_3_5)
+def test_internvl3_5_adds_up_and_has_head_norms(official, vit_6b, size):
+    hidden, layers, heads, inner, large_tower, billions = DENSE_3_5[size]
+    del official["llm_config"]["rope_scaling"]
+    official["llm_config"] |= {"architectures": ["Qwen3ForCausalLM"], "hidden_size": hidden}
+    official["llm_config"] |= {"num_hidden_layers": layers, "num_attention_heads": heads}
+    official["llm_config"] |= {"num_key_value_heads": 8, "head_dim": 128}
+    official["llm_config"] |= {"intermediate_size": inner, "vocab_size": 151936}
+    official["template"] = "internvl2_5"
+    if large_tower:
+        official["vision_config"] |= vit_6b
+    assert count(official) / 1e9 == pytest.approx(billions, abs=0.05)
+    layout, at = InternVL().layout(official), "language_model.model.layers.0.self_attn."
+    assert layout[f"{at}q_proj.weight"] == (128 * heads, hidden)
+    assert layout[f"{at}q_norm.weight"] == layout[f"{at}k_norm.weight"] == (128,)
+    assert f"{at}q_proj.bias" not in layout
+    assert InternVL().describe(official).description.startswith("InternVL3.5 (")
+
+
 def test_6b_tower_has_qk_norms_and_no_biases(tiny):
     names = InternVL().layout(tiny(vit_6b=True))
     layer = "vision_model.encoder.layers.1."
@@ -103,11 +133,11 @@ def test_tied_embeddings_have_no_head(tiny):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"],
+    ["InternLM2", "Qwen2", "Qwen3", "Llama", "Phi3"],
 )
 @pytest.mark.parametrize("vit_6b", [False, True])
 def test_native_rows_cover_each_official_tensor_exactly_once(tiny, architecture, vit_6b):
-    family, config = InternVL(), tiny(architecture, vit_6b=vit_6b)
+    family, config = InternVL(), tiny(f"{architecture}ForCausalLM", vit_6b=vit_6b)
     rows = {name: [] for name in family.layout(config)}
     for tensor in family.native(config).tensors:
         height = family.layout(config)[tensor.source][0]
@@ -148,13 +178,14 @@ def test_describes_and_recognises(official):
     assert described.parameters == 2_205_754_368
 
 
-@pytest.mark.parametrize("kind", ["InternLM2", "Llama", "Qwen2", "Phi3"])
+@pytest.mark.parametrize("kind", ["InternLM2", "Llama", "Qwen2", "Qwen3", "Phi3"])
 def test_class_defaults_that_are_left_out(official, kind):
     """Those of OpenGVLab's and transformers' configuration classes."""
     usual = {
         "InternLM2": (103168, 4096, 11008, 32),
         "Llama": (32000, 4096, 11008, 32),
         "Qwen2": (151936, 4096, 22016, 32),
+        "Qwen3": (151936, 4096, 22016, 32),
         "Phi3": (32064, 3072, 8192, 32),
     }[kind]
     keys = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")

@@ -54,12 +54,12 @@ def load(folder):
 @pytest.mark.parametrize("vit_6b", [False, True], ids=["300M", "6B"])
 @pytest.mark.parametrize(
     "architecture",
-    ["InternLM2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM", "Phi3ForCausalLM"],
+    ["InternLM2", "Qwen2", "Qwen3", "Llama", "Phi3"],
 )
 def test_loads_with_nothing_missing_and_nothing_unexpected(
     tiny, native_folder, architecture, vit_6b
 ):
-    config = tiny(architecture, vit_6b=vit_6b)
+    config = tiny(f"{architecture}ForCausalLM", vit_6b=vit_6b)
     folder, _ = native_folder(config)
     model = load(folder)
     names = {tensor.name for tensor in InternVL().native(config).tensors}

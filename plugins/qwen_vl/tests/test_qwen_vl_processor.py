@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from hubkit_peft import PeftTrainer
 from hubkit_transformers import TransformersEngine
-from testing.tiny_processor import jobs, records
+from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
+from testing.tiny_processor import QWEN, QWEN2, jobs, make, records
 
 import hubkit
 from hubkit.errors import DataError, EnvironmentFailure, HubkitError, UsageError
 from hubkit.sdk import Record, SilentRun, Turn, read_answers, write_jsonl
 from hubkit.sdk.processing import Inputs, Processor, batched, joined
-from hubkit.sdk.testing import check_processing
+from hubkit.sdk.testing import check_trainer
 
 
 @pytest.fixture(scope="module")
@@ -28,33 +29,33 @@ def both(tiny: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_training_and_asking_give_the_model_the_same(both: tuple[Any, Any]) -> None:
-    trained, asked = check_processing(PeftTrainer(), both[0], TransformersEngine(), both[1])
+    trained = check_trained_and_asked(*both, linears=14)
     assert trained.prompt.endswith(
-        "user\n<|vision_start|><|image_pad|><|vision_end|>Which colour is on the left?<|im_end|>\n"
+        "user\n<|vision_start|><|image_pad|><|vision_end|>Which colours?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert asked.template == "the processor's chat_template"
-    weights = hubkit.merge(
-        both[0].base, both[0].output / trained.adapter, both[0].output / "merged"
-    )
-    assert weights.merged == 14 and hubkit.check(both[0].output / "merged") == ()
 
 
-def test_rows_of_a_batch_do_not_touch_each_other(tiny: Path, images: Path, both: Any) -> None:
-    """Logits of each conversation are those that it has alone, whatever is beside it: positions in
-    three sections and the pictures' windows included."""
-    import torch
-    from hubkit_peft.checked import open_encoder
-    from transformers import AutoModelForImageTextToText
+def test_qwen2_vl_too(images: Path, tmp_path: Path) -> None:
+    older = jobs(make(QWEN2, tmp_path / "base"), tmp_path / "jobs", records(), images)
+    check_trained_and_asked(*older, linears=14)
+    check_rows_apart(older[0])
 
-    encoder = open_encoder(both[0])
-    rows = [encoder.example(record).inputs for record in records()]
-    model = AutoModelForImageTextToText.from_pretrained(both[0].native, dtype=torch.float32).eval()
-    with torch.no_grad():
-        together = model(**batched(rows, 0, "right")).logits
-        for number, row in enumerate(rows):
-            alone = model(**batched([row], 0, "right")).logits[0]
-            assert (together[number, : len(row.ids)] - alone).abs().max() < 1e-5
+
+def test_it_repeats_resumes_and_is_foreseen(both: tuple[Any, Any], tmp_path: Path) -> None:
+    options = {**both[0].options, "steps": 2, "batch_size": 2, "checkpoint_every": 1}
+    places = {"output": tmp_path / "out", "scratch": tmp_path / "scratch"}
+    check_trainer(PeftTrainer(), replace(both[0], options=options, **places))
+
+
+def test_rows_of_a_batch_do_not_touch_each_other(both: tuple[Any, Any]) -> None:
+    """Positions in three sections and the windows of the vision transformer included."""
+    check_rows_apart(both[0])
+
+
+@pytest.mark.integration
+def test_a_whole_release(tmp_path: Path) -> None:
+    check_release(QWEN, tmp_path, "Qwen2.5-VL-Tiny-Colours", steps=220)
 
 
 def test_the_first_turn_is_what_transformers_itself_makes(images: Path, both: Any) -> None:
@@ -65,7 +66,7 @@ def test_the_first_turn_is_what_transformers_itself_makes(images: Path, both: An
     (own,) = pieces(arrange, found, 0, ())
     message = [
         {"type": "image", "image": found.pictures[0]},
-        {"type": "text", "text": "Which colour is on the left?"},
+        {"type": "text", "text": "Which colours?"},
     ]
     processor = Processor.open(both[0].native)
     theirs = processor.processor.apply_chat_template(
@@ -94,7 +95,7 @@ def test_it_is_served_as_it_is_asked(images: Path, both: Any, tmp_path: Path) ->
     data = base64.b64encode((images / "0.png").read_bytes()).decode()
     content = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
-        {"type": "text", "text": "Which colour is on the left?"},
+        {"type": "text", "text": "Which colours?"},
     ]
     said = []
     loaded = load(both[1].native, both[1].model, both[1].vision, Options(threads=1, device="cpu"))
