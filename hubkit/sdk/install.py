@@ -3,23 +3,22 @@ from."""
 
 from __future__ import annotations
 
-import json
-import shlex
-from importlib import metadata
-from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+import os
+import sys
 
 from .errors import EnvironmentFailure
 
 DISTRIBUTION = "hubkit-vlm"
 """hubkit's name for pip. On PyPI `hubkit` is another project."""
 _ANOTHER = "hubkit"
+_KEPT = (".dist-info", ".egg-info")
 
 
 def install(extra: str) -> str:
     """The pip command for an extra: of the checkout or wheel that hubkit was installed from; by the
     packages' own names where that is gone, as in an image."""
+    import shlex
+
     if source := _source():
         *flags, place = source
         return shlex.join(["pip", "install", *flags, f"{place}[{extra}]"])
@@ -29,6 +28,8 @@ def install(extra: str) -> str:
 def packages(extra: str) -> list[str]:
     """What an extra asks for, as pip takes it; empty where hubkit has no such extra, or is not
     installed."""
+    from importlib import metadata
+
     try:
         lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -44,10 +45,10 @@ def refuse_another() -> None:
         EnvironmentFailure: the distribution `hubkit` is installed too. It is another project with a
             package of the same name, and either overwrites files of the other.
     """
-    try:
-        metadata.distribution(_ANOTHER)
-    except metadata.PackageNotFoundError:
+    if not any(map(_holds_another, sys.path)):
         return
+    import shlex
+
     *flags, place = _source() or [DISTRIBUTION]
     again = shlex.join(["pip", "install", "--force-reinstall", "--no-deps", *flags, place])
     raise EnvironmentFailure(
@@ -57,9 +58,25 @@ def refuse_another() -> None:
     )
 
 
+def _holds_another(folder: str) -> bool:
+    """By the names of files: importing importlib.metadata takes as long as `hubkit --help`."""
+    try:
+        with os.scandir(folder or os.curdir) as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return False
+    return any(name.startswith(f"{_ANOTHER}-") and name.endswith(_KEPT) for name in names)
+
+
 def _source() -> list[str]:
     """What pip was given to install hubkit from, by direct_url.json (PEP 610); empty where that was
     an index, or is not there any more."""
+    import json
+    from importlib import metadata
+    from pathlib import Path
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
     try:
         told = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
         address = urlsplit(told["url"])
