@@ -281,7 +281,7 @@ def records() -> list[Record]:
 
 
 def answers(folder: Path, count: int, seed: int) -> list[dict[str, Any]]:
-    """Records in LLaVA's format that ask for the colours, their pictures in `folder`."""
+    """Records in LLaVA's format that ask for the left colour, their pictures in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     dice, made = random.Random(seed), []
     for number in range(count):
@@ -289,7 +289,7 @@ def answers(folder: Path, count: int, seed: int) -> list[dict[str, Any]]:
         picture(dice, left, right).save(folder / f"{number}.png")
         said = [
             {"from": "human", "value": f"<image>\n{ASK}"},
-            {"from": "gpt", "value": f"in {left} and {right}"},
+            {"from": "gpt", "value": f"a picture in {left}"},
         ]
         made.append({"id": str(number), "image": f"{number}.png", "conversations": said})
     return made
