@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -46,6 +47,8 @@ def serve_command(port: int, host: str, data: Path, token_file: Path | None, as_
     """
     from ..api.rehearse import serve_until_interrupted, token_from
     from ._reporters import emit
+
+    logging.disable(logging.NOTSET)  # a fault of the hub's own is shown here
 
     token = token_from(token_file)
     with serve_until_interrupted(data, port=port, host=host, token=token) as hub:
