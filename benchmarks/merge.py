@@ -51,9 +51,19 @@ LLM = {
         "num_hidden_layers": 4,
         "num_attention_heads": 48,
     },
+    "3.5-2B": {
+        "architectures": ["Qwen3ForCausalLM"],
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "rope_scaling": None,
+    },
 }
 """Tiny is to see that it works. Of 26B four layers of 48 are taken: what is measured there is
-memory."""
+memory. 3.5-2B is InternVL3.5-2B, with Qwen3-1.7B's decoder and a head of its own."""
 TINY_VIT = {
     "hidden_size": 128,
     "intermediate_size": 256,

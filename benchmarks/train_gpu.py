@@ -370,7 +370,7 @@ def main() -> None:
     parser.add_argument(
         "--tiny", action="store_true", help="two layers of 128, to see in a minute that it works"
     )
-    parser.add_argument("--size", default="2B", help="2B or 8B")
+    parser.add_argument("--size", default="2B", help="2B, 8B or 3.5-2B")
     parser.add_argument("--memory", type=float, default=0.0, help="GiB that torch may take, of all")
     parser.add_argument("--xtuner", type=Path, help="interpreter of an environment with XTuner")
     parser.add_argument("--folder", type=Path)
