@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ..digests import of_json
 from ..environments import health, resolve
-from ..errors import EnvironmentFailure, UsageError
+from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..hygiene.search import search_text
 from ..packaging import card
 from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
+from ..sdk.excerpt import did_you_mean
 from ..sdk.files import read_text
 from ..weights.arithmetic import require_torch
 from ..weights.check import check_base
@@ -29,8 +30,9 @@ from .stages.prepare import check_terms
 _SLACK = 64 << 20
 
 
-def preflight(context: Context, stages: Sequence[str]) -> None:
-    """Checks what the named stages will need.
+def preflight(context: Context, stages: Sequence[str], *, workers: bool = False) -> None:
+    """Checks what the named stages will need, with `workers` their environments as well; all that
+    is in the way is told at once.
 
     Raises:
         RefusedError: a repository name is against the family's rule, or the dataset's terms against
@@ -39,23 +41,59 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
             published.
         EnvironmentFailure: git-lfs, torch, disk space or a hub is not up to it.
     """
-    if not stages:
-        return
-    spec = context.spec
-    check_distinct([target.to for target in spec.publish])
-    if set(stages) - {"prepare"}:
-        check_terms(context)
-    check_names(context.base.family, spec.name, [target.to for target in spec.publish])
-    _check_base(context)
-    _check_card(context)
-    _check_texts(spec)
-    if "merge" in stages:
-        require_torch()
-    if {"package", "publish", "verify"} & set(stages):
-        require_git_lfs()
-    if {"publish", "verify"} & set(stages):
-        _check_hubs(context)
-    _check_disk(context, stages)
+    if found := obstacles(context, stages, workers=workers):
+        raise together(found)
+
+
+def obstacles(
+    context: Context, stages: Sequence[str], *, workers: bool = False
+) -> list[HubkitError]:
+    """What `preflight` raises, each for itself and in the order of a release."""
+    found: dict[str, HubkitError] = {}
+    for check in _checks(context, stages, workers) if stages else ():
+        try:
+            check()
+        except HubkitError as error:
+            found.setdefault(error.message, error)
+    return list(found.values())
+
+
+def together(found: Sequence[HubkitError]) -> HubkitError:
+    """One error for all of `found`, of the first one's kind."""
+    if len(found) == 1:
+        return found[0]
+    listed = "".join(f"\n- {error.message} ({error.remedy})" for error in found)
+    return type(found[0])(
+        f"{len(found)} things are in the way of this release:{listed}",
+        "follow the remedies in brackets; `hubkit plan` lists what is left",
+    )
+
+
+def _checks(context: Context, stages: Sequence[str], workers: bool) -> Iterator[Callable[[], None]]:
+    spec, wanted = context.spec, set(stages)
+    targets = [target.to for target in spec.publish]
+    yield lambda: check_paths(spec)
+    yield lambda: check_distinct(targets)
+    if spec.data.path.exists():
+        if wanted - {"prepare"}:
+            yield lambda: check_terms(context)
+        if "evaluate" in wanted:
+            yield lambda: _check_slices(spec)
+    if spec.base.path.exists():
+        yield lambda: check_names(context.base.family, spec.name, targets)
+        yield lambda: _check_base(context)
+        yield lambda: _check_card(context)
+        yield lambda: _check_disk(context, stages)
+    yield lambda: _check_placeholders(spec)
+    yield lambda: _check_texts(spec)
+    if "merge" in wanted:
+        yield require_torch
+    if {"package", "publish", "verify"} & wanted:
+        yield _check_git_lfs
+    if {"publish", "verify"} & wanted:
+        yield lambda: _check_hubs(context)
+    if workers:
+        yield lambda: check_workers(context, stages)
 
 
 def check_paths(spec: Spec) -> None:
@@ -96,6 +134,48 @@ def _check_card(context: Context) -> None:
         )
 
 
+def _check_placeholders(spec: Spec) -> None:
+    """Raises UsageError for what `hubkit init` leaves for people to fill in."""
+    said = {
+        "author.name": (spec.author.name, "Your Name"),
+        "author.email": (spec.author.email, "you@example.org"),
+        "data.name": (spec.data.name, "my-food-questions"),
+    }
+    left = [f"{key}: {value}" for key, (value, placeholder) in said.items() if value == placeholder]
+    left += [
+        f"publish.{n}.to: {target.to}"
+        for n, target in enumerate(spec.publish)
+        if target.to.partition(":")[2].startswith("you/")
+    ]
+    if left:
+        raise UsageError(
+            f"the release file still has what its template says: {', '.join(left)}",
+            "write your own; they are published",
+        )
+
+
+def _check_slices(spec: Spec) -> None:
+    """Raises UsageError for fields that no record has. What is wrong with the records themselves,
+    `prepare` tells."""
+    left, known, data = set(spec.evaluate.slices), set[str](), spec.data
+    plugin = plugins().get("dataset", data.format)
+    for source in filter(None, (data.path, data.holdout_file)) if left else ():
+        try:
+            for record in plugin.records(source, data.options):
+                known |= record.meta.keys()
+                left -= known
+                if not left:
+                    return
+        except HubkitError:
+            return
+    if left:
+        named = ", ".join(f"{field!r}{did_you_mean(field, known)}" for field in sorted(left))
+        raise UsageError(
+            f"evaluate.slices: no record has the field {named}",
+            f"fields of the records are: {', '.join(sorted(known)) or 'none'}",
+        )
+
+
 def _check_texts(spec: Spec) -> None:
     """What the release file says is published, in the card and in the transcript."""
     texts = {
@@ -111,6 +191,10 @@ def _check_texts(spec: Spec) -> None:
             f"the release file holds what may not be published:{listed}",
             "correct the named keys of the release file",
         )
+
+
+def _check_git_lfs() -> None:
+    require_git_lfs()
 
 
 def _check_hubs(context: Context) -> None:
@@ -197,8 +281,9 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
             return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
         health(plugin, where, Path(folder))
-    passed.parent.mkdir(parents=True, exist_ok=True)
-    passed.write_text(state, "utf-8")
+    if context.workspace.folder.is_dir():  # `plan` makes none
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.write_text(state, "utf-8")
 
 
 def _packages(interpreter: Path) -> str:
