@@ -16,14 +16,8 @@ from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
 from ..sdk.excerpt import did_you_mean
-from .preflight import (
-    check_paths,
-    check_workers,
-    disk_needed,
-    obstacles,
-    preflight,
-    together,
-)
+from .preflight import obstacles, preflight, together
+from .requirements import check_paths, check_workers, disk_needed
 from .seal import Seal
 from .spec.model import Spec
 from .stage import Context, Stage
