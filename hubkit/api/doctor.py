@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .. import __version__
-from ..environments import CURRENT, health, manage
+from ..environments import CURRENT, manage, unhealthy
+from ..environments.machine import cuda
 from ..errors import HubkitError
 from ..packaging.lfs import require_git_lfs
 from ..registry.plugins import plugins
+from ..sdk.environment import check
+from .hubs import login_status
 
 _LOW_DISK = 20 * 10**9
 
@@ -31,18 +33,26 @@ class Finding:
 
 
 def doctor(workdir: Path) -> tuple[Finding, ...]:
-    """Checks Python, git, git-lfs, disk, each trainer's and engine's packages and locked
-    environments, broken plugins, and who is logged in at each hub. Changes nothing."""
+    """All `findings`."""
+    return tuple(findings(workdir))
+
+
+def findings(workdir: Path) -> Iterator[Finding]:
+    """Looks at Python, git, git-lfs, disk, GPU, each trainer's and engine's packages and locked
+    environments, broken plugins, and who is logged in at each hub, one after the other. Changes
+    nothing; packages are looked for and not imported, which `hubkit env check` does."""
     checks: tuple[Callable[[], list[Finding]], ...] = (
         _python,
         _git,
         lambda: _disk(workdir),
+        _gpu,
         _workers,
         _environments,
         _broken,
         _logins,
     )
-    return tuple(finding for check in checks for finding in check())
+    for look in checks:
+        yield from look()
 
 
 def _python() -> list[Finding]:
@@ -84,25 +94,25 @@ def _disk(workdir: Path) -> list[Finding]:
     return [Finding("disk", "ok", f"{free / 1e9:.1f} GB free in {place}")]
 
 
+def _gpu() -> list[Finding]:
+    if driver := cuda():
+        return [Finding("GPU", "ok", f"NVIDIA, driver for CUDA {driver}")]
+    return [Finding("GPU", "ok", "none; trainers and engines that can do so use the CPU")]
+
+
 def _workers() -> list[Finding]:
-    found = []
-    for kind in ("trainer", "engine"):
-        for plugin in plugins().of(kind).values():
-            with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
-                try:
-                    versions = health(plugin, CURRENT, Path(folder)).versions
-                    found.append(
-                        Finding(
-                            f"{kind} {plugin.name}",
-                            "ok",
-                            ", ".join(f"{k} {v}" for k, v in versions.items()),
-                        )
-                    )
-                except HubkitError as error:
-                    found.append(
-                        Finding(f"{kind} {plugin.name}", "warning", error.message, error.remedy)
-                    )
-    return found
+    every = [plugin for kind in ("trainer", "engine") for plugin in plugins().of(kind).values()]
+    return [_worker(plugin) for plugin in every]
+
+
+def _worker(plugin: Any) -> Finding:
+    who = f"{plugin.kind} {plugin.name}"
+    found = check(plugin.requirements, imports=False)
+    if not found.missing:
+        there = ", ".join(f"{module} {version}" for module, version in found.versions.items())
+        return Finding(who, "ok", there or "needs no packages")
+    told = unhealthy(plugin, CURRENT, found)
+    return Finding(who, "warning", told.message, told.remedy)
 
 
 def _environments() -> list[Finding]:
@@ -142,18 +152,11 @@ def _broken() -> list[Finding]:
 
 def _logins() -> list[Finding]:
     found = []
-    for name, hub in plugins().of("hub").items():
-        try:
-            login = hub.login({})
-        except HubkitError as error:
-            found.append(Finding(f"login {name}", "warning", error.message, error.remedy))
-            continue
-        who = (
-            f"{login.user or 'somebody'}, from {login.source}"
-            if login.state == "ok"
-            else f"{login.state} ({login.source})"
-        )
-        found.append(
-            Finding(f"login {name}", "ok" if login.state == "ok" else "warning", who, login.remedy)
-        )
+    for name, login in login_status().items():
+        told = {
+            "ok": f"{login.user or 'somebody'}, from {login.source}",
+            "none": login.source,
+        }.get(login.state, f"{login.state} ({login.source})")
+        good = login.state == "ok"
+        found.append(Finding(f"login {name}", "ok" if good else "warning", told, login.remedy))
     return found

@@ -20,6 +20,7 @@ __all__ = [
     "Spec",
     "StageOutcome",
     "StagePlan",
+    "check",
     "foresee",
     "init",
     "json_schema",
@@ -70,6 +71,21 @@ def plan(
     """What `release` would do now: each stage's state and why. Changes nothing."""
     loaded, place = _loaded(spec, workdir, overrides)
     return pipeline.plan(loaded, place, from_=from_, until=until)
+
+
+def check(
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    from_: str | None = None,
+    until: str | None = None,
+    reporter: Reporter | None = None,
+) -> None:
+    """Raises what `release` would refuse before its first stage, all of it in one error. Changes
+    nothing; hubs and environments are asked."""
+    loaded, place = _loaded(spec, workdir, overrides)
+    pipeline.check(loaded, place, from_=from_, until=until, reporter=reporter)
 
 
 def foresee(

@@ -12,19 +12,22 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", 
 
 
 @click.command("doctor")
+@click.argument("spec", type=FOLDER, required=False)
 @click.option(
     "--workdir", type=FOLDER, default=".", help="Where releases will run. [default: here]"
 )
 @as_json
-def command(workdir: Path, as_json: bool) -> None:
-    """Check what hubkit needs on this machine, and say how to get what is missing."""
-    from ..api.doctor import doctor
+def command(spec: Path | None, workdir: Path, as_json: bool) -> None:
+    """Check what hubkit needs on this machine, and say how to get what is missing; with SPEC (a
+    release.yaml) also all that this release needs."""
+    from ..api.doctor import findings
     from ..errors import EnvironmentFailure
     from ..sdk.codec import encode
-    from ._reporters import emit
+    from ._reporters import emit, reporter
 
-    findings = doctor(workdir)
-    for finding in findings:
+    failed = []
+    for finding in findings(workdir):
+        failed += [finding.what] if finding.state == "failed" else []
         if as_json:
             emit("finding", encode(finding))
             continue
@@ -32,6 +35,11 @@ def command(workdir: Path, as_json: bool) -> None:
         click.echo(f"{click.style(mark, fg=colour)} {finding.what}: {finding.found}")
         if finding.remedy:
             click.echo(f"    remedy: {finding.remedy}")
-    failed = [f.what for f in findings if f.state == "failed"]
     if failed:
         raise EnvironmentFailure(f"not ready: {', '.join(failed)}", "follow the remedies above")
+    if spec is not None:
+        from ..api.release import check
+
+        with reporter(as_json) as report:
+            report.note(f"checking what {spec} needs")
+            check(spec, reporter=report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,13 +23,19 @@ def command(
     workdir: Path | None,
     as_json: bool,
 ) -> None:
-    """Show which stages `hubkit release SPEC` would run, and why. Nothing is run."""
-    from ..api.release import plan
+    """Show which stages `hubkit release SPEC` would run, and why, and all that it would refuse.
+    Nothing is run."""
+    from ..api.release import check, plan
+    from ._reporters import emit, reporter
 
-    plans = plan(spec, workdir=workdir, overrides=overrides, from_=from_, until=until)
+    chosen: dict[str, Any] = {"workdir": workdir, "overrides": overrides}
+    chosen |= {"from_": from_, "until": until}
+    with reporter(as_json) as report:
+        report.note("checking what the release needs")
+        check(spec, **chosen, reporter=report)
+    plans = plan(spec, **chosen)
     if as_json:
         from ..sdk.codec import encode
-        from ._reporters import emit
 
         for item in plans:
             emit("plan", encode(item))

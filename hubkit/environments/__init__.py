@@ -6,7 +6,17 @@ secret in its environment, and its own process group; whatever it does (crash, h
 logs) ends in a result or in a HubkitError.
 """
 
+from .ask import unhealthy
 from .environment import CURRENT, Environment, EnvironmentLike
 from .workers import call, health, locked_name, resolve
 
-__all__ = ["CURRENT", "Environment", "EnvironmentLike", "call", "health", "locked_name", "resolve"]
+__all__ = [
+    "CURRENT",
+    "Environment",
+    "EnvironmentLike",
+    "call",
+    "health",
+    "locked_name",
+    "resolve",
+    "unhealthy",
+]

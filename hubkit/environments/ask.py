@@ -56,7 +56,7 @@ def ask_health(plugin: Trainer | Engine, environment: Environment, folder: Path)
     ):  # its packages were tried together, whatever their metadata say
         found = dataclasses.replace(found, conflicts=())
     if found.missing:
-        raise _unhealthy(plugin, environment, found)
+        raise unhealthy(plugin, environment, found)
     return found
 
 
@@ -90,7 +90,7 @@ def _ask(
         raise failure(who, call, ending, deadline, folder)
     answer = read_answer(who, output, folder)
     if answer.health is not None:
-        raise _unhealthy(plugin, environment, answer.health)
+        raise unhealthy(plugin, environment, answer.health)
     if answer.error is not None:
         raise answer.error
     if ending.code != 0:
@@ -123,7 +123,8 @@ def _encoded(job: Any) -> Any:
         ) from None
 
 
-def _unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitError:
+def unhealthy(plugin: Any, environment: Environment, found: Health) -> HubkitError:
+    """What is missing there, and how it is installed."""
     interpreter = environment.interpreter
     problems = "\n  ".join([*found.missing, *(f"conflict: {one}" for one in found.conflicts)])
     message = (

@@ -1,7 +1,8 @@
 """The release: its file, its stages in order, and the folder that they are sealed in.
 
 run.py            plan, run, resume
-preflight.py      what can be known to fail before any work is done
+preflight.py      what can be known to fail before any work is done, told at once
+requirements.py   each thing that a release needs
 workspace.py      the run folder: lock, seals, scratch
 stage.py          what a stage is, and what it sees of the release
 card_facts.py     what the stages found, as card and provenance say it

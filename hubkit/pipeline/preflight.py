@@ -3,34 +3,30 @@ environments."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-from ..digests import of_json
-from ..environments import health, resolve
-from ..errors import EnvironmentFailure, UsageError
-from ..hygiene.search import search_text
-from ..packaging import card
-from ..packaging.lfs import require_git_lfs
+from ..errors import HubkitError
 from ..publishing.publish import check_distinct, check_names
-from ..registry.plugins import plugins
-from ..sdk.codec import encode
-from ..sdk.files import read_text
 from ..weights.arithmetic import require_torch
-from ..weights.check import check_base
-from .card_facts import license_of
-from .spec.model import EnvironmentField, Spec, environment
+from .requirements import (
+    check_base_folder,
+    check_card,
+    check_disk,
+    check_git_lfs,
+    check_hubs,
+    check_paths,
+    check_placeholders,
+    check_slices,
+    check_texts,
+    check_workers,
+)
 from .stage import Context
 from .stages.prepare import check_terms
 
-_SLACK = 64 << 20
 
-
-def preflight(context: Context, stages: Sequence[str]) -> None:
-    """Checks what the named stages will need.
+def preflight(context: Context, stages: Sequence[str], *, workers: bool = False) -> None:
+    """Checks what the named stages will need, with `workers` their environments as well; all that
+    is in the way is told at once.
 
     Raises:
         RefusedError: a repository name is against the family's rule, or the dataset's terms against
@@ -39,170 +35,56 @@ def preflight(context: Context, stages: Sequence[str]) -> None:
             published.
         EnvironmentFailure: git-lfs, torch, disk space or a hub is not up to it.
     """
-    if not stages:
-        return
-    spec = context.spec
-    check_distinct([target.to for target in spec.publish])
-    if set(stages) - {"prepare"}:
-        check_terms(context)
-    check_names(context.base.family, spec.name, [target.to for target in spec.publish])
-    _check_base(context)
-    _check_card(context)
-    _check_texts(spec)
-    if "merge" in stages:
-        require_torch()
-    if {"package", "publish", "verify"} & set(stages):
-        require_git_lfs()
-    if {"publish", "verify"} & set(stages):
-        _check_hubs(context)
-    _check_disk(context, stages)
+    if found := obstacles(context, stages, workers=workers):
+        raise together(found)
 
 
-def check_paths(spec: Spec) -> None:
-    """Raises UsageError with every path of the release file that does not exist."""
-    paths = {
-        "base.path": spec.base.path,
-        "data.path": spec.data.path,
-        "data.images": spec.data.images,
-        "data.holdout_file": spec.data.holdout_file,
-        "train.adapter": spec.train.adapter,
-    }
-    paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    missing = [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
-    if missing:
-        raise UsageError(
-            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
-            "correct them; paths are relative to the release file",
-        )
-
-
-def _check_base(context: Context) -> None:
-    author = context.spec.author.email
-    if problems := check_base(context.spec.base.path, context.base.family, author):
-        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
-        raise UsageError(
-            f"the base {context.spec.base.path} is not sound:{listed}",
-            "fix it, or download it again",
-        )
-
-
-def _check_card(context: Context) -> None:
-    spec = context.spec
-    base = card.Base(spec.base.name, *license_of(context))
-    if problems := card.identity_problems(spec.name, base, [spec.data.title], spec.card.languages):
-        raise UsageError(
-            "the model card cannot be written: " + "; ".join(problems),
-            "correct the named keys of the release file",
-        )
-
-
-def _check_texts(spec: Spec) -> None:
-    """What the release file says is published, in the card and in the transcript."""
-    texts = {
-        "card.title": spec.card.title,
-        "card.summary": spec.card.summary,
-        "data.title": spec.data.title,
-    }
-    texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
-    problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
-    if problems:
-        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
-        raise UsageError(
-            f"the release file holds what may not be published:{listed}",
-            "correct the named keys of the release file",
-        )
-
-
-def _check_hubs(context: Context) -> None:
-    found, targets = {}, context.spec.publish
-    for target in targets:
-        hub, place = plugins().hub_of(target.to)
-        if problems := hub.check(place, target.options):
-            found[target.to] = problems
-    if found:
-        listed = "".join(
-            f"\n  {to}: {p.message} ({p.remedy})"
-            for to, problems in found.items()
-            for p in problems
-        )
-        raise EnvironmentFailure(
-            f"cannot publish to {len(found)} of {len(targets)} "
-            f"hub{'s' if len(targets) > 1 else ''}:{listed}",
-            "fix it, or remove it from `publish`",
-        )
-
-
-def disk_needed(context: Context, stages: Sequence[str]) -> int:
-    """The bytes that the named stages write. Each writes so many copies of the weights: native
-    views for training, smoke and evaluation, the merged model, and with `verify: {deep: true}` a
-    download (in LFS storage and work tree) and its native view."""
-    copies = {
-        "train": 1,
-        "merge": 1,
-        "smoke": 1,
-        "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
-    }
-    weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
-    return weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
-
-
-def _check_disk(context: Context, stages: Sequence[str]) -> None:
-    needed = disk_needed(context, stages)
-    place = next(
-        p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists()
-    )
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise EnvironmentFailure(
-            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB "
-            "are free",
-            "make room, or give a folder on a larger disk with --workdir",
-        )
-
-
-def check_workers(context: Context, stages: Sequence[str]) -> None:
-    """Raises EnvironmentFailure when an environment lacks what the named stages' workers need."""
-    spec = context.spec
-    uses = {
-        "train": ("trainer", spec.train.trainer, spec.train.environment),
-        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
-        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
-    }
-    if spec.train.adapter is not None:
-        del uses["train"]
-    for stage, (kind, name, field) in uses.items():
+def obstacles(
+    context: Context, stages: Sequence[str], *, workers: bool = False
+) -> list[HubkitError]:
+    """What `preflight` raises, each for itself and in the order of a release."""
+    found: dict[str, HubkitError] = {}
+    for check in _checks(context, stages, workers) if stages else ():
         try:
-            if stage in stages:
-                _check_worker(context, kind, name, field)
-        except EnvironmentFailure as error:
-            if stage != "smoke" or not spec.smoke.fallback:
-                raise
-            context.run.note(
-                f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
-            )
-            _check_worker(context, "engine", spec.smoke.fallback, "current")
-    if spec.smoke.compare_with and "smoke" in stages:
-        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+            check()
+        except HubkitError as error:
+            found.setdefault(error.message, error)
+    return list(found.values())
 
 
-def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
-    plugin = plugins().get(kind, name)
-    where = resolve(environment(field), plugin, context.run)
-    state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
-    passed = (
-        context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+def together(found: Sequence[HubkitError]) -> HubkitError:
+    """One error for all of `found`, of the first one's kind."""
+    if len(found) == 1:
+        return found[0]
+    listed = "".join(f"\n- {error.message} ({error.remedy})" for error in found)
+    return type(found[0])(
+        f"{len(found)} things are in the way of this release:{listed}",
+        "follow the remedies in brackets; `hubkit plan` lists what is left",
     )
-    with suppress(OSError, UnicodeDecodeError):
-        if read_text(passed) == state:
-            return
-    with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
-        health(plugin, where, Path(folder))
-    passed.parent.mkdir(parents=True, exist_ok=True)
-    passed.write_text(state, "utf-8")
 
 
-def _packages(interpreter: Path) -> str:
-    """Changes when a package is installed or removed: a health check costs seconds, and one that
-    passed holds until then."""
-    folders = interpreter.parent.parent.glob("lib*/python*/site-packages")
-    return " ".join(f"{folder}@{folder.stat().st_mtime_ns}" for folder in sorted(folders))
+def _checks(context: Context, stages: Sequence[str], workers: bool) -> Iterator[Callable[[], None]]:
+    spec, wanted = context.spec, set(stages)
+    targets = [target.to for target in spec.publish]
+    yield lambda: check_paths(spec)
+    yield lambda: check_distinct(targets)
+    if spec.data.path.exists():
+        if wanted - {"prepare"}:
+            yield lambda: check_terms(context)
+        if "evaluate" in wanted:
+            yield lambda: check_slices(spec)
+    if spec.base.path.exists():
+        yield lambda: check_names(context.base.family, spec.name, targets)
+        yield lambda: check_base_folder(context)
+        yield lambda: check_card(context)
+        yield lambda: check_disk(context, stages)
+    yield lambda: check_placeholders(spec)
+    yield lambda: check_texts(spec)
+    if "merge" in wanted:
+        yield require_torch
+    if {"package", "publish", "verify"} & wanted:
+        yield check_git_lfs
+    if {"publish", "verify"} & wanted:
+        yield lambda: check_hubs(context)
+    if workers:
+        yield lambda: check_workers(context, stages)

@@ -16,7 +16,8 @@ from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
 from ..sdk.excerpt import did_you_mean
-from .preflight import check_paths, check_workers, disk_needed, preflight
+from .preflight import obstacles, preflight, together
+from .requirements import check_paths, check_workers, disk_needed
 from .seal import Seal
 from .spec.model import Spec
 from .stage import Context, Stage
@@ -88,6 +89,20 @@ def plan(
     return planned
 
 
+def check(
+    spec: Spec,
+    workdir: Path,
+    *,
+    from_: str | None = None,
+    until: str | None = None,
+    reporter: Reporter | None = None,
+) -> None:
+    """Raises what `release` would refuse, all of it together: paths, names, terms, licence, texts,
+    slices, tools, disk, hubs, and the environments of trainer and engines."""
+    context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
+    preflight(context, [stage.name for stage, _ in _selected(from_, until)], workers=True)
+
+
 def release(
     spec: Spec,
     workdir: Path,
@@ -115,6 +130,7 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
         HubkitError: what `release` would raise for the data, and the trainer before its first step.
     """
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
+    preflight(context, NAMES, workers=True)
     _release(context, list(_selected(None, prepare.STAGE.name)), None)
     with context.workspace.lock():
         return train.foresee(context)
@@ -139,7 +155,12 @@ def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[Stag
 
 def _release(context: Context, selected: Selected, from_: str | None) -> ReleaseResult:
     workspace, reporter = context.workspace, context.run
-    plans = _plan(context, selected, from_)
+    try:
+        plans = _plan(context, selected, from_)
+    except HubkitError as error:
+        others = obstacles(context, [stage.name for stage, _ in selected])
+        others = [one for one in others if one.message != error.message]
+        raise together([error, *others]) from None
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
     outcomes = []

@@ -223,7 +223,7 @@ def test_not_enough_disk_is_known_before_starting(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nearly_full = shutil.disk_usage(project)._replace(free=1_000_000)
-    monkeypatch.setattr("hubkit.pipeline.preflight.shutil.disk_usage", lambda path: nearly_full)
+    monkeypatch.setattr("hubkit.pipeline.requirements.shutil.disk_usage", lambda path: nearly_full)
     with pytest.raises(
         EnvironmentFailure, match=r"needs about 0\.1 GB in .*, and 0\.0 GB are free"
     ) as caught:

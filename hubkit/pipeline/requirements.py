@@ -1,0 +1,224 @@
+"""What a release needs, one check each: paths, names, licence, texts, tools, hubs, disk,
+environments."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..digests import of_json
+from ..environments import health, resolve
+from ..errors import EnvironmentFailure, HubkitError, UsageError
+from ..hygiene.search import search_text
+from ..packaging import card
+from ..packaging.lfs import require_git_lfs
+from ..registry.plugins import plugins
+from ..sdk.codec import encode
+from ..sdk.excerpt import did_you_mean
+from ..sdk.files import read_text
+from ..weights.check import check_base
+from .card_facts import license_of
+from .spec.model import EnvironmentField, Spec, environment
+from .stage import Context
+
+_SLACK = 64 << 20
+
+
+def check_paths(spec: Spec) -> None:
+    """Raises UsageError with every path of the release file that does not exist."""
+    paths = {
+        "base.path": spec.base.path,
+        "data.path": spec.data.path,
+        "data.images": spec.data.images,
+        "data.holdout_file": spec.data.holdout_file,
+        "train.adapter": spec.train.adapter,
+    }
+    paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
+    missing = [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
+    if missing:
+        raise UsageError(
+            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
+            "correct them; paths are relative to the release file",
+        )
+
+
+def check_base_folder(context: Context) -> None:
+    author = context.spec.author.email
+    if problems := check_base(context.spec.base.path, context.base.family, author):
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
+        raise UsageError(
+            f"the base {context.spec.base.path} is not sound:{listed}",
+            "fix it, or download it again",
+        )
+
+
+def check_card(context: Context) -> None:
+    spec = context.spec
+    base = card.Base(spec.base.name, *license_of(context))
+    if problems := card.identity_problems(spec.name, base, [spec.data.title], spec.card.languages):
+        raise UsageError(
+            "the model card cannot be written: " + "; ".join(problems),
+            "correct the named keys of the release file",
+        )
+
+
+def check_placeholders(spec: Spec) -> None:
+    """Raises UsageError for what `hubkit init` leaves for people to fill in."""
+    said = {
+        "author.name": (spec.author.name, "Your Name"),
+        "author.email": (spec.author.email, "you@example.org"),
+        "data.name": (spec.data.name, "my-food-questions"),
+    }
+    left = [f"{key}: {value}" for key, (value, placeholder) in said.items() if value == placeholder]
+    left += [
+        f"publish.{n}.to: {target.to}"
+        for n, target in enumerate(spec.publish)
+        if target.to.partition(":")[2].startswith("you/")
+    ]
+    if left:
+        raise UsageError(
+            f"the release file still has what its template says: {', '.join(left)}",
+            "write your own; they are published",
+        )
+
+
+def check_slices(spec: Spec) -> None:
+    """Raises UsageError for fields that no record has. What is wrong with the records themselves,
+    `prepare` tells."""
+    left, known, data = set(spec.evaluate.slices), set[str](), spec.data
+    plugin = plugins().get("dataset", data.format)
+    for source in filter(None, (data.path, data.holdout_file)) if left else ():
+        try:
+            for record in plugin.records(source, data.options):
+                known |= record.meta.keys()
+                left -= known
+                if not left:
+                    return
+        except HubkitError:
+            return
+    if left:
+        named = ", ".join(f"{field!r}{did_you_mean(field, known)}" for field in sorted(left))
+        raise UsageError(
+            f"evaluate.slices: no record has the field {named}",
+            f"fields of the records are: {', '.join(sorted(known)) or 'none'}",
+        )
+
+
+def check_texts(spec: Spec) -> None:
+    """What the release file says is published, in the card and in the transcript."""
+    texts = {
+        "card.title": spec.card.title,
+        "card.summary": spec.card.summary,
+        "data.title": spec.data.title,
+    }
+    texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
+    problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
+    if problems:
+        listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
+        raise UsageError(
+            f"the release file holds what may not be published:{listed}",
+            "correct the named keys of the release file",
+        )
+
+
+def check_git_lfs() -> None:
+    require_git_lfs()
+
+
+def check_hubs(context: Context) -> None:
+    found, targets = {}, context.spec.publish
+    for target in targets:
+        hub, place = plugins().hub_of(target.to)
+        if problems := hub.check(place, target.options):
+            found[target.to] = problems
+    if found:
+        listed = "".join(
+            f"\n  {to}: {p.message} ({p.remedy})"
+            for to, problems in found.items()
+            for p in problems
+        )
+        raise EnvironmentFailure(
+            f"cannot publish to {len(found)} of {len(targets)} "
+            f"hub{'s' if len(targets) > 1 else ''}:{listed}",
+            "fix it, or remove it from `publish`",
+        )
+
+
+def disk_needed(context: Context, stages: Sequence[str]) -> int:
+    """The bytes that the named stages write. Each writes so many copies of the weights: native
+    views for training, smoke and evaluation, the merged model, and with `verify: {deep: true}` a
+    download (in LFS storage and work tree) and its native view."""
+    copies = {
+        "train": 1,
+        "merge": 1,
+        "smoke": 1,
+        "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
+    }
+    weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
+    return weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
+
+
+def check_disk(context: Context, stages: Sequence[str]) -> None:
+    needed = disk_needed(context, stages)
+    place = next(
+        p for p in (context.workspace.folder, *context.workspace.folder.parents) if p.exists()
+    )
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise EnvironmentFailure(
+            f"the release needs about {needed / 1e9:,.1f} GB in {place}, and {free / 1e9:,.1f} GB "
+            "are free",
+            "make room, or give a folder on a larger disk with --workdir",
+        )
+
+
+def check_workers(context: Context, stages: Sequence[str]) -> None:
+    """Raises EnvironmentFailure when an environment lacks what the named stages' workers need."""
+    spec = context.spec
+    uses = {
+        "train": ("trainer", spec.train.trainer, spec.train.environment),
+        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
+        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
+    }
+    if spec.train.adapter is not None:
+        del uses["train"]
+    for stage, (kind, name, field) in uses.items():
+        try:
+            if stage in stages:
+                _check_worker(context, kind, name, field)
+        except EnvironmentFailure as error:
+            if stage != "smoke" or not spec.smoke.fallback:
+                raise
+            context.run.note(
+                f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
+            )
+            _check_worker(context, "engine", spec.smoke.fallback, "current")
+    if spec.smoke.compare_with and "smoke" in stages:
+        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+
+
+def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
+    plugin = plugins().get(kind, name)
+    where = resolve(environment(field), plugin, context.run)
+    state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
+    passed = (
+        context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
+    )
+    with suppress(OSError, UnicodeDecodeError):
+        if read_text(passed) == state:
+            return
+    with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
+        health(plugin, where, Path(folder))
+    if context.workspace.folder.is_dir():  # `plan` makes none
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.write_text(state, "utf-8")
+
+
+def _packages(interpreter: Path) -> str:
+    """Changes when a package is installed or removed: a health check costs seconds, and one that
+    passed holds until then."""
+    folders = interpreter.parent.parent.glob("lib*/python*/site-packages")
+    return " ".join(f"{folder}@{folder.stat().st_mtime_ns}" for folder in sorted(folders))
