@@ -152,6 +152,7 @@ def settings(spec: Spec) -> dict[str, Any]:
             "publish": True,
             "upload": True,
             "verify": True,
+            "notify": True,
         },
     )
     for stage in ("train", "smoke", "evaluate"):

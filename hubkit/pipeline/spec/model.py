@@ -403,6 +403,41 @@ class Verify(_Model):
     )
 
 
+StageName = Literal[
+    "prepare", "train", "merge", "smoke", "evaluate", "package", "publish", "verify"
+]
+
+
+class Notification(_Model):
+    """A command or a webhook that is told when a stage has ended or failed. Its own failure is
+    noted and stops nothing."""
+
+    command: tuple[str, ...] = Field(
+        (), strict=False, description="program and arguments; the event is JSON on standard input"
+    )
+    env: tuple[str, ...] = Field(
+        (), strict=False, description="variables that the command sees, such as a token's"
+    )
+    webhook: str = Field(
+        "", pattern="^$|^https://", description="an https address, which gets the event by POST"
+    )
+    webhook_env: str = Field(
+        "", description="the variable that holds that address, since many are secrets"
+    )
+    stages: tuple[StageName, ...] = Field(
+        (), strict=False, description="only at the end of these stages; default: all"
+    )
+    states: tuple[Literal["sealed", "failed"], ...] = Field(
+        ("sealed", "failed"), strict=False, min_length=1, description="only of these ends"
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Notification:
+        if sum(map(bool, (self.command, self.webhook, self.webhook_env))) != 1:
+            raise ValueError("name one of command, webhook and webhook_env")
+        return self
+
+
 class Spec(_Model):
     """One release."""
 
@@ -424,6 +459,7 @@ class Spec(_Model):
     publish: tuple[Target, ...] = Field((), strict=False)
     upload: Upload = Upload()
     verify: Verify = Verify()
+    notify: tuple[Notification, ...] = Field((), strict=False)
 
 
 def json_schema() -> dict[str, Any]:
