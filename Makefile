@@ -62,10 +62,11 @@ format: setup ## Format the code
 types: setup ## Strict mypy
 	$(BIN)/mypy
 
-docs: setup ## Write docs/cli.md, docs/sdk.md, docs/python-api.md, docs/release-file.md and docs/plugins/ from commands, docstrings and the schema
+docs: setup ## Write the references below docs/ from the commands, the docstrings and the schemas
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_release_file.py
+	$(BIN)/python docs/make_events.py
 
 site: setup ## Build the documentation site into site/ (strict; Python 3.11 or newer)
 	$(BIN)/zensical build --strict --config-file mkdocs.yml

@@ -19,17 +19,19 @@ from testing.pages import DOCS, ROOT, blocks, pages, released
 from hubkit import cli
 
 GENERATED = (
+    "bundled-plugins.md",
     "cli.md",
-    "sdk.md",
+    "events.md",
+    "plugins/",
     "python-api.md",
     "release-file.md",
-    "bundled-plugins.md",
-    "plugins/",
+    "sdk.md",
 )
 ENGLISH_ONLY = {
     "bundled-plugins.md",
     "cli.md",
     "design.md",
+    "events.md",
     "plugins.md",
     "python-api.md",
     "sdk.md",
