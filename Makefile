@@ -10,7 +10,7 @@ N ?= 100
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs site base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,9 +62,15 @@ format: setup ## Format the code
 types: setup ## Strict mypy
 	$(BIN)/mypy
 
-docs: setup ## Write docs/cli.md, docs/sdk.md and docs/plugins/ from the commands and docstrings
+docs: setup ## Write the references below docs/ from the commands, the docstrings and the schemas
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_release_file.py
+	$(BIN)/python docs/make_events.py
+
+site: setup ## Build the documentation site into site/ (strict; Python 3.11 or newer)
+	$(BIN)/zensical build --strict --config-file mkdocs.yml
+	$(BIN)/zensical build --strict --config-file mkdocs.zh.yml
 
 base: setup ## Make the quickstart's tiny base again from its seed (about 5 minutes)
 	$(BIN)/python -m hubkit.quickstart.make_base hubkit/quickstart/base

@@ -130,7 +130,7 @@ def card(
         base=cards.Base(base_name, *stated, family.relation),
         family=family,
         title=title,
-        summary=summary,
+        summary={"": summary} if summary else {},
         architecture=model.family.describe(model.config).description,
         languages=tuple(languages),
     )

@@ -13,9 +13,10 @@ from ..demo_page.launch import demo
 from ..digests import FileDigests, of_json
 from ..environments import Environment, EnvironmentLike
 from ..errors import UsageError
+from ..evaluation.judging import Answered, score
 from ..evaluation.results import Evaluated
 from ..evaluation.samples import check_suffix, write_samples
-from ..evaluation.score import Answered, check_references, evaluated, score
+from ..evaluation.score import check_references, evaluated
 from ..inference.questions import AFTER, BEFORE, Questioning, ask_each
 from ..inference.serving import read_key, serve
 from ..inference.smoke import PROMPTS, Smoked, drawn_picture, picture_record

@@ -1,4 +1,5 @@
-"""Markdown from docstrings: the SDK's reference, and a page for a plugin."""
+"""Markdown from docstrings: the SDK's reference, that of `hubkit` itself, and a page for a
+plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from types import GenericAlias
 from typing import Any
 
 from ..registry.plugins import plugins
-from ..sdk import HubkitError, PluginError, UsageError
+from ..sdk import CancelledError, HubkitError, PluginError, UsageError
 from ..sdk.excerpt import did_you_mean
 
 _MODULES = (
@@ -40,6 +41,25 @@ def sdk_page() -> str:
         for name in public:
             if name not in sdk.__all__:
                 lines += _entry(name, getattr(found, name))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def python_page() -> str:
+    """Everything in `hubkit.__all__`, and the errors."""
+    hubkit = importlib.import_module("hubkit")
+    lines = ["# Python reference", "", "Written by `make docs`; do not edit.", ""]
+    for name in sorted(hubkit.__all__, key=str.lower):
+        value = getattr(hubkit, name)
+        if inspect.isfunction(value):
+            lines += [f"### hubkit.{name}", "", "```python", _call(name, value), "```", ""]
+            lines += [_doc(value), ""]
+        else:
+            lines += _entry(f"hubkit.{name}", value)
+    errors = importlib.import_module("hubkit.errors")
+    lines += ["## hubkit.errors", ""]
+    for name, value in sorted(vars(errors).items()):
+        if inspect.isclass(value) and issubclass(value, (HubkitError, CancelledError)):
+            lines += _entry(f"hubkit.errors.{name}", value)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -107,6 +127,28 @@ def _entry(name: str, value: Any) -> Iterator[str]:
                     f"- `{method}{inspect.signature(function)}`: {_doc(function) or 'see above.'}",
                     "",
                 )
+
+
+class _Plain(str):
+    """An annotation as it is written, without the quotes of a string."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _call(name: str, function: Any) -> str:
+    """The signature, a parameter a line where it would not fit on one."""
+    signature = inspect.signature(function)
+    parameters: list[str] = []
+    keywords = False
+    for one in signature.parameters.values():
+        if one.kind is inspect.Parameter.KEYWORD_ONLY and not keywords:
+            parameters, keywords = [*parameters, "*"], True
+        parameters.append(str(one.replace(annotation=_Plain(one.annotation))))
+    result = f") -> {signature.return_annotation}"
+    line = f"{name}({', '.join(parameters)}{result}"
+    inner = "".join(f"    {one},\n" for one in parameters)
+    return line if len(line) <= 88 else f"{name}(\n{inner}{result}"
 
 
 def _fields(kind: Any) -> Iterator[str]:

@@ -10,30 +10,37 @@ from ._options import FOLDER, as_json
 
 
 @click.command("check")
-@click.argument("folder", type=FOLDER)
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=FOLDER)
 @click.option("--author-email", default="", help="The one address that the texts may hold.")
 @as_json
-def command(folder: Path, author_email: str, as_json: bool) -> None:
-    """Check a model or adapter folder, whoever made it. Exits 3 when something is wrong; `hubkit
+def command(folders: tuple[Path, ...], author_email: str, as_json: bool) -> None:
+    """Check model or adapter folders, whoever made them. Exits 3 when something is wrong; `hubkit
     track` refuses the same. Only the headers of weights are read: `hubkit merge` finds NaN, and
     `hubkit smoke` a model that does not answer.
+
+    A file stands for the model folder that it lies in; files in none are passed over.
     """
-    from ..api.check import check
+    from ..api.check import check, model_folders
     from ..errors import RefusedError
 
-    found = check(folder, author_email=author_email)
-    if as_json:
-        from ..sdk.codec import encode
-        from ._reporters import emit
+    wrong = {}
+    for folder in model_folders(folders):
+        found = check(folder, author_email=author_email)
+        if as_json:
+            from ..sdk.codec import encode
+            from ._reporters import emit
 
-        for problem in found:
-            emit("problem", encode(problem))
-        emit("result", {"folder": str(folder), "problems": len(found)})
-    elif found:
-        from ._show import problems
+            for problem in found:
+                emit("problem", encode(problem))
+            emit("result", {"folder": str(folder), "problems": len(found)})
+        elif found:
+            from ._show import problems
 
-        problems(found)
-    else:
-        click.echo(f"{folder}: sound")
-    if found:
-        raise RefusedError(f"{folder} has {len(found)} problem(s)", "fix what is listed above")
+            problems(found)
+        else:
+            click.echo(f"{folder}: sound")
+        if found:
+            wrong[folder] = len(found)
+    if wrong:
+        told = ", ".join(f"{folder} has {count} problem(s)" for folder, count in wrong.items())
+        raise RefusedError(told, "fix what is listed above")

@@ -64,12 +64,9 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One held-out record as the card shows it: the first image and turn, judged by the first
-    metric (None: in part right)."""
+class SampleTurn:
+    """A question with its answers, judged by the first metric (None: in part right)."""
 
-    id: str
-    image: str
     question: str
     reference: str
     base_answer: str | None
@@ -79,14 +76,34 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One held-out record as the card shows it, with all its pictures and turns."""
+
+    id: str
+    images: tuple[str, ...]
+    turns: tuple[SampleTurn, ...]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Records that the first metric gives a higher score than the base's, a lower, and the same."""
+
+    better: int
+    worse: int
+    same: int
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """`count` records, scored by each of `measures`, the first being the one that the release is
-    judged by. A record's score is that of its worst turn. `parity` compares the prompt with the one
-    of the training."""
+    judged by. A record's score is that of its worst turn. `samples` are records drawn by chance
+    such that the first few of them, however many, show `outcomes` in proportion. `parity` compares
+    the prompt with the one of the training."""
 
     count: int
     measures: tuple[Measure, ...]
     samples: tuple[Sample, ...]
+    outcomes: Outcomes | None = None
     parity: Parity | None = None
 
     @property

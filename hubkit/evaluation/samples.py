@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import EnvironmentFailure, UsageError
 from ..sdk.install import install
-from .score import Answered, Scores
+from .judging import Answered, Scores
 
 SUFFIXES = (".jsonl", ".parquet")
 

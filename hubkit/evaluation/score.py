@@ -1,52 +1,18 @@
-"""From answers to what was measured: scores a record, their means with intervals, slices, and
-samples for the card."""
+"""From scores to what was measured: their means with intervals, and slices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DataError, HubkitError, PluginError, UsageError
-from ..registry.plugins import plugins
-from ..sdk import IMAGE, Answer, Metric, Record
-from .results import Evaluated, Interval, Measure, Sample, Slice
+from ..errors import DataError, UsageError
+from ..sdk import Record
+from .gallery import drawn, outcomes
+from .judging import Answered, Scores, judge, metric_named
+from .results import Evaluated, Interval, Measure, Slice
 from .statistics import intervals, mcnemar, permutation
 
-_SAMPLES = 24
 _MOST_VALUES = 50  # of a field that makes slices; more is an id, not a kind
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Held-out records with the model's answers and, to compare with, the base's; all in one
-    order."""
-
-    records: Sequence[Record]
-    answers: Sequence[Answer]
-    base: Sequence[Answer] | None = None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A metric's score of each record, from 0 to 1."""
-
-    metric: Metric
-    model: tuple[float, ...]
-    base: tuple[float, ...] | None
-
-
-def score(metrics: Sequence[str], answered: Answered) -> tuple[Scores, ...]:
-    """Raises DataError, naming the record, for a reference that a metric cannot judge against."""
-    found = [metric_named(name) for name in metrics]
-    return tuple(
-        Scores(
-            metric,
-            _scores(metric, answered.records, answered.answers),
-            None if answered.base is None else _scores(metric, answered.records, answered.base),
-        )
-        for metric in found
-    )
 
 
 def evaluated(
@@ -55,7 +21,9 @@ def evaluated(
     """`slices` are fields of the records' `meta`."""
     groups = {field: _groups(answered.records, field) for field in slices}
     measures = tuple(_measure(one, groups) for one in scores)
-    return Evaluated(len(answered.records), measures, _samples(scores[0], answered))
+    return Evaluated(
+        len(answered.records), measures, drawn(scores[0], answered), outcomes(scores[0])
+    )
 
 
 def check_references(
@@ -71,7 +39,7 @@ def check_references(
     for metric in (metric_named(name) for name in metrics):
         for record in records:
             for turn in record.turns:
-                if _judge(metric, record, turn.answer, turn.answer) < 1:
+                if judge(metric, record, turn.answer, turn.answer) < 1:
                     raise DataError(
                         f"record {record.id}: {metric.name} does not take the right answer "
                         f"{turn.answer!r} as right",
@@ -79,44 +47,6 @@ def check_references(
                     )
     for field in slices:
         _groups(records, field)
-
-
-def metric_named(name: str) -> Metric:
-    metric: Metric = plugins().get("metric", name)
-    return metric
-
-
-def _scores(
-    metric: Metric, records: Sequence[Record], answers: Sequence[Answer]
-) -> tuple[float, ...]:
-    return tuple(
-        min(
-            _judge(metric, record, text, turn.answer)
-            for text, turn in zip(answer.texts, record.turns, strict=True)
-        )
-        for record, answer in zip(records, answers, strict=True)
-    )
-
-
-def _judge(metric: Metric, record: Record, answer: str, reference: str) -> float:
-    report = "report it to the metric's author; `hubkit plugins` names the plugin"
-    try:
-        value = metric.score(answer, (reference,), record.meta)
-    except HubkitError as error:
-        raise DataError(
-            f"record {record.id}: {metric.name}: {error.message}", error.remedy
-        ) from None
-    except Exception as error:
-        raise PluginError(
-            f"metric {metric.name} failed on record {record.id}: {type(error).__name__}: {error}",
-            report,
-        ) from error
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise PluginError(
-            f"metric {metric.name} gave {value!r} for record {record.id}; a score is from 0 to 1",
-            report,
-        )
-    return float(value)
 
 
 def _groups(records: Sequence[Record], field: str) -> Mapping[str, list[int]]:
@@ -196,34 +126,3 @@ def _test(model: Any, base: Any) -> tuple[str, float]:
 def _right(scores: Any) -> int | None:
     """How many are 1, when there is nothing but 0 and 1."""
     return int(scores.sum()) if bool(((scores == 0) | (scores == 1)).all()) else None
-
-
-def _samples(first: Scores, answered: Answered) -> tuple[Sample, ...]:
-    """Records with a picture, in their order, first those that the base answered differently."""
-    base = answered.base
-    rows = [
-        (
-            base is not None and base[place].texts[0] == answer.texts[0],
-            Sample(
-                record.id,
-                record.images[0],
-                record.turns[0].prompt.replace(IMAGE, "").strip(),
-                record.turns[0].answer,
-                None if base is None else base[place].texts[0],
-                answer.texts[0],
-                _verdict(first.metric, record, answer.texts[0]),
-                None if base is None else _verdict(first.metric, record, base[place].texts[0]),
-            ),
-        )
-        for place, (record, answer) in enumerate(
-            zip(answered.records, answered.answers, strict=True)
-        )
-        if record.images
-    ]
-    rows.sort(key=lambda row: row[0])
-    return tuple(sample for _, sample in rows[:_SAMPLES])
-
-
-def _verdict(metric: Metric, record: Record, text: str) -> bool | None:
-    value = _judge(metric, record, text, record.turns[0].answer)
-    return bool(value) if value in (0.0, 1.0) else None

@@ -1,5 +1,5 @@
-"""How sure a measured score is: percentile bootstrap over the records, and paired tests of a
-difference. Seeded, by numpy."""
+"""How sure a measured score is: Wilson's interval for a share of right answers, percentile
+bootstrap over the records for anything else, and paired tests of a difference. Seeded, by numpy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ _Z = 1.959964  # 97.5 % of a normal distribution lies below
 def intervals(
     columns: Any, low: tuple[float, ...], high: tuple[float, ...]
 ) -> tuple[Interval, ...]:
-    """The mean of each column (float array, records x columns) with its 95 % interval, all from the
-    same resamples of the records. `low` and `high` are the least and the greatest value that each
-    column could have."""
+    """The mean of each column (float array, records x columns) with its 95 % interval. `low` and
+    `high` are the least and the greatest value that each column could have. A column that is a
+    share (nothing but 0 and 1 of values from 0 to 1) has Wilson's interval, the others that of the
+    bootstrap, all from the same resamples of the records."""
     import numpy
 
     means, spread = columns.mean(axis=0), numpy.ptp(columns, axis=0)
     bounds = numpy.percentile(_resampled(columns), [2.5, 97.5], axis=0)
     return tuple(
-        _interval(
+        wilson(float(means[i]), len(columns))
+        if (low[i], high[i]) == (0, 1) and bool(numpy.isin(columns[:, i], (0, 1)).all())
+        else _interval(
             float(means[i]),
             float(bounds[0, i]),
             float(bounds[1, i]),
@@ -36,6 +39,17 @@ def intervals(
             bool(spread[i]),
         )
         for i in range(columns.shape[1])
+    )
+
+
+def wilson(share: float, count: int) -> Interval:
+    """Wilson's score interval of a share of `count` records (JASA 22, 1927): within 0 to 1, and
+    wide where few were counted, also at 0 and at 1."""
+    spread = _Z * _Z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / 4 / count)
+    return Interval(
+        round(share, 6), round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6)
     )
 
 
@@ -62,7 +76,7 @@ def _interval(
     records that have it is known to be at least Wilson's bound, and the others may have any value.
     """
     if not varies:
-        share = count / (count + _Z * _Z)
+        share = wilson(1.0, count).low
         lower, upper = share * mean + (1 - share) * least, share * mean + (1 - share) * most
     return Interval(round(mean, 6), round(lower, 6), round(upper, 6))
 

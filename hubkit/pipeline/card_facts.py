@@ -13,6 +13,7 @@ from ..packaging import card
 from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
+from .downloads import first_download
 from .given_adapter import files_of
 from .spec.model import Spec, environment
 from .stage import Context, Stage
@@ -23,8 +24,9 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
     spec, base = context.spec, context.base
     trained, alone = context.result(train.STAGE), spec.merge.publish == "adapter"
     merged = merge.merged_model(context)
+    repository, download = first_place(context)
     return card.CardInput(
-        repository=spec.name,
+        repository=repository,
         tag=spec.tag,
         created=context.workspace.planned(),
         base=card.Base(
@@ -33,6 +35,10 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         family=_with_adapter(base.family.card(merged.config), spec.merge.publish, spec.base.name),
         title=spec.card.title,
         summary=spec.card.summary,
+        intended_use=spec.card.intended_use,
+        limits=spec.card.limits,
+        author=_author(spec),
+        download=download,
         architecture=base.family.describe(merged.config).description,
         languages=spec.card.languages,
         datasets=(_dataset(context),),
@@ -45,6 +51,7 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         ),
         evaluations=context.result(evaluate.STAGE).measures,
         samples=_samples(context),
+        outcomes=context.result(evaluate.STAGE).outcomes,
         loss=_loss(context),
         smoke=_smoke(context.result(smoke.STAGE)),
         weights=weights,
@@ -57,19 +64,44 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
     )
 
 
-_ADAPTER = """```bash
-hubkit merge BASE {adapter} MODEL        # the whole model, in the base's own layout
-```
+def first_place(context: Context) -> tuple[str, card.Download | None]:
+    """The repository that the card names, and how to download it; without a target that others can
+    reach, the release's name alone."""
+    targets = [(target.to, target.options) for target in context.spec.publish]
+    return first_download(targets) or (context.spec.name, None)
 
-BASE is a download of `{base}`. For PEFT, `hubkit convert BASE HF --to hf` writes the base as transformers loads it without
-remote code:
+
+def _author(spec: Spec) -> card.Author | None:
+    """None when nobody was named."""
+    unnamed = type(spec.author)()
+    if spec.author.name == unnamed.name:
+        return None
+    return card.Author(
+        spec.author.name, "" if spec.author.email == unnamed.email else spec.author.email
+    )
+
+
+_ADAPTER = """{words}
+
+```bash
+hubkit merge BASE {adapter} MODEL
+hubkit convert BASE HF --to hf
+```
 
 ```python
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
-model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained("HF"), "{adapter}")
-```"""  # noqa: E501
+base = AutoModelForImageTextToText.from_pretrained("HF")
+model = PeftModel.from_pretrained(base, "{adapter}")
+```"""
+_WORDS = {
+    "en": "BASE is a download of `{base}`. The first command writes the whole model to MODEL, in "
+    "the base's own layout; the second the base as transformers loads it, for PEFT:",
+    "zh": "BASE 是下载下来的 `{base}`。第一条命令以基座自己的格式写出完整的模型 MODEL；"
+    "第二条写出 transformers 可直接加载的基座，供 PEFT 使用：",
+}
+_TITLES = {"en": "Adapter", "zh": "适配器"}
 
 
 def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
@@ -77,11 +109,17 @@ def _with_adapter(family: CardFacts, publish: str, base: str) -> CardFacts:
     if publish == "merged":
         return family
     alone = publish == "adapter"
-    snippet = _ADAPTER.replace("{adapter}", "{repository}" if alone else "adapter").replace(
-        "{base}", base
-    )
-    usage = {"Adapter": snippet} if alone else {**family.usage, "Adapter": snippet}
-    return replace(family, usage=usage, library_name="peft" if alone else family.library_name)
+    usage = {
+        language: {
+            **({} if alone else family.usage_in.get(language, family.usage)),
+            title: _ADAPTER.replace("{words}", _WORDS[language])
+            .replace("{adapter}", "{repository}" if alone else "{repository}/adapter")
+            .replace("{base}", base),
+        }
+        for language, title in _TITLES.items()
+    }
+    library = "peft" if alone else family.library_name
+    return replace(family, usage=usage["en"], usage_in=usage, library_name=library)
 
 
 def license_of(context: Context) -> tuple[card.License, str]:
@@ -114,6 +152,7 @@ def settings(spec: Spec) -> dict[str, Any]:
             "publish": True,
             "upload": True,
             "verify": True,
+            "notify": True,
         },
     )
     for stage in ("train", "smoke", "evaluate"):
@@ -135,7 +174,9 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         data=dict(_outputs(context, prepare.STAGE)),
         adapter=_adapter(context),
         weights=weights,
-        evaluation={k: v for k, v in encode(evaluated).items() if k not in ("samples", "parity")},
+        evaluation={
+            k: v for k, v in encode(evaluated).items() if k not in ("samples", "outcomes", "parity")
+        },
         prompts={
             "smoke": encode(context.result(smoke.STAGE).parity),
             "evaluate": encode(evaluated.parity),
@@ -161,16 +202,8 @@ def _dataset(context: Context) -> card.Dataset:
 
 def _samples(context: Context) -> tuple[card.Sample, ...]:
     return tuple(
-        card.Sample(
-            context.images / s.image,
-            s.question,
-            s.reference,
-            s.answer,
-            s.base_answer,
-            model_right=s.right,
-            base_right=s.base_right,
-        )
-        for s in context.result(evaluate.STAGE).samples[: context.spec.card.samples]
+        card.Sample(tuple(context.images / image for image in one.images), one.turns)
+        for one in context.result(evaluate.STAGE).samples[: context.spec.card.samples]
     )
 
 

@@ -111,9 +111,11 @@ def check_texts(spec: Spec) -> None:
     """What the release file says is published, in the card and in the transcript."""
     texts = {
         "card.title": spec.card.title,
-        "card.summary": spec.card.summary,
         "data.title": spec.data.title,
     }
+    for key in ("summary", "intended_use", "limits"):
+        words: dict[str, str] = getattr(spec.card, key)
+        texts |= {f"card.{key}{language and f'.{language}'}": words[language] for language in words}
     texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
     problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
     if problems:

@@ -16,6 +16,7 @@ from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
 from ..sdk import Foreseen, PublishReceipt
 from ..sdk.excerpt import did_you_mean
+from .notify import Notifier
 from .preflight import obstacles, preflight, together
 from .requirements import check_paths, check_workers, disk_needed
 from .seal import Seal
@@ -164,6 +165,7 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
     outcomes = []
+    notifier = Notifier(context.spec, workspace.folder.parent.parent, reporter)
     with _disk_told(context, to_run), workspace.lock():
         check_workers(context, to_run)
         workspace.planned()
@@ -177,8 +179,14 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
                 outcomes.append(StageOutcome(stage.name, True, seal.seconds, summary))
                 continue
             reporter.stage_started(stage.name, index, len(selected), reasons)
-            outcomes.append(_run_stage(stage, context))
-            reporter.stage_sealed(stage.name, outcomes[-1].seconds, outcomes[-1].summary)
+            try:
+                done = _run_stage(stage, context)
+            except Exception as error:
+                notifier.failed(stage.name, error)
+                raise
+            outcomes.append(done)
+            reporter.stage_sealed(stage.name, done.seconds, done.summary)
+            notifier.sealed(stage.name, done.seconds, done.summary)
         if selected[-1][0] is STAGES[-1]:
             remove(workspace.folder / "native")
     return _result(context, tuple(outcomes))

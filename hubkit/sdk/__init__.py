@@ -67,7 +67,16 @@ if TYPE_CHECKING:
         RecognisedModel,
         TensorMap,
     )
-    from .hub import Hub, Login, PublishInput, PublishReceipt, ReleaseFile, RemoteFile, Withdrawal
+    from .hub import (
+        DownloadableHub,
+        Hub,
+        Login,
+        PublishInput,
+        PublishReceipt,
+        ReleaseFile,
+        RemoteFile,
+        Withdrawal,
+    )
     from .journal import Journal
     from .kinds import KINDS
     from .metric import DescribedMetric, Metric
@@ -99,7 +108,9 @@ _HOMES = {
     "family": (
         "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel TensorMap"
     ),
-    "hub": "Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal",
+    "hub": (
+        "DownloadableHub Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal"
+    ),
     "journal": "Journal",
     "kinds": "KINDS",
     "metric": "DescribedMetric Metric",
@@ -126,6 +137,7 @@ __all__ = [
     "DataError",
     "DatasetAdapter",
     "DescribedMetric",
+    "DownloadableHub",
     "Engine",
     "EnvironmentFailure",
     "ForeseeingTrainer",

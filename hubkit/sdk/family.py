@@ -76,14 +76,18 @@ class Companions:
 @dataclass(frozen=True)
 class CardFacts:
     """What a model card says because of the family. `usage` maps a title to a Markdown snippet in
-    which `{repository}` stands for the repository's full name. `relation` is what such a model is
-    to its base, as Hugging Face names it."""
+    which `{repository}` stands for the folder with a download of the repository; `usage_in` has
+    such mappings in other languages than English, by their codes. `relation` is what such a model
+    is to its base, as Hugging Face names it. `citation` is the BibTeX entry of the family's
+    paper."""
 
     library_name: str
     pipeline_tag: str
     tags: tuple[str, ...]
     usage: Mapping[str, str]
     relation: Literal["adapter", "finetune", "merge", "quantized"] = "finetune"
+    usage_in: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    citation: str = ""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,18 @@ class Withdrawal:
     remains: tuple[str, ...]
 
 
+class DownloadableHub(Protocol):
+    """What a hub may have beside the methods of Hub: how people get what it has."""
+
+    title: ClassVar[str]
+    """Its name, for people."""
+
+    def download_command(self, target: str, options: Mapping[str, Any]) -> str:
+        """One line of shell that downloads the repository of `target` into a folder of the
+        repository's name without its organisation; empty where nobody else could run it, such as
+        for a path of this machine."""
+
+
 class Hub(Protocol):
     kind: ClassVar[str]  # "hub"
     name: ClassVar[str]

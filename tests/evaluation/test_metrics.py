@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubkit.evaluation.edit_distance import edit_distance
+from hubkit.evaluation.judging import metric_named
 from hubkit.evaluation.multiple_choice import choice
-from hubkit.evaluation.score import check_references, metric_named
+from hubkit.evaluation.score import check_references
 from hubkit.evaluation.wording import rule_of, title_of
 from hubkit.sdk import DataError, Record, Turn, UsageError
 

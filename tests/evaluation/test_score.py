@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from hubkit.errors import DataError, PluginError, UsageError
-from hubkit.evaluation.results import Evaluated
+from hubkit.evaluation.judging import Answered, score
+from hubkit.evaluation.results import Evaluated, Outcomes
 from hubkit.evaluation.samples import check_suffix, write_samples
-from hubkit.evaluation.score import Answered, evaluated, score
+from hubkit.evaluation.score import evaluated
 from hubkit.registry.plugins import Plugins, plugins
 from hubkit.sdk import Answer, Record, Turn
 
@@ -147,18 +149,19 @@ def test_a_metric_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
         score(("halved",), Answered([broken], [Answer("9", ("no",), ("stop",))]))
 
 
-def test_samples_for_the_card_begin_with_what_the_base_answered_differently() -> None:
-    result = measured(answered([True, True, False], [True, False, False]))
-    assert [(one.id, one.right, one.base_right) for one in result.samples] == [
-        ("1", True, False),
-        ("0", True, True),
-        ("2", False, False),
-    ]
-    assert (
-        result.samples[0].question,
-        result.samples[0].reference,
-        result.samples[0].base_answer,
-    ) == ("Which?", "yes", "no")
+def test_samples_for_the_card_show_the_outcomes_in_proportion() -> None:
+    """Of 30 records 20 became right, 2 became wrong and 8 stayed: so do the first 15."""
+    after = [True] * 20 + [False] * 2 + [True] * 8
+    before = [False] * 20 + [True] * 2 + [True] * 8
+    result = measured(answered(after, before))
+    assert result.outcomes == Outcomes(20, 2, 8)
+    assert len(result.samples) == 24
+    marks = [(one.turns[0].base_right, one.turns[0].right) for one in result.samples[:15]]
+    assert Counter(marks) == {(False, True): 10, (True, False): 1, (True, True): 4}
+    turn = result.samples[0].turns[0]
+    assert (turn.question, turn.reference, turn.base_answer) == ("Which?", "yes", "no")
+    assert [one.id for one in result.samples] != sorted(one.id for one in result.samples)
+    assert measured(answered(after, before)) == result
 
 
 def test_rows_as_json_lines(tmp_path: Path) -> None:

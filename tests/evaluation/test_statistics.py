@@ -61,6 +61,21 @@ def test_all_right_is_not_certainty(count: int, low: float) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(0, 26, 0.0, 0.1287), (1, 26, 0.0068, 0.1889), (13, 26, 0.3206, 0.6794), (26, 26, 0.8713, 1)],
+)
+def test_a_share_has_wilsons_interval(right: int, count: int, low: float, high: float) -> None:
+    """Figures of Newcombe's formulas (Stat. Med. 17, 1998): one right answer of 26 does not
+    contradict none."""
+    (interval,) = intervals(np.repeat([1.0, 0.0], [right, count - right])[:, None], (0.0,), (1.0,))
+    assert interval.value == pytest.approx(right / count, abs=1e-6)
+    assert (interval.low, interval.high) == (
+        pytest.approx(low, abs=1e-4),
+        pytest.approx(high, abs=1e-4),
+    )
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_the_exact_binomial_test(before: int, after: int) -> None:
     count = before + after

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hubkit.evaluation.results import Measure
+from hubkit.evaluation.results import Measure, Outcomes, SampleTurn
 from hubkit.sdk import CardFacts, ReleaseFile, Terms
 
 Relation = Literal["adapter", "finetune", "merge", "quantized"]
@@ -67,15 +67,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of the gallery; the `right` marks are shown only when known."""
+    """One record of the gallery, with all its pictures and turns."""
 
-    picture: Path
-    question: str
-    reference: str
-    model_answer: str
-    base_answer: str | None = None
-    model_right: bool | None = None
-    base_right: bool | None = None
+    pictures: tuple[Path, ...]
+    turns: tuple[SampleTurn, ...]
 
 
 @dataclass(frozen=True)
@@ -121,10 +116,32 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class Author:
+    """Who answers for the release; `email` may be empty."""
+
+    name: str
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Download:
+    """How people get the release: a line of shell that downloads it into a folder of its name;
+    `hub` is where from, for people."""
+
+    hub: str
+    command: str
+
+
+Words = Mapping[str, str]
+"""A text by the language of the page, `en` or `zh`; what has the key "" is for every page."""
+
+
+@dataclass(frozen=True)
 class CardInput:
     """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
     a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
-    people; `title` and `summary` replace the ones made from the facts."""
+    people; `title` replaces the one made from the facts. `samples` show `outcomes` in
+    proportion."""
 
     repository: str
     tag: str
@@ -132,13 +149,18 @@ class CardInput:
     base: Base
     family: CardFacts
     title: str = ""
-    summary: str = ""
+    summary: Words = field(default_factory=dict)
+    intended_use: Words = field(default_factory=dict)
+    limits: Words = field(default_factory=dict)
+    author: Author | None = None
+    download: Download | None = None
     architecture: str = ""
     languages: tuple[str, ...] = ("en",)
     datasets: tuple[Dataset, ...] = ()
     training: Training | None = None
     evaluations: tuple[Measure, ...] = ()
     samples: tuple[Sample, ...] = ()
+    outcomes: Outcomes | None = None
     loss: tuple[LossPoint, ...] = ()
     smoke: Smoke | None = None
     weights: tuple[ReleaseFile, ...] = ()

@@ -1,5 +1,6 @@
 """Pictures of the card, as PNG bytes that depend on their input alone: no date, no software name,
-no metadata of the source."""
+no metadata of the source. They have no words, since each card's own language says what they show.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +41,6 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
         axes = figure.add_subplot()
         axes.plot(steps, losses, color=_ACCENT, alpha=0.3, linewidth=0.9)
         axes.plot(steps, running_mean(losses), color=_ACCENT, linewidth=2)
-        axes.set_xlabel("training step", color=_INK)
-        axes.set_ylabel("loss", color=_INK)
         axes.set_xlim(min(steps), max(steps))
         axes.set_ylim(bottom=0 if 0 <= min(losses) < max(losses) / 2 else None)
         axes.grid(axis="y", color=_FAINT, linewidth=0.6)
@@ -54,23 +53,23 @@ def loss_png(points: Sequence[LossPoint]) -> bytes:
 
 
 def scores_png(measures: Sequence[Measure]) -> bytes:
-    """Two bars a metric, the base above the model, each with its 95 % interval; 1440 pixels
+    """Two bars a metric, the base (grey) above the model, each with its 95 % interval; 1440 pixels
     wide."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [
-        (measure, *bar)
+        bar
         for measure in reversed(measures)
-        for bar in (("this model", measure.score, _ACCENT), ("base", measure.base, _FAINT))
+        for bar in ((measure.score, _ACCENT), (measure.base, _FAINT))
     ]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         figure = Figure(figsize=(7.2, 0.7 + 0.42 * len(rows)), dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        for place, (_, _, interval, colour) in enumerate(rows):
+        for place, (interval, colour) in enumerate(rows):
             if interval is not None:
                 axes.barh(
                     _place(place),
@@ -81,11 +80,11 @@ def scores_png(measures: Sequence[Measure]) -> bytes:
                     error_kw={"ecolor": _INK, "elinewidth": 1.2, "capsize": 4},
                 )
         axes.set_yticks(
-            [_place(row) for row in range(len(rows))],
-            [f"{measure.metric}: {name}" for measure, name, _, _ in rows],
+            [2 * number + 0.5 for number in range(len(measures))],
+            [measure.metric for measure in reversed(measures)],
         )
         axes.set_xlim(0, 100)
-        axes.set_xlabel("score, %, with 95 % confidence interval", color=_INK)
+        axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.grid(axis="x", color=_FAINT, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(colors=_INK, length=0)

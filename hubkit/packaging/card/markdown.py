@@ -49,6 +49,11 @@ def block(value: object) -> str:
     return f"{fence}text\n{body}\n{fence}"
 
 
+def line(value: object) -> str:
+    """A line within a fenced block."""
+    return " ".join(visible(value, 1000).split())
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
@@ -96,6 +101,7 @@ FILTERS = {
         cell,
         code,
         block,
+        line,
         percent,
         points,
         in_points,

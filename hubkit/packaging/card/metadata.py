@@ -51,6 +51,22 @@ def card_data(facts: CardInput) -> ModelCardData:
     )
 
 
+def model_page(name: str) -> str:
+    """Where hubs lead from `base_model` in the metadata; empty for what is no repository."""
+    return f"https://huggingface.co/{name}" if _is_repository(name) else ""
+
+
+def data_page(name: str, url: str = "") -> str:
+    """`url`, else where hubs lead from `datasets` in the metadata; empty for what is no
+    repository."""
+    plain = url if re.fullmatch(r"https://[\w.-]+(/[\w./-]*)?", url, re.ASCII) else ""
+    return plain or (f"https://huggingface.co/datasets/{name}" if _is_repository(name) else "")
+
+
+def _is_repository(name: str) -> bool:
+    return "/" in name and REPOSITORY.fullmatch(name) is not None
+
+
 def hub_license(license: License) -> License:
     """`license` as hubs take it: a known id stands alone, anything else becomes `other` with a
     name."""

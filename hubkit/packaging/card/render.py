@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,18 @@ from hubkit.evaluation.wording import rule_of
 from hubkit.resources import templates
 from hubkit.sdk.errors import UsageError
 
-from .facts import CardInput
+from .citation import citation
+from .facts import CardInput, Words
 from .languages import PAGES
 from .markdown import FILTERS
-from .metadata import EVAL_RESULTS, card_data, eval_results, hub_license
+from .metadata import (
+    EVAL_RESULTS,
+    card_data,
+    data_page,
+    eval_results,
+    hub_license,
+    model_page,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,7 +53,7 @@ def write_card(folder: Path, facts: CardInput) -> tuple[str, ...]:
     for path, content in files.items():
         _replace(folder / path, content)
     for stale in (
-        *(folder / _SAMPLES).glob("[0-9][0-9].png"),
+        *(folder / _SAMPLES).glob("[0-9][0-9]*.png"),
         *(folder / EVAL_RESULTS).glob("*.yaml"),
     ):
         if stale.relative_to(folder).as_posix() not in files:
@@ -61,17 +68,18 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     from .figures import loss_png, sample_png, scores_png
 
     header = card_data(facts).to_yaml(line_break="\n")
-    facts = replace(
-        facts,
-        samples=tuple(
-            sorted(facts.samples, key=lambda sample: sample.base_answer == sample.model_answer)
-        ),
+    pictures = tuple(
+        tuple(
+            f"{_SAMPLES}/{number:02d}{f'-{n}' if n > 1 else ''}.png"
+            for n in range(1, len(sample.pictures) + 1)
+        )
+        for number, sample in enumerate(facts.samples, 1)
     )
     files = {
-        f"{_SAMPLES}/{number:02d}.png": sample_png(sample.picture)
-        for number, sample in enumerate(facts.samples, 1)
+        name: sample_png(picture)
+        for names, sample in zip(pictures, facts.samples, strict=True)
+        for name, picture in zip(names, sample.pictures, strict=True)
     }
-    pictures = tuple(files)
     if len(facts.loss) > 1:
         files[_LOSS] = loss_png(facts.loss)
     if any(measure.base for measure in facts.evaluations):
@@ -80,20 +88,29 @@ def render_card(facts: CardInput) -> Mapping[str, bytes]:
     environment = _environment()
     for page, language in PAGES.items():
         template = environment.get_template(f"{language}.md.j2")
-        body = template.render(_values(facts, pictures), rules=_rules(facts, language))
+        body = template.render(_values(facts, pictures, language), rules=_rules(facts, language))
         if page == "README.md":
             body = str(ModelCard(f"---\n{header}\n---\n\n{body}"))
         files[page] = body.encode()
     return files
 
 
-def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
+def _values(
+    facts: CardInput, pictures: tuple[tuple[str, ...], ...], language: str
+) -> dict[str, object]:
     usage = {
-        title: snippet.replace("{repository}", facts.repository).strip()
-        for title, snippet in facts.family.usage.items()
+        title: snippet.replace("{repository}", facts.name).strip()
+        for title, snippet in facts.family.usage_in.get(language, facts.family.usage).items()
     }
     return {
         "card": facts,
+        "summary": _in(language, facts.summary),
+        "intended_use": _in(language, facts.intended_use),
+        "limits": _in(language, facts.limits),
+        "citation": citation(facts),
+        "base_page": model_page(facts.base.name),
+        "data_pages": {data.name: data_page(data.name, data.terms.url) for data in facts.datasets},
+        "weight_bytes": sum(file.size for file in facts.weights),
         "license": hub_license(facts.base.license),
         "usage": usage,
         "gallery": tuple(zip(pictures, facts.samples, strict=True)),
@@ -101,6 +118,11 @@ def _values(facts: CardInput, pictures: tuple[str, ...]) -> dict[str, object]:
         "scores_picture": _SCORES if any(measure.base for measure in facts.evaluations) else "",
         "slices": [(measure, one) for measure in facts.evaluations for one in measure.slices],
     }
+
+
+def _in(language: str, words: Words) -> str:
+    """The text for a page: its own, else the one for every page."""
+    return words.get(language, words.get("", ""))
 
 
 def _rules(facts: CardInput, language: str) -> dict[str, str]:

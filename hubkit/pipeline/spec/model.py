@@ -20,6 +20,7 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -28,6 +29,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from ...environments import Environment
 from ...errors import UsageError
 from ...evaluation.gates import bound, key_problem
+from ...packaging.card.languages import PAGES
 from ...publishing.parallel import Limits
 from ...sdk.codec import switch
 from ...sdk.excerpt import did_you_mean, shown
@@ -59,7 +61,7 @@ Options = dict[str, Any]
 class PythonEnvironment(_Model):
     """An interpreter of the user's own, for example of a conda environment."""
 
-    python: PathField
+    python: PathField = Field(description="the path of the interpreter")
 
 
 class LockedEnvironment(_Model):
@@ -135,17 +137,49 @@ def _git_tag(tag: str) -> str:
     return tag
 
 
+def _words(value: Any) -> Any:
+    """A text for every page of the card is a mapping with the one key ""."""
+    return ({"": value} if value else {}) if isinstance(value, str) else value
+
+
+def _languages(value: dict[str, str]) -> dict[str, str]:
+    if not set(value) <= {"", *PAGES.values()}:
+        raise ValueError(f"a text, or a mapping with the keys {' and '.join(PAGES.values())}")
+    return value
+
+
+Words = Annotated[
+    dict[str, str],
+    BeforeValidator(_words),
+    AfterValidator(_languages),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {language: {"type": "string"} for language in PAGES.values()},
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
 class Author(_Model):
     """Who signs the commit and the card."""
 
-    name: Annotated[str, AfterValidator(_identity)] = "hubkit"
-    email: Annotated[str, AfterValidator(_identity)] = "hubkit@localhost"
+    name: Annotated[str, AfterValidator(_identity)] = Field("hubkit", description="a name")
+    email: Annotated[str, AfterValidator(_identity)] = Field(
+        "hubkit@localhost", description="the one address that a release may hold"
+    )
 
 
 class Base(_Model):
     """The model that is fine-tuned: a folder in its family's official layout."""
 
-    path: PathField
+    path: PathField = Field(description="the folder")
     name: str = Field(
         "",
         description="its repository on a hub, for the card (organisation/name); default: the "
@@ -158,15 +192,15 @@ class AcceptedTerm(_Model):
     """A restriction of the dataset's terms that does not bind this release, and why: a permission,
     say. Both are public."""
 
-    term: str
-    reason: str = Field(min_length=10)
+    term: str = Field(description="the restriction, such as `evaluation-only`")
+    reason: str = Field(min_length=10, description="why it does not bind this release")
 
 
 class Data(_Model):
     """What it is fine-tuned and evaluated on."""
 
     format: str = Field("llava_json", description="a dataset plugin: `hubkit plugins` lists them")
-    path: PathField
+    path: PathField = Field(description="the dataset's file or folder")
     images: PathField | None = Field(
         None, description="the folder that image paths are relative to; default: the file's own"
     )
@@ -190,7 +224,7 @@ class Data(_Model):
     accept_terms: tuple[AcceptedTerm, ...] = Field(
         (), strict=False, description="see `hubkit prepare`: restrictions of the terms"
     )
-    options: Options = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict, description="the format's own settings")
 
     @property
     def title(self) -> str:
@@ -206,12 +240,14 @@ class Data(_Model):
 
 
 class Train(_Model):
+    """How the adapter comes about: trained, or given."""
+
     adapter: PathField | None = Field(
         None,
         description="an adapter trained before (PEFT folder, xtuner's iter_N.pth, InternVL's "
         "LoRA): nothing is trained then",
     )
-    trainer: str = "peft"
+    trainer: str = Field("peft", description="a trainer plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
     options: Options = Field(default_factory=dict, description="the trainer's own settings")
@@ -220,13 +256,15 @@ class Train(_Model):
 class FurtherAdapter(_Model):
     """One more adapter, merged after the trained one, its change multiplied by `weight`."""
 
-    path: PathField
-    weight: float = Field(1.0, allow_inf_nan=False)
+    path: PathField = Field(description="a PEFT folder or a checkpoint of XTuner's")
+    weight: float = Field(1.0, allow_inf_nan=False, description="what its change is multiplied by")
 
 
 class Merge(_Model):
+    """How the adapter becomes a model, and which of the two is published."""
+
     rounding: Literal["once", "xtuner"] = Field(
-        "once", description="`xtuner`: round as its converter does"
+        "once", description="`once`: float32, rounded once; `xtuner`: as its converter rounds"
     )
     publish: Literal["merged", "adapter", "both"] = Field(
         "merged",
@@ -250,10 +288,10 @@ class Merge(_Model):
 class Smoke(_Model):
     """The gate before anything is published: the model must answer."""
 
-    engine: str = "transformers"
+    engine: str = Field("transformers", description="an engine plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
-    options: Options = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict, description="the engine's own settings")
     images: int = Field(2, ge=1, description="how many held-out images are asked about")
     prompts: tuple[str, ...] = Field(
         (), strict=False, description="one a turn; default: the record's own"
@@ -261,7 +299,7 @@ class Smoke(_Model):
     prompt_differs: str = Field(
         "", description="why the model may be asked with another prompt than it was trained with"
     )
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(64, ge=1, description="the longest answer, in tokens")
     compare_with: str = Field(
         "",
         description="another engine that is asked the same: the greedy answers must be equal texts",
@@ -280,10 +318,12 @@ class Smoke(_Model):
 
 
 class Evaluate(_Model):
-    engine: str = "transformers"
+    """How good the model is beside its base, on the held-out records."""
+
+    engine: str = Field("transformers", description="an engine plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
-    options: Options = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict, description="the engine's own settings")
     metrics: tuple[str, ...] = Field(
         ("exact_match",),
         strict=False,
@@ -299,7 +339,7 @@ class Evaluate(_Model):
         (), strict=False, description="fields of the records' meta to score apart"
     )
     limit: int | None = Field(None, ge=1, description="at most so many held-out records")
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(64, ge=1, description="the longest answer, in tokens")
 
     @field_validator("require")
     @classmethod
@@ -319,19 +359,27 @@ class Evaluate(_Model):
 
 
 class Card(_Model):
-    title: str = ""
-    summary: str = Field("", description="one sentence on what the model is for")
+    """What the model card says that no stage finds out."""
+
+    title: str = Field("", description="its heading; default: the repository's name")
+    summary: Words = Field(
+        {}, description="one sentence on what the model is for; `{en: ..., zh: ...}` by language"
+    )
+    intended_use: Words = Field({}, description="what the model may be used for, as `summary`")
+    limits: Words = Field({}, description="what it cannot do or was not tried on, as `summary`")
     languages: tuple[str, ...] = Field(
         ("en",), strict=False, description="languages of the data, as ISO 639-1 codes"
     )
-    samples: int = Field(6, ge=0, le=24, description="pictures in the gallery")
+    samples: int = Field(6, ge=0, le=24, description="records in the gallery")
 
 
 class Target(_Model):
+    """One place that the release goes to."""
+
     to: str = Field(
         description="scheme:target, for example git:file:///srv/models/InternVL2-2B-Food.git"
     )
-    options: Options = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict, description="the hub's own settings")
 
 
 class Upload(_Model):
@@ -348,9 +396,46 @@ class Upload(_Model):
 
 
 class Verify(_Model):
+    """How what was published is proved."""
+
     deep: Switch = Field(
         True, description="download afresh, hash every byte, check and smoke-test the download"
     )
+
+
+StageName = Literal[
+    "prepare", "train", "merge", "smoke", "evaluate", "package", "publish", "verify"
+]
+
+
+class Notification(_Model):
+    """A command or a webhook that is told when a stage has ended or failed. Its own failure is
+    noted and stops nothing."""
+
+    command: tuple[str, ...] = Field(
+        (), strict=False, description="program and arguments; the event is JSON on standard input"
+    )
+    env: tuple[str, ...] = Field(
+        (), strict=False, description="variables that the command sees, such as a token's"
+    )
+    webhook: str = Field(
+        "", pattern="^$|^https://", description="an https address, which gets the event by POST"
+    )
+    webhook_env: str = Field(
+        "", description="the variable that holds that address, since many are secrets"
+    )
+    stages: tuple[StageName, ...] = Field(
+        (), strict=False, description="only at the end of these stages; default: all"
+    )
+    states: tuple[Literal["sealed", "failed"], ...] = Field(
+        ("sealed", "failed"), strict=False, min_length=1, description="only of these ends"
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Notification:
+        if sum(map(bool, (self.command, self.webhook, self.webhook_env))) != 1:
+            raise ValueError("name one of command, webhook and webhook_env")
+        return self
 
 
 class Spec(_Model):
@@ -360,9 +445,9 @@ class Spec(_Model):
         description="the repository's name; for the InternVL family it must contain `InternVL`"
     )
     tag: Annotated[str, AfterValidator(_git_tag)] = Field(
-        "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+        "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the release's git tag"
     )
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="decides the split and the training")
     author: Author = Author()
     base: Base
     data: Data
@@ -374,6 +459,7 @@ class Spec(_Model):
     publish: tuple[Target, ...] = Field((), strict=False)
     upload: Upload = Upload()
     verify: Verify = Verify()
+    notify: tuple[Notification, ...] = Field((), strict=False)
 
 
 def json_schema() -> dict[str, Any]:

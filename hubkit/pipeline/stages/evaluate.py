@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ...digests import of_json
 from ...evaluation.gates import refuse_below
+from ...evaluation.judging import Answered, metric_named, score
 from ...evaluation.results import Evaluated, summary
 from ...evaluation.samples import write_samples
-from ...evaluation.score import Answered, check_references, evaluated, metric_named, score
+from ...evaluation.score import check_references, evaluated
 from ...inference.questions import AFTER, BEFORE, Questioning, ask_each
 from ...sdk import read_records
 from ..first_prompt import sampled

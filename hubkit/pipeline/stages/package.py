@@ -33,6 +33,7 @@ def _inputs(context: Context) -> dict[str, str]:
         "tag": spec.tag,
         "author": f"{spec.author.name} <{spec.author.email}>",
         "card": spec.card.model_dump_json(),
+        "download": str(card_facts.first_place(context)),
         "base": context.base_digest,
         "base.name": spec.base.name,
         "settings": of_json(card_facts.settings(spec)),

@@ -53,14 +53,20 @@ _TRANSFORMERS = """```python
 from transformers import pipeline
 
 ask = pipeline("image-text-to-text", model="{repository}")
-content = [{"type": "image", "url": "picture.png"}, {"type": "text", "text": "What is in this picture?"}]
-print(ask(text=[{"role": "user", "content": content}], max_new_tokens=256, return_full_text=False)[0]["generated_text"])
-```"""  # noqa: E501
+content = [
+    {"type": "image", "path": "picture.png"},
+    {"type": "text", "text": "What is in this picture?"},
+]
+talk = [{"role": "user", "content": content}]
+answers = ask(text=talk, max_new_tokens=256, return_full_text=False)
+print(answers[0]["generated_text"])
+```"""
 _LMDEPLOY = """```python
 from lmdeploy import pipeline
 from lmdeploy.vl import load_image
 
-print(pipeline("{repository}")(("What is in this picture?", load_image("picture.png"))).text)
+pipe = pipeline("{repository}")
+print(pipe(("What is in this picture?", load_image("picture.png"))).text)
 ```"""
 
 

@@ -3,6 +3,7 @@ LFS."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class GitLfsHub:
 
     kind: ClassVar[str] = "hub"
     name: ClassVar[str] = "git_lfs"
+    title: ClassVar[str] = "git"
     sdk: ClassVar[str] = "1.0"
     schemes: ClassVar[tuple[str, ...]] = ("git",)
     Options: ClassVar[type] = Options
@@ -73,6 +75,11 @@ class GitLfsHub:
 
     def branch(self, options: Mapping[str, Any]) -> str:
         return _options(options).branch
+
+    def download_command(self, target: str, options: Mapping[str, Any]) -> str:
+        where = parse(target)
+        name = where.repository.rpartition("/")[2]
+        return "" if where.local is not None else f"git clone {shlex.quote(target)} {name}"
 
     def check(self, target: str, options: Mapping[str, Any]) -> tuple[Problem, ...]:
         where, settings = parse(target), _options(options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +25,7 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
     """
 
     name: ClassVar[str] = "huggingface"
+    title: ClassVar[str] = "Hugging Face"
     sdk: ClassVar[str] = "1.2"
     schemes: ClassVar[tuple[str, ...]] = ("huggingface", "hf")
     Options: ClassVar[type] = Settings
@@ -33,6 +35,12 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
 
     def shown_on(self, options: Settings) -> str:
         return "" if options.pull_request else options.branch
+
+    def download_command(self, target: str, options: Mapping[str, Any]) -> str:
+        endpoint = options.get("endpoint")
+        at, name = repository(target), repository(target).rpartition("/")[2]
+        where = f"HF_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
+        return f"{where}hf download {at} --local-dir {name}"
 
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool

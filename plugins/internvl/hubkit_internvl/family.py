@@ -102,7 +102,7 @@ class InternVL:
         return naming.repository_problem(repository)
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
-        return card.card(self.vision(config, None).tile)
+        return card.card(self.vision(config, None))
 
     def _parts(self, config: Mapping[str, Any]) -> Iterator[Part]:
         return chain(vit.parts(config), llm.parts(config), vit.projector_parts(config))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hubkit.sdk import Journal, Problem, PublishInput, PublishReceipt, RemoteFile, Run, Withdrawal
 from hubkit.sdk.hubs import ApiHub
@@ -22,6 +24,7 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
     under the card's licence."""
 
     name: ClassVar[str] = "modelscope"
+    title: ClassVar[str] = "ModelScope"
     sdk: ClassVar[str] = "1.2"
     schemes: ClassVar[tuple[str, ...]] = ("modelscope", "ms")
     Options: ClassVar[type] = Settings
@@ -31,6 +34,12 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
 
     def shown_on(self, options: Settings) -> str:
         return options.branch
+
+    def download_command(self, target: str, options: Mapping[str, Any]) -> str:
+        endpoint = options.get("endpoint")
+        at, name = repository(target), repository(target).rpartition("/")[2]
+        where = f"MODELSCOPE_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
+        return f"{where}modelscope download {at} --local-dir {name}"
 
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool

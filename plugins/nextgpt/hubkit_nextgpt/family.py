@@ -24,12 +24,23 @@ from .legacy import CHECKPOINT, DELTA
 from .licenses import FILE, components, table
 
 _ARCHITECTURE = "NextGPTDelta"
-_USAGE = """This repository holds a delta: projections, LoRA and the embedding rows that the base language model has not. With
-that model it becomes the checkpoint that NExT-GPT's code loads:
+_USAGE = """{words}
 
 ```bash
-python -m hubkit_nextgpt restore ./downloaded --base ./vicuna --out ./{place}
-```"""  # noqa: E501
+python -m hubkit_nextgpt restore ./{{repository}} --base ./vicuna --out ./{place}
+```"""
+_WORDS = {
+    "en": (
+        "This repository holds a delta: projections, LoRA and the embedding rows that the base "
+        "language model has not. With that model it becomes the checkpoint that NExT-GPT's code "
+        "loads:"
+    ),
+    "zh": (
+        "本仓库只含增量：投影层、LoRA，以及基座语言模型没有的嵌入行。"
+        "与该模型合在一起，就是 NExT-GPT 的代码所加载的检查点："
+    ),
+}
+_PARTS = {"en": "Parts and their licences", "zh": "组成部分及其许可证"}
 
 
 class NextGPT:
@@ -109,15 +120,20 @@ class NextGPT:
         # where inference.py of the legacy code, or merge_lora_weights.py of the current, look for
         # it
         place = DELTA if CHECKPOINT in _files(config) else "checkpoints/finetune_1"
+        usage = {
+            language: {
+                "NExT-GPT": _USAGE.format(words=words, place=place),
+                _PARTS[language]: table(components(config.get("components", ())), language),
+            }
+            for language, words in _WORDS.items()
+        }
         return CardFacts(
             library_name="hubkit",
             pipeline_tag="any-to-any",
             tags=("nextgpt", "delta", "any-to-any"),
-            usage={
-                "NExT-GPT": _USAGE.format(place=place),
-                "Parts and their licences": table(components(config.get("components", ()))),
-            },
+            usage=usage["en"],
             relation="adapter",
+            usage_in=usage,
         )
 
 

@@ -73,16 +73,20 @@ def components(given: Iterable[Mapping[str, Any]]) -> tuple[Component, ...]:
     return tuple(whole[part] for part in PARTS)
 
 
-def table(parts: Iterable[Component]) -> str:
+_HEADS = {
+    "en": ("| Part | Name | Licence | In this repository |", "yes", "no"),
+    "zh": ("| 部分 | 名称 | 许可证 | 在本仓库中 |", "是", "否"),
+}
+
+
+def table(parts: Iterable[Component], language: str = "en") -> str:
     """A Markdown table."""
+    head, yes, no = _HEADS[language]
     rows = [
-        (
-            f"| {one.part} | {_cell(one)} | `{_bare(one.license)}` | "
-            f"{'yes' if one.included else 'no'} |"
-        )
+        (f"| {one.part} | {_cell(one)} | `{_bare(one.license)}` | {yes if one.included else no} |")
         for one in parts
     ]
-    return "\n".join(["| Part | Name | Licence | In this repository |", "|---|---|---|---|", *rows])
+    return "\n".join([head, "|---|---|---|---|", *rows])
 
 
 def _cell(one: Component) -> str:

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from testing.cards import sample
 
-from hubkit.evaluation.results import Interval, Measure
+from hubkit.evaluation.results import Interval, Measure, Outcomes
 from hubkit.packaging.card import (
+    Author,
     Base,
     CardInput,
     Dataset,
+    Download,
     Exchange,
     License,
     Lineage,
     LossPoint,
-    Sample,
     Smoke,
     Training,
 )
@@ -74,6 +76,11 @@ def full(picture: Path) -> CardInput:
         base=Base("example/InternVL2-Tiny", License("apache-2.0"), "base model file LICENSE"),
         family=FAMILY,
         architecture="InternVL2 (InternViT + InternLM2, 1.3 M parameters)",
+        summary={"en": "Reads handwritten digits.", "zh": "识别手写数字。"},
+        author=Author("Ada Lovelace", "ada@example.org"),
+        download=Download(
+            "Hugging Face", "hf download example/InternVL2-Digits --local-dir InternVL2-Digits"
+        ),
         languages=("en", "zh"),
         datasets=(
             Dataset(
@@ -89,9 +96,10 @@ def full(picture: Path) -> CardInput:
         ),
         evaluations=(IMPROVED,),
         samples=(
-            Sample(picture, "Which digit is this?", "3", "3", "8", True, False),
-            Sample(picture, "Which digit is this?", "7", "1", "1", False, False),
+            sample((picture,), ("Which digit is this?", "3", "8", "3", True, False)),
+            sample((picture,), ("Which digit is this?", "7", "1", "1", False, False)),
         ),
+        outcomes=Outcomes(262, 0, 138),
         loss=tuple(
             LossPoint(step, 2.3 / (1 + step / 40) + 0.05 * (step % 7)) for step in range(1, 401)
         ),

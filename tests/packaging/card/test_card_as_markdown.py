@@ -13,8 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from testing.cards import sample
 
-from hubkit.packaging.card import CardInput, Dataset, Exchange, Sample, Smoke, render_card
+from hubkit.evaluation.results import Outcomes
+from hubkit.packaging.card import (
+    Author,
+    CardInput,
+    Dataset,
+    Download,
+    Exchange,
+    Smoke,
+    render_card,
+)
 from hubkit.packaging.card.markdown import visible
 from hubkit.sdk import Terms
 
@@ -22,7 +32,15 @@ OWN_HTML = re.compile(
     r"<br>|</details>|<details><summary>[^<]*</summary>"
     r"|<img src=\"assets/samples/\d\d\.png\" alt=\"\w+ \d+\" width=\"112\">"
 )
-OWN_LINKS = {"README.md", "README.zh-CN.md", "assets/loss.png", "assets/scores.png"}
+OWN_LINKS = {
+    "README.md",
+    "README.zh-CN.md",
+    "assets/loss.png",
+    "assets/scores.png",
+    "https://huggingface.co/OpenGVLab/InternVL2-2B",
+    "https://huggingface.co/example/InternVL2-Tiny",
+    "https://huggingface.co/datasets/example/handwritten-digits",
+}
 MARKUP = st.sampled_from(
     [
         "|",
@@ -93,9 +111,14 @@ def _card(minimal: CardInput, picture: Path, said: str) -> CardInput:
     return dataclasses.replace(
         minimal,
         title=said or "x",
-        summary=said,
+        summary={"": said},
+        intended_use={"": said},
+        limits={"": said},
+        author=Author(said, said),
+        download=Download(said, said),
         datasets=(Dataset("photos", Terms(said, (said,))),),
-        samples=(Sample(picture, said, said, said, said, True, False),),
+        samples=(sample((picture,), (said, said, said, said, True, False)),),
+        outcomes=Outcomes(1, 0, 0),
         smoke=Smoke("transformers", (Exchange(said, said),), {"torch": said}, said),
     )
 
@@ -117,7 +140,7 @@ def test_text_stays_text(minimal: CardInput, picture: Path, said: str) -> None:
         _assert_only_own_markup(page)
         sections = [token for token in _tokens(_body(page)) if token.type == "heading_open"]
         assert [token.tag for token in sections].count("h1") <= 1
-        assert len([token for token in sections if token.tag == "h2"]) == 5
+        assert len([token for token in sections if token.tag == "h2"]) == 7
 
 
 @pytest.mark.parametrize(

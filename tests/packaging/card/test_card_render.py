@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Environment, nodes
+from testing.cards import sample
 
+from hubkit.evaluation.results import Outcomes
 from hubkit.packaging.card import (
     CardInput,
     Exchange,
     LossPoint,
-    Sample,
     Smoke,
     render_card,
     write_card,
@@ -50,6 +51,7 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
         "Before and after",
+        "Intended use and limits",
         "How to use it",
         "Samples",
         "Training",
@@ -57,6 +59,7 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
         "Files, and how to verify them",
         "Lineage",
         "License and terms",
+        "Author and citation",
         "How it was made",
     ]
     expected = [
@@ -74,11 +77,23 @@ def test_full_card_has_every_part(full: CardInput, tmp_path: Path) -> None:
     assert "counts for exact_match when it equals the reference" in page
     assert _rows(page, "Samples")[2][1:] == ["Which digit is this?", "3", "8 ✗", "3 ✓"]
     assert ["learning_rate", "`3e-05`"] in _rows(page, "Training")
-    assert 'from_pretrained("example/InternVL2-Digits")' in page and 'print({"a": 1})' in page
+    assert 'from_pretrained("InternVL2-Digits")' in page and 'print({"a": 1})' in page
+    assert "\nhf download example/InternVL2-Digits --local-dir InternVL2-Digits\n" in page
+    assert "drawn by chance in proportion to how all came out" in page
+    assert "higher than the base's on 262, lower on 0, the same on 138." in page
+    assert "Ada Lovelace (ada@example.org) made this release" in page
+    assert "@misc{InternVL2-Digits,\n  title = {InternVL2-Digits}," in page
+    assert "Reads handwritten digits." in page and "识别" not in page
     assert f"{'ab' * 32}  model.safetensors\n" in page
     assert "**apache-2.0** (read from: base model file LICENSE)" in page
     assert "release `v1.2.0` of 2026-01-31" in page
-    for link in re.findall(r'(?:\]\(|src=")([^)"]+)[)"]', page):
+    links = re.findall(r'(?:\]\(|src=")([^)"]+)[)"]', page)
+    pages = {link for link in links if link.startswith("https://")}
+    assert pages == {
+        "https://huggingface.co/example/InternVL2-Tiny",
+        "https://huggingface.co/datasets/example/handwritten-digits",
+    }
+    for link in set(links) - pages:
         assert (folder / link).is_file(), link
 
 
@@ -86,6 +101,7 @@ def test_chinese_card_has_the_same_facts_and_links_back(full: CardInput) -> None
     files = render_card(full)
     page = files["README.zh-CN.md"].decode()
     assert page.startswith("# InternVL2-Digits\n\n[English](README.md) | **简体中文**\n")
+    assert "识别手写数字。" in page and "1.3 M 参数" in page and "Reads" not in page
     assert "[简体中文](README.zh-CN.md)" in files["README.md"].decode()
     assert _rows(page, "微调前后对比")[2] == [
         "exact_match",
@@ -96,7 +112,7 @@ def test_chinese_card_has_the_same_facts_and_links_back(full: CardInput) -> None
     ]
     assert "基座模型文件 LICENSE" in page
     english = files["README.md"].decode()
-    assert len(re.findall("^## ", page, re.M)) == len(re.findall("^## ", english, re.M)) == 9
+    assert len(re.findall("^## ", page, re.M)) == len(re.findall("^## ", english, re.M)) == 11
     assert page.count("\n|") == english.count("\n|")
 
 
@@ -104,7 +120,12 @@ def test_minimal_card_leaves_out_what_is_not_known(minimal: CardInput, tmp_path:
     assert write_card(tmp_path, minimal) == ("README.md", "README.zh-CN.md")
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
-    assert headings == ["How to use it", "License and terms", "How it was made"]
+    assert headings == [
+        "Intended use and limits",
+        "How to use it",
+        "License and terms",
+        "How it was made",
+    ]
     assert "trained, merged" not in page
     assert "\n\n\n" not in page and not re.search(r"None|\{\{|\{%", page)
 
@@ -151,8 +172,9 @@ def test_answers_of_a_model_are_text_and_nothing_else(
 ) -> None:
     facts = dataclasses.replace(
         minimal,
-        summary=answer,
-        samples=(Sample(picture, answer, answer, answer, answer, True, False),),
+        summary={"": answer},
+        samples=(sample((picture,), (answer, answer, answer, answer, True, False)),),
+        outcomes=Outcomes(1, 0, 0),
         smoke=Smoke("transformers", (Exchange(answer, answer),), prompt=answer),
     )
     page = render_card(facts)["README.md"].decode()
@@ -160,6 +182,7 @@ def test_answers_of_a_model_are_text_and_nothing_else(
     assert len(rows) == 3 and {len(row) for row in rows} == {5}
     assert len(_rows(page, "Smoke test")) == 3
     outside = re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", page)
+    outside = outside.replace("](https://huggingface.co/OpenGVLab/InternVL2-2B)", "")
     assert (
         "<script" not in outside
         and "<!--" not in outside
@@ -185,7 +208,9 @@ def test_unreadable_picture_is_named_and_nothing_is_written(
     bad.write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
     folder = tmp_path / "release"
     folder.mkdir()
-    facts = dataclasses.replace(full, samples=(*full.samples, Sample(bad, "q", "r", "a")))
+    facts = dataclasses.replace(
+        full, samples=(*full.samples, sample((bad,), ("q", "r", None, "a", None, None)))
+    )
     with pytest.raises(DataError, match=r"bad\.png: not a readable picture"):
         write_card(folder, facts)
     assert list(folder.iterdir()) == []
@@ -222,11 +247,25 @@ def test_a_link_in_place_of_the_assets_folder_is_refused(full: CardInput, tmp_pa
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_samples_that_differ_come_first(full: CardInput) -> None:
-    assert [s.model_answer for s in full.samples] == ["3", "1"]
-    turned = render_card(dataclasses.replace(full, samples=tuple(reversed(full.samples))))
-    assert turned == render_card(full)
-    assert [row[-1] for row in _rows(turned["README.md"].decode(), "Samples")[2:]] == ["3 ✓", "1 ✗"]
+def test_all_turns_and_pictures_of_a_record_are_shown(full: CardInput, picture: Path) -> None:
+    turns = ("Which?", "3", "8", "3", True, False), ("Even?", "no", "no", "no", True, True)
+    files = render_card(dataclasses.replace(full, samples=(sample((picture, picture), *turns),)))
+    first, second = _rows(files["README.md"].decode(), "Samples")[2:]
+    assert re.findall(r'src="([^"]+)"', first[0]) == [
+        "assets/samples/01.png",
+        "assets/samples/01-2.png",
+    ]
+    assert set(re.findall(r'src="([^"]+)"', first[0])) <= set(files)
+    assert first[1:] == ["Which?", "3", "8 ✗", "3 ✓"]
+    assert second == ["", "Even?", "no", "no ✓", "no ✓"]
+
+
+def test_the_chinese_page_takes_what_the_family_says_in_chinese(minimal: CardInput) -> None:
+    words = {"zh": {"用法": "在 {repository} 中"}}
+    family = dataclasses.replace(minimal.family, usage_in=words)
+    files = render_card(dataclasses.replace(minimal, family=family))
+    assert "### 用法\n\n在 InternVL2-2B-Least 中\n" in files["README.zh-CN.md"].decode()
+    assert "### Transformers\n" in files["README.md"].decode()
 
 
 def test_a_single_loss_is_no_curve(full: CardInput) -> None:
