@@ -25,6 +25,9 @@ from .spec.model import EnvironmentField, Spec, environment
 from .stage import Context
 
 _SLACK = 64 << 20
+_PASSED: dict[Path, dict[str, str]] = {}
+"""By interpreter and plugin, what a health check of this process found good: it takes seconds, and
+holds until a package is installed or removed."""
 
 
 def check_paths(spec: Spec) -> None:
@@ -209,11 +212,14 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
     passed = (
         context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
     )
+    if _PASSED.get(where.interpreter, {}).get(plugin.name) == state:
+        return
     with suppress(OSError, UnicodeDecodeError):
         if read_text(passed) == state:
             return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
         health(plugin, where, Path(folder))
+    _PASSED.setdefault(where.interpreter, {})[plugin.name] = state
     if context.workspace.folder.is_dir():  # `plan` makes none
         passed.parent.mkdir(parents=True, exist_ok=True)
         passed.write_text(state, "utf-8")
