@@ -75,9 +75,9 @@ def check_release(kind: Kind, place: Path, name: str, steps: int) -> None:
         result = _released(kind, place, name, hub.url, steps)
     (measure,) = result["evaluation"]["measures"]
     assert measure["base_right"] == 0 and measure["change"]["low"] > 0.3, measure
-    assert {stage["name"] for stage in result["stages"]} >= {"publish", "verify"}
+    assert {stage["stage"] for stage in result["stages"]} >= {"publish", "verify"}
     card = (Path(result["folder"]) / "README.md").read_text("utf-8")
-    assert "asked with exactly the prompt of its training" in card and "https" in card
+    assert "asked with exactly the prompt of its training" in card
     _check_live_logits(place, Path(result["folder"]))
 
 
