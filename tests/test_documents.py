@@ -100,7 +100,9 @@ def test_both_readmes_show_the_same() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize(
+    "name", [*READMES, "docs/troubleshooting.md", "docs/zh/troubleshooting.md"]
+)
 def test_exit_codes_are_those_of_the_errors(name: str) -> None:
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", _text(name), re.M)}
     assert table == {0, DIFFERENT} | {

@@ -54,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     (folder / "data" / "images").mkdir(parents=True)
     records = json.loads((digits / "digits.json").read_text("utf-8"))[:24]
     for number, record in enumerate(records):
-        record["region"] = ("Sichuan", "Hunan")[number % 2]
+        record["cuisine"] = ("Sichuan", "Hunan")[number % 2]
         shutil.copy2(digits / "images" / record["image"], folder / "data" / "images")
     (folder / "data" / "train.json").write_text(json.dumps(records), "utf-8")
     for block in blocks(FIRST):
