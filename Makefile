@@ -10,7 +10,7 @@ N ?= 100
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile fuzz lint format types docs site base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile canaries fuzz lint format types docs site base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -48,7 +48,10 @@ test-crash: setup ## N kills, N interruptions and full disks of a release to thr
 test-hostile: setup ## Broken and hostile input through the command line, its table at the end
 	$(BIN)/python tests/hostile/run.py
 
-fuzz: setup ## Random input for the readers of headers, pickles and release.yaml (SECONDS=600 each)
+canaries: setup ## Every form of secret in every place that is published, the table at the end
+	$(BIN)/python tests/hygiene/table.py
+
+fuzz: setup ## Random input for the readers of headers, pickles, release.yaml and hubs' answers (SECONDS=600 each)
 	$(BIN)/python tests/hostile/fuzz.py --seconds $(SECONDS)
 
 lint: setup ## ruff and the import contracts

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..errors import DataError
+from ..hygiene.names import shown
 from ..hygiene.search import search_texts
 from ..sdk import Problem, Record, read_records
 
@@ -60,13 +61,13 @@ def _texts(
         yield from _of(record, samples, asked and number == 0)
         for field in slices:
             if field in record.meta:
-                yield f"held-out record {record.id!r}, {field}", record.meta[field]
+                yield f"held-out record {shown(record.id)!r}, {field}", record.meta[field]
 
 
 def _of(record: Record, samples: bool, whole: bool) -> Iterator[tuple[str, str]]:
-    name = f"held-out record {record.id!r}"
+    name = f"held-out record {shown(record.id)!r}"
     if samples and record.images:
         yield f"{name}, answer 0", record.turns[0].answer
-    shown = len(record.turns) if whole else int(samples and bool(record.images))
-    for number, turn in enumerate(record.turns[:shown]):
+    asked = len(record.turns) if whole else int(samples and bool(record.images))
+    for number, turn in enumerate(record.turns[:asked]):
         yield f"{name}, question {number}", turn.prompt

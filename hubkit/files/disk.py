@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..sdk.errors import EnvironmentFailure
+from ..sdk.errors import EnvironmentFailure, HubkitError, UsageError
 
 _FICLONE = 0x40049409
 """ioctl of Linux (linux/fs.h): the target gets the source's blocks, copied on write."""
@@ -48,12 +48,10 @@ _NEXT_TO_NOTHING = 1 << 20
 _LOCKED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
-def failure(
-    error: OSError, place: Path | None = None, needed: int = 0
-) -> EnvironmentFailure | None:
-    """What to tell when a file could not be written: the disk is full, or the folder is read-only.
-    None for another error. `place` is where it was written when the error itself does not say so;
-    `needed` bytes are what the work takes in all.
+def failure(error: OSError, place: Path | None = None, needed: int = 0) -> HubkitError | None:
+    """What to tell when a file could not be written: the disk is full, the folder is read-only, or
+    its name is longer than any can be. None for another error. `place` is where it was written when
+    the error itself does not say so; `needed` bytes are what the work takes in all.
     """
     where = Path(error.filename) if isinstance(error.filename, str) else place
     if error.errno in _FULL:
@@ -65,6 +63,9 @@ def failure(
         return EnvironmentFailure(
             f"{where}: {error.strerror}", "change its permissions, or work in another folder"
         )
+    if error.errno == errno.ENAMETOOLONG:
+        named = f"{str(where)[:60]}…" if where else "a file"
+        return UsageError(f"{named}: no file can have a name of this length", "name another file")
     return None
 
 

@@ -29,6 +29,12 @@ _PROGRAM_MAGIC = (
     b"\xcf\xfa\xed\xfe",
     b"\xce\xfa\xed\xfe",
 )
+_COMPRESSED_MAGIC = (
+    *(b"PK\x03\x04", b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"),
+    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"MSCF\0\0\0\0"),
+    *(b"BZh%d1AY&" % level for level in range(1, 10)),
+)
+"""zip (and what is built on it: docx, npz), gzip, xz, zstd, lz4, 7z, rar, cab, bzip2."""
 
 
 def audit(folder: Path, author_email: str = "") -> tuple[Problem, ...]:
@@ -65,6 +71,8 @@ def _of_entry(
         yield pointer_problem(folder, where)
     else:
         yield from _of_status(entry.stat(), where)
+        if entry.stat().st_size > HUB_LIMIT:
+            return
         try:
             yield from _of_content(Path(entry.path), where, author_email)
         except OSError as error:
@@ -104,6 +112,12 @@ def _of_content(path: Path, where: str, author_email: str) -> Iterator[Problem]:
             where,
             "a pickle by its content: loading it can run code",
             "publish it as safetensors or JSON and remove it",
+        )
+    elif head.startswith(_COMPRESSED_MAGIC):
+        yield Problem(
+            where,
+            "compressed: what is in it cannot be searched for secrets",
+            "publish what is in it instead, or remove it",
         )
     else:
         yield from search(path, where, author_email)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from ..files.tree import path_problem
 from ..sdk.family import Problem
 from . import pickles
+from .secrets import secrets
 
 _CREDENTIALS = re.compile(
     r"\.env(\..*)?|\.netrc|_netrc|\.git-credentials|\.npmrc|\.pypirc|\.pgpass|kaggle\.json"
@@ -22,8 +23,15 @@ _CACHE = "__pycache__"
 
 
 def shown(path: str) -> str:
-    """The name as messages write it, also one that is not UTF-8."""
-    return path.encode(errors="backslashreplace").decode()
+    """The name as messages write it, also one that is not UTF-8; without a credential in it."""
+    return _hidden(path).encode(errors="backslashreplace").decode()
+
+
+def _hidden(path: str) -> str:
+    data = path.encode(errors="surrogateescape")
+    for start, end, _ in reversed(list(secrets(data))):
+        data = data[:start] + b"***" + data[end:]
+    return data.decode(errors="surrogateescape")
 
 
 def outside_release(path: str) -> str | None:
@@ -44,8 +52,14 @@ def folder_problem(path: str) -> Problem:
 
 def name_problems(path: str) -> Iterator[Problem]:
     where = shown(path)
+    if found := next(secrets(path.encode(errors="surrogateescape")), None):
+        yield Problem(
+            where,
+            f"its name looks like {found[2]}",
+            "rename it, and revoke what the name holds if it was ever public",
+        )
     if problem := path_problem(path):
-        yield Problem(ascii(path), problem, "rename the file to plain characters")
+        yield Problem(ascii(_hidden(path)), problem, "rename the file to plain characters")
     name = path.rsplit("/", 1)[-1]
     if _CREDENTIALS.fullmatch(name):
         yield Problem(
@@ -80,8 +94,8 @@ def clashes(paths: Iterable[str]) -> Iterator[Problem]:
             other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
                 yield Problem(
-                    ascii(name),
-                    f"differs from {other!a} only by case or Unicode form",
+                    ascii(_hidden(name)),
+                    f"differs from {_hidden(other)!a} only by case or Unicode form",
                     "rename one of the two",
                 )
                 break

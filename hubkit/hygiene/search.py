@@ -3,19 +3,36 @@ shown."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ..sdk.checkpoints.header import MAX_HEADER
 from ..sdk.family import Problem
+from ..sdk.files import open_file, read_bytes
 from .contacts import hosts, mails
 from .local_paths import is_local_path, is_vocabulary, paths_within
-from .reading import Reading, String, is_text, json_strings, read_strings, read_text
+from .reading import (
+    Reading,
+    String,
+    is_text,
+    json_strings,
+    read_binary,
+    read_strings,
+    read_text,
+)
 from .secrets import secrets
 
-_BINARY_LIMIT = 64 << 20
+_WHOLE = 64 << 20
+"""Bytes of a file that is read at once; a larger one is read in windows."""
 _TEXT_LIMIT = 1 << 30
+_END = 64 << 20
+_WINDOW = 16 << 20
+_OVERLAP = 64 << 10
+"""Bytes that stand at the end of one window and the beginning of the next: no form of a credential
+is longer."""
 _SHOWN = 10
 """Findings of one kind in one file that are listed one by one."""
 
@@ -45,11 +62,11 @@ def search(
     """
     if path.name.endswith(".safetensors"):
         data = _header(path)
-    elif (problem := _too_large(path, where)) is not None:
-        yield from problem
+    elif path.stat().st_size > _WHOLE:
+        yield from _large(path, where, author_email)
         return
     else:
-        data = path.read_bytes()
+        data = read_bytes(path, _WHOLE)
     yield from _listed(_findings(path.name, where, data, author_email, carried))
 
 
@@ -66,31 +83,60 @@ def search_texts(texts: Sequence[tuple[str, str]], author_email: str = "") -> It
     yield from _listed(((place.removeprefix(": "), message) for place, message in found))
 
 
+def search_values(data: Any, where: str, author_email: str = "") -> Iterator[Problem]:
+    """The same for values that will be published as JSON; `where` names the whole."""
+    written = json.dumps(data).encode()
+    yield from _listed(_findings("values.json", where, written, author_email, False))
+
+
 def _header(path: Path) -> bytes:
     """The JSON header of a safetensors file; empty where there is none."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         return stream.read(length) if length <= MAX_HEADER else b""
 
 
-def _too_large(path: Path, where: str) -> tuple[Problem, ...] | None:
-    """None where the file is to be searched."""
+def _large(path: Path, where: str, author_email: str) -> Iterator[Problem]:
+    """Text to its end; of a binary its beginning and its end, where formats keep what is written
+    in words (the header of GGUF, the directory of a zip). A finding in an overlap comes twice, with
+    the same place."""
     size = path.stat().st_size
-    if size <= _BINARY_LIMIT:
-        return None
-    with path.open("rb") as stream:
-        if b"\0" in stream.read(8192):
-            return ()
-    if size <= _TEXT_LIMIT:
-        return None
-    message = f"{size} bytes of text, too many to be searched for secrets"
-    return (Problem(where, message, "leave it out, or split it"),)
+    with open_file(path) as stream:
+        text = is_text(stream.read(_WINDOW))
+        if text and size > _TEXT_LIMIT:
+            message = f"{size} bytes of text, too many to be searched for secrets"
+            yield Problem(where, message, "leave it out, or split it")
+            return
+        ends = (0,) if text else (0, max(_END, size - _END))
+        prose = text and not is_vocabulary(path.name)
+        found = (
+            finding
+            for start in ends
+            for window, lines in _windows(stream, start, size if text else start + _END)
+            for reading in (read_text(window, lines) if text else read_binary(window))
+            for finding in _within(reading, where, path.name, author_email, prose)
+        )
+        yield from _listed(found)
+
+
+def _windows(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """What is in the file from `start` to `end`, in overlapping windows, each with how many lines
+    stand before it since `start`."""
+    stream.seek(start)
+    window, lines = stream.read(min(_WINDOW, end - start)), 0
+    while window:
+        yield window, lines
+        block = stream.read(max(0, min(_WINDOW - _OVERLAP, end - stream.tell())))
+        lines += window.count(b"\n", 0, -_OVERLAP)
+        window = window[-_OVERLAP:] + block if block else b""
 
 
 def _findings(
     name: str, where: str, data: bytes, author_email: str, carried: bool
 ) -> Iterator[Finding]:
-    readings, prose = read_text(data), not is_vocabulary(name) and is_text(data)
+    text = is_text(data)
+    readings = read_text(data) if text else read_binary(data)
+    prose = text and not is_vocabulary(name)
     if name.endswith((".json", ".safetensors")) and prose:
         strings = json_strings(data)
         if strings is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, HubkitError, UsageError
-from ..hygiene.search import search_text
+from ..hygiene.search import search_text, search_values
 from ..packaging import card
 from ..packaging.lfs import require_git_lfs
 from ..registry.plugins import plugins
@@ -20,7 +20,7 @@ from ..sdk.codec import encode
 from ..sdk.excerpt import did_you_mean
 from ..sdk.files import read_text
 from ..weights.check import check_base
-from .card_facts import license_of
+from .card_facts import license_of, settings
 from .spec.model import EnvironmentField, Spec, environment
 from .stage import Context
 
@@ -111,7 +111,7 @@ def check_slices(spec: Spec) -> None:
 
 
 def check_texts(spec: Spec) -> None:
-    """What the release file says is published, in the card and in the transcript."""
+    """What the release file says is published: in the card, the transcript and provenance.json."""
     texts = {
         "card.title": spec.card.title,
         "data.title": spec.data.title,
@@ -121,6 +121,9 @@ def check_texts(spec: Spec) -> None:
         texts |= {f"card.{key}{language and f'.{language}'}": words[language] for language in words}
     texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
     problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
+    told = {f"release.yaml: {problem.where}" for problem in problems}
+    found = search_values(settings(spec), "release.yaml", spec.author.email)
+    problems += [problem for problem in found if problem.where not in told]
     if problems:
         listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
         raise UsageError(

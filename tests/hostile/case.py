@@ -23,7 +23,8 @@ WRONG = 2
 @dataclass(frozen=True)
 class Case:
     """`make` fills the empty folder in which `command` is then run; `exits` is the exit code, and
-    `says` a part of what must be said."""
+    `says` a part of what must be said. With `answer`, status, headers and body of every answer of a
+    server, `URL` in the command is the server's address."""
 
     name: str
     command: tuple[str, ...]
@@ -31,6 +32,7 @@ class Case:
     exits: int = WRONG
     says: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    answer: tuple[int, Mapping[str, str], bytes] | None = None
 
 
 CHECK = ("check", "base")
@@ -98,3 +100,20 @@ def release(folder: Path, text: str | bytes) -> None:
     base(folder)
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     (folder / "release.yaml").write_bytes(data)
+
+
+def project(folder: Path, change: Callable[[dict[str, Any], int], object] | None = None) -> None:
+    """A release of two records, one of them held out; `change` is made to each."""
+    from PIL import Image
+
+    found = []
+    for number in range(2):
+        Image.new("RGB", (56, 56), (number, 9, 9)).save(folder / f"{number}.png")
+        turns = [{"from": "human", "value": f"<image>\nWhich {number}?"}]
+        turns.append({"from": "gpt", "value": "one"})
+        record = {"id": f"r{number}", "image": f"{number}.png", "conversations": turns}
+        if change is not None:
+            change(record, number)
+        found.append(record)
+    (folder / "data.json").write_text(json.dumps(found))
+    release(folder, RELEASE)

@@ -231,7 +231,8 @@ def ask(data: bytes) -> None:
     receipt = None
     world.changing.begin([])
     if asked == "withdraw":
-        receipt = hub.publish(job, SilentRun())
+        calm = {**job.options, "patience": 30.0, "timeout": 30}
+        receipt = hub.publish(replace(job, options=calm), SilentRun())
     world.changing.begin(example["changes"])
     signal.signal(signal.SIGALRM, _hung)
     with tempfile.TemporaryDirectory(prefix="hubkit-fuzz-") as name:

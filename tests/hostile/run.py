@@ -15,9 +15,12 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -59,16 +62,48 @@ def run(kind: str, case: Case) -> Outcome:
         folder, log = Path(name) / "work", Path(name) / "log"
         folder.mkdir()
         _make(case, folder)
-        began = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _child(case, folder, log)
-        status, memory = _wait(child, began + SECONDS)
+        with answering(case.answer) as url:
+            began = time.monotonic()
+            child = os.fork()
+            if child == 0:
+                _child(case, folder, log, url)
+            status, memory = _wait(child, began + SECONDS)
         seconds = time.monotonic() - began
         said = log.read_text("utf-8", "replace") if log.exists() else ""
     exited = os.waitstatus_to_exitcode(status)
     wrong = "; ".join(_faults(case, exited, seconds, memory, said))
     return Outcome(kind, case.name, exited, seconds, memory, wrong, said[-2000:])
+
+
+@contextmanager
+def answering(answer: tuple[int, Mapping[str, str], bytes] | None) -> Iterator[str]:
+    """The address of a server that answers all requests so; empty without an answer."""
+    if answer is None:
+        yield ""
+        return
+    status, headers, body = answer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do(self) -> None:
+            with suppress(OSError):
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value.replace("URL", url))
+                self.end_headers()
+                self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_HEAD = do
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            return None
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield url
+        server.shutdown()
 
 
 def _make(case: Case, folder: Path) -> None:
@@ -97,7 +132,7 @@ def _warm() -> None:
         cli.get_command(None, name)  # type: ignore[arg-type]
 
 
-def _child(case: Case, folder: Path, log: Path) -> None:
+def _child(case: Case, folder: Path, log: Path, url: str) -> None:
     code = 70
     try:
         os.setsid()
@@ -112,7 +147,7 @@ def _child(case: Case, folder: Path, log: Path) -> None:
         os.chdir(folder)
         from hubkit.__main__ import run as hubkit
 
-        code = hubkit(list(case.command))
+        code = hubkit([word.replace("URL", url) for word in case.command])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -127,6 +127,16 @@ def picture(folder: Path, value: str) -> None:
     write(folder, "examples/1.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xfe" + chunk)
 
 
+def large(folder: Path, filler: bytes) -> None:
+    """Every credential in a file that is searched in windows, the first across an end of one."""
+    data = bytearray(filler * ((65 << 20) // len(filler)))
+    for number, value in enumerate(SECRETS):
+        text = b"\n\n " + value.encode() + b" \n\n"
+        at = (16 << 20) - 20 + number * 700_001
+        data[at : at + len(text)] = text
+    write(folder, "notes.dat", bytes(data))
+
+
 PLACES: dict[str, Callable[[Path, str], None]] = {
     "base config": as_json("config.json", lambda v: {"llm_config": {"note": f"see {v} there"}}),
     "base config, a key": as_json("config.json", lambda v: {"llm_config": {f"see {v}": 1}}),
@@ -158,5 +168,28 @@ SECRET_PLACES: dict[str, Callable[[Path, str], None]] = {
     "binary": lambda folder, value: write(
         folder, "tokenizer.model", b"\x0a\x0e\x00\xff\xfe " + value.encode() + b"\xff\0"
     ),
+    "UTF-16 in a binary": lambda folder, value: write(
+        folder, "tokenizer.model", b"\0\xff\xfe\xff" + f" {value} ".encode("utf-16-le") + b"\xff\0"
+    ),
 }
 """Here paths and addresses are no findings: they are tokens, or a licence names people."""
+
+
+NAMES = ("{}.txt", "notes ({}).md", "a b {}/notes.txt", "{}")
+"""Names of files: forms that no name can have are left out."""
+
+
+def compressed() -> dict[str, Callable[[bytes], bytes]]:
+    import bz2
+    import gzip
+    import io
+    import lzma
+    import zipfile
+
+    def zipped(data: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("notes.txt", data)
+        return out.getvalue()
+
+    return {"zip": zipped, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}

@@ -75,8 +75,6 @@ def test_pickles_by_content(folder: Path) -> None:
     (folder / "prefixed.txt").write_bytes(b"some text first\n" + hidden.getvalue())
     np.save(folder / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save(folder / "numbers.npy", np.ones(3))
-    with zipfile.ZipFile(folder / "pictures.zip", "w") as archive:
-        archive.writestr("1.png", b"x")
     names = [
         *(f"protocol{protocol}.dat" for protocol in (2, 3, 4, 5)),
         "torch.dat",

@@ -47,6 +47,38 @@ def test_text_that_will_be_published(form: str) -> None:
     assert problem.where == "card.title" and problem.remedy
 
 
+@pytest.mark.parametrize("filler", [b"just words\n", b"\0\xff\xfe\x80"], ids=["text", "binary"])
+def test_a_large_file_is_searched_to_its_end(tmp_path: Path, filler: bytes) -> None:
+    CANARIES["large"](tmp_path, filler)
+    problems = audit(tmp_path)
+    assert {p.message for p in problems} == {f"looks like {kind}" for kind in SECRETS.values()}
+    if filler.isascii():
+        assert len({p.where for p in problems}) == len(SECRETS)
+
+
+@pytest.mark.parametrize("form", CANARIES["NAMES"])
+def test_a_secret_in_a_files_name_is_found_and_not_shown(tmp_path: Path, form: str) -> None:
+    for value, kind in SECRETS.items():
+        name = form.format(value)
+        if {"/", "\n"} & set(value) or len(name) > 200:
+            continue
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+        problems = audit(tmp_path)
+        assert f"its name looks like {kind}" in [p.message for p in problems], value
+        assert max(re.split(r"[\s\"]+", value), key=len) not in repr(problems)
+        path.unlink()
+
+
+@pytest.mark.parametrize("suffix", CANARIES["compressed"]())
+def test_what_cannot_be_searched_is_refused(tmp_path: Path, suffix: str) -> None:
+    data = CANARIES["compressed"]()[suffix](b"HF_TOKEN=hf_" + b"aB3" * 12)
+    (tmp_path / f"notes.{suffix}").write_bytes(data)
+    (problem,) = audit(tmp_path)
+    assert problem.message == "compressed: what is in it cannot be searched for secrets"
+
+
 def test_the_author_is_declared(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("By Ada@Engines.org, not bob@engines.org\n")
     assert [p.where for p in audit(tmp_path, "ada@engines.org")] == ["README.md:1"]

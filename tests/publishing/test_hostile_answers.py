@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hubkit_huggingface import Options
 
 import hubkit
 from hubkit.api.hubs import hub_options
@@ -282,16 +281,13 @@ def test_a_listing_without_end_ends(tracked: Path, server: Server) -> None:
         "content-type": "application/json",
     }
     own = {"endpoint": server.url, "token_env": "MY_TOKEN", "patience": 0.5, "timeout": 3}
-    with pytest.raises(RemoteError, match="listing does not end: 1,001 pages"):
-        session = (
-            plugins()
-            .get("hub", "huggingface")
-            .opened(
-                NAME, decode(Options, own, ""), SilentRun(), Journal(None, "", ""), anonymous=True
-            )
-        )
-        with session as opened:
-            opened.tree("main")
+    plugin = plugins().get("hub", "huggingface")
+    settings, journal = decode(plugin.Options, own, ""), Journal(None, "", "")
+    with (
+        pytest.raises(RemoteError, match="listing does not end: 1,001 pages"),
+        plugin.opened(NAME, settings, SilentRun(), journal, anonymous=False) as session,
+    ):
+        session.tree("main")
 
 
 def test_an_answer_of_many_values_is_not_read(tracked: Path, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from hubkit.sdk import EnvironmentFailure, HubkitError, RefusedError, RemoteError, hubs
 from hubkit.sdk.hubs import AGAIN, NOT_AGAIN, Token
@@ -13,6 +14,7 @@ from .token import LOG_IN
 def explain(error: BaseException, place: str, token: Token, done: Sequence[str]) -> HubkitError:
     """As `hubkit.sdk.hubs.explain`."""
     import httpx2
+    from huggingface_hub import errors
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     while (
@@ -34,8 +36,13 @@ def explain(error: BaseException, place: str, token: Token, done: Sequence[str])
             return _from_answer(cause, place, token, reached)
         return None
 
-    kinds = (httpx2.HTTPError, httpx2.InvalidURL)
-    return hubs.explain(error, place, token, done, known, kinds)
+    kinds: list[type[BaseException]] = [httpx2.HTTPError, httpx2.InvalidURL]
+    kinds += [one for one in vars(errors).values() if _is_error(one)]
+    return hubs.explain(error, place, token, done, known, tuple(kinds))
+
+
+def _is_error(one: object) -> TypeGuard[type[Exception]]:
+    return isinstance(one, type) and issubclass(one, Exception)
 
 
 def _from_answer(error: object, place: str, token: Token, reached: str) -> HubkitError:

@@ -46,8 +46,13 @@ def _create(session: Session) -> Any:
             lambda: True if session.info() is None else None,
         )
 
+    def born() -> Any:
+        """None until it has its first commit, too: it may be seen before it is whole."""
+        found = session.info()
+        return found if found is not None and found.sha else None
+
     private = session.options.private
-    info = session.change("create repository", make, session.info, private=private)
+    info = session.change("create repository", make, born, private=private)
     refuse_unlike(
         session.place,
         {"visibility": _visibility(private), "name": session.repository, "gating": "none"},

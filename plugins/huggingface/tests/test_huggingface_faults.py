@@ -1,6 +1,7 @@
 """What happens when the hub or the network fails: the error says why and what was reached, and
 running again ends well."""
 
+import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,25 @@ def test_only_the_endpoint_is_asked(
     notes = Notes()
     HuggingFaceHub().publish(job, notes)
     assert not [note for note in notes.notes if "trying again" in note]
+
+
+@pytest.mark.parametrize("body", ["[]", "{}"])
+def test_a_hub_that_does_not_find_what_it_lists(
+    job: PublishInput, hub: Running, faults: Faults, body: str
+) -> None:
+    """The client then raises errors of its own, which are no answers."""
+    receipt = HuggingFaceHub().publish(job, SilentRun())
+    faults.add(Fault("status", path="/paths-info/", status=200, body=body, times=0))
+    with pytest.raises(RemoteError, match="EntryNotFoundError"):
+        HuggingFaceHub().withdraw(NAME, receipt, job.options, SilentRun())
+
+
+def test_a_repository_that_is_not_whole_yet(
+    job: PublishInput, hub: Running, faults: Faults, token: str
+) -> None:
+    """Seen without its first commit after the answer to its making was lost."""
+    unborn = json.dumps({"id": NAME, "private": True, "sha": None, "siblings": []})
+    faults.add(Fault("lost", path="/api/repos/create"))
+    faults.add(Fault("status", path=f"/api/models/{NAME}$", skip=1, status=200, body=unborn))
+    HuggingFaceHub().publish(job, SilentRun())
+    assert is_published(HuggingFaceHub(), job)

@@ -22,8 +22,15 @@ from modelscope_hub.config import HubConfig
 from modelscope_hub.utils import build_user_agent
 from requests.adapters import HTTPAdapter
 
-from hubkit.sdk import Run
-from hubkit.sdk.hubs import moved_write, read_whole, refuse_hopeless, unusable_proxy
+from hubkit.sdk import RemoteError, Run
+from hubkit.sdk.hubs import (
+    AGAIN,
+    moved_write,
+    read_json,
+    read_whole,
+    refuse_hopeless,
+    unusable_proxy,
+)
 from hubkit.sdk.retry import TRANSIENT, Patience, retry_after
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -35,6 +42,7 @@ _ONCE = re.compile(
 """
 _DOWNLOAD = "/repo"
 """Where the path of a file's own bytes ends."""
+_LISTING = "/repo/files"
 _CONNECTIONS = 16
 
 
@@ -76,6 +84,8 @@ class PatientAdapter(HTTPAdapter):
                 response = super().send(request, stream=True, **keywords)
                 if not stream or not url.path.endswith(_DOWNLOAD):
                     _read(response, name)
+                if url.path.endswith(_LISTING) and response.status_code == 200:
+                    _check_listing(response, name)
             except requests.exceptions.InvalidSchema as error:  # no package for a SOCKS proxy
                 raise unusable_proxy(str(error)) from None
             except requests.exceptions.InvalidProxyURL as error:
@@ -118,6 +128,18 @@ def _read(response: requests.Response, name: str) -> None:
         response.close()
     response._content_consumed = True
     response.raw = io.BytesIO()
+
+
+def _check_listing(response: requests.Response, name: str) -> None:
+    """modelscope_hub 0.5 takes an answer that lists nothing for an empty repository.
+
+    Raises:
+        RemoteError: it is no listing.
+    """
+    data = read_json(response.content, dict, name).get("Data")
+    files = data.get("Files") if isinstance(data, dict) else data
+    if not isinstance(files, list) or not all(isinstance(one, dict) for one in files):
+        raise RemoteError(f"{name}: the answer lists no files", AGAIN)
 
 
 def _refuse_moved_write(response: requests.Response, name: str) -> None:

@@ -110,8 +110,23 @@ def _key(shape: Callable[[Path], None]) -> Callable[[Path], None]:
     return make
 
 
+def _nothing(folder: Path) -> None:
+    return None
+
+
 SERVE = ("serve", "base", "--api-key-file", "key")
 PREPARE = ("prepare", "data.json", "out")
+_COMMANDS = (
+    (("check",), ()),
+    (("merge",), ("adapter", "out")),
+    (("convert",), ("out",)),
+    (("prepare",), ("out",)),
+    (("plan",), ()),
+    (("init",), ()),
+    (("track",), ()),
+    (("diff",), ("b",)),
+    (("serve",), ()),
+)
 CASES = [
     *(
         Case(f"{name} as {shape}", MERGE, _in_base(name, make))
@@ -155,6 +170,12 @@ CASES = [
         Case(f"a key file as {shape}", SERVE, _key(make))
         for shape, make in SHAPES.items()
         if shape != "half a surrogate pair"
+    ),
+    *(
+        Case(f"{' '.join(command)} of {len(name)} characters", (*before, name, *after), _nothing)
+        for name in ("n" * 300, "n/" * 2500)
+        for before, after in _COMMANDS
+        for command in [(*before, "a name", *after)]
     ),
     Case(
         "an adapter's settings as a pipe, checked",
