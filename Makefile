@@ -8,6 +8,8 @@ SIZE ?= 2B
 WORKERS ?= 3
 N ?= 100
 SECONDS ?= 600
+# A test starts hubkit in many processes: each would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile canaries fuzz lint format types docs site base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
