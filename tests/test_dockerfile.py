@@ -178,7 +178,7 @@ def test_the_wheel_stage_builds(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (built,) = (tmp_path / "wheels").iterdir()
-    assert fnmatch.fnmatch(built.name, "hubkit-*-py3-none-any.whl")
+    assert fnmatch.fnmatch(built.name, "hubkit_vlm-*-py3-none-any.whl")
 
 
 def test_hooks_run_from_the_virtual_environment() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import CancelledError, Health, HubkitError, PluginError, UsageError, json_text
+from hubkit.sdk import CancelledError, Health, HubkitError, PluginError, UsageError
 from hubkit.sdk.codec import decode
 from hubkit.sdk.errors import from_json
+from hubkit.sdk.files import read_text
 
 from .process import Ending
 
@@ -67,13 +69,23 @@ def read_answer(who: str, output: Path, folder: Path) -> Answer:
             message, "the plugin must leave large results in files: report it to its author"
         )
     try:
-        data = json_text.load(output, LARGEST_ANSWER)
+        data = json.loads(
+            read_text(output, LARGEST_ANSWER)
+        )  # a model may say half a surrogate pair
         if data["ok"] is True:
             return Answer(result=data["result"])
         if "health" in data:
             return Answer(health=decode(Health, data["health"], "health"))
         return Answer(error=_error(who, data["error"], folder))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        UsageError,
+    ) as error:
         message = f"{who}: {output} is not a worker's answer ({type(error).__name__}: {error})"
         raise PluginError(message, REPORT_IT) from None
 

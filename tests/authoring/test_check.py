@@ -72,7 +72,7 @@ RECORD = "                yield Record"
             "life",
             "holds half a surrogate pair",
         ),
-        ("Record(str(number), (", "Record(number, (", "life", "id must be str, not 0"),
+        ("Record(str(number), (", "Record(number, (", "life", "id must be a text, not 0"),
         (RECORD, f"                __import__('os').write(1, bytes(range(256)))\n{RECORD}", "", ""),
         (
             RECORD,

@@ -77,7 +77,8 @@ def test_commands_on_folders_and_hubs(
 
 def test_a_release_file(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", str(project), "--json"]) == 0
-    assert [event["event"] for event in check(capfd.readouterr().out)] == ["plan"] * 8
+    told = [event["event"] for event in check(capfd.readouterr().out)]
+    assert [event for event in told if event != "note"] == ["plan"] * 8
     states = []
     for _ in range(2):
         assert run(["release", str(project), "--until", "prepare", "--json"]) == 0

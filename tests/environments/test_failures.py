@@ -59,7 +59,7 @@ def test_an_exception_names_the_place_and_the_log(make: Make, tmp_path: Path) ->
             PluginError,
             "object cannot travel between hubkit and a worker",
         ),
-        ("return done(nested=[1])", PluginError, "settings.nested must be str, not [1]"),
+        ("return done(nested=[1])", PluginError, "settings.nested must be a text, not [1]"),
         ("import no_such_module_at_all", PluginError, "No module named 'no_such_module_at_all'"),
     ],
 )
@@ -81,7 +81,7 @@ def test_options_that_do_not_fit_are_named_before_anything_is_done(
     )
     with pytest.raises(
         UsageError,
-        match=r"options of trainer odd: unknown key 'rnak' .*; rank must be int, not 'x'",
+        match=r"trainer odd: unknown key 'rnak' .*; rank must be a whole number, not 'x'",
     ):
         train(plugin, tmp_path, job=job(tmp_path, rnak=1, rank="x"))
     with pytest.raises(UsageError, match="object cannot travel"):

@@ -76,7 +76,7 @@ def test_a_word_is_a_switch_where_the_option_is_one(word: str, private: bool) ->
     assert codec.decode(Options, given, "options") == Options("off", private)
     with pytest.raises(UsageError, match="xet must be one of 'auto', 'on', 'off', not 'yes'"):
         codec.decode(Options, {"xet": yaml_text.load("yes")}, "options")
-    with pytest.raises(UsageError, match="private must be bool, not 'maybe'"):
+    with pytest.raises(UsageError, match="private must be true or false, not 'maybe'"):
         codec.decode(Options, {"private": yaml_text.load("maybe")}, "options")
 
 

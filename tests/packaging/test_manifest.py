@@ -173,7 +173,7 @@ def test_reading_names_every_problem(folder: Path) -> None:
         (
             '{"schema": 1, "name": "n", "tag": "t", "created": "2026-01-02", "files": '
             '[{"path": 1}]}',
-            "files[0].path must be str",
+            "files[0].path must be a text",
         ),
     ],
 )

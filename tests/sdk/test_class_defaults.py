@@ -10,6 +10,7 @@ DECODER_CLASSES = {
     "llama": "LlamaConfig",
     "mistral": "MistralConfig",
     "qwen2": "Qwen2Config",
+    "qwen3": "Qwen3Config",
     "phi3": "Phi3Config",
     "qwen2_vl": "Qwen2VLTextConfig",
 }

@@ -68,6 +68,6 @@ def test_bad_names_say_the_rule(name, why):
 def test_card_puts_the_picture_before_the_text(official):
     card = InternVL().card(official)
     assert (card.library_name, card.pipeline_tag) == ("transformers", "image-text-to-text")
-    assert '"<image>\\nWhat is in this picture?", image' in card.usage["LMDeploy"]
-    assert "(tiles, 3, 448, 448)" in card.usage["Transformers"]
+    assert 'pipe(("What is in this picture?", load_image(' in card.usage["LMDeploy"]
+    assert "(tiles, 3, 448, 448)" in card.usage["Transformers, without remote code"]
     assert all("{repository}" in text for text in card.usage.values())

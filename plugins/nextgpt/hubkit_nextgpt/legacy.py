@@ -111,9 +111,8 @@ def _read(root: Path, stage: int) -> str:
     try:
         return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} cannot be read ({error})", "use a whole checkout of NExT-GPT"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: {reason}", "use a whole checkout of NExT-GPT") from None
 
 
 def _value(text: str, key: str, usual: str) -> str:
