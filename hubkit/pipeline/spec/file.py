@@ -85,9 +85,10 @@ def _override(document: Document, override: str) -> None:
     here: Any = document.data
     at: Location = ()
     for part in parents:
-        at = (*at, int(part) if part.isdecimal() and isinstance(here, list) else part)
+        is_number = part.isdecimal() and len(part) <= 9 and isinstance(here, list)
+        at = (*at, int(part) if is_number else part)
         if part.isdecimal() and isinstance(here, list):
-            if len(part) > 9 or int(part) >= len(here):
+            if not is_number or int(part) >= len(here):
                 raise UsageError(f"--set {key}: there is no item {part}", "count from 0")
             here = here[int(part)]
         elif isinstance(here, dict):
