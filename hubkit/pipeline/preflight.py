@@ -20,6 +20,7 @@ from .requirements import (
     check_texts,
     check_workers,
 )
+from .spec.where import LOCAL
 from .stage import Context
 from .stages.prepare import check_terms
 
@@ -87,4 +88,5 @@ def _checks(context: Context, stages: Sequence[str], workers: bool) -> Iterator[
     if {"publish", "verify"} & wanted:
         yield lambda: check_hubs(context)
     if workers:
-        yield lambda: check_workers(context, stages)
+        here = [stage for stage in stages if spec.where_of(stage).scheduler == LOCAL]
+        yield lambda: check_workers(context, here)
