@@ -30,8 +30,8 @@ _PASSED: dict[Path, dict[str, str]] = {}
 holds until a package is installed or removed."""
 
 
-def check_paths(spec: Spec) -> None:
-    """Raises UsageError with every path of the release file that does not exist."""
+def paths_of(spec: Spec) -> dict[str, Path]:
+    """The files and folders that a release reads, by their keys in the release file."""
     paths = {
         "base.path": spec.base.path,
         "data.path": spec.data.path,
@@ -40,7 +40,12 @@ def check_paths(spec: Spec) -> None:
         "train.adapter": spec.train.adapter,
     }
     paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    missing = [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
+    return {key: path for key, path in paths.items() if path}
+
+
+def check_paths(spec: Spec) -> None:
+    """Raises UsageError with every path of the release file that does not exist."""
+    missing = [f"{key}: {path}" for key, path in paths_of(spec).items() if not path.exists()]
     if missing:
         raise UsageError(
             "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
