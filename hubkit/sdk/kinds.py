@@ -2,6 +2,7 @@
 
 from .dataset import DatasetAdapter
 from .engine import Engine
+from .exporter import Exporter
 from .family import ModelFamily
 from .hub import Hub
 from .metric import Metric
@@ -12,6 +13,7 @@ KINDS = {
     "dataset": DatasetAdapter,
     "trainer": Trainer,
     "engine": Engine,
+    "exporter": Exporter,
     "metric": Metric,
     "hub": Hub,
 }
