@@ -14,12 +14,12 @@ from .requirements import (
     check_disk,
     check_git_lfs,
     check_hubs,
-    check_paths,
     check_placeholders,
     check_slices,
     check_texts,
     check_workers,
 )
+from .spec.paths import check_paths
 from .stage import Context
 from .stages.prepare import check_terms
 
