@@ -96,7 +96,7 @@ def _strings(data: Any, at: str, key: str) -> Iterator[String]:
     elif isinstance(data, _Pairs):
         for name, value in data:
             yield String(at, None, name)
-            yield from _strings(value, f"{at}.{name}".lstrip("."), name)
+            yield from _strings(value, f"{at}.{name}".strip("."), name)
     elif isinstance(data, list):
         for number, value in enumerate(data):
             yield from _strings(value, f"{at}[{number}]", key)

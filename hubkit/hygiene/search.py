@@ -70,13 +70,9 @@ def search(
     yield from _listed(_findings(path.name, where, data, author_email, carried))
 
 
-def search_text(text: str, where: str, author_email: str = "") -> Iterator[Problem]:
-    """The same for text that will be published, such as a title or a question; `where` names it."""
-    return search_texts([(where, text)], author_email)
-
-
 def search_texts(texts: Sequence[tuple[str, str]], author_email: str = "") -> Iterator[Problem]:
-    """The same for many at once; pairs of a name and a text."""
+    """The same for texts that will be published, such as a title or a question; pairs of a name and
+    a text."""
     lines = [text.encode(errors="replace").replace(b"\n", b"\r") for _, text in texts]
     reading = Reading(b"\n".join(lines), tuple(name for name, _ in texts))
     found = _within(reading, "", "", author_email, True)

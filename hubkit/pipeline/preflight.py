@@ -6,19 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import HubkitError
+from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
 from ..weights.arithmetic import require_torch
 from .requirements import (
     check_base_folder,
     check_card,
     check_disk,
-    check_git_lfs,
     check_hubs,
     check_paths,
     check_placeholders,
     check_slices,
     check_texts,
     check_workers,
+    missing_paths,
 )
 from .stage import Context
 from .stages.prepare import check_terms
@@ -63,7 +64,9 @@ def together(found: Sequence[HubkitError]) -> HubkitError:
     )
 
 
-def _checks(context: Context, stages: Sequence[str], workers: bool) -> Iterator[Callable[[], None]]:
+def _checks(
+    context: Context, stages: Sequence[str], workers: bool
+) -> Iterator[Callable[[], object]]:
     spec, wanted = context.spec, set(stages)
     targets = [target.to for target in spec.publish]
     yield lambda: check_paths(spec)
@@ -83,8 +86,8 @@ def _checks(context: Context, stages: Sequence[str], workers: bool) -> Iterator[
     if "merge" in wanted:
         yield require_torch
     if {"package", "publish", "verify"} & wanted:
-        yield check_git_lfs
+        yield require_git_lfs
     if {"publish", "verify"} & wanted:
         yield lambda: check_hubs(context)
-    if workers:
+    if workers and not missing_paths(spec):  # an environment takes seconds to start
         yield lambda: check_workers(context, stages)

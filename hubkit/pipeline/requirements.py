@@ -12,9 +12,8 @@ from pathlib import Path
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, HubkitError, UsageError
-from ..hygiene.search import search_text, search_values
+from ..hygiene.search import search_values
 from ..packaging import card
-from ..packaging.lfs import require_git_lfs
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
 from ..sdk.excerpt import did_you_mean
@@ -25,13 +24,21 @@ from .spec.model import EnvironmentField, Spec, environment
 from .stage import Context
 
 _SLACK = 64 << 20
-_PASSED: dict[Path, dict[str, str]] = {}
-"""By interpreter and plugin, what a health check of this process found good: it takes seconds, and
+_PASSED: dict[str, str] = {}
+"""What the health checks of this process found good, by what was checked: one takes seconds, and
 holds until a package is installed or removed."""
 
 
 def check_paths(spec: Spec) -> None:
     """Raises UsageError with every path of the release file that does not exist."""
+    if missing := missing_paths(spec):
+        raise UsageError(
+            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
+            "correct them; paths are relative to the release file",
+        )
+
+
+def missing_paths(spec: Spec) -> list[str]:
     paths = {
         "base.path": spec.base.path,
         "data.path": spec.data.path,
@@ -40,12 +47,7 @@ def check_paths(spec: Spec) -> None:
         "train.adapter": spec.train.adapter,
     }
     paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    missing = [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
-    if missing:
-        raise UsageError(
-            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
-            "correct them; paths are relative to the release file",
-        )
+    return [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
 
 
 def check_base_folder(context: Context) -> None:
@@ -112,28 +114,13 @@ def check_slices(spec: Spec) -> None:
 
 def check_texts(spec: Spec) -> None:
     """What the release file says is published: in the card, the transcript and provenance.json."""
-    texts = {
-        "card.title": spec.card.title,
-        "data.title": spec.data.title,
-    }
-    for key in ("summary", "intended_use", "limits"):
-        words: dict[str, str] = getattr(spec.card, key)
-        texts |= {f"card.{key}{language and f'.{language}'}": words[language] for language in words}
-    texts |= {f"smoke.prompts[{n}]": prompt for n, prompt in enumerate(spec.smoke.prompts)}
-    problems = [p for key, text in texts.items() for p in search_text(text, key, spec.author.email)]
-    told = {f"release.yaml: {problem.where}" for problem in problems}
-    found = search_values(settings(spec), "release.yaml", spec.author.email)
-    problems += [problem for problem in found if problem.where not in told]
+    problems = list(search_values(settings(spec), "release.yaml", spec.author.email))
     if problems:
         listed = "".join(f"\n  {p.where}: {p.message} ({p.remedy})" for p in problems)
         raise UsageError(
             f"the release file holds what may not be published:{listed}",
             "correct the named keys of the release file",
         )
-
-
-def check_git_lfs() -> None:
-    require_git_lfs()
 
 
 def check_hubs(context: Context) -> None:
@@ -212,17 +199,16 @@ def _check_worker(context: Context, kind: str, name: str, field: EnvironmentFiel
     plugin = plugins().get(kind, name)
     where = resolve(environment(field), plugin, context.run)
     state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
-    passed = (
-        context.workspace.folder / "health" / of_json([kind, name, str(where.interpreter)])[:16]
-    )
-    if _PASSED.get(where.interpreter, {}).get(plugin.name) == state:
+    checked = of_json([kind, name, str(where.interpreter)])[:16]
+    passed = context.workspace.folder / "health" / checked
+    if _PASSED.get(checked) == state:
         return
     with suppress(OSError, UnicodeDecodeError):
         if read_text(passed) == state:
             return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
         health(plugin, where, Path(folder))
-    _PASSED.setdefault(where.interpreter, {})[plugin.name] = state
+    _PASSED[checked] = state
     if context.workspace.folder.is_dir():  # `plan` makes none
         passed.parent.mkdir(parents=True, exist_ok=True)
         passed.write_text(state, "utf-8")

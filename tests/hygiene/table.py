@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import canaries
 
 from hubkit.hygiene.audit import audit
-from hubkit.hygiene.search import search, search_text
+from hubkit.hygiene.search import search, search_texts
 
 _HOLDS_ONE = "transformers/testing_utils.py"
 """A token of Hugging Face's test hub stands in it, in the clear."""
@@ -46,7 +46,7 @@ def rows() -> list[tuple[str, int, list[str]]]:
         (place, len(secrets), missed(place, secrets, "looks like "))
         for place in canaries.SECRET_PLACES
     ]
-    told = [form for form in both if not list(search_text(f"Which?\n{form}", "text"))]
+    told = [form for form in both if not list(search_texts([("text", f"Which?\n{form}")]))]
     places = "title, summary, prompts; ids, questions, answers of records"
     return [*found, (places, len(both), told)]
 

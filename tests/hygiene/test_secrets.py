@@ -10,7 +10,7 @@ import pytest
 
 import hubkit
 from hubkit.hygiene.audit import audit
-from hubkit.hygiene.search import search_text
+from hubkit.hygiene.search import search_texts
 
 CANARIES = runpy.run_path(str(Path(__file__).with_name("canaries.py")))
 SECRETS, PRIVATE = CANARIES["SECRETS"], CANARIES["PRIVATE"]
@@ -43,7 +43,7 @@ def test_a_path_or_address_is_found_wherever_it_stands(tmp_path: Path, place: st
 
 @pytest.mark.parametrize("form", [*SECRETS, *PRIVATE])
 def test_text_that_will_be_published(form: str) -> None:
-    (problem,) = search_text(f"Which digit?\n{form}", "card.title")
+    (problem,) = search_texts([("card.title", f"Which digit?\n{form}")])
     assert problem.where == "card.title" and problem.remedy
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -132,6 +132,7 @@ def test_the_full_card_has_only_its_own_markup(full: CardInput) -> None:
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example("___")
 @given(said=TEXT)
 def test_text_stays_text(minimal: CardInput, picture: Path, said: str) -> None:
     files = render_card(_card(minimal, picture, said))
