@@ -10,7 +10,7 @@ import pytest
 from testing.small_plugins import Install, dataset
 
 from hubkit.registry import first_import
-from hubkit.registry.plugins import GROUP
+from hubkit.registry.entries import GROUP
 
 
 @pytest.mark.parametrize(
