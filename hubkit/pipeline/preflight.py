@@ -14,13 +14,12 @@ from .requirements import (
     check_card,
     check_disk,
     check_hubs,
-    check_paths,
     check_placeholders,
     check_slices,
     check_texts,
     check_workers,
-    missing_paths,
 )
+from .spec.paths import check_paths, missing_paths
 from .stage import Context
 from .stages.prepare import check_terms
 

@@ -1,4 +1,4 @@
-"""What a release needs, one check each: paths, names, licence, texts, tools, hubs, disk,
+"""What a release needs, one check each: names, licence, texts, tools, hubs, disk,
 environments."""
 
 from __future__ import annotations
@@ -27,27 +27,6 @@ _SLACK = 64 << 20
 _PASSED: dict[str, str] = {}
 """What the health checks of this process found good, by what was checked: one takes seconds, and
 holds until a package is installed or removed."""
-
-
-def check_paths(spec: Spec) -> None:
-    """Raises UsageError with every path of the release file that does not exist."""
-    if missing := missing_paths(spec):
-        raise UsageError(
-            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
-            "correct them; paths are relative to the release file",
-        )
-
-
-def missing_paths(spec: Spec) -> list[str]:
-    paths = {
-        "base.path": spec.base.path,
-        "data.path": spec.data.path,
-        "data.images": spec.data.images,
-        "data.holdout_file": spec.data.holdout_file,
-        "train.adapter": spec.train.adapter,
-    }
-    paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    return [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
 
 
 def check_base_folder(context: Context) -> None:

@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..digests import of_json, stamp
-from ..environments import locked_name
 from ..registry.plugins import plugins
 from ..reporting import Reporter
 from ..sdk import codec
-from ..weights.checkpoint import Checkpoint
-from ..weights.companions import INDEX, companion_names
-from ..weights.model import Model, open_model
 from .seal import SEAL
 from .spec.model import EnvironmentField, Spec, environment
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..weights.model import Model
 
 T = TypeVar("T")
 
@@ -32,7 +31,6 @@ class Stage(Generic[T]):
     itself does not list."""
 
     name: str
-    purpose: str
     result: type[T]
     inputs: Callable[[Context], dict[str, str]]
     run: Callable[[Context, Path], T]
@@ -49,12 +47,17 @@ class Context:
 
     @cached_property
     def base(self) -> Model:
+        from ..weights.model import open_model
+
         return open_model(self.spec.base.path)
 
     @cached_property
     def base_files(self) -> dict[str, str]:
         """The base's companions and weights by digest; what else lies in its folder goes
         nowhere."""
+        from ..weights.checkpoint import Checkpoint
+        from ..weights.companions import INDEX, companion_names
+
         base = self.base
         with Checkpoint.open(base.folder) as weights:
             names = {*companion_names(base.folder, base.family, base.config), *weights.shards}
@@ -125,5 +128,7 @@ def plugin_inputs(
     if where.python is not None:
         inputs["environment"] = str(where.python)
     elif where.locked is not None:
+        from ..environments import locked_name
+
         inputs["environment"] = locked_name(plugins().get(kind, name), where.locked)
     return inputs

@@ -89,7 +89,6 @@ def _summary(result: Smoked) -> str:
 
 STAGE = Stage(
     name="smoke",
-    purpose="the model must answer before anything is published",
     result=Smoked,
     inputs=_inputs,
     run=_run,

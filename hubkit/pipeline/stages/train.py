@@ -107,7 +107,6 @@ def _job(context: Context, native: Path, out: Path, scratch: Path) -> TrainInput
 
 STAGE = Stage(
     name="train",
-    purpose="train the adapter",
     result=TrainOutput,
     inputs=_inputs,
     run=_run,
