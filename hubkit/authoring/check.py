@@ -168,12 +168,12 @@ def _local(folder: Path, kind: str) -> tuple[str, list[str]]:
     declared = project.get("entry-points", {})
     groups = [GROUPS[kind]] if kind in GROUPS else list(GROUPS.values())
     values = [value for group in (*groups, GROUP) for value in declared.get(group, {}).values()]
-    if len(values) != 1 or not isinstance(values[0], str):
+    if len(set(map(str, values))) != 1 or not isinstance(values[0], str):
         raise UsageError(
-            f"{folder / 'pyproject.toml'}: {len(values)} plugins in the groups {', '.join(groups)}",
-            f'write one: [project.entry-points."{groups[0]}"] and below it NAME = '
-            '"package:Class"; if there are several, install '
-            "the distribution and check each by its name",
+            f"{folder / 'pyproject.toml'}: {len(values)} entry points in {', '.join(groups)}",
+            "write one, below the group of its kind: "
+            f'[project.entry-points."{groups[0]}"] NAME = "package:Class"; if there are several, '
+            "install the distribution and check each by its name",
         )
     return values[0], [str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()]
 
