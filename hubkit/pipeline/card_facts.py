@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import __version__
+from ..evaluation.results import Evaluated
 from ..inference.smoke import Smoked
 from ..packaging import card
 from ..packaging.provenance import Provenance
@@ -61,7 +62,13 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
             _adapter_digest(context),
             versions(context),
         ),
+        evaluated_by_server=_unseen(context.result(evaluate.STAGE)),
     )
+
+
+def _unseen(result: Evaluated) -> bool:
+    """Whether the engine could not tell its prompt."""
+    return result.parity is not None and not result.parity.asked.text
 
 
 def first_place(context: Context) -> tuple[str, card.Download | None]:
@@ -234,6 +241,7 @@ def _smoke(result: Smoked) -> card.Smoke:
         differing=compared.different if compared else 0,
         as_trained=parity.equal if parity else None,
         prompt_differs=parity.declared if parity else "",
+        by_server=not result.prompt,
     )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..hygiene.search import search_values
+from ..inference.servers import address
 from ..packaging import card
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
@@ -20,7 +22,7 @@ from ..sdk.excerpt import did_you_mean
 from ..sdk.files import read_text
 from ..weights.check import check_base
 from .card_facts import license_of, settings
-from .spec.model import EnvironmentField, Spec, environment
+from .spec.model import EnvironmentField, Evaluate, Smoke, Spec, Train, environment
 from .stage import Context
 
 _SLACK = 64 << 20
@@ -152,30 +154,38 @@ def check_disk(context: Context, stages: Sequence[str]) -> None:
 def check_workers(context: Context, stages: Sequence[str]) -> None:
     """Raises EnvironmentFailure when an environment lacks what the named stages' workers need."""
     spec = context.spec
-    uses = {
-        "train": ("trainer", spec.train.trainer, spec.train.environment),
-        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
-        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
+    uses: dict[str, tuple[str, str, Train | Smoke | Evaluate]] = {
+        "train": ("trainer", spec.train.trainer, spec.train),
+        "smoke": ("engine", spec.smoke.engine, spec.smoke),
+        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate),
     }
     if spec.train.adapter is not None:
         del uses["train"]
-    for stage, (kind, name, field) in uses.items():
+    for stage, (kind, name, said) in uses.items():
         try:
             if stage in stages:
-                _check_worker(context, kind, name, field)
+                _check_worker(context, kind, name, said.environment, said.options)
         except EnvironmentFailure as error:
             if stage != "smoke" or not spec.smoke.fallback:
                 raise
             context.run.note(
                 f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
             )
-            _check_worker(context, "engine", spec.smoke.fallback, "current")
+            _check_worker(context, "engine", spec.smoke.fallback)
     if spec.smoke.compare_with and "smoke" in stages:
-        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+        _check_worker(context, "engine", spec.smoke.compare_with)
 
 
-def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
+def _check_worker(
+    context: Context,
+    kind: str,
+    name: str,
+    field: EnvironmentField = "current",
+    options: Mapping[str, Any] | None = None,
+) -> None:
     plugin = plugins().get(kind, name)
+    if kind == "engine":
+        address(name, options or {})
     where = resolve(environment(field), plugin, context.run)
     state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
     checked = of_json([kind, name, str(where.interpreter)])[:16]

@@ -34,6 +34,7 @@ from .lazy import lazily
 
 if TYPE_CHECKING:
     from .chat import parts, prompts, segments, stop_ids, text_parts
+    from .chat_api import Server, ServerOptions
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
         Engine,
@@ -92,12 +93,13 @@ if TYPE_CHECKING:
     from .transfer import Pace
     from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.4"
+SDK_VERSION = "1.5"
 """major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
 of the same major."""
 
 _HOMES = {
     "chat": "parts prompts segments stop_ids text_parts",
+    "chat_api": "Server ServerOptions",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
     "engine": (
         "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
@@ -179,6 +181,8 @@ __all__ = [
     "ScanningDataset",
     "ServeInput",
     "ServeOutput",
+    "Server",
+    "ServerOptions",
     "ServingEngine",
     "SilentRun",
     "SpecError",

@@ -20,8 +20,8 @@ QUICK = {
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
 SLOW = {"git_lfs", "huggingface", "modelscope", "peft", "transformers"}
-ELSEWHERE = {"lmdeploy", "xtuner", "nextgpt", "nextgpt_stages"}
-"""They need an environment of their own, or models that are not in the repository."""
+ELSEWHERE = {"lmdeploy", "xtuner", "nextgpt", "nextgpt_stages", "openai"}
+"""They need an environment of their own, a server, or models that are not in the repository."""
 PARTS = {"options": "this kind has no options", "sdk only": "it is a part of hubkit itself"}
 WORKER = {"life", "worker", "cancellation", "environment", "serving"}
 

@@ -89,7 +89,8 @@ class Exchange:
 class Smoke:
     """The conversation that the finished model had before it was published. `prompt` is the exact
     text that the model was asked with; `as_trained` whether that is how it was trained (None: not
-    known), `prompt_differs` why it is not. `not_run` is an engine that could not run, in whose
+    known), `prompt_differs` why it is not. `by_server` says that a server was asked, whose prompt
+    hubkit cannot see. `not_run` is an engine that could not run, in whose
     place `engine` was asked; `differing` of `compared` answers are not those of the engine
     `compared_with`."""
 
@@ -103,6 +104,7 @@ class Smoke:
     differing: int = 0
     as_trained: bool | None = None
     prompt_differs: str = ""
+    by_server: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class CardInput:
     """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
     a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
     people; `title` replaces the one made from the facts. `samples` show `outcomes` in
-    proportion."""
+    proportion. `evaluated_by_server` says that the scored answers are a server's, whose prompt hubkit
+    cannot see."""
 
     repository: str
     tag: str
@@ -165,6 +168,7 @@ class CardInput:
     smoke: Smoke | None = None
     weights: tuple[ReleaseFile, ...] = ()
     lineage: Lineage = Lineage()
+    evaluated_by_server: bool = False
 
     @property
     def name(self) -> str:

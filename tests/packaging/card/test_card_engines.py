@@ -43,3 +43,16 @@ def test_neither_is_mentioned_when_there_is_nothing_to_say(full: CardInput):
     english, chinese = pages(full)
     assert "was not run" not in english and "asked the same" not in english
     assert "未运行" not in chinese and "同样的问题" not in chinese
+
+
+def test_what_a_server_does_not_tell_is_said(full: CardInput):
+    assert full.smoke is not None
+    smoke = replace(full.smoke, engine="openai", prompt="", by_server=True, as_trained=None)
+    english, chinese = pages(replace(full, smoke=smoke, evaluated_by_server=True))
+    assert "the finished folder was asked through `openai`" in english
+    assert "The exact prompt that it made and the token ids are not known" in english
+    assert "the exact prompt that the server made of them is not known" in english
+    assert "the same prompt" not in english and "exactly the prompt of its training" not in english
+    assert "服务器生成的确切提示词及其词元编号未知" in chinese and "确切提示词未知" in chinese
+    english, chinese = pages(full)
+    assert "asked through" not in english and "服务器" not in chinese
