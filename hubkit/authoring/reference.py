@@ -21,6 +21,7 @@ _MODULES = (
     "child",
     "chat",
     "chat_api",
+    "chat_messages",
     "vision",
     "assembly",
     "families",

@@ -8,7 +8,7 @@ import click
 
 from ._options import as_json
 
-KINDS = ("family", "dataset", "trainer", "engine", "metric", "hub")
+KINDS = ("family", "dataset", "trainer", "engine", "exporter", "metric", "hub")
 _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
 
 

@@ -78,8 +78,9 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
 
 def view_for(engine: str, model: Model, view: Path, run: Run) -> Path:
     """The native view of the model, made in `view`; the folder itself for an engine that asks a
-    server and reads no weight."""
-    return model.folder if asks_a_server(engine) else native_view(model, view, run)
+    server, or `reads` nothing but the model's own folder."""
+    own = getattr(plugins().get("engine", engine), "reads", "native") == "model"
+    return model.folder if own or asks_a_server(engine) else native_view(model, view, run)
 
 
 def ask_each(

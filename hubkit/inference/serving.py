@@ -25,8 +25,8 @@ from ..errors import CancelledError, EnvironmentFailure, HubkitError, PluginErro
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
 from ..sdk import Run, ServeInput, ServingEngine
-from ..weights.convert import native_view
 from ..weights.model import open_model
+from .questions import view_for
 from .servers import address, listed_name
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -103,7 +103,7 @@ def serve(
         (work / "output").mkdir()
         job = ServeInput(
             model=model.folder,
-            native=native_view(model, work / "native", run),
+            native=view_for(engine, model, work / "native", run),
             vision=model.vision,
             name=name or model.folder.resolve().name,
             host=host,
@@ -223,7 +223,8 @@ class _Worker:
         self._thread.join()
         with suppress(OSError, ValueError, KeyError, TypeError):
             answers = json_text.load(self.folder / "output.json")["result"]["requests"]
-            self._run.note(f"stopped {self._name} after {answers} answers")
+            counted = f" after {answers} answers" if answers >= 0 else ""
+            self._run.note(f"stopped {self._name}{counted}")
 
 
 class _Stoppable:

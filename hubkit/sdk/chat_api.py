@@ -109,7 +109,7 @@ class ChatApi:
 
     def __init__(self, url: str, key: str = "", timeout: float = 120.0) -> None:
         self.url, self.host = url.rstrip("/"), urlsplit(url).hostname or ""
-        self._key, self._timeout = key, timeout
+        self.key, self._timeout = key, timeout
         self._opener = build_opener(_Stay)
 
     def models(self) -> dict[str, str]:
@@ -128,7 +128,7 @@ class ChatApi:
             "max_tokens": limit,
             "temperature": 0,
         }
-        data = self._ask("POST", "chat/completions", body)
+        data = self.ask("chat/completions", body)
         try:
             choice, usage = data["choices"][0], data.get("usage") or {}
             text, finish = choice["message"]["content"], choice.get("finish_reason")
@@ -141,10 +141,14 @@ class ChatApi:
             text, str(finish or ""), str(data.get("model") or ""), _count(tokens), _count(total)
         )
 
+    def ask(self, path: str, body: Any) -> dict[str, Any]:
+        """What the server answers to `body`, posted to `path`. Raises ApiFailure."""
+        return self._ask("POST", path, body)
+
     def _ask(self, method: str, path: str, body: Any) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
         url = f"{self.url}/{path}"
         content = json.dumps(body).encode() if body is not None else None
         request = Request(url, content, headers, method=method)
@@ -172,7 +176,7 @@ class ChatApi:
 
     def _hidden(self, text: object) -> str:
         said = str(text)
-        return one_line(said.replace(self._key, "***") if self._key else said, _SHOWN)
+        return one_line(said.replace(self.key, "***") if self.key else said, _SHOWN)
 
 
 def _count(value: Any) -> int | None:

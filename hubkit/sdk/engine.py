@@ -103,12 +103,16 @@ class ServeInput:
 
 @dataclass(frozen=True)
 class ServeOutput:
-    """What a server says when it was asked to stop and has stopped."""
+    """What a server says when it was asked to stop and has stopped; `requests` is -1 where it does
+    not count them."""
 
     requests: int = 0
 
 
 class Engine(Protocol):
+    """An engine may have `reads: ClassVar[str] = "model"`: then it needs no native folder, and
+    `native` may be the official one."""
+
     kind: ClassVar[str]  # "engine"
     name: ClassVar[str]
     sdk: ClassVar[str]

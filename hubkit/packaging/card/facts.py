@@ -143,8 +143,8 @@ class CardInput:
     """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
     a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
     people; `title` replaces the one made from the facts. `samples` show `outcomes` in
-    proportion. `evaluated_by_server` says that the scored answers are a server's, whose prompt hubkit
-    cannot see."""
+    proportion. `evaluated_by_server` says that the scored answers are a server's, whose prompt
+    hubkit cannot see."""
 
     repository: str
     tag: str

@@ -20,11 +20,11 @@ from hubkit.sdk import (
     UsageError,
 )
 from hubkit.sdk.chat_api import ApiFailure, ChatApi, Completion
+from hubkit.sdk.chat_messages import user_contents
 from hubkit.sdk.files import read_text
 from hubkit.sdk.retry import TRANSIENT, Patience
 from hubkit.sdk.text import one_line
 
-from .messages import user_contents
 from .options import Options
 
 

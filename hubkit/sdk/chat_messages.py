@@ -1,4 +1,4 @@
-"""From a record to the messages of a chat completion."""
+"""From a record to the messages of a chat completion; pictures need Pillow."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import IMAGE, DataError, Record, Vision, open_picture, parts
-from hubkit.sdk.chat_api import image_part
+from .chat import parts
+from .chat_api import image_part
+from .errors import DataError
+from .pictures import open_picture
+from .records import IMAGE, Record
+from .vision import Vision
 
 
 def user_contents(record: Record, images: Path, vision: Vision, verbatim: bool) -> list[Any]:
