@@ -43,10 +43,11 @@ class Odd:
                     owner.at_once += 1
                     owner.most_at_once = max(owner.most_at_once, owner.at_once)
                 try:
-                    self._send(*owner.behave(body, number))
-                finally:
+                    reply = owner.behave(body, number)
+                finally:  # before the reply, after which the client asks again
                     with owner._lock:
                         owner.at_once -= 1
+                self._send(*reply)
 
             def _send(self, status: int, reply: Any, headers: dict[str, str]) -> None:
                 content = json.dumps(reply).encode()
