@@ -22,6 +22,7 @@ from .requirements import (
 from .spec.paths import check_paths, missing_paths
 from .stage import Context
 from .stages.prepare import check_terms
+from .targets import all_targets
 
 
 def preflight(context: Context, stages: Sequence[str], *, workers: bool = False) -> None:
@@ -67,7 +68,7 @@ def _checks(
     context: Context, stages: Sequence[str], workers: bool
 ) -> Iterator[Callable[[], object]]:
     spec, wanted = context.spec, set(stages)
-    targets = [target.to for target in spec.publish]
+    targets = [to for to, _ in all_targets(spec)]
     yield lambda: check_paths(spec)
     yield lambda: check_distinct(targets)
     if spec.data.path.exists():

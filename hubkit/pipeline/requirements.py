@@ -24,6 +24,7 @@ from ..weights.check import check_base
 from .card_facts import license_of, settings
 from .spec.model import EnvironmentField, Evaluate, Smoke, Spec, Train, environment
 from .stage import Context
+from .targets import all_targets
 
 _SLACK = 64 << 20
 _PASSED: dict[str, str] = {}
@@ -105,11 +106,11 @@ def check_texts(spec: Spec) -> None:
 
 
 def check_hubs(context: Context) -> None:
-    found, targets = {}, context.spec.publish
-    for target in targets:
-        hub, place = plugins().hub_of(target.to)
-        if problems := hub.check(place, target.options):
-            found[target.to] = problems
+    found, targets = {}, all_targets(context.spec)
+    for to, options in targets:
+        hub, place = plugins().hub_of(to)
+        if problems := hub.check(place, options):
+            found[to] = problems
     if found:
         listed = "".join(
             f"\n  {to}: {p.message} ({p.remedy})"
@@ -126,13 +127,15 @@ def check_hubs(context: Context) -> None:
 def disk_needed(context: Context, stages: Sequence[str]) -> int:
     """The bytes that the named stages write. Each writes so many copies of the weights: native
     views for training, smoke and evaluation, the merged model, and with `verify: {deep: true}` a
-    download (in LFS storage and work tree) and its native view."""
+    download (in LFS storage and work tree) and its native view; each variant at most one."""
     copies = {
         "train": 1,
         "merge": 1,
         "smoke": 1,
         "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
     }
+    further, deep = len(context.spec.variants), copies["verify"] > 0
+    copies |= {"variants": further, "verify": copies["verify"] + (2 * further if deep else 0)}
     weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
     return weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
 
@@ -174,6 +177,18 @@ def check_workers(context: Context, stages: Sequence[str]) -> None:
             _check_worker(context, "engine", spec.smoke.fallback)
     if spec.smoke.compare_with and "smoke" in stages:
         _check_worker(context, "engine", spec.smoke.compare_with)
+    for variant in spec.variants if "variants" in stages else ():
+        ask = variant.ask
+        try:
+            _check_worker(
+                context, "exporter", variant.exporter, variant.environment, variant.options
+            )
+            _check_worker(context, "engine", ask.engine, ask.environment, ask.options)
+        except EnvironmentFailure as error:
+            error.message = f"variant {variant.name}: {error.message}"
+            if not variant.optional:
+                raise
+            context.run.note(f"{error.message}; it is optional")
 
 
 def _check_worker(

@@ -29,11 +29,13 @@ class ExportInput:
 @dataclass(frozen=True)
 class ExportOutput:
     """`files` are all that were written, relative to `output`. `usage` maps the name of a program
-    to Markdown on how to run them, in which {repository} stands for the repository."""
+    to Markdown on how to run them, in which {repository} stands for the folder that holds them.
+    `library` is what hubs call the program that loads them."""
 
     files: tuple[str, ...]
     versions: Mapping[str, str]
     usage: Mapping[str, str] = field(default_factory=dict)
+    library: str = ""
 
 
 class Exporter(Protocol):

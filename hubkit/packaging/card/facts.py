@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hubkit.evaluation.results import Measure, Outcomes, SampleTurn
+from hubkit.evaluation.results import Interval, Measure, Outcomes, SampleTurn
 from hubkit.sdk import CardFacts, ReleaseFile, Terms
 
 Relation = Literal["adapter", "finetune", "merge", "quantized"]
@@ -32,12 +32,13 @@ class License:
 @dataclass(frozen=True)
 class Base:
     """`name` is the repository of the base model; `license_source` says in words where its licence
-    was read."""
+    was read; `page` is its page, by default where hubs lead from `name`."""
 
     name: str
     license: License
     license_source: str
     relation: Relation = "finetune"
+    page: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,42 @@ class Author:
 @dataclass(frozen=True)
 class Download:
     """How people get the release: a line of shell that downloads it into a folder of its name;
-    `hub` is where from, for people."""
+    `hub` is where from, for people, and `page` where they read about it, if anywhere."""
 
     hub: str
     command: str
+    page: str = ""
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """The card is of a variant that `exporter` made; `same` of its answers to the scored records
+    are, word for word, those of the model it was made from. `engine` gave them, `beside` the
+    other's."""
+
+    exporter: str
+    engine: str
+    beside: str
+    same: int
+
+
+@dataclass(frozen=True)
+class OtherForm:
+    """A variant of the model. It has a `repository` of its own, with the line of shell that
+    downloads it, or lies in `folder` of this one, with `usage` by program. `score` of `metric` is
+    from `count` records, of which `same` have this model's texts."""
+
+    name: str
+    size: int
+    engine: str
+    metric: str
+    score: Interval
+    count: int
+    same: int
+    repository: str = ""
+    download: Download | None = None
+    folder: str = ""
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 Words = Mapping[str, str]
@@ -143,8 +176,9 @@ class CardInput:
     """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
     a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
     people; `title` replaces the one made from the facts. `samples` show `outcomes` in
-    proportion. `evaluated_by_server` says that the scored answers are a server's, whose prompt
-    hubkit cannot see."""
+    proportion. `made_from` is of a variant, whose `base` is the merged model; `forms` are the
+    variants of a merged model. `evaluated_by_server` says that the scored answers are a server's,
+    whose prompt hubkit cannot see."""
 
     repository: str
     tag: str
@@ -169,6 +203,8 @@ class CardInput:
     weights: tuple[ReleaseFile, ...] = ()
     lineage: Lineage = Lineage()
     evaluated_by_server: bool = False
+    made_from: MadeFrom | None = None
+    forms: tuple[OtherForm, ...] = ()
 
     @property
     def name(self) -> str:

@@ -27,12 +27,10 @@ MODELFILE = "Modelfile"
 _CARRIED = ("config.json", "preprocessor_config.json")
 """The official files by which hubkit knows what the model expects of pictures."""
 _LLAMA_CPP = """```bash
-hf download {repository} --local-dir {name}
-llama-server -m {name}/{model} --mmproj {name}/{mmproj} --temp 0
+llama-server -m {repository}/{model} --mmproj {repository}/{mmproj} --temp 0
 ```"""
 _OLLAMA = """```bash
-hf download {repository} --local-dir {name}
-ollama create {lower} -f {name}/Modelfile
+ollama create {lower} -f {repository}/Modelfile
 ollama run {lower}
 ```"""
 
@@ -62,11 +60,12 @@ class GgufExporter:
         carried = [name for name in _CARRIED if (job.model / name).is_file()]
         for name in carried:
             shutil.copyfile(job.model / name, job.output / name)
-        names = {"name": job.name, "lower": job.name.lower(), "model": model, "mmproj": mmproj}
+        names = {"lower": job.name.lower(), "model": model, "mmproj": mmproj}
         return ExportOutput(
             (model, mmproj, MODELFILE, *carried),
             {"gguf": version("gguf")},
             {"llama.cpp": _filled(_LLAMA_CPP, names), "Ollama": _filled(_OLLAMA, names)},
+            "gguf",
         )
 
 
