@@ -21,6 +21,7 @@ from .requirements import (
     check_workers,
     missing_paths,
 )
+from .spec.where import LOCAL
 from .stage import Context
 from .stages.prepare import check_terms
 
@@ -90,4 +91,5 @@ def _checks(
     if {"publish", "verify"} & wanted:
         yield lambda: check_hubs(context)
     if workers and not missing_paths(spec):  # an environment takes seconds to start
-        yield lambda: check_workers(context, stages)
+        here = [stage for stage in stages if spec.where_of(stage).scheduler == LOCAL]
+        yield lambda: check_workers(context, here)

@@ -14,8 +14,9 @@ from ..evaluation.results import Evaluated
 from ..files.disk import failure, full_disk, remove
 from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
-from ..sdk import Foreseen, PublishReceipt
+from ..sdk import Foreseen, PublishReceipt, codec
 from ..sdk.excerpt import did_you_mean
+from . import elsewhere
 from .notify import Notifier
 from .preflight import obstacles, preflight, together
 from .requirements import check_paths, check_workers, disk_needed
@@ -76,6 +77,12 @@ class ReleaseResult:
     evaluation: Evaluated | None
     receipts: tuple[PublishReceipt, ...]
     verified: tuple[VerifiedTarget, ...]
+
+
+def runs_here(spec: Spec) -> bool:
+    """Whether a stage that needs hardware runs on this machine."""
+    needing = [stage for stage in STAGES if stage.needs_hardware(spec)]
+    return not all(elsewhere.is_elsewhere(stage, spec) for stage in needing)
 
 
 def plan(
@@ -164,10 +171,14 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
         raise together([error, *others]) from None
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
+    placed = [stage.name for stage in STAGES if elsewhere.is_elsewhere(stage, context.spec)]
+    for stage in STAGES:
+        if stage.name in to_run and stage.name in placed:
+            elsewhere.check(stage, context)
     outcomes = []
     notifier = Notifier(context.spec, workspace.folder.parent.parent, reporter)
     with _disk_told(context, to_run), workspace.lock():
-        check_workers(context, to_run)
+        check_workers(context, [one for one in to_run if one not in placed])
         workspace.planned()
         for index, (stage, forced) in enumerate(selected, 1):
             reporter.check_cancelled()
@@ -214,6 +225,9 @@ def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
 def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
     started, workspace = time.monotonic(), context.workspace
     context.inputs(stage)  # what changes while the stage runs is not what it was made from
+    if elsewhere.is_elsewhere(stage, context.spec):
+        return _run_elsewhere(stage, context)
+    elsewhere.refuse_running(stage, context)
     partial = workspace.open(stage.name)
     try:
         result = stage.run(context, partial)
@@ -221,25 +235,19 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
         context.seal(stage, partial, result, seconds)
     except BaseException as error:
         with suppress(OSError):  # on a full disk: `error` is what is to be told
-            _keep_logs(workspace, stage.name, partial, error)
+            workspace.keep_logs(stage.name, partial, error)
         with suppress(OSError):
             remove(partial)
         raise
     return StageOutcome(stage.name, False, seconds, stage.summary(result))
 
 
-def _keep_logs(workspace: Workspace, stage: str, partial: Path, error: BaseException) -> None:
-    """A failed stage leaves nothing but its worker's logs, where the error message can point to
-    them."""
-    logs = workspace.folder / "logs" / stage
-    remove(logs)
-    for found in sorted(partial.rglob("*.log")):
-        target = logs / "-".join(found.relative_to(partial).parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        found.replace(target)
-    if isinstance(error, HubkitError) and str(partial) in str(error):
-        error.message = error.message.replace(str(partial), str(logs))
-        error.remedy = error.remedy.replace(str(partial), str(logs))
+def _run_elsewhere(stage: Stage[Any], context: Context) -> StageOutcome:
+    done = elsewhere.run(stage, context)
+    result = codec.decode(stage.result, done.result, f"{stage.name}: what the job gave")
+    context.seal(stage, done.folder, result, done.seconds)
+    remove(context.workspace.job(stage.name))
+    return StageOutcome(stage.name, False, done.seconds, stage.summary(result))
 
 
 def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any], bool]]:

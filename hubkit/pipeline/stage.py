@@ -29,7 +29,7 @@ class Stage(Generic[T]):
     """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
     new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
     is given and returns the result. `touched` says what is wrong with sealed files that the seal
-    itself does not list."""
+    itself does not list. What `needs_hardware` runs where the release file says `where`."""
 
     name: str
     purpose: str
@@ -38,6 +38,7 @@ class Stage(Generic[T]):
     run: Callable[[Context, Path], T]
     summary: Callable[[T], str]
     touched: Callable[[Context], str | None] = lambda context: None
+    needs_hardware: Callable[[Spec], bool] = lambda spec: False
 
 
 class Context:

@@ -104,4 +104,5 @@ STAGE = Stage(
     inputs=_inputs,
     run=_run,
     summary=summary,
+    needs_hardware=lambda spec: True,
 )

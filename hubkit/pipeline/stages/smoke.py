@@ -94,4 +94,5 @@ STAGE = Stage(
     inputs=_inputs,
     run=_run,
     summary=_summary,
+    needs_hardware=lambda spec: True,
 )

@@ -119,4 +119,5 @@ STAGE = Stage(
         if r.steps
         else f"an adapter trained before, {r.trainable_parameters:,} parameters"
     ),
+    needs_hardware=lambda spec: spec.train.adapter is None,
 )
