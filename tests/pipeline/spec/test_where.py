@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hubkit.errors import SpecError, UsageError
+from hubkit.pipeline import card_facts
 from hubkit.pipeline.spec.file import load
 from hubkit.pipeline.spec.model import Spec
 from hubkit.pipeline.spec.where import Where, scheduler_named
@@ -62,6 +63,13 @@ def test_another_scheduler_for_one_command(tmp_path: Path) -> None:
 def test_a_node_reads_the_release_as_it_was_written(tmp_path: Path) -> None:
     spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\ntrain: {where: slurm}\n")
     assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+
+
+def test_a_release_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
+    here = card_facts.settings(loaded(tmp_path, ""))
+    stages = "".join(f"{stage}: {{where: slurm}}\n" for stage in ("train", "smoke", "evaluate"))
+    there = card_facts.settings(loaded(tmp_path, f"where: {{scheduler: slurm, gpus: 8}}\n{stages}"))
+    assert there == here
 
 
 @pytest.mark.parametrize(
