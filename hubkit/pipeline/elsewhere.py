@@ -71,8 +71,8 @@ def is_elsewhere(stage: Stage[Any], spec: Spec) -> bool:
 
 
 def check(stage: Stage[Any], context: Context) -> None:
-    """Raises EnvironmentFailure when the scheduler would refuse the stage's job, and UsageError
-    when its environment depends on the machine."""
+    """Raises EnvironmentFailure when the scheduler would refuse the stage's job, unless that was
+    submitted before, and UsageError when its environment depends on the machine."""
     section = getattr(context.spec, stage.name)
     if environment(section.environment).locked == "":
         raise UsageError(
@@ -80,6 +80,8 @@ def check(stage: Stage[Any], context: Context) -> None:
             f"stage runs on another",
             f"name the variant, such as `{stage.name}.environment: locked:cu12`",
         )
+    if _read(context.workspace.job(stage.name)) is not None:
+        return
     where = context.spec.where_of(stage.name)
     SCHEDULERS[where.scheduler]().check(_job(stage, context, _new_name(stage, context.spec), where))
 
@@ -198,11 +200,11 @@ def _interruptible(
         with unhurried():
             try:
                 cancels = context.run.cancels(who)
-                if cancels:
-                    scheduler.cancel(record.id)
-                    _until_ended(scheduler, job, record.id)
             except KeyboardInterrupt:
                 cancels = False
+            if cancels:
+                scheduler.cancel(record.id)
+                _until_ended(scheduler, job, record.id)
         if cancels:
             remove(job.folder)
             raise CancelledError(
@@ -241,7 +243,7 @@ def _job(stage: Stage[Any], context: Context, name: str, where: Where) -> Job:
         folder=folder,
         command=(*python, "-m", "hubkit.pipeline.on_node", str(folder), name),
         variables={**allowed(os.environ), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"},
-        needs=where.needs(),
+        needs=where.needs() if stage.join else replace(where.needs(), nodes=1),
     )
 
 

@@ -7,6 +7,7 @@ goes on from the last checkpoint.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import signal
 import sys
@@ -26,7 +27,7 @@ from .following import PROGRESS, STARTED
 from .requirements import check_workers, disk_needed
 from .run import STAGES
 from .spec.model import Spec
-from .stage import Context
+from .stage import Context, Stage
 from .workspace import Workspace
 
 SECONDS_BETWEEN_PROGRESS = 1.0
@@ -73,6 +74,8 @@ def main(folder: Path, name: str) -> int:
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"{folder} has nothing for job {name} to do: {error}\n")
         return 2
+    if rank := int(os.environ.get("PET_NODE_RANK", "0")):
+        return _join(request, folder / f"node-{rank}")
     (folder / OUTPUT).unlink(missing_ok=True)
     run = NodeRun(folder / PROGRESS)
     signal.signal(signal.SIGTERM, run.cancel)
@@ -93,10 +96,7 @@ def main(folder: Path, name: str) -> int:
 def _answer(request: dict[str, Any], folder: Path, run: NodeRun) -> dict[str, Any]:
     started = time.monotonic()
     try:
-        _check_version(str(request["hubkit"]))
-        spec = Spec.model_validate(request["spec"])
-        context = Context(spec, Workspace(Path(request["workdir"]), spec.name), run)
-        stage = next(one for one in STAGES if one.name == request["stage"])
+        context, stage = _opened(request, run)
         remove(folder / OUT)
         (folder / OUT).mkdir()
         try:
@@ -112,6 +112,32 @@ def _answer(request: dict[str, Any], folder: Path, run: NodeRun) -> dict[str, An
     except Exception as error:
         traceback.print_exc()
         return {"bug": "".join(traceback.format_exception(error))}
+
+
+def _join(request: dict[str, Any], folder: Path) -> int:
+    """On every node but the first; what goes wrong here is told in the job's output."""
+    remove(folder)
+    folder.mkdir()
+    run = NodeRun(folder / PROGRESS)
+    signal.signal(signal.SIGTERM, run.cancel)
+    try:
+        context, stage = _opened(request, run)
+        if stage.join is not None:
+            check_workers(context, [stage.name])
+            stage.join(context, folder)
+        return 0
+    except CancelledError:
+        return 143
+    except HubkitError as error:
+        sys.stderr.write(f"{platform.node()}: {error}\n")
+        return 1
+
+
+def _opened(request: dict[str, Any], run: NodeRun) -> tuple[Context, Stage[Any]]:
+    _check_version(str(request["hubkit"]))
+    spec = Spec.model_validate(request["spec"])
+    context = Context(spec, Workspace(Path(request["workdir"]), spec.name), run)
+    return context, next(one for one in STAGES if one.name == request["stage"])
 
 
 def _check_version(submitted: str) -> None:

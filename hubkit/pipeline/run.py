@@ -175,6 +175,8 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
     for stage in STAGES:
         if stage.name in to_run and stage.name in placed:
             elsewhere.check(stage, context)
+    if train.STAGE.name in placed:
+        train.check_nodes(context.spec)
     outcomes = []
     notifier = Notifier(context.spec, workspace.folder.parent.parent, reporter)
     with _disk_told(context, to_run), workspace.lock():

@@ -29,7 +29,9 @@ class Stage(Generic[T]):
     """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
     new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
     is given and returns the result. `touched` says what is wrong with sealed files that the seal
-    itself does not list. What `needs_hardware` runs where the release file says `where`."""
+    itself does not list. What `needs_hardware` runs where the release file says `where`. `join` is
+    what further nodes of its job do beside `run`, given a folder that nothing is kept of; None for
+    a stage that takes one node."""
 
     name: str
     purpose: str
@@ -39,6 +41,7 @@ class Stage(Generic[T]):
     summary: Callable[[T], str]
     touched: Callable[[Context], str | None] = lambda context: None
     needs_hardware: Callable[[Spec], bool] = lambda spec: False
+    join: Callable[[Context, Path], None] | None = None
 
 
 class Context:

@@ -19,6 +19,8 @@ from .scheduler import Job, Phase, State
 
 LOG, SCRIPT = "job.log", "job.sh"
 SECONDS_TO_ANSWER = 60.0
+FIRST_PORT, PORTS = 20000, 10000
+"""Where the nodes of a job meet; below those that Linux gives out by itself (from 32768)."""
 _OVER = {
     "BOOT_FAIL",
     "CANCELLED",
@@ -121,14 +123,20 @@ def _literal(path: Path) -> str:
 
 
 def _script(job: Job) -> str:
-    """The command on one node, or on each through srun."""
+    """The command on one node, or on each through srun; there with torchrun's variables, by which
+    the nodes meet on the first, where this script runs."""
     prologue = f"set -e\n{job.needs.prologue.rstrip()}\nset +e\n" if job.needs.prologue else ""
     inner = f"cd {shlex.quote(str(job.folder))} || exit {endings.NO_FOLDER}\n{prologue}exec "
     inner += shlex.join(job.command) + "\n"
     if job.needs.nodes == 1:
         return f"#!/bin/bash\n{inner}"
     flags = f"--nodes={job.needs.nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 --export=ALL"
-    return f"#!/bin/bash\nexec srun {flags} bash -c {shlex.quote(inner)}\n"
+    meeting = (
+        f"export PET_NNODES={job.needs.nodes} PET_MASTER_ADDR=$(hostname)\n"
+        f"export PET_MASTER_PORT=$(({FIRST_PORT} + SLURM_JOB_ID % {PORTS}))\n"
+    )
+    each = shlex.quote(f"export PET_NODE_RANK=$SLURM_NODEID\n{inner}")
+    return f"#!/bin/bash\n{meeting}exec srun {flags} bash -c {each}\n"
 
 
 def _state(id: str, word: str, reason: str, code: str, nodes: str, job: Job) -> State:

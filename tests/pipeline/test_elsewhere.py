@@ -14,6 +14,8 @@ from hubkit.errors import EnvironmentFailure, UsageError
 from hubkit.pipeline import elsewhere, on_node
 from hubkit.pipeline.following import PROGRESS, STARTED, follow
 from hubkit.pipeline.spec.file import load
+from hubkit.pipeline.spec.where import Where
+from hubkit.pipeline.stages.train import check_nodes
 from hubkit.scheduling import Job, Needs, State
 
 
@@ -83,6 +85,14 @@ def test_an_environment_that_depends_on_the_machine_is_refused_at_once(project: 
         hubkit.release(project, overrides=["train.environment=locked"], where="slurm")
     assert "`train.environment: locked:cu12`" in raised.value.remedy
     assert not (project.parent / ".hubkit").exists()
+
+
+def test_a_trainer_that_takes_one_node_is_refused_two(project: Path) -> None:
+    spec = load(project, ["train.trainer=xtuner", "train.options={}"])
+    where = Where(scheduler="slurm", nodes=2)
+    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer xtuner takes one"):
+        check_nodes(spec.model_copy(update={"where": where}))
+    check_nodes(load(project).model_copy(update={"where": where}))
 
 
 def test_a_node_with_another_hubkit_says_so_and_does_nothing(project: Path, tmp_path: Path) -> None:

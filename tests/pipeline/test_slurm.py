@@ -24,6 +24,7 @@ from hubkit.pipeline.run import NAMES
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("slurm")]
 
 WHERE = "{scheduler: slurm, cpus: 1, prologue: 'echo from-prologue'}"
+TO_PACKAGE = ("--until", "package")
 ALIVE = "pending,running,completing,suspended"
 
 
@@ -31,7 +32,7 @@ ALIVE = "pending,running,completing,suspended"
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """The release file of a release that was made on this machine, in one go."""
     spec = project(tmp_path_factory.mktemp("undisturbed"), digits, "local")
-    code, events = finish(start([spec]))
+    code, events = finish(start([spec], None, *TO_PACKAGE))
     assert code == 0, events[-3:]
     return spec
 
@@ -58,7 +59,12 @@ def train(spec: Path, slurm: Cluster, *more: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
-    out, _ = process.communicate(timeout=550)
+    with process:
+        try:
+            out, _ = process.communicate(timeout=1500)
+        except BaseException:
+            process.terminate()
+            raise
     return process.returncode, [json.loads(line) for line in out.splitlines()]
 
 
@@ -100,7 +106,7 @@ def test_a_release_whose_job_was_requeued_is_the_same_bytes(
     tmp_path: Path, digits: Path, slurm: Cluster, undisturbed: Path
 ) -> None:
     spec = project(tmp_path, digits)
-    process = start([spec], slurm)
+    process = start([spec], slurm, *TO_PACKAGE)
     events = until_step(process, 3)
     id = job_of(spec)
     slurm.ask("scontrol", "requeue", id)
@@ -117,8 +123,9 @@ def test_a_release_whose_job_was_requeued_is_the_same_bytes(
     assert package == stage_files(undisturbed, "package")
     assert any(name.endswith("README.md") for name in package)
     assert list(jobs(spec).iterdir()) == []
-    code, events = finish(start([spec], slurm))
-    assert [e["state"] for e in events if e["event"] == "stage"] == ["cached"] * len(NAMES)
+    code, events = finish(start([spec], slurm, *TO_PACKAGE))
+    states = [event["state"] for event in events if event["event"] == "stage"]
+    assert states == ["cached"] * (NAMES.index("package") + 1)
 
 
 def test_a_command_that_was_killed_follows_its_job(
@@ -154,6 +161,24 @@ def test_a_command_that_was_killed_follows_its_job(
     assert stage_files(spec, "train") == stage_files(undisturbed, "train")
 
 
+def test_two_nodes_learn_what_one_machine_does(
+    tmp_path: Path, digits: Path, slurm: Cluster, undisturbed: Path
+) -> None:
+    """Of each step one node takes two samples, the other the other two."""
+    spec = project(tmp_path, digits, "{scheduler: slurm, nodes: 2, cpus: 1}")
+    code, events = finish(train(spec, slurm, "--set", "train.options.batch_size=2"))
+    assert code == 0, events[-3:]
+    assert "RUNNING on n[1-2]" in notes(events)
+    one, two = (
+        [
+            json.loads(line)["loss"]
+            for line in stage_files(each, "train")["metrics.jsonl"].split(b"\n")[:-1]
+        ]
+        for each in (undisturbed, spec)
+    )
+    assert two == pytest.approx(one, abs=1e-6)
+
+
 def test_ctrl_c_asks_whether_the_job_goes_on(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
     spec = project(tmp_path, digits)
     process = train(spec, slurm)
@@ -171,7 +196,7 @@ def test_ctrl_c_asks_whether_the_job_goes_on(tmp_path: Path, digits: Path, slurm
         start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
-    shown = read_until(ours, f"slurm job {id} was submitted before")
+    read_until(ours, f"job {id}: RUNNING on")
     os.killpg(command.pid, signal.SIGINT)
     shown = read_until(ours, "[l]eave it running?")
     assert f"slurm job {id} is running: [c]ancel it" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -65,9 +66,14 @@ def test_a_job_from_its_submission_to_its_end(
 
 
 def test_a_job_of_several_nodes_runs_once_on_each(tmp_path: Path) -> None:
-    one = job(tmp_path, "echo $SLURM_NODEID", nodes=2)
-    assert until("ended", Slurm().submit(one), one).failure is None
-    assert sorted(Slurm().printed(one, 0)[0].split()) == [b"0", b"1"]
+    """And knows which of them it is, and where they meet."""
+    told = "$PET_NODE_RANK of $PET_NNODES at $PET_MASTER_ADDR:$PET_MASTER_PORT"
+    one = job(tmp_path, f"echo {told}", nodes=2)
+    id = Slurm().submit(one)
+    assert until("ended", id, one).failure is None
+    place = f"of 2 at {socket.gethostname()}:{20000 + int(id) % 10000}"
+    printed = Slurm().printed(one, 0)[0].decode()
+    assert sorted(printed.splitlines()) == [f"0 {place}", f"1 {place}"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,9 @@ class Where(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     scheduler: SchedulerName
+    nodes: int = Field(
+        1, ge=1, description="of the training, where its trainer can; other stages take one"
+    )
     gpus: int = Field(0, ge=0, description="per node; 0: the scheduler's default")
     cpus: int = Field(0, ge=0, description="per node; 0: the scheduler's default")
     memory: str = Field(
@@ -97,6 +100,7 @@ class Where(BaseModel):
 
     def needs(self) -> Needs:
         return Needs(
+            nodes=self.nodes,
             gpus=self.gpus,
             cpus=self.cpus,
             memory=self.memory,

@@ -80,7 +80,7 @@ class _Loop:
             weight_decay=self.options.weight_decay,
             fused=True,
         )
-        self.key = state.fingerprint(training.job)
+        self.key = state.fingerprint(training.job, self.options, training.samples_per_step)
         self.metrics = state.resume(
             training.job.scratch, self.key, training.model, self.optimizer, run
         )

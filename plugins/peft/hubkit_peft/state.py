@@ -14,6 +14,8 @@ from typing import Any
 from hubkit.sdk import Run, TrainInput
 from hubkit.sdk.codec import encode
 
+from .options import Options
+
 FILE = "checkpoint.pt"
 BEST = "best.pt"
 
@@ -35,12 +37,16 @@ class Metric:
         )
 
 
-def fingerprint(job: TrainInput) -> str:
-    """Of everything that a checkpoint must agree with: options, seed, records, the base's
-    configuration and weights' sizes."""
-    digest = hashlib.sha256(
-        json.dumps([encode(job.options), job.seed, encode(job.vision)], sort_keys=True).encode()
-    )
+_ARRANGEMENT = ("batch_size", "accumulation", "gpus", "shard")
+"""Options that arrange a step's samples on devices, and change what is learnt by rounding only."""
+
+
+def fingerprint(job: TrainInput, options: Options, samples_per_step: int) -> str:
+    """Of everything that a checkpoint must agree with: options, samples of a step, seed, records,
+    the base's configuration and weights' sizes. On how many GPUs a step was taken is not of it."""
+    chosen = {name: one for name, one in encode(options).items() if name not in _ARRANGEMENT}
+    known = [chosen, samples_per_step, job.seed, encode(job.vision)]
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(job.records.read_bytes())
     digest.update((job.native / "config.json").read_bytes())
     if job.vision.fit == "processor":
