@@ -4,6 +4,8 @@ transformers and PEFT as shipped.
     python benchmarks/train_gpu.py                       # the whole table
     python benchmarks/train_gpu.py --only "hubkit, batch 8" --profile
     python benchmarks/train_gpu.py --gpus 2 --only "hubkit, batch 8"
+    python benchmarks/train_gpu.py --nodes 1 2 --only "hubkit, batch 8"   # of one GPU each, over
+                                                                          torchrun
     python benchmarks/train_gpu.py --size 8B --memory 78 --only "hubkit, batch by memory"
     python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that
                                                          interpreter (train_xtuner.py)
@@ -22,6 +24,7 @@ GiB and no more.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -31,6 +34,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +250,9 @@ def run_row(
         done = PeftTrainer().train(job_of(folder, out, options), watch)
     finally:
         shutil.rmtree(out)
+    if int(os.environ.get("RANK", "0")):
+        return {}  # the first node tells
+    gpus = int(os.environ.get("WORLD_SIZE", gpus))
     total, batch = time.perf_counter() - begun, int(done.settings["batch_size"])
     seen = RECORDS // batch if options["cache_vision"] else 0
     first, last = max(WARM + 4 * profiled, seen + 2), options["steps"]
@@ -366,6 +373,9 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", choices=ROWS)
     parser.add_argument("--gpus", type=int, nargs="*", default=[1])
+    parser.add_argument(
+        "--nodes", type=int, nargs="*", help="processes that see one GPU each; instead of --gpus"
+    )
     parser.add_argument("--profile", action="store_true", help="of three steps of each row")
     parser.add_argument(
         "--tiny", action="store_true", help="two layers of 128, to see in a minute that it works"
@@ -425,13 +435,14 @@ def report(folder: Path, given: argparse.Namespace) -> None:
             flush=True,
         )
 
-    for gpus in given.gpus:
+    for count in given.nodes or given.gpus:
         for name in given.only or ROWS:
-            row = child(folder, name, gpus, given)
+            row = child(folder, name, count, given)
             if row is None:
                 continue
             title = name.replace("by memory", f"{row['batch']} by memory")
-            show(title if gpus == 1 else f"{title}, {gpus} GPUs", row, gpus)
+            several = f"{title}, {count} {'nodes' if given.nodes else 'GPUs'}"
+            show(title if count == 1 else several, row, count)
             if "profile" in row:
                 show_profile(row["profile"])
     for attention, name in (
@@ -460,38 +471,49 @@ def xtuner(python: Path, attention: str) -> dict[str, Any] | None:
     return {"speed": found["samples_per_second"], "memory": found["peak_gb"] * 1e9 / 2**30}
 
 
-def child(folder: Path, name: str, gpus: int, given: argparse.Namespace) -> dict[str, Any] | None:
-    """The row, measured in a process of its own; None, and why on stderr, when it failed."""
-    command = [
-        sys.executable,
-        __file__,
-        "--folder",
-        str(folder),
-        "--row",
-        name,
-        "--gpus",
-        str(gpus),
-        "--memory",
-        str(given.memory),
-        "--begun",
-        str(time.time()),
-    ]
-    command += ["--profile"] * (given.profile and gpus == 1)
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={
-            **{name: value for name, value in os.environ.items() if "INDUCTOR" not in name},
-            "TOKENIZERS_PARALLELISM": "false",
-            "HUBKIT_HOME": str(folder / "home"),
-        },
-    )
-    if done.returncode:
+def child(folder: Path, name: str, count: int, given: argparse.Namespace) -> dict[str, Any] | None:
+    """The row, measured in a process of its own, or one for each node; None, and why on stderr,
+    when it failed."""
+    row = {"folder": folder, "row": name, "memory": given.memory, "begun": time.time()}
+    command = [__file__, "--gpus", "1" if given.nodes else str(count)]
+    command += [word for key, value in row.items() for word in (f"--{key}", str(value))]
+    command += ["--profile"] * (given.profile and count == 1)
+    environment = {
+        **{name: value for name, value in os.environ.items() if "INDUCTOR" not in name},
+        "TOKENIZERS_PARALLELISM": "false",
+        "HUBKIT_HOME": str(folder / "home"),
+    }
+    with contextlib.ExitStack() as stack:
+        for node in range(1, count if given.nodes else 1):
+            stack.enter_context(_node(node, count, command, environment))
+        with _node(0, count if given.nodes else 1, command, environment) as first:
+            printed, _ = first.communicate()
+    if first.returncode:
         print(f"{name:42} failed", flush=True)
         return None
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return result
+
+
+@contextlib.contextmanager
+def _node(
+    node: int, nodes: int, command: list[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Alone without torchrun; ended in the end."""
+    launcher: list[str] = []
+    if nodes > 1:
+        environment = {**environment, "CUDA_VISIBLE_DEVICES": str(node)}
+        launcher = ["-m", "torch.distributed.run", "--nnodes", str(nodes), "--node-rank", str(node)]
+        launcher += ["--nproc-per-node", "1", "--master-addr", "127.0.0.1"]
+        launcher += ["--master-port", "29511"]
+    process = subprocess.Popen(
+        [sys.executable, *launcher, *command], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def show_profile(profile: dict[str, Any]) -> None:
