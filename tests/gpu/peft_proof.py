@@ -15,7 +15,8 @@ GPU has). Proves, on the quickstart's tiny model and handwriting, by part:
   third epoch, where the ViT's features are those of the first;
 - kept: with the ViT's features kept from the first epoch, losses are those without;
 - shares: with frozen weights in shares, compiled or checkpointed, losses are those without; on two
-  GPUs each holds half of every layer;
+  GPUs each holds half of every layer too (5 minutes; a training that takes no step in 3 tells
+  where its threads are, and fails);
 - bits: trained on a base in 4 or 8 bits, where bitsandbytes is there, the adapter reads as well on
   the unquantized base;
 - two: with two GPUs, a step is the same as one of twice the batches on one.
@@ -26,6 +27,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,12 +47,13 @@ from hubkit.weights.convert import to_native
 from hubkit.weights.model import Model
 
 HELD_OUT = 400
+SECONDS_A_STEP = 180  # the first one compiles: 100 s on two H200s
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 
 
 class Notes(SilentRun):
-    """Prints notes; cancels after some steps when told."""
+    """Cancels after some steps when told."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.stop_after, self.done = stop_after, 0
@@ -61,6 +64,31 @@ class Notes(SilentRun):
     def check_cancelled(self) -> None:
         if self.stop_after and self.done >= self.stop_after:
             raise CancelledError("interrupted", "run again")
+
+
+class Impatient(Notes):
+    """Makes the processes of `made` tell where their threads are, and fails, when none has taken a
+    step for `SECONDS_A_STEP`."""
+
+    def __init__(self, made: TrainInput) -> None:
+        super().__init__()
+        self.scratch, self.last, self.first = made.scratch, time.monotonic(), 0.0
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if unit == "steps":
+            self.first = self.first or time.monotonic() - self.last
+            self.last = time.monotonic()
+
+    def check_cancelled(self) -> None:
+        if time.monotonic() - self.last < SECONDS_A_STEP:
+            return
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+        for child in map(int, children.split()):
+            os.kill(child, signal.SIGABRT)  # Python tells where it is: PYTHONFAULTHANDLER
+        time.sleep(3)
+        for log in sorted(self.scratch.glob("gpu-*/log")):
+            print(f"{log.parent.name}:\n{log.read_text('utf-8', 'replace')}", flush=True)
+        raise AssertionError(f"no step in {SECONDS_A_STEP} s")
 
 
 def job(folder: Path, name: str, **options: Any) -> TrainInput:
@@ -272,9 +300,9 @@ def two_are_one(folder: Path) -> float:
     return apart
 
 
-def shares_change_nothing(folder: Path, gpus: int) -> float:
+def shares_change_nothing(folder: Path) -> float:
     """The largest relative difference between losses with and without shares, over the ways to
-    train."""
+    train on one GPU."""
     ways: dict[str, dict[str, Any]] = {
         "float32": {"precision": "float32"},
         "bfloat16": {"precision": "bfloat16"},
@@ -286,12 +314,11 @@ def shares_change_nothing(folder: Path, gpus: int) -> float:
         options = {
             "steps": 10,
             "dropout": 0.0 if name == "plain" else 0.05,
-            "gpus": gpus,
             "deterministic": True,
             **way,
         }
         made = [
-            job(folder, f"{gpus} {name} shard {shard}", shard=shard, **options)
+            job(folder, f"{name} shard {shard}", shard=shard, **options)
             for shard in ("never", "always")
         ]
         for each in made:
@@ -301,6 +328,41 @@ def shares_change_nothing(folder: Path, gpus: int) -> float:
         assert far < (1e-5 if way["precision"] == "float32" else 0.02), (name, shared, whole)
         apart = max(apart, far)
     return apart
+
+
+def two_shares_change_nothing(folder: Path) -> float:
+    """The largest relative difference, over the ways to train on two GPUs. What is compiled is
+    compared with what is not: each way that compiles takes minutes."""
+    fast, plain = {"dropout": 0.05, "compile": False}, {"implementation": "plain"}
+    ways: dict[str, tuple[dict[str, Any], ...]] = {
+        "plain": (plain, {**plain, "shard": "always"}),
+        "fast": (
+            fast,
+            {**fast, "shard": "always"},
+            {**fast, "shard": "always", "gradient_checkpointing": True},
+            {**fast, "shard": "always", "compile": True},
+        ),
+    }
+    os.environ["PYTHONFAULTHANDLER"] = "1"
+    apart = 0.0
+    for name, (first, *others) in ways.items():
+        whole = two_losses(folder, name, {**first, "shard": "never"})
+        for number, other in enumerate(others):
+            shared = two_losses(folder, f"{name} {number}", other)
+            far = max(abs(a - b) / b for a, b in zip(shared, whole, strict=True))
+            assert far < 1e-5, (other, shared, whole)
+            apart = max(apart, far)
+    return apart
+
+
+def two_losses(folder: Path, name: str, options: dict[str, Any]) -> list[float]:
+    common = {"steps": 4, "gpus": 2, "deterministic": True, "precision": "float32"}
+    made, started = job(folder, f"two {name}", **common, **options), time.monotonic()
+    watch = Impatient(made)
+    PeftTrainer().train(made, watch)
+    seconds = f"{watch.first:.0f} s to the first step, {time.monotonic() - started:.0f} s in all"
+    print(f"  two GPUs, {options}: {seconds}", flush=True)
+    return losses(made)
 
 
 def held_by_each(folder: Path) -> None:
@@ -366,13 +428,12 @@ def part_masks(folder: Path, held: list[Record], steps: int) -> str:
 
 
 def part_shares(folder: Path, held: list[Record], steps: int) -> str:
-    said = f"one process: losses at most {shares_change_nothing(folder, 1):.1e} apart"
     if torch.cuda.device_count() < 2:
-        return said
+        return f"one process: losses at most {shares_change_nothing(folder):.1e} apart"
     start_held_by_each(folder)
     return (
-        f"{said}; two: {shares_change_nothing(folder, 2):.1e}, and each holds half of the "
-        "decoder's layers"
+        f"two processes: losses at most {two_shares_change_nothing(folder):.1e} apart, and each "
+        "holds half of the decoder's layers"
     )
 
 
