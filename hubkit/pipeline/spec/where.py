@@ -63,7 +63,7 @@ class Where(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
-    scheduler: SchedulerName
+    scheduler: SchedulerName = Field(description="who hands out the machines")
     nodes: int = Field(
         1, ge=1, description="of the training, where its trainer can; other stages take one"
     )
@@ -77,7 +77,7 @@ class Where(BaseModel):
     hours: float | None = Field(
         None, gt=0, strict=False, description="after which the scheduler ends the job"
     )
-    partition: str = ""
+    partition: str = Field("", description="the queue; default: the scheduler's")
     flags: tuple[Annotated[str, AfterValidator(_flag)], ...] = Field(
         (), strict=False, description="go to the scheduler as they are: `--account=NAME`"
     )
