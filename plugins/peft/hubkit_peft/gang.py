@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from hubkit.sdk import EnvironmentFailure
 
 T = TypeVar("T")
+_CHUNK = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,24 @@ class Gang:
             tensors, whole.split([tensor.numel() for tensor in tensors]), strict=True
         ):
             tensor.copy_(part.view_as(tensor))
+
+    def of_first(self, data: bytes) -> bytes:
+        """`data` of the first process, in all."""
+        if self.size == 1:
+            return data
+        import torch
+        import torch.distributed as dist
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        length = torch.tensor([len(data)], dtype=torch.int64, device=device)
+        dist.broadcast(length, 0)
+        whole = bytearray(data) if self.leads else bytearray(int(length))
+        for start in range(0, len(whole), _CHUNK):
+            part = torch.frombuffer(whole, dtype=torch.uint8)[start : start + _CHUNK]
+            sent = part.to(device)
+            dist.broadcast(sent, 0)
+            part.copy_(sent)
+        return bytes(whole)
 
     @contextmanager
     def turn(self) -> Iterator[None]:

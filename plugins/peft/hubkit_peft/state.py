@@ -4,6 +4,7 @@ bytes."""
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from hubkit.sdk import Run, TrainInput
 from hubkit.sdk.codec import encode
 
+from .gang import Gang
 from .options import Options
 
 FILE = "checkpoint.pt"
@@ -108,16 +110,19 @@ def _write(state: Any, path: Path) -> None:
     partial.replace(path)
 
 
-def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> list[Metric]:
-    """Loads the checkpoint into model and optimizer; the metrics so far, empty when there is none
-    of this very training."""
+def resume(
+    scratch: Path, key: str, model: Any, optimizer: Any, gang: Gang, run: Run
+) -> list[Metric]:
+    """Loads the first process's checkpoint into model and optimizer; the metrics so far, empty when
+    there is none of this very training. Other nodes need not see the first one's folder, or may
+    see it late."""
     import torch
 
     path = scratch / FILE
-    if not path.is_file():
+    if not (saved := gang.of_first(path.read_bytes() if gang.leads and path.is_file() else b"")):
         return []
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
         if state["key"] != key:
             run.note("the checkpoint is of another training: starting anew")
             return []
