@@ -3,6 +3,7 @@ file."""
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -27,12 +28,25 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     """Runs the command line and exits with the designed code."""
+    code = 1
+    atexit.register(lambda: _leave(code))  # the first to be registered is the last to run
     _silence_libraries()
     code = run(sys.argv[1:])
     if code == CancelledError.exit_code:  # nobody waits for the threads of libraries
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """Ends the process before Python takes its modules apart, a third of the time that `check`
+    takes. Threads have ended by now, and what libraries had registered is done."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # a full disk, say: Python tells it
+        return
+    os._exit(code)
 
 
 def _silence_libraries() -> None:

@@ -133,8 +133,12 @@ def test_extras_and_plugins_are_those_of_the_project(name: str) -> None:
     project = _text("pyproject.toml")
     for extra in re.findall(r"'\.\[(\w+)\]'", _text(name)):
         assert re.search(rf"^{extra} = \[", project, re.M), extra
-    entries = project.split('[project.entry-points."hubkit.plugins"]\n', 1)[1].split("\n\n", 1)[0]
-    for plugin in re.findall(r"^(\w+) = ", entries, re.M):
+    groups = re.findall(
+        r'^\[project.entry-points."hubkit\.\w+"\]\n((?:\w+ = .*\n)+)', project, re.M
+    )
+    plugins = re.findall(r"^(\w+) = ", "".join(groups), re.M)
+    assert len(plugins) > len(groups) == 6
+    for plugin in plugins:
         assert f"`{plugin}`" in _text(name), plugin
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from ..errors import UsageError
-from ..pipeline.requirements import paths_of
 from ..pipeline.spec.file import load
+from ..pipeline.spec.paths import paths_of
 from ..scheduling.manifests import FORMATS, Launch
 from ..sdk.excerpt import did_you_mean
 
@@ -50,7 +50,7 @@ def launch(
     command = ["hubkit", "release", path.name, "--where", "local", "--until", "evaluate"]
     for override in [*overrides, *(f"{key}={one}" for key, one in outside.items())]:
         command += ["--set", override]
-    where = loaded.where_of("train")
+    where = loaded.where_of(loaded.heavy[0])
     if where.nodes > 1:
         raise UsageError(
             f"where.nodes is {where.nodes}, and what is printed runs on one node",

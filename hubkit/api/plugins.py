@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..authoring import check_plugin, new_plugin
 from ..authoring.reference import plugin_page, sdk_page
-from ..registry.plugins import Row, plugins
+from ..registry.entries import Row
+from ..registry.plugins import plugins
 
 __all__ = ["Row", "check_plugin", "installed", "new_plugin", "plugin_page", "sdk_page"]
 

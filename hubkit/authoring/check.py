@@ -12,11 +12,11 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Literal
 
-from ..registry.plugins import GROUP
+from ..registry.entries import GROUP, GROUPS, declared_kind, installed
 from ..sdk import Run, SilentRun, UsageError
 from ..sdk.excerpt import did_you_mean
 
@@ -139,13 +139,14 @@ def _found(plugin: str | Path, kind: str) -> tuple[str, list[str]]:
     folder = Path(plugin)
     if folder.is_dir() and (folder / "pyproject.toml").is_file():
         return _local(folder, kind)
-    named = [entry for entry in entry_points(group=GROUP) if entry.name == str(plugin)]
+    entries = installed()
+    named = [entry for entry in entries if entry.name == str(plugin)]
     chosen = [entry for entry in named if not kind or len(named) == 1 or _kind(entry) == kind]
     if not chosen:
-        installed = sorted({entry.name for entry in entry_points(group=GROUP)})
+        names = sorted({entry.name for entry in entries})
         raise UsageError(
-            f"there is no plugin {str(plugin)!r}{did_you_mean(str(plugin), installed)}",
-            f"installed: {', '.join(installed)}; or name a folder that has a pyproject.toml",
+            f"there is no plugin {str(plugin)!r}{did_you_mean(str(plugin), names)}",
+            f"installed: {', '.join(names)}; or name a folder that has a pyproject.toml",
         )
     if len({entry.value for entry in chosen}) > 1:
         raise UsageError(
@@ -157,22 +158,24 @@ def _found(plugin: str | Path, kind: str) -> tuple[str, list[str]]:
 def _kind(entry: EntryPoint) -> str:
     from ..registry.plugins import plugins
 
+    if kind := declared_kind(entry):
+        return kind
     return next((row.kind for row in plugins().rows() if row.entry == entry.value), "")
 
 
 def _local(folder: Path, kind: str) -> tuple[str, list[str]]:
     project = _toml(folder / "pyproject.toml").get("project", {})
-    values = project.get("entry-points", {}).get(GROUP, {})
-    if len(values) != 1 or not all(isinstance(value, str) for value in values.values()):
+    declared = project.get("entry-points", {})
+    groups = [GROUPS[kind]] if kind in GROUPS else list(GROUPS.values())
+    values = [value for group in (*groups, GROUP) for value in declared.get(group, {}).values()]
+    if len(set(map(str, values))) != 1 or not isinstance(values[0], str):
         raise UsageError(
-            f"{folder / 'pyproject.toml'}: {len(values)} entry points in the group {GROUP!r}",
-            f'write one: [project.entry-points."{GROUP}"] and below it NAME = '
-            '"package:Class"; if there are several, install '
-            "the distribution and check each by its name",
+            f"{folder / 'pyproject.toml'}: {len(values)} entry points in {', '.join(groups)}",
+            "write one, below the group of its kind: "
+            f'[project.entry-points."{groups[0]}"] NAME = "package:Class"; if there are several, '
+            "install the distribution and check each by its name",
         )
-    return str(next(iter(values.values()))), [
-        str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()
-    ]
+    return values[0], [str(path.resolve()) for path in (folder / "src", folder) if path.is_dir()]
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -6,9 +6,23 @@ secret in its environment, and its own process group; whatever it does (crash, h
 logs) ends in a result or in a HubkitError.
 """
 
-from .ask import unhealthy
-from .environment import CURRENT, Environment, EnvironmentLike
-from .workers import call, health, locked_name, resolve
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..sdk.lazy import lazily
+
+if TYPE_CHECKING:
+    from .ask import unhealthy
+    from .environment import CURRENT, Environment, EnvironmentLike
+    from .workers import call, health, locked_name, resolve
+
+_HOMES = {
+    "ask": "unhealthy",
+    "environment": "CURRENT Environment EnvironmentLike",
+    "workers": "call health locked_name resolve",
+}
+"""Where each name is: a module is imported when it is first asked for."""
 
 __all__ = [
     "CURRENT",
@@ -20,3 +34,7 @@ __all__ = [
     "resolve",
     "unhealthy",
 ]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(__name__, _HOMES)

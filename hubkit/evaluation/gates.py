@@ -12,10 +12,13 @@ import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import RefusedError
 from ..sdk.excerpt import did_you_mean
-from .results import Evaluated, percent
+
+if TYPE_CHECKING:
+    from .results import Evaluated
 
 IMPROVEMENT, IMPROVEMENT_CI = "improvement", "improvement_ci"
 _FORM = re.compile(r"(>=|>)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))")
@@ -91,6 +94,8 @@ def _value(result: Evaluated, key: str) -> float:
 
 
 def _shown(key: str, value: float) -> str:
+    from .results import percent
+
     return (
         f"{value:.4g} ({percent(value)})"
         if IMPROVEMENT not in key

@@ -1,5 +1,5 @@
 """The metrics that come with hubkit. They enter through the same door as anybody's: entry points of
-`hubkit.plugins`."""
+`hubkit.metric`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,10 @@ class Form:
     pattern: str
     flags: int = 0
     inside: bool = False
-    compiled: re.Pattern[bytes] = field(init=False, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "compiled", re.compile(self.pattern.encode(), self.flags))
+    @cached_property
+    def compiled(self) -> re.Pattern[bytes]:
+        return re.compile(self.pattern.encode(), self.flags)
 
 
 _I = re.IGNORECASE

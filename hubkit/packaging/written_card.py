@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hubkit.files import front_matter
 from hubkit.sdk import Problem
-from hubkit.sdk.hubs.metadata import problems
+from hubkit.sdk.card_metadata import problems
 
 CARD = "README.md"
 _LIMIT = 4 << 20

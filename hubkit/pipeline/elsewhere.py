@@ -37,7 +37,7 @@ from ..sdk import codec, json_text
 from ..sdk.errors import from_json
 from .following import follow
 from .spec.model import Spec, environment
-from .spec.where import LOCAL, Where
+from .spec.where import Where
 from .stage import Context, Stage
 from .workspace import Workspace
 
@@ -64,10 +64,6 @@ class Collected:
     folder: Path
     result: Any
     seconds: float
-
-
-def is_elsewhere(stage: Stage[Any], spec: Spec) -> bool:
-    return stage.needs_hardware(spec) and spec.where_of(stage.name).scheduler != LOCAL
 
 
 def check(stage: Stage[Any], context: Context) -> None:

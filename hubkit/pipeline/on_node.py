@@ -25,9 +25,9 @@ from ..sdk import codec, json_text
 from .elsewhere import OUT, OUTPUT, RECORD, REQUEST
 from .following import PROGRESS, STARTED
 from .requirements import check_workers, disk_needed
-from .run import STAGES
 from .spec.model import Spec
 from .stage import Context, Stage
+from .stages import stage_named
 from .workspace import Workspace
 
 SECONDS_BETWEEN_PROGRESS = 1.0
@@ -137,7 +137,7 @@ def _opened(request: dict[str, Any], run: NodeRun) -> tuple[Context, Stage[Any]]
     _check_version(str(request["hubkit"]))
     spec = Spec.model_validate(request["spec"])
     context = Context(spec, Workspace(Path(request["workdir"]), spec.name), run)
-    return context, next(one for one in STAGES if one.name == request["stage"])
+    return context, stage_named(request["stage"])
 
 
 def _check_version(submitted: str) -> None:

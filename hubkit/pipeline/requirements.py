@@ -1,4 +1,4 @@
-"""What a release needs, one check each: paths, names, licence, texts, tools, hubs, disk,
+"""What a release needs, one check each: names, licence, texts, tools, hubs, disk,
 environments."""
 
 from __future__ import annotations
@@ -27,32 +27,6 @@ _SLACK = 64 << 20
 _PASSED: dict[str, str] = {}
 """What the health checks of this process found good, by what was checked: one takes seconds, and
 holds until a package is installed or removed."""
-
-
-def check_paths(spec: Spec) -> None:
-    """Raises UsageError with every path of the release file that does not exist."""
-    if missing := missing_paths(spec):
-        raise UsageError(
-            "the release file names paths that do not exist:\n  " + "\n  ".join(missing),
-            "correct them; paths are relative to the release file",
-        )
-
-
-def paths_of(spec: Spec) -> dict[str, Path]:
-    """The files and folders that a release reads, by their keys in the release file."""
-    paths = {
-        "base.path": spec.base.path,
-        "data.path": spec.data.path,
-        "data.images": spec.data.images,
-        "data.holdout_file": spec.data.holdout_file,
-        "train.adapter": spec.train.adapter,
-    }
-    paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    return {key: path for key, path in paths.items() if path}
-
-
-def missing_paths(spec: Spec) -> list[str]:
-    return [f"{key}: {path}" for key, path in paths_of(spec).items() if not path.exists()]
 
 
 def check_base_folder(context: Context) -> None:

@@ -7,41 +7,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import EnvironmentFailure, HubkitError, UsageError
-from ..evaluation.results import Evaluated
 from ..files.disk import failure, full_disk, remove
-from ..publishing.verify import VerifiedTarget
 from ..reporting import Reporter, SilentReporter
-from ..sdk import Foreseen, PublishReceipt, codec
+from ..sdk import codec
 from ..sdk.excerpt import did_you_mean
-from . import elsewhere
-from .notify import Notifier
-from .preflight import obstacles, preflight, together
-from .requirements import check_paths, check_workers, disk_needed
 from .seal import Seal
 from .spec.model import Spec
+from .spec.paths import check_paths
+from .spec.where import LOCAL
 from .stage import Context, Stage
-from .stages import evaluate, merge, package, prepare, publish, smoke, train, verify
+from .stages import PURPOSES, stage_named
 from .workspace import Workspace
 
-STAGES: tuple[Stage[Any], ...] = (
-    prepare.STAGE,
-    train.STAGE,
-    merge.STAGE,
-    smoke.STAGE,
-    evaluate.STAGE,
-    package.STAGE,
-    publish.STAGE,
-    verify.STAGE,
-)
-NAMES = tuple(stage.name for stage in STAGES)
+if TYPE_CHECKING:
+    from ..evaluation.results import Evaluated
+    from ..publishing.verify import VerifiedTarget
+    from ..sdk import Foreseen, PublishReceipt
 
+NAMES = tuple(PURPOSES)
 
 State = Literal["cached", "run", "depends"]
-Selected = Sequence[tuple[Stage[Any], bool]]
-"""Stages in order, each with whether it must run whatever its inputs."""
+Selected = Sequence[tuple[str, bool]]
+"""Stages by name, in order, each with whether it must run whatever its inputs."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +71,7 @@ class ReleaseResult:
 
 def runs_here(spec: Spec) -> bool:
     """Whether a stage that needs hardware runs on this machine."""
-    needing = [stage for stage in STAGES if stage.needs_hardware(spec)]
-    return not all(elsewhere.is_elsewhere(stage, spec) for stage in needing)
+    return any(spec.where_of(stage).scheduler == LOCAL for stage in spec.heavy)
 
 
 def plan(
@@ -107,8 +96,10 @@ def check(
 ) -> None:
     """Raises what `release` would refuse, all of it together: paths, names, terms, licence, texts,
     slices, tools, disk, hubs, and the environments of trainer and engines."""
+    from .preflight import preflight
+
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
-    preflight(context, [stage.name for stage, _ in _selected(from_, until)], workers=True)
+    preflight(context, [name for name, _ in _selected(from_, until)], workers=True)
 
 
 def release(
@@ -137,9 +128,12 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
         UsageError: nothing is to be trained, or the trainer cannot tell.
         HubkitError: what `release` would raise for the data, and the trainer before its first step.
     """
+    from .preflight import preflight
+    from .stages import train
+
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
     preflight(context, NAMES, workers=True)
-    _release(context, list(_selected(None, prepare.STAGE.name)), None)
+    _release(context, list(_selected(None, "prepare")), None)
     with context.workspace.lock():
         return train.foresee(context)
 
@@ -147,45 +141,42 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
 def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[StagePlan, ...]:
     check_paths(context.spec)
     plans: list[StagePlan] = []
-    for stage, forced in selected:
+    for name, forced in selected:
         waiting = next((p.stage for p in plans if p.state != "cached"), None)
-        seal = context.workspace.seal_of(stage.name)
+        seal = context.workspace.seal_of(name)
         if seal is not None and not forced and waiting:
-            plans.append(
-                StagePlan(stage.name, stage.purpose, "depends", (f"on what {waiting} gives",))
-            )
+            plans.append(StagePlan(name, PURPOSES[name], "depends", (f"on what {waiting} gives",)))
         else:
-            reasons = _reasons(stage, seal, context, from_ if forced else None)
+            reasons = _reasons(name, seal, context, from_ if forced else None)
             state: State = "run" if reasons else "cached"
-            plans.append(StagePlan(stage.name, stage.purpose, state, reasons))
+            plans.append(StagePlan(name, PURPOSES[name], state, reasons))
     return tuple(plans)
 
 
 def _release(context: Context, selected: Selected, from_: str | None) -> ReleaseResult:
+    from .notify import Notifier
+    from .preflight import obstacles, preflight, together
+    from .requirements import check_workers
+
     workspace, reporter = context.workspace, context.run
     try:
         plans = _plan(context, selected, from_)
     except HubkitError as error:
-        others = obstacles(context, [stage.name for stage, _ in selected])
+        others = obstacles(context, [name for name, _ in selected])
         others = [one for one in others if one.message != error.message]
         raise together([error, *others]) from None
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
-    placed = [stage.name for stage in STAGES if elsewhere.is_elsewhere(stage, context.spec)]
-    for stage in STAGES:
-        if stage.name in to_run and stage.name in placed:
-            elsewhere.check(stage, context)
-    if train.STAGE.name in placed:
-        train.check_nodes(context.spec)
+    placed = [name for name in to_run if context.spec.where_of(name).scheduler != LOCAL]
     outcomes = []
     notifier = Notifier(context.spec, workspace.folder.parent.parent, reporter)
     with _disk_told(context, to_run), workspace.lock():
         check_workers(context, [one for one in to_run if one not in placed])
         workspace.planned()
-        for index, (stage, forced) in enumerate(selected, 1):
+        for index, (name, forced) in enumerate(selected, 1):
             reporter.check_cancelled()
-            seal = workspace.seal_of(stage.name)
-            reasons = _reasons(stage, seal, context, from_ if forced else None)
+            stage, seal = stage_named(name), workspace.seal_of(name)
+            reasons = _reasons(name, seal, context, from_ if forced else None)
             if seal is not None and not reasons:
                 summary = stage.summary(context.result(stage))
                 reporter.stage_cached(stage.name, summary)
@@ -200,7 +191,7 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
             outcomes.append(done)
             reporter.stage_sealed(stage.name, done.seconds, done.summary)
             notifier.sealed(stage.name, done.seconds, done.summary)
-        if selected[-1][0] is STAGES[-1]:
+        if selected[-1][0] == NAMES[-1]:
             remove(workspace.folder / "native")
     return _result(context, tuple(outcomes))
 
@@ -209,6 +200,8 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
 def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
     """A full disk or a read-only folder is told with its place and the bytes that `stages` need,
     also where a program such as git is what failed."""
+    from .requirements import disk_needed
+
     folder = context.workspace.folder
     try:
         yield
@@ -225,9 +218,11 @@ def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
 
 
 def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
+    from . import elsewhere
+
     started, workspace = time.monotonic(), context.workspace
     context.inputs(stage)  # what changes while the stage runs is not what it was made from
-    if elsewhere.is_elsewhere(stage, context.spec):
+    if context.spec.where_of(stage.name).scheduler != LOCAL:
         return _run_elsewhere(stage, context)
     elsewhere.refuse_running(stage, context)
     partial = workspace.open(stage.name)
@@ -245,6 +240,8 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
 
 
 def _run_elsewhere(stage: Stage[Any], context: Context) -> StageOutcome:
+    from . import elsewhere
+
     done = elsewhere.run(stage, context)
     result = codec.decode(stage.result, done.result, f"{stage.name}: what the job gave")
     context.seal(stage, done.folder, result, done.seconds)
@@ -252,7 +249,7 @@ def _run_elsewhere(stage: Stage[Any], context: Context) -> StageOutcome:
     return StageOutcome(stage.name, False, done.seconds, stage.summary(result))
 
 
-def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any], bool]]:
+def _selected(from_: str | None, until: str | None) -> Iterator[tuple[str, bool]]:
     """The stages up to `until`, each with whether `from_` forces it."""
     for given in (from_, until):
         if given is not None and given not in NAMES:
@@ -262,17 +259,15 @@ def _selected(from_: str | None, until: str | None) -> Iterator[tuple[Stage[Any]
             )
     last = NAMES.index(until) if until else len(NAMES) - 1
     first = NAMES.index(from_) if from_ else len(NAMES)
-    for index, stage in enumerate(STAGES[: last + 1]):
-        yield stage, index >= first
+    for index, name in enumerate(NAMES[: last + 1]):
+        yield name, index >= first
 
 
-def _reasons(
-    stage: Stage[Any], seal: Seal | None, context: Context, from_: str | None
-) -> tuple[str, ...]:
+def _reasons(name: str, seal: Seal | None, context: Context, from_: str | None) -> tuple[str, ...]:
     """Why the stage must run; empty when its seal still stands."""
     if seal is None:
         return ("first run",)
-    return (f"asked for by --from {from_}",) if from_ else _stale(stage, seal, context)
+    return (f"asked for by --from {from_}",) if from_ else _stale(stage_named(name), seal, context)
 
 
 def _stale(stage: Stage[Any], seal: Seal, context: Context) -> tuple[str, ...]:
@@ -305,19 +300,21 @@ def _difference(name: str, then: str | None, now: str | None) -> str:
 
 
 def _result(context: Context, outcomes: tuple[StageOutcome, ...]) -> ReleaseResult:
+    from .stages.package import release_folder
+
     done = {outcome.stage for outcome in outcomes}
 
-    def given(stage: Stage[Any]) -> Any:
-        return context.result(stage) if stage.name in done else None
+    def given(name: str) -> Any:
+        return context.result(stage_named(name)) if name in done else None
 
-    packaged, published, verified = given(package.STAGE), given(publish.STAGE), given(verify.STAGE)
+    packaged, published, verified = map(given, ("package", "publish", "verify"))
     return ReleaseResult(
         name=context.spec.name,
         tag=context.spec.tag,
         stages=outcomes,
-        folder=package.release_folder(context) if packaged else None,
+        folder=release_folder(context) if packaged else None,
         commit=packaged.commit if packaged else None,
-        evaluation=given(evaluate.STAGE),
+        evaluation=given("evaluate"),
         receipts=published.receipts if published else (),
         verified=verified.targets if verified else (),
     )

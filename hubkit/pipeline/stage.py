@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..digests import of_json, stamp
-from ..environments import locked_name
 from ..registry.plugins import plugins
 from ..reporting import Reporter
 from ..sdk import codec
-from ..weights.checkpoint import Checkpoint
-from ..weights.companions import INDEX, companion_names
-from ..weights.model import Model, open_model
 from .seal import SEAL
 from .spec.model import EnvironmentField, Spec, environment
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..weights.model import Model
 
 T = TypeVar("T")
 
@@ -29,18 +28,15 @@ class Stage(Generic[T]):
     """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
     new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
     is given and returns the result. `touched` says what is wrong with sealed files that the seal
-    itself does not list. What `needs_hardware` runs where the release file says `where`. `join` is
-    what further nodes of its job do beside `run`, given a folder that nothing is kept of; None for
-    a stage that takes one node."""
+    itself does not list. `join` is what further nodes of its job do beside `run`, given a folder
+    that nothing is kept of; None for a stage that takes one node."""
 
     name: str
-    purpose: str
     result: type[T]
     inputs: Callable[[Context], dict[str, str]]
     run: Callable[[Context, Path], T]
     summary: Callable[[T], str]
     touched: Callable[[Context], str | None] = lambda context: None
-    needs_hardware: Callable[[Spec], bool] = lambda spec: False
     join: Callable[[Context, Path], None] | None = None
 
 
@@ -53,12 +49,17 @@ class Context:
 
     @cached_property
     def base(self) -> Model:
+        from ..weights.model import open_model
+
         return open_model(self.spec.base.path)
 
     @cached_property
     def base_files(self) -> dict[str, str]:
         """The base's companions and weights by digest; what else lies in its folder goes
         nowhere."""
+        from ..weights.checkpoint import Checkpoint
+        from ..weights.companions import INDEX, companion_names
+
         base = self.base
         with Checkpoint.open(base.folder) as weights:
             names = {*companion_names(base.folder, base.family, base.config), *weights.shards}
@@ -129,5 +130,7 @@ def plugin_inputs(
     if where.python is not None:
         inputs["environment"] = str(where.python)
     elif where.locked is not None:
+        from ..environments import locked_name
+
         inputs["environment"] = locked_name(plugins().get(kind, name), where.locked)
     return inputs

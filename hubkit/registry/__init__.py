@@ -1,2 +1,2 @@
-"""Plugins: entry points to validated classes (plugins.py), each foreign one imported in a process
-of its own first (first_import.py)."""
+"""Plugins: from entry points to validated classes (entries.py), by kind and name (plugins.py). Each
+foreign one is imported in a process of its own first (first_import.py)."""

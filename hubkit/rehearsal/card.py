@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..files import front_matter
-from ..sdk.hubs import metadata as rules
+from ..sdk import card_metadata as rules
 from .database import Repository
 from .hub import Hub
 

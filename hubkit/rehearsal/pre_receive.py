@@ -63,7 +63,7 @@ def _cards(commits: list[str]) -> Iterator[str]:
             continue
         sys.path.insert(0, str(Path(__file__).parents[2]))
         from hubkit.files import front_matter
-        from hubkit.sdk.hubs.metadata import problems
+        from hubkit.sdk.card_metadata import problems
 
         try:
             found = problems(front_matter.read(card.decode(errors="replace")))

@@ -42,6 +42,9 @@ _REFUSED = {
     "account": "name your account: `where.flags: [--account=NAME]`",
     "qos": "correct `--qos` in `where.flags`",
     "gres": "the cluster has no such GPUs: correct `where.gpus`; `sinfo -o %G` lists them",
+    "configuration source": "this machine is of no cluster: run hubkit on a login node, name the "
+    "cluster's slurm.conf by SLURM_CONF, or set `where: local`",
+    "contact slurm controller": "run the same command again when `sinfo` answers",
     "unrecognized option": "correct `where.flags`: they go to sbatch as they are",
 }
 

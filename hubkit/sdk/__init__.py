@@ -3,7 +3,8 @@ library only; `open_picture` and `tiles` need Pillow and numpy when they are cal
 `hubkit.sdk.processing`, which runs a model's own processor, torch and transformers.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
-under the entry-point group `hubkit.plugins`:
+under the entry-point group of its kind, such as `hubkit.dataset` (those under `hubkit.plugins` are
+imported whatever kind is asked for):
 
     | kind    | Protocol       | runs in  | does                                              |
     |---------|----------------|----------|---------------------------------------------------|
@@ -27,7 +28,9 @@ trainer or an engine.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazily
 
 if TYPE_CHECKING:
     from .chat import parts, prompts, segments, stop_ids, text_parts
@@ -214,15 +217,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        home = next((home for home, names in _HOMES.items() if name in (home, *names.split())), "")
-        if not home:
-            raise AttributeError(f"module 'hubkit.sdk' has no attribute {name!r}")
-        module = import_module(f".{home}", __name__)
-        return module if name == home else globals().setdefault(name, getattr(module, name))
+    __getattr__ = lazily(__name__, _HOMES)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -8,8 +8,8 @@ import inspect
 import re
 from typing import Any
 
-from . import KINDS, SDK_VERSION
-from .environment import Requirements
+from . import SDK_VERSION
+from .kinds import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -20,7 +20,7 @@ def problems(plugin: Any) -> tuple[str, ...]:
     if not isinstance(plugin, type):
         return (f"{plugin!r} is not a class",)
     kind = getattr(plugin, "kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         return (f"`kind` is {kind!r}, it must be one of {', '.join(KINDS)}",)
     protocol = KINDS[kind]
     checks = {
@@ -96,6 +96,8 @@ def _options(plugin: Any) -> str:
 
 
 def _requirements(plugin: Any) -> str:
+    from .environment import Requirements
+
     return (
         ""
         if isinstance(getattr(plugin, "requirements", None), Requirements)

@@ -19,8 +19,7 @@ from ..hygiene.audit import audit, pointer_problem
 from ..hygiene.names import outside_release
 from ..hygiene.redirects import redirects
 from ..hygiene.search import search
-from .adapters.check import adapter_problems
-from .adapters.peft import SETTINGS, WEIGHTS
+from .adapters.names import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX, companion_names
 from .diagnosis import diagnosis, layout_problems
@@ -92,6 +91,8 @@ def _carried(folder: Path, family: ModelFamily) -> list[str]:
 
 def adapter_structure(folder: Path) -> tuple[Problem, ...]:
     """The same for an adapter folder."""
+    from .adapters.check import adapter_problems
+
     found = list(adapter_problems(folder))
     told = {problem.where for problem in found}
     general = [*_json(folder), *_stray_weights(folder, {WEIGHTS})]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk import json_text
 from hubkit.sdk.errors import WeightsError
@@ -16,7 +15,9 @@ from ..files.disk import write_json
 from ..files.outside import inside
 from ..files.pointers import refuse_pointers
 from ..hygiene.local_paths import is_vocabulary, without_local_paths
-from .stream import WrittenFile
+
+if TYPE_CHECKING:
+    from .stream import WrittenFile
 
 INDEX = "model.safetensors.index.json"
 
@@ -82,10 +83,17 @@ def copy(path: Path, out: Path, name: str) -> WrittenFile:
             write_json(target, clean)
             return written(out, name)
     target.write_bytes(content)
-    return WrittenFile(name, len(content), hashlib.sha256(content).hexdigest())
+    return _digested(name, content)
 
 
 def written(out: Path, name: str) -> WrittenFile:
     """The digest of a small file that was just written."""
-    content = (out / name).read_bytes()
-    return WrittenFile(name, len(content), hashlib.sha256(content).hexdigest())
+    return _digested(name, (out / name).read_bytes())
+
+
+def _digested(name: str, content: bytes) -> WrittenFile:
+    from hashlib import sha256
+
+    from .stream import WrittenFile
+
+    return WrittenFile(name, len(content), sha256(content).hexdigest())

@@ -20,7 +20,7 @@ from ..files.outside import read_config, read_json
 from ..hygiene.local_paths import without_local_paths
 from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
-from .adapters.peft import WEIGHTS
+from .adapters.names import WEIGHTS
 from .companions import written
 from .convert import ConvertReport, Piece, blocks_of
 from .diagnosis import check_floats

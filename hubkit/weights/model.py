@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..files.outside import read_config, read_json
 from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Vision
-from .adapters.peft import SETTINGS
+from .adapters.names import SETTINGS
 from .companions import INDEX
 
 PREPROCESSOR = "preprocessor_config.json"

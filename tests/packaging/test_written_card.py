@@ -13,7 +13,7 @@ from testing.projects import BASE
 import hubkit
 from hubkit.errors import RefusedError
 from hubkit.packaging.written_card import card_problems
-from hubkit.sdk.hubs.metadata import LICENSES, problems
+from hubkit.sdk.card_metadata import LICENSES, problems
 
 REFUSED = [
     ("license: mit\nbase_model: OpenGVLab/InternVL2-2B: fine", "line 3: mapping values are not"),

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from testing.small_plugins import Install
 
-from hubkit.registry.plugins import GROUP, Plugins, load
+from hubkit.registry.entries import GROUP
+from hubkit.registry.plugins import Plugins
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Writes a distribution for each `name=(module text, class)` and loads the plugins of all of
-    them."""
+    """Writes a distribution for each `name=(module text, class)`, in `group`, and gives the plugins
+    of all of them."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def write(**modules: tuple[str, str]) -> Plugins:
+    def write(group: str = GROUP, **modules: tuple[str, str]) -> Plugins:
         for number, (name, (text, attribute)) in enumerate(modules.items()):
             module = f"{name}_{tmp_path.name}".replace("-", "_")
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
@@ -27,10 +28,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             (info / "METADATA").write_text(
                 f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n"
             )
-            (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:{attribute}\n")
+            (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{attribute}\n")
         found: list[Distribution] = sorted(
             distributions(path=[str(tmp_path)]), key=lambda one: one.name
         )
-        return load(entry for one in found for entry in one.entry_points if entry.group == GROUP)
+        return Plugins(entry for one in found for entry in one.entry_points)
 
     return write

@@ -10,7 +10,7 @@ import pytest
 from testing.small_plugins import Install, dataset
 
 from hubkit.registry import first_import
-from hubkit.registry.plugins import GROUP
+from hubkit.registry.entries import GROUP
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,10 @@ from hubkit.registry.plugins import GROUP
 def test_an_import_that_kills_or_hangs_hinders_nobody(
     install: Install, text: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(first_import, "SECONDS", 1.0 if "sleep" in text else 30.0)
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
-    found = install(bad=(text, "Data"), good=dataset())
+    assert install(good=dataset()).broken == ()
+    monkeypatch.setattr(first_import, "SECONDS", 1.0 if "sleep" in text else 30.0)
+    found = install(bad=(text, "Data"))
     assert found.get("dataset", "data").name == "data"
     (broken,) = found.broken
     assert broken.distribution == "bad-dist" and reason in broken.state

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, distribution, distributions
 
 import pytest
 from testing.small_plugins import Install, dataset
 
-from hubkit.registry.plugins import GROUP, load, plugins
+from hubkit.registry.entries import GROUP, GROUPS
+from hubkit.registry.plugins import Plugins, plugins
 from hubkit.sdk import PluginError, UsageError
 from hubkit.sdk.install import DISTRIBUTION
 
@@ -45,6 +46,9 @@ FAMILY = """
         def repository_problem(self, repository): ...
         def card(self, config): ...
 """
+
+
+OWN = GROUPS["dataset"]
 
 
 def hub(plugin: str, schemes: str = '("one",)') -> tuple[str, str]:
@@ -164,7 +168,9 @@ def test_one_class_that_two_distributions_offer_is_one_plugin(install: Install) 
     (entry,) = [
         entry for one in distributions() for entry in one.entry_points if entry.name == "good"
     ]
-    found = load([entry, EntryPoint("good", entry.value, GROUP)])
+    found = Plugins(
+        [entry, EntryPoint("good", entry.value, GROUP), EntryPoint("own", entry.value, OWN)]
+    )
     assert len(found.rows()) == 1
     assert found.broken == ()
 
@@ -194,6 +200,45 @@ def test_the_family_of_a_config_is_the_only_one_that_recognises_it(install: Inst
         match=r"architectures \['Q'\]; families installed: a, b, c; c failed on it \(KeyError",
     ):
         found.family_of({"architectures": ["Q"]})
+
+
+def test_a_plugin_in_the_group_of_its_kind_is_imported_when_its_kind_is_asked_for(
+    install: Install,
+) -> None:
+    found = install(group=OWN, own=dataset())
+    (module,) = [entry.module for entry in distribution("own-dist").entry_points]
+    assert found.of("hub") == {} and module not in sys.modules
+    assert list(found.of("dataset")) == ["data"] and module in sys.modules
+    assert [(row.kind, row.state) for row in found.rows()] == [("dataset", "ok")]
+
+
+def test_a_broken_one_there_is_told_by_its_kind(install: Install) -> None:
+    found = install(group=OWN, bad=("import no_such_module_at_all", "Data"))
+    assert [(row.kind, row.name) for row in found.broken] == [("dataset", "bad")]
+    with pytest.raises(PluginError, match=r"the dataset 'bad' of bad-dist is broken"):
+        found.get("dataset", "bad")
+    with pytest.raises(UsageError, match="there is no hub 'bad'"):
+        found.get("hub", "bad")
+
+
+def test_a_plugin_in_the_group_of_another_kind_is_broken(install: Install) -> None:
+    found = install(group=GROUPS["hub"], stray=dataset(), fine=hub("fine"))
+    assert list(found.of("hub")) == ["fine"] and found.of("dataset") == {}
+    (row,) = found.broken
+    assert row.state == (
+        "broken: its `kind` is 'dataset' and its entry point in the group 'hubkit.hub': move it to "
+        "'hubkit.dataset'"
+    )
+    with pytest.raises(PluginError, match=r"move it to 'hubkit\.dataset'"):
+        found.get("dataset", "data")
+
+
+def test_one_of_each_kind_of_group_clash(install: Install) -> None:
+    install(old=dataset())
+    found = install(group=OWN, new=dataset())
+    assert found.of("dataset") == {}
+    assert [row.distribution for row in found.broken] == ["new-dist", "old-dist"]
+    assert all("both claim the name 'dataset data'" in row.state for row in found.broken)
 
 
 def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from hubkit.authoring import fixtures
 from hubkit.environments import CURRENT, call
-from hubkit.registry.plugins import GROUP, Plugins, load
+from hubkit.registry.entries import GROUP
+from hubkit.registry.plugins import Plugins
 from hubkit.sdk import SDK_VERSION, SilentRun, read_answers
 from hubkit.sdk.testing import (
     check_dataset,
@@ -44,7 +45,7 @@ def installed(
 ) -> Plugins:
     monkeypatch.setenv("HUBKIT_HOME", str(tmp_path / "home"))
     named = [(frozen, NAMES), (later, LATER)]
-    return load(
+    return Plugins(
         EntryPoint(kind, f"{one.__name__}:{cls}", GROUP)
         for one, names in named
         for kind, cls in names.items()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.evaluation.results import Measure, change_in_words, percent
 from hubkit.evaluation.wording import title_of
+from hubkit.sdk.card_metadata import LANGUAGE, LICENSES, REPOSITORY
 from hubkit.sdk.errors import UsageError
-from hubkit.sdk.hubs.metadata import LANGUAGE, LICENSES, REPOSITORY
 
 from .facts import Base, CardInput, License
 

@@ -471,12 +471,16 @@ class Spec(_Model):
     verify: Verify = Verify()
     notify: tuple[Notification, ...] = Field((), strict=False)
 
+    @property
+    def heavy(self) -> tuple[str, ...]:
+        """The stages that need hardware."""
+        return (*(() if self.train.adapter else ("train",)), "smoke", "evaluate")
+
     def where_of(self, stage: str) -> Where:
         """Where a stage runs; one that needs no hardware runs here."""
-        section: Any = getattr(self, stage, None)
-        if not hasattr(section, "where"):
+        if stage not in self.heavy:
             return Where(scheduler=LOCAL)
-        own: Where | None = section.where
+        own: Where | None = getattr(self, stage).where
         return own or self.where
 
     def placed(self, scheduler: SchedulerName) -> Spec:

@@ -99,10 +99,8 @@ def _answers_so_far(context: Context) -> Path:
 
 STAGE = Stage(
     name="evaluate",
-    purpose="measure the base and the model on the held-out records",
     result=Evaluated,
     inputs=_inputs,
     run=_run,
     summary=summary,
-    needs_hardware=lambda spec: True,
 )

@@ -44,7 +44,6 @@ def merged_native(context: Context) -> Path:
 
 STAGE = Stage(
     name="merge",
-    purpose="merge the adapter into the base and write the official layout",
     result=MergeReport,
     inputs=_inputs,
     run=_run,

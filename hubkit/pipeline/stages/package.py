@@ -112,7 +112,6 @@ def _run(context: Context, out: Path) -> Packaged:
 
 STAGE = Stage(
     name="package",
-    purpose="write the card and make the release folder with its Git LFS commit",
     result=Packaged,
     inputs=_inputs,
     run=_run,

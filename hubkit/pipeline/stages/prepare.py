@@ -126,7 +126,6 @@ def _summary(result: Prepared) -> str:
 
 STAGE = Stage(
     name="prepare",
-    purpose="read and check the dataset, split it",
     result=Prepared,
     inputs=_inputs,
     run=_run,

@@ -33,7 +33,6 @@ def _run(context: Context, out: Path) -> Published:
 
 STAGE = Stage(
     name="publish",
-    purpose="push the release to its hubs",
     result=Published,
     inputs=_inputs,
     run=_run,

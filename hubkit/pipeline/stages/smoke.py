@@ -89,10 +89,8 @@ def _summary(result: Smoked) -> str:
 
 STAGE = Stage(
     name="smoke",
-    purpose="the model must answer before anything is published",
     result=Smoked,
     inputs=_inputs,
     run=_run,
     summary=_summary,
-    needs_hardware=lambda spec: True,
 )

@@ -141,7 +141,6 @@ def _job(context: Context, native: Path, out: Path, scratch: Path) -> TrainInput
 
 STAGE = Stage(
     name="train",
-    purpose="train the adapter",
     result=TrainOutput,
     inputs=_inputs,
     run=_run,
@@ -154,5 +153,4 @@ STAGE = Stage(
         else f"an adapter trained before, {r.trainable_parameters:,} parameters"
     ),
     join=_join,
-    needs_hardware=lambda spec: spec.train.adapter is None,
 )

@@ -67,7 +67,6 @@ def _summary(result: Verified) -> str:
 
 STAGE = Stage(
     name="verify",
-    purpose="read the release back and prove it",
     result=Verified,
     inputs=_inputs,
     run=_run,

@@ -5,7 +5,24 @@ A pickle is read by an unpickler that knows a list of names and runs none of the
 where they lie.
 """
 
-from .header import TensorInfo
-from .weights import NewTensor, Weights, open_weights, write_safetensors
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazily
+
+if TYPE_CHECKING:
+    from .header import TensorInfo
+    from .weights import NewTensor, Weights, open_weights, write_safetensors
+
+_HOMES = {
+    "header": "TensorInfo",
+    "weights": "NewTensor Weights open_weights write_safetensors",
+}
+"""Where each name is: a module is imported when it is first asked for."""
 
 __all__ = ["NewTensor", "TensorInfo", "Weights", "open_weights", "write_safetensors"]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(__name__, _HOMES)

@@ -13,7 +13,8 @@ from ...files.outside import read_json
 from ...hygiene.local_paths import is_local_path
 from ..diagnosis import check_floats
 from .extra_weights import TRAINED_WHOLE, unread
-from .peft import SETTINGS, WEIGHTS, read_peft
+from .names import SETTINGS, WEIGHTS
+from .peft import read_peft
 
 _BASE = "base_model_name_or_path"
 _NAME_IT = "name its repository"

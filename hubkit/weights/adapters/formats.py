@@ -12,7 +12,8 @@ from hubkit.sdk.errors import UsageError
 from .adapter import Adapter
 from .extra_weights import check_all_read
 from .internvl_lora import is_internvl, read_internvl
-from .peft import SETTINGS, is_peft, read_peft
+from .names import SETTINGS
+from .peft import is_peft, read_peft
 from .xtuner import DEEPSPEED, is_xtuner, read_xtuner
 from .xtuner_llava import is_llava, read_llava
 

@@ -18,9 +18,8 @@ from ..checkpoint import Checkpoint
 from ..settings import build, from_peft, plain_names
 from .adapter import Adapter
 from .extra_weights import with_trained_whole
+from .names import SETTINGS
 from .opening import open_weights
-
-SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def is_peft(path: Path) -> bool:
