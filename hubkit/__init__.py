@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         load_spec,
         plan,
         release,
+        release_each,
     )
     from .reporting import Reporter
 
@@ -62,6 +63,7 @@ _HOMES = {
         "load_spec",
         "plan",
         "release",
+        "release_each",
     ),
     "reporting": ("Reporter",),
 }
@@ -95,6 +97,7 @@ __all__ = [
     "push",
     "rehearse",
     "release",
+    "release_each",
     "serve",
     "smoke",
     "track",

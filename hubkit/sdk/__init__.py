@@ -88,11 +88,18 @@ if TYPE_CHECKING:
     from .rows import Row
     from .run import Run, SilentRun
     from .tokens import special_tokens, token_ids
-    from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
+    from .trainer import (
+        ForeseeingTrainer,
+        Foreseen,
+        SeveralNodesTrainer,
+        Trainer,
+        TrainInput,
+        TrainOutput,
+    )
     from .transfer import Pace
     from .vision import Vision, grid, tiles
 
-SDK_VERSION = "1.4"
+SDK_VERSION = "1.5"
 """major.minor; a plugin names the version it was written for in `sdk`, and runs on every later one
 of the same major."""
 
@@ -122,7 +129,7 @@ _HOMES = {
     "rows": "Row",
     "run": "Run SilentRun",
     "tokens": "special_tokens token_ids",
-    "trainer": "ForeseeingTrainer Foreseen Trainer TrainInput TrainOutput",
+    "trainer": "ForeseeingTrainer Foreseen SeveralNodesTrainer Trainer TrainInput TrainOutput",
     "transfer": "Pace",
     "vision": "Vision grid tiles",
 }
@@ -180,6 +187,7 @@ __all__ = [
     "ServeInput",
     "ServeOutput",
     "ServingEngine",
+    "SeveralNodesTrainer",
     "SilentRun",
     "SpecError",
     "TensorMap",
