@@ -93,7 +93,8 @@ def _models() -> Iterator[tuple[str, Schema]]:
         for key, field in model["properties"].items():
             for name in _references(field):
                 place = f"{at}.{key}" if at else key
-                if name not in ("PythonEnvironment", "LockedEnvironment"):
+                known = ("PythonEnvironment", "LockedEnvironment", *(["Where"] if at else []))
+                if name not in known:  # a stage's `where` is the release's
                     yield from below(place, definitions[name])
 
     return below("", schema)

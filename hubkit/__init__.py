@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         load_spec,
         plan,
         release,
+        release_each,
     )
     from .api.variants import export
     from .reporting import Reporter
@@ -63,6 +64,7 @@ _HOMES = {
         "load_spec",
         "plan",
         "release",
+        "release_each",
     ),
     "api.variants": ("export",),
     "reporting": ("Reporter",),
@@ -98,6 +100,7 @@ __all__ = [
     "push",
     "rehearse",
     "release",
+    "release_each",
     "serve",
     "smoke",
     "track",

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from .interruption import asking, interruption
 from .sdk.errors import CancelledError, HubkitError
 from .sdk.install import refuse_another
 
@@ -73,7 +74,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _tell_usage(error, as_json)
     except (KeyboardInterrupt, click.Abort):
-        return _tell(_interruption(), as_json)
+        return _tell(interruption(), as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -115,15 +116,11 @@ def _interruptible(as_json: bool) -> Iterator[None]:
 def _interrupted(number: int, frame: FrameType | None) -> None:
     for each in _SIGNALS:  # what is cleaned up now is not to be interrupted again
         signal.signal(each, _ignored)  # and not SIG_IGN, which children would inherit
-    raise KeyboardInterrupt if number == signal.SIGINT else _interruption()
+    raise KeyboardInterrupt if number == signal.SIGINT else interruption()
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
     return None
-
-
-def _interruption() -> CancelledError:
-    return CancelledError("interrupted", "run the same command again to continue")
 
 
 def _end_after(reader: int, ended: threading.Event, as_json: bool) -> None:
@@ -131,8 +128,10 @@ def _end_after(reader: int, ended: threading.Event, as_json: bool) -> None:
     doing."""
     with open(reader, "rb", buffering=0) as signals:
         while number := signals.read(1):
-            if number[0] in _SIGNALS and not ended.wait(SECONDS_TO_END):
-                told = threading.Thread(target=_tell, args=(_interruption(), as_json), daemon=True)
+            while number[0] in _SIGNALS and not ended.wait(SECONDS_TO_END):
+                if asking():
+                    continue
+                told = threading.Thread(target=_tell, args=(interruption(), as_json), daemon=True)
                 told.start()
                 told.join(0.5)  # nobody may be reading the output
                 os._exit(CancelledError.exit_code)

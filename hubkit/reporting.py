@@ -19,6 +19,10 @@ class Reporter(Run, Protocol):
 
     def stage_cached(self, stage: str, summary: str) -> None: ...
 
+    def cancels(self, job: str) -> bool:
+        """The user has interrupted while `job` runs elsewhere: True cancels it, False leaves it
+        running."""
+
 
 class SilentReporter(SilentRun):
     def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
@@ -29,3 +33,6 @@ class SilentReporter(SilentRun):
 
     def stage_cached(self, stage: str, summary: str) -> None:
         return None
+
+    def cancels(self, job: str) -> bool:
+        return False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from testing import slurm_cluster
 from testing.projects import make_project
 
 # In CI the same examples every time: a run says something of the change, not of luck. Elsewhere new
@@ -34,6 +36,15 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, digits: Path) -> Path:
     return make_project(tmp_path / "project", digits)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cluster]:
+    """A cluster of two nodes; tests of it are one xdist group."""
+    if missing := slurm_cluster.missing():
+        pytest.skip(f"{', '.join(missing)} not found: install slurm-wlm")
+    with slurm_cluster.cluster(tmp_path_factory.mktemp("slurm") / "cluster") as made:
+        yield made
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

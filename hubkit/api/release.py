@@ -8,14 +8,19 @@ from pathlib import Path
 from ..errors import UsageError
 from ..files.yaml_text import load as option_value
 from ..pipeline import run as pipeline
+from ..pipeline.elsewhere import cancel_jobs
+from ..pipeline.many import Outcome, run_each
 from ..pipeline.run import ReleaseResult, StageOutcome, StagePlan
 from ..pipeline.spec.file import load as load_spec
 from ..pipeline.spec.model import Spec, json_schema
-from ..reporting import Reporter
+from ..pipeline.spec.where import scheduler_named
+from ..pipeline.workspace import Workspace
+from ..reporting import Reporter, SilentReporter
 from ..resources import templates
 from ..sdk import Foreseen
 
 __all__ = [
+    "Outcome",
     "ReleaseResult",
     "Spec",
     "StageOutcome",
@@ -28,6 +33,7 @@ __all__ = [
     "option_value",
     "plan",
     "release",
+    "release_each",
 ]
 
 Folder = str | Path
@@ -40,6 +46,7 @@ def release(
     overrides: Sequence[str] = (),
     from_: str | None = None,
     until: str | None = None,
+    where: str | None = None,
     reporter: Reporter | None = None,
 ) -> ReleaseResult:
     """Runs a release from its file (or a Spec) and returns what it made.
@@ -51,13 +58,55 @@ def release(
             `train.options.rank=8`.
         from_: runs this stage and the later ones even if nothing changed.
         until: stops after this stage.
+        where: the scheduler for stages that need hardware and have no `where` of their own, `local`
+            or `slurm`; settings of the file for it stay.
 
     Raises:
         HubkitError: with a remedy and the designed exit code; sealed stages stay, and the next call
             continues.
     """
-    loaded, place = _loaded(spec, workdir, overrides)
+    loaded, place = _loaded(spec, workdir, overrides, where)
     return pipeline.release(loaded, place, from_=from_, until=until, reporter=reporter)
+
+
+def release_each(
+    specs: Sequence[Folder],
+    *,
+    overrides: Sequence[str] = (),
+    from_: str | None = None,
+    until: str | None = None,
+    where: str | None = None,
+    parallel: int = 0,
+    reporter: Reporter | None = None,
+) -> tuple[Outcome, ...]:
+    """Runs many releases, each as `release` does, in a process of its own beside its file; one that
+    fails stops no other.
+
+    Args:
+        parallel: how many at once; 0: one where any has stages that need hardware and run on this
+            machine, else sixteen.
+
+    Raises:
+        SpecError, UsageError: of the first file that cannot be used; nothing was run then.
+        CancelledError: the user interrupted.
+    """
+    loaded = {Path(spec): _loaded(spec, None, overrides, where) for spec in specs}
+    options = [option for one in overrides for option in ("--set", one)]
+    for flag, value in (("--from", from_), ("--until", until), ("--where", where)):
+        options += [flag, value] if value is not None else []
+
+    def cancel(path: Path) -> None:
+        spec, place = loaded[path]
+        cancel_jobs(Workspace(place, spec.name))
+
+    here = any(pipeline.runs_here(spec) for spec, _ in loaded.values())
+    return run_each(
+        list(loaded),
+        options,
+        parallel=parallel or (1 if here else 16),
+        cancel=cancel,
+        reporter=reporter or SilentReporter(),
+    )
 
 
 def plan(
@@ -107,12 +156,13 @@ def foresee(
 
 
 def _loaded(
-    spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str]
+    spec: Spec | Folder, workdir: Folder | None, overrides: Sequence[str], where: str | None = None
 ) -> tuple[Spec, Path]:
-    if isinstance(spec, Spec):
-        return spec, Path(workdir or ".").resolve()
-    path = Path(spec)
-    return load_spec(path, overrides), Path(workdir or path.parent).resolve()
+    path = None if isinstance(spec, Spec) else Path(spec)
+    loaded = spec if isinstance(spec, Spec) else load_spec(Path(spec), overrides)
+    if where is not None:
+        loaded = loaded.placed(scheduler_named(where))
+    return loaded, Path(workdir or (path.parent if path else ".")).resolve()
 
 
 def init(path: Folder = "release.yaml", *, force: bool = False) -> Path:

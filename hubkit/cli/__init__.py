@@ -18,6 +18,7 @@ _RELEASE = {
     "init": "Write a commented release.yaml to start from.",
     "plan": "Show which stages would run, and why.",
     "release": "Run a release: data, adapter, model, card, hubs, proof.",
+    "launch": "Print a release as a file for SkyPilot or Kubernetes.",
     "rehearse": "Publish to a local hub with the real clients, and prove it.",
 }
 _DATA = {"prepare": "Check a dataset, repair it, split it, report on it; or have one made."}

@@ -24,9 +24,18 @@ def as_json(function: F) -> F:
 
 def release_file(function: F) -> F:
     """SPEC and the options of `plan` and `release`."""
+    spec = click.argument("spec", type=FOLDER, default="release.yaml")
+    return spec(release_options(function))
+
+
+def release_files(function: F) -> F:
+    specs = click.argument("specs", metavar="[SPEC]...", type=FOLDER, nargs=-1)
+    return specs(release_options(function))
+
+
+def release_options(function: F) -> F:
     for decorate in reversed(
         (
-            click.argument("spec", type=click.Path(path_type=Path), default="release.yaml"),
             click.option(
                 "--set",
                 "overrides",

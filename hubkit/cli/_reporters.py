@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,6 +139,18 @@ class BarReporter(LineReporter):
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    def cancels(self, job: str) -> bool:
+        """Asks where somebody can answer."""
+        self._bars.stop()
+        if not sys.stdin.isatty():
+            return False
+        question = f"{job} is running: [c]ancel it, or [l]eave it running?"
+        try:
+            answer: str = click.prompt(question, default="l", err=True, show_default=True)
+        except click.Abort:
+            return False
+        return answer.strip().lower().startswith("c")
 
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
         if self._task is None or unit != self._unit:

@@ -13,6 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from ..data.prepare import PreparedData
     from ..evaluation.results import Evaluated, Interval, Measure
+    from ..pipeline.many import Outcome
     from ..pipeline.run import ReleaseResult
     from ..sdk import Foreseen, Problem
 
@@ -144,6 +145,32 @@ def release_result(result: ReleaseResult) -> None:
             f"verified:       {target.to}: {target.files} "
             f"files{', fresh download asked and answered' if target.deep else ''}"
         )
+
+
+def outcomes(ended: Sequence[Outcome]) -> None:
+    """One line a release, then what is to be done about those that failed."""
+    rows = [
+        (
+            one.name,
+            one.state,
+            "; ".join(_score(metric, *values) for metric, values in one.scores.items()),
+            "\n".join(one.links) if one.state == "done" else one.message,
+        )
+        for one in ended
+    ]
+    table(
+        f"{sum(one.state == 'done' for one in ended)} of {len(ended)} releases are done",
+        ("release", "state", "scores", "where it is, or what is wrong"),
+        rows,
+        styles=["green" if one.state == "done" else "red" for one in ended],
+    )
+    for one in ended:
+        if one.state != "done":
+            click.echo(f"{one.name}: {one.remedy}")
+
+
+def _score(metric: str, base: float | None, score: float) -> str:
+    return f"{metric} {score:.1%}" if base is None else f"{metric} {base:.1%} -> {score:.1%}"
 
 
 def prepared(result: PreparedData) -> None:

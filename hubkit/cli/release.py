@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ._options import as_json, release_file
+from ._options import as_json, release_files
 
 
 @click.command("release")
-@release_file
+@release_files
+@click.option(
+    "--where",
+    metavar="SCHEDULER",
+    help="Where stages that need hardware run: `local`, `slurm`. [default: as SPEC says]",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1),
+    help="Releases at once. [default: 16; 1 if they are trained on this machine]",
+)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -18,43 +29,76 @@ from ._options import as_json, release_file
 )
 @as_json
 def command(
-    spec: Path,
-    overrides: tuple[str, ...],
-    from_: str | None,
-    until: str | None,
+    specs: tuple[Path, ...],
     workdir: Path | None,
+    parallel: int | None,
     dry_run: bool,
     as_json: bool,
-) -> None:
+    **options: Any,
+) -> int:
     """Run the release described in SPEC (release.yaml): what is unchanged is not run again.
 
-    Killed at any moment, the same command continues.
+    Killed at any moment, the same command continues. Of several files, each is a release of its
+    own; a report of all comes last.
     """
-    from ..api.release import foresee, release
-    from ._reporters import emit, reporter
-    from ._show import foreseen, release_result
-
+    if len(specs) > 1:
+        if dry_run or workdir:
+            raise click.UsageError("--dry-run and --workdir are for one release file.")
+        return _many(specs, parallel or 0, as_json, options)
+    spec = specs[0] if specs else Path("release.yaml")
     if dry_run:
-        if from_ or until:
-            raise click.UsageError(
-                "--dry-run looks at the training alone: leave out --from and --until."
-            )
-        with reporter(as_json) as report:
-            training = foresee(spec, workdir=workdir, overrides=overrides, reporter=report)
-        if as_json:
-            from ..sdk.codec import encode
+        _dry_run(spec, workdir, as_json, options)
+    else:
+        _one(spec, workdir, as_json, options)
+    return 0
 
-            emit("foreseen", encode(training))
-        else:
-            foreseen(training)
-        return
+
+def _one(spec: Path, workdir: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+    from ..api.release import release
+    from ._reporters import emit, reporter
+    from ._show import release_result
+
     with reporter(as_json) as report:
-        result = release(
-            spec, workdir=workdir, overrides=overrides, from_=from_, until=until, reporter=report
-        )
+        result = release(spec, workdir=workdir, reporter=report, **options)
     if as_json:
         from ..sdk.codec import encode
 
         emit("result", encode(result))
     else:
         release_result(result)
+
+
+def _many(specs: tuple[Path, ...], parallel: int, as_json: bool, options: dict[str, Any]) -> int:
+    """The highest exit code of all."""
+    from ..api.release import release_each
+    from ._reporters import emit, reporter
+    from ._show import outcomes
+
+    with reporter(as_json) as report:
+        ended = release_each(specs, parallel=parallel, reporter=report, **options)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("report", {"releases": encode(ended)})
+    else:
+        outcomes(ended)
+    return max(outcome.exit_code for outcome in ended)
+
+
+def _dry_run(spec: Path, workdir: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+    from ..api.release import foresee
+    from ._reporters import emit, reporter
+    from ._show import foreseen
+
+    if options["from_"] or options["until"]:
+        raise click.UsageError(
+            "--dry-run looks at the training alone: leave out --from and --until."
+        )
+    with reporter(as_json) as report:
+        training = foresee(spec, workdir=workdir, overrides=options["overrides"], reporter=report)
+    if as_json:
+        from ..sdk.codec import encode
+
+        emit("foreseen", encode(training))
+    else:
+        foreseen(training)

@@ -144,17 +144,18 @@ def versions(context: Context) -> dict[str, str]:
 
 def settings(spec: Spec) -> dict[str, Any]:
     """What release.yaml says of how the release is made: no paths of this machine, and nothing of
-    how long a stage may take, or how the release is published and read back."""
+    where and how long a stage may run, or how the release is published and read back."""
     made = spec.model_dump(
         mode="json",
         exclude={
+            "where": True,
             "author": True,
             "base": {"path"},
             "data": {"path", "images", "holdout_file"},
-            "train": {"adapter", "deadline"},
+            "train": {"adapter", "deadline", "where"},
             "merge": {"adapters": {"__all__": {"path"}}},
-            "smoke": {"deadline"},
-            "evaluate": {"deadline"},
+            "smoke": {"deadline", "where"},
+            "evaluate": {"deadline", "where"},
             "variants": {"__all__": {"deadline": True, "ask": {"deadline"}}},
             "publish": True,
             "upload": True,

@@ -4,11 +4,13 @@ environments."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ..errors import HubkitError
 from ..packaging.lfs import require_git_lfs
 from ..publishing.publish import check_distinct, check_names
 from ..weights.arithmetic import require_torch
+from . import elsewhere
 from .requirements import (
     check_base_folder,
     check_card,
@@ -20,8 +22,11 @@ from .requirements import (
     check_workers,
 )
 from .spec.paths import check_paths, missing_paths
+from .spec.where import LOCAL
 from .stage import Context
+from .stages import stage_named
 from .stages.prepare import check_terms
+from .stages.train import check_nodes
 from .targets import all_targets
 
 
@@ -89,5 +94,10 @@ def _checks(
         yield require_git_lfs
     if {"publish", "verify"} & wanted:
         yield lambda: check_hubs(context)
+    placed = [stage for stage in stages if spec.where_of(stage).scheduler != LOCAL]
+    if "train" in placed:
+        yield lambda: check_nodes(spec)
+    for stage in placed:
+        yield partial(elsewhere.check, stage_named(stage), context)
     if workers and not missing_paths(spec):  # an environment takes seconds to start
-        yield lambda: check_workers(context, stages)
+        yield lambda: check_workers(context, [one for one in stages if one not in placed])

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..files.disk import failure, full_disk, remove
 from ..reporting import Reporter, SilentReporter
+from ..sdk import codec
 from ..sdk.excerpt import did_you_mean
 from .seal import Seal
 from .spec.model import Spec
 from .spec.paths import check_paths
+from .spec.where import LOCAL
 from .stage import Context, Stage
 from .stages import PURPOSES, stage_named
 from .workspace import Workspace
@@ -69,6 +71,11 @@ class ReleaseResult:
     receipts: tuple[PublishReceipt, ...]
     verified: tuple[VerifiedTarget, ...]
     variants: Mapping[str, Variant] = field(default_factory=dict)
+
+
+def runs_here(spec: Spec) -> bool:
+    """Whether a stage that needs hardware runs on this machine."""
+    return any(spec.where_of(stage).scheduler == LOCAL for stage in spec.heavy)
 
 
 def plan(
@@ -165,10 +172,11 @@ def _release(context: Context, selected: Selected, from_: str | None) -> Release
         raise together([error, *others]) from None
     to_run = [plan.stage for plan in plans if plan.state != "cached"]
     preflight(context, to_run)
+    placed = [name for name in to_run if context.spec.where_of(name).scheduler != LOCAL]
     outcomes = []
     notifier = Notifier(context.spec, workspace.folder.parent.parent, reporter)
     with _disk_told(context, to_run), workspace.lock():
-        check_workers(context, to_run)
+        check_workers(context, [one for one in to_run if one not in placed])
         workspace.planned()
         for index, (name, forced) in enumerate(selected, 1):
             reporter.check_cancelled()
@@ -215,8 +223,13 @@ def _disk_told(context: Context, stages: Sequence[str]) -> Iterator[None]:
 
 
 def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
+    from . import elsewhere
+
     started, workspace = time.monotonic(), context.workspace
     context.inputs(stage)  # what changes while the stage runs is not what it was made from
+    if context.spec.where_of(stage.name).scheduler != LOCAL:
+        return _run_elsewhere(stage, context)
+    elsewhere.refuse_running(stage, context)
     partial = workspace.open(stage.name)
     try:
         result = stage.run(context, partial)
@@ -224,25 +237,21 @@ def _run_stage(stage: Stage[Any], context: Context) -> StageOutcome:
         context.seal(stage, partial, result, seconds)
     except BaseException as error:
         with suppress(OSError):  # on a full disk: `error` is what is to be told
-            _keep_logs(workspace, stage.name, partial, error)
+            workspace.keep_logs(stage.name, partial, error)
         with suppress(OSError):
             remove(partial)
         raise
     return StageOutcome(stage.name, False, seconds, stage.summary(result))
 
 
-def _keep_logs(workspace: Workspace, stage: str, partial: Path, error: BaseException) -> None:
-    """A failed stage leaves nothing but its worker's logs, where the error message can point to
-    them."""
-    logs = workspace.folder / "logs" / stage
-    remove(logs)
-    for found in sorted(partial.rglob("*.log")):
-        target = logs / "-".join(found.relative_to(partial).parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        found.replace(target)
-    if isinstance(error, HubkitError) and str(partial) in str(error):
-        error.message = error.message.replace(str(partial), str(logs))
-        error.remedy = error.remedy.replace(str(partial), str(logs))
+def _run_elsewhere(stage: Stage[Any], context: Context) -> StageOutcome:
+    from . import elsewhere
+
+    done = elsewhere.run(stage, context)
+    result = codec.decode(stage.result, done.result, f"{stage.name}: what the job gave")
+    context.seal(stage, done.folder, result, done.seconds)
+    remove(context.workspace.job(stage.name))
+    return StageOutcome(stage.name, False, done.seconds, stage.summary(result))
 
 
 def _selected(spec: Spec, from_: str | None, until: str | None) -> Iterator[tuple[str, bool]]:

@@ -28,7 +28,8 @@ class Stage(Generic[T]):
     """`inputs` names all that the result depends on, as short strings or digests: equal inputs, no
     new run. It is asked only when every earlier stage is sealed. `run` writes below the folder it
     is given and returns the result. `touched` says what is wrong with sealed files that the seal
-    itself does not list."""
+    itself does not list. `join` is what further nodes of its job do beside `run`, given a folder
+    that nothing is kept of; None for a stage that takes one node."""
 
     name: str
     result: type[T]
@@ -36,6 +37,7 @@ class Stage(Generic[T]):
     run: Callable[[Context, Path], T]
     summary: Callable[[T], str]
     touched: Callable[[Context], str | None] = lambda context: None
+    join: Callable[[Context, Path], None] | None = None
 
 
 class Context:

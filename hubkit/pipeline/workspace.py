@@ -6,6 +6,7 @@ digests.json        digests of files by size, mtime and inode
 tmp/                temporary files while a release runs, swept by the next
 <stage>/            a sealed stage; seal.json says from which inputs, and what it gave
 scratch/<stage>/    survives a kill: a trainer's checkpoints
+jobs/<stage>/       a stage that runs elsewhere: its job, its log, what it gave
 native/<model>/     models as transformers loads them; made when needed, removed when the release is
                     done
 .<stage>.*.partial  a stage at work, or left by a kill; removed at the next start
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import digests
-from ..errors import EnvironmentFailure, UsageError
+from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..files.disk import remove
 from ..packaging.manifest import release_date, utc_seconds
 from ..sdk import codec, json_text
@@ -39,6 +40,9 @@ class Workspace:
 
     def scratch(self, name: str) -> Path:
         return self.folder / "scratch" / name
+
+    def job(self, name: str) -> Path:
+        return self.folder / "jobs" / name
 
     def native(self, name: str, digest: str) -> Path:
         """Where the native view of a model with this digest is kept while the release runs."""
@@ -142,6 +146,19 @@ class Workspace:
         remove(self.scratch(stage))
         self.digests.remember(place, outputs)
         return seal
+
+    def keep_logs(self, stage: str, partial: Path, error: BaseException) -> None:
+        """A failed stage leaves nothing but its logs, where the error message can point to
+        them."""
+        logs = self.folder / "logs" / stage
+        remove(logs)
+        for found in sorted(partial.rglob("*.log")):
+            target = logs / "-".join(found.relative_to(partial).parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            found.replace(target)
+        if isinstance(error, HubkitError) and str(partial) in str(error):
+            error.message = error.message.replace(str(partial), str(logs))
+            error.remedy = error.remedy.replace(str(partial), str(logs))
 
 
 def _read_date(plan: Path) -> str | None:

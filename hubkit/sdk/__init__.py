@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from .lazy import lazily
 
 if TYPE_CHECKING:
-    from .chat import parts, prompts, segments, stop_ids, text_parts
+    from .chat import parts, pictures_of, prompts, segments, stop_ids, text_parts
     from .chat_api import Server, ServerOptions
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
@@ -91,7 +91,14 @@ if TYPE_CHECKING:
     from .rows import Row
     from .run import Run, SilentRun
     from .tokens import special_tokens, token_ids
-    from .trainer import ForeseeingTrainer, Foreseen, Trainer, TrainInput, TrainOutput
+    from .trainer import (
+        ForeseeingTrainer,
+        Foreseen,
+        SeveralNodesTrainer,
+        Trainer,
+        TrainInput,
+        TrainOutput,
+    )
     from .transfer import Pace
     from .vision import Vision, grid, tiles
 
@@ -100,7 +107,7 @@ SDK_VERSION = "1.5"
 of the same major."""
 
 _HOMES = {
-    "chat": "parts prompts segments stop_ids text_parts",
+    "chat": "parts pictures_of prompts segments stop_ids text_parts",
     "chat_api": "Server ServerOptions",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
     "engine": (
@@ -127,7 +134,7 @@ _HOMES = {
     "rows": "Row",
     "run": "Run SilentRun",
     "tokens": "special_tokens token_ids",
-    "trainer": "ForeseeingTrainer Foreseen Trainer TrainInput TrainOutput",
+    "trainer": "ForeseeingTrainer Foreseen SeveralNodesTrainer Trainer TrainInput TrainOutput",
     "transfer": "Pace",
     "vision": "Vision grid tiles",
 }
@@ -190,6 +197,7 @@ __all__ = [
     "Server",
     "ServerOptions",
     "ServingEngine",
+    "SeveralNodesTrainer",
     "SilentRun",
     "SpecError",
     "TensorMap",
@@ -205,6 +213,7 @@ __all__ = [
     "grid",
     "open_picture",
     "parts",
+    "pictures_of",
     "prompts",
     "read_answers",
     "read_records",

@@ -84,6 +84,15 @@ class Trainer(Protocol):
         memory."""
 
 
+class SeveralNodesTrainer(Trainer, Protocol):
+    """A trainer that can train on several nodes at once. Its `train` is then called with the same
+    job on each of them, but for `output`, of which the first node's is kept. torchrun's variables
+    say which node it is: `PET_NNODES`, `PET_NODE_RANK` (from 0), and `PET_MASTER_ADDR` and
+    `PET_MASTER_PORT` of the first."""
+
+    several_nodes: ClassVar[bool]
+
+
 class ForeseeingTrainer(Trainer, Protocol):
     """A trainer that can tell beforehand what a training takes; `foresee` is optional for a
     trainer."""

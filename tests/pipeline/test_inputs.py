@@ -105,6 +105,10 @@ FREE = {
     "train.deadline": ("3", "how long a stage may take is not what it gives"),
     "smoke.deadline": ("3", "how long a stage may take is not what it gives"),
     "evaluate.deadline": ("3", "how long a stage may take is not what it gives"),
+    **{
+        f"{part}where": ("{scheduler: slurm, gpus: 1}", "where it runs is not what it gives")
+        for part in ("", "train.", "smoke.", "evaluate.")
+    },
     "upload.parallel": ("3", "how it is sent is not what is sent"),
     "upload.connections": ("3", "how it is sent is not what is sent"),
     "upload.max_mb_per_second": ("3.0", "how it is sent is not what is sent"),
@@ -130,7 +134,7 @@ def fields(model: type[BaseModel], at: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         kinds = [field.annotation, *get_args(field.annotation)]
         inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-        if inner is None or name == "environment":
+        if inner is None or name in ("environment", "where"):
             yield at + name
         else:
             yield from fields(inner, f"{at}{name}." + ("" if inner is kinds[0] else "0."))

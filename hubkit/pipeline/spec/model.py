@@ -34,6 +34,7 @@ from ...packaging.card.languages import PAGES
 from ...publishing.parallel import Limits
 from ...sdk.codec import switch
 from ...sdk.excerpt import did_you_mean, shown
+from .where import LOCAL, SchedulerName, Where, WhereField
 
 
 class _Model(BaseModel):
@@ -134,6 +135,11 @@ Deadline = Annotated[
         strict=False,
         description="hours after which it counts as hung and is ended; default: never",
     ),
+]
+
+
+StageWhere = Annotated[
+    WhereField | None, Field(description="of this stage alone; default: the release's")
 ]
 
 
@@ -267,6 +273,7 @@ class Train(_Model):
     trainer: str = Field("peft", description="a trainer plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
+    where: StageWhere = None
     options: Options = Field(default_factory=dict, description="the trainer's own settings")
 
 
@@ -308,6 +315,7 @@ class Smoke(_Model):
     engine: str = Field("transformers", description="an engine plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
+    where: StageWhere = None
     options: Options = Field(default_factory=dict, description="the engine's own settings")
     images: int = Field(2, ge=1, description="how many held-out images are asked about")
     prompts: tuple[str, ...] = Field(
@@ -340,6 +348,7 @@ class Evaluate(_Model):
     engine: str = Field("transformers", description="an engine plugin")
     environment: EnvironmentField = "current"
     deadline: Deadline = None
+    where: StageWhere = None
     options: Options = Field(default_factory=dict, description="the engine's own settings")
     metrics: tuple[str, ...] = Field(
         ("exact_match",),
@@ -496,6 +505,7 @@ class Spec(_Model):
         "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the release's git tag"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="decides the split and the training")
+    where: WhereField = Where(scheduler=LOCAL)
     author: Author = Author()
     base: Base
     data: Data
@@ -519,6 +529,25 @@ class Spec(_Model):
         if len(set(names)) < len(names):
             raise ValueError("two variants have one name, upper and lower case apart")
         return value
+
+    @property
+    def heavy(self) -> tuple[str, ...]:
+        """The stages that need hardware."""
+        return (*(() if self.train.adapter else ("train",)), "smoke", "evaluate")
+
+    def where_of(self, stage: str) -> Where:
+        """Where a stage runs; one that needs no hardware runs here."""
+        if stage not in self.heavy:
+            return Where(scheduler=LOCAL)
+        own: Where | None = getattr(self, stage).where
+        return own or self.where
+
+    def placed(self, scheduler: SchedulerName) -> Spec:
+        """The same release with `scheduler` for what it asks of no other by a stage's own
+        `where`."""
+        if self.where.scheduler == scheduler:
+            return self
+        return self.model_copy(update={"where": Where(scheduler=scheduler)})
 
 
 def json_schema() -> dict[str, Any]:

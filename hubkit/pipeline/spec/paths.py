@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...errors import UsageError
 from .model import Spec
 
@@ -17,6 +19,11 @@ def check_paths(spec: Spec) -> None:
 
 def missing_paths(spec: Spec) -> list[str]:
     """Each as `key: path`."""
+    return [f"{key}: {path}" for key, path in paths_of(spec).items() if not path.exists()]
+
+
+def paths_of(spec: Spec) -> dict[str, Path]:
+    """The files and folders that a release reads, by their keys in the release file."""
     paths = {
         "base.path": spec.base.path,
         "data.path": spec.data.path,
@@ -25,4 +32,4 @@ def missing_paths(spec: Spec) -> list[str]:
         "train.adapter": spec.train.adapter,
     }
     paths |= {f"merge.adapters.{n}.path": one.path for n, one in enumerate(spec.merge.adapters)}
-    return [f"{key}: {path}" for key, path in paths.items() if path and not path.exists()]
+    return {key: path for key, path in paths.items() if path}

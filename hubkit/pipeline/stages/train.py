@@ -4,6 +4,7 @@ that the spec names."""
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 from ...environments import call
@@ -14,9 +15,11 @@ from ...sdk import Foreseen, TrainInput, TrainOutput, token_ids
 from ...weights.convert import native_view
 from ...weights.native_files import write_native_files
 from .. import given_adapter
-from ..spec.model import environment
+from ..spec.model import Spec, environment
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import prepare
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -55,6 +58,37 @@ def _run(context: Context, out: Path) -> TrainOutput:
     for name in (result.adapter, result.metrics):
         inside(out, name, f"trainer {train.trainer}")
     return result
+
+
+def _join(context: Context, folder: Path) -> None:
+    """The first node writes what all load."""
+    train = context.spec.train
+    native = context.workspace.native("base", context.base_digest)
+    while not native.exists():
+        context.run.check_cancelled()
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    scratch, out = context.workspace.scratch(STAGE.name), folder / "out"
+    for path in (scratch, out):
+        path.mkdir(parents=True, exist_ok=True)
+    call(
+        plugins().get("trainer", train.trainer),
+        "train",
+        _job(context, native, out, scratch),
+        environment=environment(train.environment),
+        run=context.run,
+        folder=folder / "worker",
+        deadline=seconds(train.deadline),
+    )
+
+
+def check_nodes(spec: Spec) -> None:
+    """Raises UsageError when the training asks for several nodes and its trainer takes one."""
+    nodes, trainer = spec.where_of(STAGE.name).nodes, spec.train.trainer
+    if nodes > 1 and not getattr(plugins().get("trainer", trainer), "several_nodes", False):
+        raise UsageError(
+            f"where.nodes is {nodes}, and trainer {trainer} takes one node from hubkit",
+            "set where.nodes: 1, or name a trainer that takes several",
+        )
 
 
 def foresee(context: Context) -> Foreseen:
@@ -118,4 +152,5 @@ STAGE = Stage(
         if r.steps
         else f"an adapter trained before, {r.trainable_parameters:,} parameters"
     ),
+    join=_join,
 )

@@ -80,9 +80,14 @@ class _Loop:
             weight_decay=self.options.weight_decay,
             fused=True,
         )
-        self.key = state.fingerprint(training.job)
+        self.key = state.fingerprint(training.job, self.options, training.samples_per_step)
         self.metrics = state.resume(
-            training.job.scratch, self.key, training.model, self.optimizer, run
+            training.job.scratch,
+            self.key,
+            training.model,
+            self.optimizer,
+            training.gang,
+            run,
         )
         self.order = Order(training.learnt, training.samples_per_step, training.job.seed)
         self.unread: deque[tuple[int, float, _Number]] = deque()

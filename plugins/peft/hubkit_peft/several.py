@@ -1,5 +1,5 @@
-"""Starts one worker for each GPU and watches them: the first reports, and when one fails or hubkit
-is interrupted all end."""
+"""Starts one worker for each GPU of this node and watches them: the first reports, and when one
+fails or hubkit is interrupted all end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from hubkit.sdk import PluginError, Run, TrainInput, TrainOutput
 from hubkit.sdk.codec import decode, encode
 from hubkit.sdk.errors import from_json
 from hubkit.sdk.worker import PROGRESS_DESCRIPTOR
+
+from .gang import Nodes
 
 _POLL_SECONDS = 0.2
 
@@ -51,12 +53,13 @@ class _Worker:
         return result
 
 
-def train(job: TrainInput, run: Run, count: int) -> TrainOutput:
-    """Trains `job` in `count` processes; the first one's output."""
+def train(job: TrainInput, run: Run, count: int, nodes: Nodes | None = None) -> TrainOutput:
+    """Trains `job` in `count` processes here and on every other node; the first one's output."""
+    nodes = nodes or Nodes()
     reader, writer = os.pipe()
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context(os.fdopen(reader, "rb"))
-        workers = stack.enter_context(_started(job, count, writer))
+        workers = stack.enter_context(_started(job, count, nodes, writer))
         os.close(writer)
         relay = _Relay(lines, run)
         while any(worker.process.poll() is None for worker in workers):
@@ -95,14 +98,14 @@ class _Relay:
 
 
 @contextlib.contextmanager
-def _started(job: TrainInput, count: int, progress: int) -> Iterator[list[_Worker]]:
+def _started(job: TrainInput, count: int, nodes: Nodes, progress: int) -> Iterator[list[_Worker]]:
     """The workers, each in a process group of its own that is killed in the end; killed also when
     this process dies, since their standard input then closes."""
-    port = _free_port()
+    nodes = nodes if nodes.count > 1 else replace(nodes, port=_free_port())
     workers: list[_Worker] = []
     try:
-        for rank in range(count):
-            workers.append(_start(job, rank, count, port, progress))
+        for local in range(count):
+            workers.append(_start(job, local, count, nodes, progress))
         yield workers
     finally:
         for worker in workers:
@@ -113,7 +116,8 @@ def _started(job: TrainInput, count: int, progress: int) -> Iterator[list[_Worke
                 worker.process.stdin.close()
 
 
-def _start(job: TrainInput, rank: int, count: int, port: int, progress: int) -> _Worker:
+def _start(job: TrainInput, local: int, count: int, nodes: Nodes, progress: int) -> _Worker:
+    rank = nodes.rank * count + local
     folder = job.scratch / f"gpu-{rank}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "output.json").unlink(missing_ok=True)
@@ -123,15 +127,15 @@ def _start(job: TrainInput, rank: int, count: int, port: int, progress: int) -> 
     descriptor = progress if rank == 0 else nothing
     variables = {
         "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": count,
-        "MASTER_PORT": port,
+        "LOCAL_RANK": local,
+        "WORLD_SIZE": nodes.count * count,
+        "MASTER_PORT": nodes.port,
         PROGRESS_DESCRIPTOR: descriptor,
     }
     environment = {
         **os.environ,
         **{name: str(value) for name, value in variables.items()},
-        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_ADDR": nodes.address,
     }
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     with (folder / "log").open("wb") as log:

@@ -4,6 +4,7 @@ bytes."""
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from typing import Any
 
 from hubkit.sdk import Run, TrainInput
 from hubkit.sdk.codec import encode
+
+from .gang import Gang
+from .options import Options
 
 FILE = "checkpoint.pt"
 BEST = "best.pt"
@@ -35,12 +39,16 @@ class Metric:
         )
 
 
-def fingerprint(job: TrainInput) -> str:
-    """Of everything that a checkpoint must agree with: options, seed, records, the base's
-    configuration and weights' sizes."""
-    digest = hashlib.sha256(
-        json.dumps([encode(job.options), job.seed, encode(job.vision)], sort_keys=True).encode()
-    )
+_ARRANGEMENT = ("batch_size", "accumulation", "gpus", "shard")
+"""Options that arrange a step's samples on devices, and change what is learnt by rounding only."""
+
+
+def fingerprint(job: TrainInput, options: Options, samples_per_step: int) -> str:
+    """Of everything that a checkpoint must agree with: options, samples of a step, seed, records,
+    the base's configuration and weights' sizes. On how many GPUs a step was taken is not of it."""
+    chosen = {name: one for name, one in encode(options).items() if name not in _ARRANGEMENT}
+    known = [chosen, samples_per_step, job.seed, encode(job.vision)]
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(job.records.read_bytes())
     digest.update((job.native / "config.json").read_bytes())
     if job.vision.fit == "processor":
@@ -102,16 +110,19 @@ def _write(state: Any, path: Path) -> None:
     partial.replace(path)
 
 
-def resume(scratch: Path, key: str, model: Any, optimizer: Any, run: Run) -> list[Metric]:
-    """Loads the checkpoint into model and optimizer; the metrics so far, empty when there is none
-    of this very training."""
+def resume(
+    scratch: Path, key: str, model: Any, optimizer: Any, gang: Gang, run: Run
+) -> list[Metric]:
+    """Loads the first process's checkpoint into model and optimizer; the metrics so far, empty when
+    there is none of this very training. Other nodes need not see the first one's folder, or may
+    see it late."""
     import torch
 
     path = scratch / FILE
-    if not path.is_file():
+    if not (saved := gang.of_first(path.read_bytes() if gang.leads and path.is_file() else b"")):
         return []
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
         if state["key"] != key:
             run.note("the checkpoint is of another training: starting anew")
             return []

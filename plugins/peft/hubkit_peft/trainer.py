@@ -18,6 +18,7 @@ from hubkit.sdk import (
 )
 from hubkit.sdk.codec import decode
 
+from .gang import Nodes
 from .options import Options
 
 _SHOWN = (
@@ -38,7 +39,8 @@ _SHOWN = (
 class PeftTrainer:
     kind: ClassVar[str] = "trainer"
     name: ClassVar[str] = "peft"
-    sdk: ClassVar[str] = "1.4"
+    sdk: ClassVar[str] = "1.5"
+    several_nodes: ClassVar[bool] = True
     requirements: ClassVar[Requirements] = Requirements(
         (("torch", "2.6"), ("transformers", "5.17"), ("peft", "0.21")), "peft"
     )
@@ -65,12 +67,12 @@ class PeftTrainer:
 def _train(job: TrainInput, options: Options, run: Run) -> TrainOutput:
     from . import adapter, loop, setup
 
-    count = _processes(options)
-    if count > 1:
+    count, nodes = _processes(options), Nodes.of_environment()
+    if "WORLD_SIZE" not in os.environ and count * nodes.count > 1:
         from . import several
 
         gc.enable()
-        return several.train(job, run, count)
+        return several.train(job, run, count, nodes)
     training, encoder, records = setup.prepare(job, options, run)
     loop.train(training, run if training.gang.leads else SilentRun())
     if training.gang.leads:
@@ -80,7 +82,8 @@ def _train(job: TrainInput, options: Options, run: Run) -> TrainOutput:
 
 
 def _processes(options: Options) -> int:
-    """How many to start; 1 in a process that was itself started for one GPU of several."""
+    """How many to start on this node; 1 in a process that was itself started for one GPU of
+    several."""
     from .model import device_of
 
     if "WORLD_SIZE" in os.environ or device_of(options) == "cpu":
