@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,13 +12,15 @@ from hubkit.sdk import (
     ExportOutput,
     Requirements,
     Run,
+    Vision,
     WeightsError,
     json_text,
 )
 from hubkit.sdk.checkpoints import open_weights
 from hubkit.sdk.codec import decode
 
-from . import llm, vision
+from . import llm
+from . import vision as eyes
 from .modelfile import modelfile
 from .options import Options
 from .tokenizer import add_tokenizer, chat_template
@@ -43,6 +46,11 @@ class GgufExporter:
         (("gguf", "0.18"), ("numpy", "1.26"), ("jinja2", "3.1")), "gguf"
     )
     Options: ClassVar[type] = Options
+
+    def check(self, config: Mapping[str, Any], vision: Vision, options: Mapping[str, Any]) -> None:
+        decode(Options, options, "options of exporter gguf")
+        eyes.check(config, vision)
+        llm.check(config["text_config"])
 
     def export(self, job: ExportInput, run: Run) -> ExportOutput:
         from importlib.metadata import version
@@ -79,11 +87,11 @@ def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
     """Raises RefusedError for what GGUF has no place for, WeightsError for a tensor that nothing
     explains."""
     config = json_text.load(job.native / "config.json")
-    vision.check(config, job.vision)
+    eyes.check(config, job.vision)
     text = config["text_config"]
-    arch = llm.architecture(text)
+    arch = llm.check(text)
     weights = open_weights(job.native)
-    said, seen = llm.tensors(weights, text, arch), vision.tensors(weights)
+    said, seen = llm.tensors(weights, text, arch), eyes.tensors(weights)
     if unknown := sorted(set(weights) - set(said) - set(seen)):
         raise WeightsError(
             f"GGUF has no place for {len(unknown)} tensors: {', '.join(unknown[:5])}",
@@ -100,7 +108,7 @@ def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
     def mmproj(writer: Any) -> None:
         writer.add_type("mmproj")
         writer.add_name(job.name)
-        vision.metadata(writer, config, job.vision)
+        eyes.metadata(writer, config, job.vision)
 
     out: Path = job.output
     return (

@@ -27,8 +27,9 @@ _LAYER = {
 }
 
 
-def architecture(config: Mapping[str, Any]) -> str:
-    """Raises RefusedError for a language model that this exporter has no place for."""
+def check(config: Mapping[str, Any]) -> str:
+    """The architecture. Raises RefusedError for a language model that this exporter has no place
+    for, its rotary positions among it."""
     name = config.get("model_type")
     if name not in ARCHITECTURES:
         raise RefusedError(
@@ -41,11 +42,16 @@ def architecture(config: Mapping[str, Any]) -> str:
             f"hidden_act is {config['hidden_act']!r}; llama.cpp's {name} has silu",
             "leave the variant out of the release file",
         )
+    kind = _rope(config).get("rope_type", "default")
+    if kind not in ("default", "dynamic", "linear"):
+        raise RefusedError(
+            f"the rotary positions are of type {kind!r}; written are default, dynamic and linear",
+            "leave the variant out of the release file",
+        )
     return str(name)
 
 
 def metadata(writer: Any, config: Mapping[str, Any]) -> None:
-    """Raises RefusedError for rotary positions that cannot be written."""
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_block_count(config["num_hidden_layers"])
@@ -59,22 +65,20 @@ def metadata(writer: Any, config: Mapping[str, Any]) -> None:
     writer.add_rope_dimension_count(size)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
-    _rotary(writer, config.get("rope_parameters") or {"rope_theta": config.get("rope_theta")})
+    _rotary(writer, _rope(config))
+
+
+def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("rope_parameters") or {"rope_theta": config.get("rope_theta")}
 
 
 def _rotary(writer: Any, rope: Mapping[str, Any]) -> None:
     from gguf import RopeScalingType
 
     writer.add_rope_freq_base(float(rope.get("rope_theta") or 10000.0))
-    kind = rope.get("rope_type", "default")
-    if kind == "linear":
+    if rope.get("rope_type") == "linear":  # dynamic is plain up to the context length
         writer.add_rope_scaling_type(RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(float(rope["factor"]))
-    elif kind not in ("default", "dynamic"):  # dynamic is plain up to the context length
-        raise RefusedError(
-            f"the rotary positions are of type {kind!r}; written are default, dynamic and linear",
-            "leave the variant out of the release file",
-        )
 
 
 def tensors(names: Iterable[str], config: Mapping[str, Any], arch: str) -> dict[str, Tensor]:
