@@ -1,5 +1,6 @@
 """Every public verb: what the command line calls, and what a program calls.
 
+init.py           a release file written from what is there
 release.py        a release from its file: plan, run, foresee
 data.py           data checked, repaired, split, made
 folders.py        assemble, convert, merge, check, card, track

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UsageError
 from ..files.yaml_text import load as option_value
 from ..pipeline import run as pipeline
 from ..pipeline.run import ReleaseResult, StageOutcome, StagePlan
 from ..pipeline.spec.file import load as load_spec
 from ..pipeline.spec.model import Spec, json_schema
 from ..reporting import Reporter
-from ..resources import templates
 from ..sdk import Foreseen
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "StagePlan",
     "check",
     "foresee",
-    "init",
     "json_schema",
     "load_spec",
     "option_value",
@@ -113,14 +110,3 @@ def _loaded(
         return spec, Path(workdir or ".").resolve()
     path = Path(spec)
     return load_spec(path, overrides), Path(workdir or path.parent).resolve()
-
-
-def init(path: Folder = "release.yaml", *, force: bool = False) -> Path:
-    """Writes a commented release.yaml to start from. Raises UsageError when the file is there
-    already."""
-    target = Path(path)
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", "give another path, or --force to replace it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text((templates("release") / "release.yaml").read_text("utf-8"), "utf-8")
-    return target

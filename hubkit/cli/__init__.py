@@ -15,7 +15,7 @@ from .. import __version__
 
 _RELEASE = {
     "quickstart": "Make, publish and verify a tiny model from real handwriting, in minutes.",
-    "init": "Write a commented release.yaml to start from.",
+    "init": "Write a release.yaml from your base, data and adapter.",
     "plan": "Show which stages would run, and why.",
     "release": "Run a release: data, adapter, model, card, hubs, proof.",
     "rehearse": "Publish to a local hub with the real clients, and prove it.",
