@@ -12,7 +12,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -63,8 +63,10 @@ def run(arguments: list[str]) -> int:
         with _interruptible(as_json):
             refuse_another()
             from .cli import cli
+            from .cli.waiting import waiting
 
-            result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
+            with nullcontext() if as_json else waiting(" ".join(["hubkit", *arguments[:1]])):
+                result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
             return result if isinstance(result, int) else 0
     except (HubkitError, CancelledError) as error:
         return _tell(error, as_json)
