@@ -11,6 +11,41 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path)
+QUIET = "hubkit.quiet"
+"""In a context's `meta`: whether progress and notes are left out."""
+
+
+def _quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[QUIET] = value or context.meta.get(QUIET, False)
+
+
+def loudness() -> list[click.Option]:
+    """`--quiet` and `--verbose`, which every command has. The entry point looks for both itself:
+    they say how to tell errors, those of the command line too."""
+    return [
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
+            help="Show results and errors, and no progress.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            help="Show also what libraries log, and where an error comes from.",
+        ),
+    ]
+
+
+def with_loudness(command: click.Command) -> click.Command:
+    """`command` and all below it with these options, before `--help`."""
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_loudness(below)
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        command.params += loudness()
+    return command
 
 
 def as_json(function: F) -> F:

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ..reporting import Reporter, SilentReporter, amount
+from ._options import QUIET
 
 _EVERY = 10.0
 """Seconds between two progress lines of one kind in a log."""
@@ -31,7 +32,10 @@ _EVERY = 10.0
 def reporter(as_json: bool) -> Iterator[Reporter]:
     """The reporter that fits where the output goes."""
     console = Console(stderr=True, highlight=False)
-    if as_json:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(QUIET):
+        yield SilentReporter()
+    elif as_json:
         yield JsonReporter()
     elif console.is_terminal:
         with BarReporter(console) as bars:
