@@ -9,6 +9,7 @@ hubs.py           push, verify, diff, withdraw, login_status
 rehearse.py       the hub on this machine
 environments.py   locked environments
 plugins.py        what is installed, and what plugin authors need
+names.py          what a shell may complete
 doctor.py         what this machine offers
 quickstart.py     the whole of it on a tiny model
 """

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from .completion import plugins, stages
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path)
@@ -70,9 +72,15 @@ def release_file(function: F) -> F:
                 help="Replace a value: train.options.rank=8.",
             ),
             click.option(
-                "--from", "from_", metavar="STAGE", help="Run this stage and the later ones again."
+                "--from",
+                "from_",
+                metavar="STAGE",
+                shell_complete=stages,
+                help="Run this stage and the later ones again.",
             ),
-            click.option("--until", metavar="STAGE", help="Stop after this stage."),
+            click.option(
+                "--until", metavar="STAGE", shell_complete=stages, help="Stop after this stage."
+            ),
             click.option(
                 "--workdir",
                 type=FOLDER,
@@ -104,7 +112,13 @@ def serving_engine(function: F) -> F:
 
 
 def _engine(help: str, example: str) -> Callable[[F], F]:
-    named = click.option("--engine", default="transformers", show_default=True, help=help)
+    named = click.option(
+        "--engine",
+        default="transformers",
+        show_default=True,
+        shell_complete=plugins("engine"),
+        help=help,
+    )
     options = click.option(
         "--option",
         "options",

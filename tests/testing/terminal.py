@@ -1,4 +1,4 @@
-"""hubkit at a terminal: a pseudo-terminal whose other end a test reads and types on."""
+"""Programs at a terminal: a pseudo-terminal whose other end a test reads and types on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
@@ -50,11 +50,15 @@ class Terminal:
         return bool(new)
 
 
+def hubkit(*arguments: str, cwd: Path) -> AbstractContextManager[Terminal]:
+    return started([sys.executable, "-m", "hubkit", *arguments], cwd)
+
+
 @contextmanager
-def hubkit(*arguments: str, cwd: Path, **variables: str) -> Iterator[Terminal]:
+def started(command: list[str], cwd: Path, **variables: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "hubkit", *arguments],
+        command,
         cwd=cwd,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "200", **variables},
         stdin=theirs,
