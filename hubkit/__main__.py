@@ -26,6 +26,7 @@ SECONDS_TO_END = 3.0
 COMPLETION = "_HUBKIT_COMPLETE"
 """Set by the shell when it asks for completions; click reads it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_struck = threading.Event()
 _QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 
 
@@ -110,6 +111,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if _struck.is_set():  # in the middle of an import, say, of which a half is left
+            return _tell(interruption(), as_json)
         from .files.disk import failure
 
         told = failure(error) if isinstance(error, OSError) else None
@@ -123,6 +126,7 @@ def _interruptible(as_json: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _struck.clear()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -145,6 +149,7 @@ def _interruptible(as_json: bool) -> Iterator[None]:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
+    _struck.set()
     for each in _SIGNALS:  # what is cleaned up now is not to be interrupted again
         signal.signal(each, _ignored)  # and not SIG_IGN, which children would inherit
     raise KeyboardInterrupt if number == signal.SIGINT else interruption()
