@@ -5,8 +5,8 @@
     result = hubkit.release("release.yaml")            # data -> adapter -> model -> card -> hubs -> proof
     print(result.evaluation.base_score, "->", result.evaluation.score, result.receipts[0].url)
 
-Each step is also a function on folders: `assemble`, `merge`, `convert`, `check`, `smoke`,
-`evaluate`, `card`, `track`, `push`, `verify`; each has its twin on the command line. Errors are
+Each step is also a function on folders: `assemble`, `merge`, `convert`, `export`, `check`,
+`smoke`, `evaluate`, `card`, `track`, `push`, `verify`; each has its twin on the command line. Errors are
 `hubkit.errors.HubkitError`s: a message, a remedy and an exit code. `hubkit.sdk` is for plugin
 authors.
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         release,
         release_each,
     )
+    from .api.variants import export
     from .reporting import Reporter
 
 _HOMES = {
@@ -65,6 +66,7 @@ _HOMES = {
         "release",
         "release_each",
     ),
+    "api.variants": ("export",),
     "reporting": ("Reporter",),
 }
 """Where each public name is, so that importing hubkit imports none of them."""
@@ -85,6 +87,7 @@ __all__ = [
     "diff",
     "doctor",
     "evaluate",
+    "export",
     "foresee",
     "init",
     "json_schema",

@@ -137,7 +137,7 @@ def test_extras_and_plugins_are_those_of_the_project(name: str) -> None:
         r'^\[project.entry-points."hubkit\.\w+"\]\n((?:\w+ = .*\n)+)', project, re.M
     )
     plugins = re.findall(r"^(\w+) = ", "".join(groups), re.M)
-    assert len(plugins) > len(groups) == 6
+    assert len(plugins) > len(groups) == 7
     for plugin in plugins:
         assert f"`{plugin}`" in _text(name), plugin
 

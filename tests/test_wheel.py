@@ -144,7 +144,8 @@ def test_a_new_plugin_of_each_kind_is_written_installed_and_checked(
     fresh: Path, hubkit: Hubkit, tmp_path: Path
 ) -> None:
     names = {
-        kind: f"my{kind}" for kind in ("family", "dataset", "trainer", "engine", "metric", "hub")
+        kind: f"my{kind}"
+        for kind in ("family", "dataset", "trainer", "engine", "exporter", "metric", "hub")
     }
     for kind, name in names.items():
         assert hubkit("plugins", "new", "--kind", kind, name).returncode == 0

@@ -101,7 +101,8 @@ def _gpu() -> list[Finding]:
 
 
 def _workers() -> list[Finding]:
-    every = [plugin for kind in ("trainer", "engine") for plugin in plugins().of(kind).values()]
+    kinds = ("trainer", "engine", "exporter")
+    every = [plugin for kind in kinds for plugin in plugins().of(kind).values()]
     return [_worker(plugin) for plugin in every]
 
 

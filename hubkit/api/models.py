@@ -17,7 +17,7 @@ from ..evaluation.judging import Answered, score
 from ..evaluation.results import Evaluated
 from ..evaluation.samples import check_suffix, write_samples
 from ..evaluation.score import check_references, evaluated
-from ..inference.questions import AFTER, BEFORE, Questioning, ask_each
+from ..inference.questions import AFTER, BEFORE, Questioning, ask_each, view_for
 from ..inference.serving import read_key, serve
 from ..inference.smoke import PROMPTS, Smoked, drawn_picture, picture_record
 from ..inference.smoke import show as show_transcript
@@ -25,7 +25,6 @@ from ..inference.smoke import smoke as smoke_test
 from ..reporting import SilentReporter
 from ..sdk import Run
 from ..sdk.codec import encode
-from ..weights.convert import native_view
 from ..weights.model import Model, open_model
 
 __all__ = ["demo", "evaluate", "read_key", "serve", "show_transcript", "smoke"]
@@ -65,7 +64,7 @@ def smoke(
             Path("/"),
         )
         return smoke_test(
-            questioning, model, native_view(model, work / "native", run), work / "out", run
+            questioning, model, view_for(engine, model, work / "native", run), work / "out", run
         )
 
 

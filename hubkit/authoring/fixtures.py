@@ -17,6 +17,7 @@ from ..packaging.manifest import release_date
 from ..packaging.track import track_release
 from ..sdk import (
     IMAGE,
+    ExportInput,
     GenerateInput,
     PublishInput,
     Record,
@@ -94,6 +95,19 @@ def questions(folder: Path, options: Mapping[str, Any]) -> GenerateInput:
         images=images,
         output=folder / "answers",
         max_new_tokens=8,
+        options=options,
+    )
+
+
+def exporting(folder: Path, options: Mapping[str, Any]) -> ExportInput:
+    folder.mkdir(parents=True, exist_ok=True)
+    opened, native = model(folder)
+    return ExportInput(
+        model=opened.folder,
+        native=native,
+        vision=opened.vision,
+        name="InternVL2-Check",
+        output=folder / "exported",
         options=options,
     )
 

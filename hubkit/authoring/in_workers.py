@@ -1,4 +1,4 @@
-"""The steps of a trainer or an engine, in the environment that it needs."""
+"""The steps of a trainer, an engine or an exporter, in the environment that it needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments import CURRENT, Environment, call
-from ..sdk import CancelledError, GenerateInput, SilentRun, TrainInput
+from ..sdk import CancelledError, ExportInput, GenerateInput, SilentRun, TrainInput
 from ..sdk import testing as drivers
 from . import fixtures
 from .cases import case_of
@@ -16,6 +16,11 @@ from .placement import Undrivable, fitting, there
 
 SECONDS_TO_CANCEL = 60.0
 DEADLINE = 1800.0
+_MAKE: Mapping[str, Callable[..., Any]] = {
+    "trainer": fixtures.training,
+    "engine": fixtures.questions,
+    "exporter": fixtures.exporting,
+}
 
 
 def in_workers(
@@ -50,8 +55,11 @@ def _life(plugin: Any, module: str, folder: Path, where: Environment) -> str:
     options = _options(plugin, module, folder / "case")
     driven = plugin if where == CURRENT else there(plugin, where, folder / "workers")
     if plugin.kind == "trainer":
-        output = drivers.check_trainer(driven, fixtures.training(folder, options))
-        return f"{output.steps} steps, repeated and resumed to the same bytes"
+        trained = drivers.check_trainer(driven, fixtures.training(folder, options))
+        return f"{trained.steps} steps, repeated and resumed to the same bytes"
+    if plugin.kind == "exporter":
+        output = drivers.check_exporter(driven, fixtures.exporting(folder, options))
+        return f"{len(output.files)} files, repeated and continued to the same bytes"
     drivers.check_engine(driven, fixtures.questions(folder, options))
     return "the same answers twice; cancelled; continued"
 
@@ -66,15 +74,14 @@ def _serving(plugin: Any, module: str, folder: Path, where: Environment) -> str:
 
 def _job(plugin: Any, module: str, folder: Path) -> Any:
     options = _options(plugin, module, folder / "case")
-    make = fixtures.training if plugin.kind == "trainer" else fixtures.questions
-    job: TrainInput | GenerateInput = make(folder, options)
+    job: TrainInput | GenerateInput | ExportInput = _MAKE[plugin.kind](folder, options)
     for place in (job.output, getattr(job, "scratch", job.output)):
         place.mkdir(exist_ok=True)
     return job
 
 
 def _name(plugin: Any) -> Any:
-    return "train" if plugin.kind == "trainer" else "generate"
+    return {"trainer": "train", "engine": "generate", "exporter": "export"}[plugin.kind]
 
 
 def _worker(plugin: Any, module: str, folder: Path, where: Environment) -> str:

@@ -2,9 +2,9 @@
 REPORT SCRATCH`.
 
 REQUEST is JSON: `plugin` (`module:Class`), `path` (what it needs on sys.path), and `environment`,
-where a trainer or an engine is to run as release.yaml writes it, null when nobody said. Each step
-appends a JSON line to REPORT when it begins and one when it ends, so that whoever waits knows what
-a plugin was doing when it killed the process.
+where a plugin that works in a worker is to run as release.yaml writes it, null when nobody said.
+Each step appends a JSON line to REPORT when it begins and one when it ends, so that whoever waits
+knows what a plugin was doing when it killed the process.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def steps(
     yield "contract", contract
     yield "sdk only", imports
     yield "options", options
-    if getattr(found.get("plugin"), "kind", "") in ("trainer", "engine"):
+    if getattr(found.get("plugin"), "kind", "") in ("trainer", "engine", "exporter"):
         yield from in_workers(found["plugin"], module, scratch, asked)
         return
     yield "life", lambda: life(found["plugin"], module, scratch / "life")

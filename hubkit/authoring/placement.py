@@ -73,7 +73,7 @@ def there(plugin: Any, environment: Environment, folder: Path) -> Any:
             return decode(ServeOutput, answer.get("result"), "the server's last word")
 
     methods = {
-        **{name: method(name) for name in ("train", "foresee", "generate", "measure")},
+        **{name: method(name) for name in ("train", "foresee", "generate", "measure", "export")},
         "serve": serve,
     }
     own = {name: function for name, function in methods.items() if hasattr(plugin, name)}

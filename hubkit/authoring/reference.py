@@ -20,6 +20,8 @@ _MODULES = (
     "checkpoints",
     "child",
     "chat",
+    "chat_api",
+    "chat_messages",
     "vision",
     "assembly",
     "families",
@@ -119,7 +121,7 @@ def _entry(name: str, value: Any) -> Iterator[str]:
     if inspect.isclass(value) and issubclass(value, HubkitError):
         yield from (f"Exit code {value.exit_code}.", "")
     if inspect.isclass(value) and dataclasses.is_dataclass(value):
-        yield from (*_fields(value), "")
+        yield from (*_table(value), "")
     elif inspect.isclass(value) and getattr(value, "_is_protocol", False):
         for method, function in vars(value).items():
             if inspect.isfunction(function) and not method.startswith("_"):
@@ -154,6 +156,10 @@ def _call(name: str, function: Any) -> str:
 def _fields(kind: Any) -> Iterator[str]:
     if own := _doc(kind):
         yield from (own, "") if "Options" in kind.__name__ else ()
+    yield from _table(kind)
+
+
+def _table(kind: Any) -> Iterator[str]:
     yield from ("| Field | Type | Default |", "|---|---|---|")
     for field in dataclasses.fields(kind):
         default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"

@@ -17,6 +17,7 @@ _USAGE = {
     "dataset": "`data: {format: NAME, path: ...}`.",
     "metric": "`evaluate: {metrics: [NAME]}`.",
     "engine": "`smoke: {engine: NAME}` and `evaluate: {engine: NAME}`.",
+    "exporter": "`hubkit export FOLDER OUT --exporter NAME`.",
     "trainer": "`train: {trainer: NAME}`.",
     "hub": (
         "`publish: [{to: 'NAME:TARGET'}]`; on the command line `hubkit push FOLDER --to "

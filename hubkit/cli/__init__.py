@@ -27,6 +27,7 @@ _FOLDERS = {
     "assemble": "Make a base of a language model and a vision tower.",
     "merge": "Merge an adapter into a base model.",
     "convert": "Convert a model to transformers' own layout, or back.",
+    "export": "Write a model in another form, such as GGUF.",
     "check": "Check a model folder: structure, shapes, files.",
     "smoke": "Ask a model about pictures; fail if it does not answer properly.",
     "serve": "Serve a model over OpenAI's API.",

@@ -103,7 +103,7 @@ def release_options(function: F) -> F:
 
 def where(function: F) -> F:
     text = (
-        "Where the engine runs: `current`, `locked`, `locked:VARIANT`, or the path of an "
+        "Where the plugin runs: `current`, `locked`, `locked:VARIANT`, or the path of an "
         "interpreter."
     )
     return click.option(

@@ -132,6 +132,12 @@ def release_result(result: ReleaseResult) -> None:
     if result.folder:
         click.echo(f"release folder: {result.folder}")
         click.echo(f"commit:         {result.commit} (tag {result.tag})")
+    for one in result.variants.values():
+        first, count = one.judged.evaluated.measures[0], one.judged.evaluated.count
+        click.echo(
+            f"variant:        {one.name}: {first.metric} {first.score.value:.1%}, "
+            f"{one.judged.same} of {count} answers are the same text"
+        )
     for receipt in result.receipts:
         click.echo(f"published:      {receipt.url} at {receipt.revision[:12]}")
     for target in result.verified:

@@ -43,7 +43,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Chat with the model in FOLDER about pictures, on a local page, until Ctrl-C. Nothing leaves
-    this machine."""
+    this machine, unless the engine asks a server elsewhere."""
     from ..api.models import demo
     from ..errors import CancelledError
     from ._reporters import emit, reporter

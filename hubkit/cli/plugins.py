@@ -9,7 +9,7 @@ import click
 from ._options import as_json
 from .completion import plugins
 
-KINDS = ("family", "dataset", "trainer", "engine", "metric", "hub")
+KINDS = ("family", "dataset", "trainer", "engine", "exporter", "metric", "hub")
 _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
 
 

@@ -1,24 +1,16 @@
-"""An OpenAI-compatible endpoint that sees pictures, asked over plain HTTP."""
+"""An OpenAI-compatible endpoint that sees pictures, and what its failures mean to who asks it."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import DataError, EnvironmentFailure, RemoteError, UsageError
-from ..sdk import json_text
+from ..sdk.chat_api import ApiFailure, ChatApi, image_part, url_problem
 
-_LARGEST = 8 << 20
-"""Bytes of a reply."""
 _LONGEST_WAIT = 60.0
 
 
@@ -34,16 +26,9 @@ class Endpoint:
     timeout: float = 120.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.username
-            or parts.query
-        ):
+        if problem := url_problem(self.url):
             raise UsageError(
-                "the endpoint is not an http(s) URL without credentials",
-                "write for example http://127.0.0.1:23333/v1",
+                f"the endpoint {problem}", "write for example http://127.0.0.1:23333/v1"
             )
         if self.key_env and not os.environ.get(self.key_env):
             raise EnvironmentFailure(
@@ -61,28 +46,20 @@ class Reply:
     tokens: int
 
 
-class _Stay(HTTPRedirectHandler):
-    """A redirect would take the key along to another host."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Client:
     def __init__(self, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep) -> None:
         self.endpoint, self._sleep = endpoint, sleep
-        self._opener = build_opener(_Stay)
+        key = os.environ.get(endpoint.key_env, "") if endpoint.key_env else ""
+        self._api = ChatApi(endpoint.url, key, endpoint.timeout)
 
     def model(self) -> str:
         """The endpoint's model. Raises UsageError when none was named and it lists several."""
         if self.endpoint.model:
             return self.endpoint.model
-        listed = self._ask("GET", "models", None).get("data")
-        names = (
-            [str(one.get("id")) for one in listed if isinstance(one, Mapping)]
-            if isinstance(listed, list)
-            else []
-        )
+        try:
+            names = list(self._api.models())
+        except ApiFailure as failure:
+            raise self._meaning(failure) from None
         if len(names) != 1:
             raise UsageError(
                 f"the endpoint lists {len(names)} models: {', '.join(names[:20])}",
@@ -97,83 +74,28 @@ class Client:
             RemoteError: no sound reply; asking again may help.
             EnvironmentFailure: the key is not accepted.
             UsageError: there is no such model or address.
-        DataError: this request is refused.
+            DataError: this request is refused.
         """
-        image = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-        content = [
-            {"type": "text", "text": prompt},
-            {"type": "image_url", "image_url": {"url": image}},
-        ]
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": limit,
-            "temperature": 0,
-        }
-        data = self._ask("POST", "chat/completions", body)
+        content = [{"type": "text", "text": prompt}, image_part(picture, kind)]
         try:
-            text = data["choices"][0]["message"]["content"]
-            tokens = (data.get("usage") or {}).get("total_tokens")
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise RemoteError(
-                f"{self.endpoint.host}: the reply is not a chat completion",
-                "is it an OpenAI-compatible API?",
-            ) from None
-        if not isinstance(text, str):
-            raise RemoteError(
-                f"{self.endpoint.host}: the reply holds no text", "is it a model that chats?"
-            )
-        return Reply(text, tokens if isinstance(tokens, int) else (len(prompt) + len(text)) // 3)
+            reply = self._api.complete(model, [{"role": "user", "content": content}], limit)
+        except ApiFailure as failure:
+            raise self._meaning(failure) from None
+        estimate = (len(prompt) + len(reply.text)) // 3
+        return Reply(reply.text, estimate if reply.total_tokens is None else reply.total_tokens)
 
-    def _ask(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        key = os.environ.get(self.endpoint.key_env, "") if self.endpoint.key_env else ""
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        url = f"{self.endpoint.url.rstrip('/')}/{path}"
-        request = Request(
-            url, json.dumps(body).encode() if body is not None else None, headers, method=method
-        )
-        try:
-            with self._opener.open(request, timeout=self.endpoint.timeout) as response:
-                data = json_text.parse(response.read(_LARGEST))
-        except HTTPError as error:
-            raise self._refused(error, key) from None
-        except (URLError, HTTPException, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise RemoteError(
-                f"{url}: {type(error).__name__}: {reason}",
-                "is the server running, and the address right?",
-            ) from None
-        except ValueError:
-            raise RemoteError(
-                f"{url}: the reply is not JSON", "is it an OpenAI-compatible API?"
-            ) from None
-        if not isinstance(data, dict):
-            raise RemoteError(
-                f"{url}: the reply is not a JSON object", "is it an OpenAI-compatible API?"
-            )
-        return data
-
-    def _refused(self, error: HTTPError, key: str) -> Exception:
-        said = error.read(2000).decode("utf-8", "replace").strip()
-        said = said.replace(key, "***") if key else said
-        told = f"{self.endpoint.host} answered {error.code}: {said[:300]}"
-        if error.code in (401, 403):
+    def _meaning(self, failure: ApiFailure) -> Exception:
+        told, status = str(failure), failure.status
+        if status == 0:
+            return RemoteError(told, "is an OpenAI-compatible server running at that address?")
+        if status in (401, 403):
             return EnvironmentFailure(
                 told, "name the variable that holds its key with --api-key-env"
             )
-        if error.code == 429 or error.code >= 500:
-            if (wait := _seconds(error.headers.get("Retry-After"))) is not None:
-                self._sleep(wait)
+        if status == 429 or status >= 500:
+            if failure.wait is not None:
+                self._sleep(min(failure.wait, _LONGEST_WAIT))
             return RemoteError(told, "run the same command again: it continues")
-        if error.code == 404:
+        if status == 404:
             return UsageError(told, "correct the endpoint's address or the model's name")
         return DataError(told, "correct the template or the picture")
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return min(max(float(text or ""), 0.0), _LONGEST_WAIT)
-    except ValueError:
-        return None

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ..inference.serving import Serving
 from ..sdk import json_text
+from ..sdk.chat_api import error_of
 
 SECONDS_WITHOUT_A_WORD = 600.0
 LONGEST_LINE = 1 << 20
@@ -28,13 +29,15 @@ class Answer(threading.Thread):
         super().__init__(name=f"answer of {server.name}", daemon=True)
         self.text, self.error, self.done = "", "", False
         place = urlsplit(server.url)
-        self._connection = http.client.HTTPConnection(
+        secure = place.scheme == "https"
+        connection = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = connection(
             str(place.hostname), place.port, timeout=SECONDS_WITHOUT_A_WORD
         )
-        self._headers = {
-            "Authorization": f"Bearer {server.api_key}",
-            "Content-Type": "application/json",
-        }
+        self._path = f"{server.path}/chat/completions"
+        self._headers = {"Content-Type": "application/json"}
+        if server.api_key:
+            self._headers["Authorization"] = f"Bearer {server.api_key}"
         self._body = {
             "model": server.name,
             "messages": list(messages),
@@ -68,13 +71,11 @@ class Answer(threading.Thread):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _pieces(self) -> Iterator[str]:
-        self._connection.request(
-            "POST", "/v1/chat/completions", json.dumps(self._body), self._headers
-        )
+        self._connection.request("POST", self._path, json.dumps(self._body), self._headers)
         answer = self._connection.getresponse()
         if answer.status != 200:
             self.error = (
-                _message(answer.read(LONGEST_LINE)) or f"HTTP {answer.status} {answer.reason}"
+                error_of(answer.read(LONGEST_LINE)) or f"HTTP {answer.status} {answer.reason}"
             )
             return
         while line := answer.readline(LONGEST_LINE):
@@ -85,20 +86,9 @@ class Answer(threading.Thread):
                 return
             event = json_text.parse(data)
             if "error" in event:
-                self.error = _message(data)
+                self.error = error_of(data)
                 return
             for choice in event["choices"]:
                 yield choice["delta"].get("content") or ""
         if not self._closed:
             self.error = "the server ended its answer early"
-
-
-def _message(body: bytes) -> str:
-    """What an error of the API says: `{"error": {"message"}}`, or `{"message"}` as LMDeploy writes
-    it."""
-    try:
-        data = json_text.parse(body)
-        inner = data.get("error", data)
-        return str(inner["message"] if isinstance(inner, dict) else inner)
-    except (ValueError, KeyError, AttributeError):
-        return body.decode("utf-8", "replace")[:300]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..environments import EnvironmentLike
 from ..errors import EnvironmentFailure, UsageError
-from ..inference.serving import Serving, serve
+from ..inference.serving import Serving, answering
 from ..reporting import SilentReporter
 from ..sdk import Run
 from ..sdk.install import install
@@ -85,7 +85,7 @@ def demo(
         folders = [Path(one) for one in (compare, folder) if one is not None]
         servers = tuple(
             stack.enter_context(
-                serve(
+                answering(
                     one,
                     engine=engine,
                     environment=environment,

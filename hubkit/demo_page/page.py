@@ -268,7 +268,8 @@ class Page:
         return f"<h1>{html.escape(self.servers[-1].name)}</h1><p>{html.escape(subtitle)}</p>"
 
     def _local(self, texts: Texts) -> str:
-        return f"<p>{html.escape(texts.local)}</p>"
+        away = any(server.elsewhere for server in self.servers)
+        return f"<p>{html.escape(texts.elsewhere if away else texts.local)}</p>"
 
 
 def bubbles(turns: Turns, place: int, texts: Texts) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ class Texts:
     bad_picture: str
     nothing: str
     local: str
+    elsewhere: str
 
 
 ENGLISH = Texts(
@@ -46,6 +47,7 @@ ENGLISH = Texts(
     bad_picture="cannot be read as a picture. PNG, JPEG, WebP, GIF and BMP are taken.",
     nothing="Write a question first.",
     local="Runs on this machine. Pictures and questions do not leave it.",
+    elsewhere="Pictures and questions go to the server that answers, on another machine.",
 )
 
 CHINESE = Texts(
@@ -67,6 +69,7 @@ CHINESE = Texts(
     bad_picture="不是可以读取的图片。支持 PNG、JPEG、WebP、GIF 和 BMP。",
     nothing="请先输入问题。",
     local="全部在本机运行，图片和问题不会离开这台机器。",
+    elsewhere="图片和问题会发送到另一台机器上的服务器，由它作答。",
 )
 
 TEXTS = {"en": ENGLISH, "zh": CHINESE}

@@ -12,6 +12,7 @@ from typing import Any
 from hubkit.sdk import (
     Engine,
     EnvironmentFailure,
+    Exporter,
     Health,
     HubkitError,
     PluginError,
@@ -47,7 +48,9 @@ def ask(
     return _decode(CALLS[call].output, answer, plugin, folder)
 
 
-def ask_health(plugin: Trainer | Engine, environment: Environment, folder: Path) -> Health:
+def ask_health(
+    plugin: Trainer | Engine | Exporter, environment: Environment, folder: Path
+) -> Health:
     """Raises EnvironmentFailure when something is missing or too old."""
     answer = _ask(plugin, "health", None, environment, SilentRun(), folder, HEALTH_SECONDS)
     found: Health = _decode(Health, answer, plugin, folder)

@@ -21,7 +21,7 @@ from .environment import Environment
 from .installed import differences
 from .locks import Lock
 
-KINDS = ("trainer", "engine")
+KINDS = ("trainer", "engine", "exporter")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from typing import Any, Literal, overload
 
 from hubkit.sdk import (
     Engine,
+    Exporter,
+    ExportInput,
+    ExportOutput,
     ForeseeingTrainer,
     Foreseen,
     GenerateInput,
@@ -87,6 +90,17 @@ def call(
     folder: Path,
     deadline: float | None = None,
 ) -> ServeOutput: ...
+@overload
+def call(
+    plugin: Exporter,
+    call: Literal["export"],
+    job: ExportInput,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
+) -> ExportOutput: ...
 def call(
     plugin: Any,
     call: str,
@@ -116,7 +130,10 @@ def call(
 
 
 def health(
-    plugin: Trainer | Engine, environment: Environment, folder: Path, run: Run | None = None
+    plugin: Trainer | Engine | Exporter,
+    environment: Environment,
+    folder: Path,
+    run: Run | None = None,
 ) -> Health:
     """Imports in a worker of `environment` what `plugin` requires and runs its probe.
 

@@ -39,7 +39,8 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Parity:
-    """`record` is the sample's id. `equal` is None when the trainer does not tell its prompt.
+    """`record` is the sample's id. `equal` is None when the trainer does not tell its prompt, or
+    the engine cannot: it asks a server, and `asked` is empty.
     `difference` says where the two part, and `declared` why the release file says they may."""
 
     record: str
@@ -71,8 +72,8 @@ class Sampled:
                 part.
         """
         asked = Prompt(engine, output.prompt, output.prompt_ids, output.inputs)
-        if self.trained is None:
-            return Parity(self.record.id, None, asked, None)
+        if self.trained is None or not asked.text:
+            return Parity(self.record.id, self.trained, asked, None)
         where = difference(self.trained, asked)
         if where and not self.declared:
             alike = (self.trained.text, self.trained.ids) == (asked.text, asked.ids)

@@ -14,6 +14,7 @@ from ..registry.plugins import plugins
 from ..sdk import Answer, GenerateInput, GenerateOutput, Record, Run, read_answers, write_jsonl
 from ..weights.convert import native_view
 from ..weights.model import Model
+from .servers import asks_a_server, server_for
 
 BEFORE, AFTER = "before", "after"
 """The names of the base and of the model where the two are compared."""
@@ -42,26 +43,28 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
     out.mkdir(parents=True, exist_ok=True)
     records = out / "questions.jsonl"
     write_jsonl(records, questioning.records)
-    job = GenerateInput(
-        model=model.folder,
-        native=native,
-        vision=model.vision,
-        records=records,
-        images=questioning.images,
-        output=out,
-        max_new_tokens=questioning.max_new_tokens,
-        options=questioning.options,
-    )
     engine = plugins().get("engine", questioning.engine)
-    output: GenerateOutput = call(
-        engine,
-        "generate",
-        job,
-        environment=questioning.environment,
-        run=run,
-        folder=out / "worker",
-        deadline=questioning.deadline,
-    )
+    with server_for(questioning.engine, questioning.options) as server:
+        job = GenerateInput(
+            model=model.folder,
+            native=native,
+            vision=model.vision,
+            records=records,
+            images=questioning.images,
+            output=out,
+            max_new_tokens=questioning.max_new_tokens,
+            options=questioning.options,
+            server=server,
+        )
+        output: GenerateOutput = call(
+            engine,
+            "generate",
+            job,
+            environment=questioning.environment,
+            run=run,
+            folder=out / "worker",
+            deadline=questioning.deadline,
+        )
     answers = list(read_answers(inside(out, output.answers, f"engine {questioning.engine}")))
     asked = [record.id for record in questioning.records]
     if [answer.id for answer in answers] != asked:
@@ -71,6 +74,13 @@ def ask(questioning: Questioning, model: Model, native: Path, out: Path, run: Ru
             "report it to the engine's author; `hubkit plugins` names the plugin",
         )
     return output, answers
+
+
+def view_for(engine: str, model: Model, view: Path, run: Run) -> Path:
+    """The native view of the model, made in `view`; the folder itself for an engine that asks a
+    server, or `reads` nothing but the model's own folder."""
+    own = getattr(plugins().get("engine", engine), "reads", "native") == "model"
+    return model.folder if own or asks_a_server(engine) else native_view(model, view, run)
 
 
 def ask_each(
@@ -86,7 +96,8 @@ def ask_each(
     given = {}
     for name, (model, view) in models.items():
         run.note(f"asking {model.folder.name}")
-        given[name] = ask(questioning, model, native_view(model, view, run), place / name, run)
+        native = view_for(questioning.engine, model, view, run)
+        given[name] = ask(questioning, model, native, place / name, run)
         discard_worker(place / name)
     if len({(one.prompt, one.prompt_ids, one.inputs) for one, _ in given.values()}) > 1:
         shown = "".join(

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hubkit.sdk import json_text
 from hubkit.sdk.files import read_text
@@ -24,8 +25,9 @@ from ..errors import CancelledError, EnvironmentFailure, HubkitError, PluginErro
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
 from ..sdk import Run, ServeInput, ServingEngine
-from ..weights.convert import native_view
 from ..weights.model import open_model
+from .questions import view_for
+from .servers import address, listed_name
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS_TO_START = 900.0
@@ -35,17 +37,24 @@ SECONDS_TO_ANSWER = 5.0
 
 @dataclass(frozen=True)
 class Serving:
-    """A server that answers: `url` without `/v1`, the model's `name` in the API, the key to bear
-    ("" for none)."""
+    """A server that answers: the API is at `url` + `path`, the model's `name` in it, the key to
+    bear ("" for none). One that hubkit did not start has no worker."""
 
     url: str
     name: str
     api_key: str = field(repr=False)
-    _worker: _Worker = field(repr=False)
+    _worker: _Worker | None = field(repr=False)
+    path: str = "/v1"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether what is asked leaves this machine."""
+        return self._worker is None and urlsplit(self.url).hostname not in LOOPBACK
 
     def check(self) -> None:
         """Raises the error that ended the server, when it has ended."""
-        self._worker.check()
+        if self._worker is not None:
+            self._worker.check()
 
     def wait(self) -> None:
         """Returns never: raises the error that ended the server, or what interrupts the waiting
@@ -94,7 +103,7 @@ def serve(
         (work / "output").mkdir()
         job = ServeInput(
             model=model.folder,
-            native=native_view(model, work / "native", run),
+            native=view_for(engine, model, work / "native", run),
             vision=model.vision,
             name=name or model.folder.resolve().name,
             host=host,
@@ -106,6 +115,42 @@ def serve(
         with _Worker(plugin, job, Environment.parse(environment), run, work / "worker") as worker:
             _await(worker, job, api_key or "", deadline, run)
             yield Serving(f"http://{_address(host)}:{job.port}", job.name, api_key or "", worker)
+
+
+@contextlib.contextmanager
+def answering(
+    folder: str | Path,
+    *,
+    engine: str = "transformers",
+    environment: EnvironmentLike = "current",
+    options: Mapping[str, Any] | None = None,
+    api_key: str | None = None,
+    reporter: Run | None = None,
+) -> Iterator[Serving]:
+    """As `serve`; an engine that asks a server that runs already gives that one, if it lists the
+    model.
+
+    Raises:
+        EnvironmentFailure: the server's address is not known.
+        RemoteError: it does not answer.
+        UsageError: it has no such model; and what `serve` raises.
+    """
+    place = address(engine, options or {})
+    if place is not None:
+        model = open_model(Path(folder).absolute())
+        name = listed_name(engine, place, model.folder.name)
+        path = urlsplit(place.url).path
+        yield Serving(place.url.removesuffix(path), name, place.key, None, path)
+        return
+    with serve(
+        folder,
+        engine=engine,
+        environment=environment,
+        options=options,
+        api_key=api_key,
+        reporter=reporter,
+    ) as serving:
+        yield serving
 
 
 def read_key(file: Path) -> str:
@@ -178,7 +223,8 @@ class _Worker:
         self._thread.join()
         with suppress(OSError, ValueError, KeyError, TypeError):
             answers = json_text.load(self.folder / "output.json")["result"]["requests"]
-            self._run.note(f"stopped {self._name} after {answers} answers")
+            counted = f" after {answers} answers" if answers >= 0 else ""
+            self._run.note(f"stopped {self._name}{counted}")
 
 
 class _Stoppable:

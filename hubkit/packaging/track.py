@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import RefusedError
@@ -19,12 +19,14 @@ from .configuration import write_configuration
 from .manifest import Manifest
 from .written_card import card_problems
 
-LINKED = ".safetensors"
+LINKED = (".safetensors", ".gguf")
+"""Weights: they have no second copy on the disk."""
 
 
 @dataclass(frozen=True)
 class Packaged:
-    """`commit` holds `files` files of `size` bytes in all; `in_lfs` of them are in Git LFS."""
+    """`commit` holds `files` files of `size` bytes in all; `in_lfs` of them are in Git LFS.
+    `variants` has the commits of those that are repositories of their own."""
 
     name: str
     tag: str
@@ -32,6 +34,7 @@ class Packaged:
     files: int
     size: int
     in_lfs: int
+    variants: Mapping[str, str] = field(default_factory=dict)
 
 
 def track_release(
@@ -101,7 +104,7 @@ def link_model(model: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for source in sorted(model.iterdir()):
         target = folder / source.name
-        if source.suffix == LINKED:
+        if source.name.endswith(LINKED):
             try:
                 os.link(source, target)
                 continue

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from .. import __version__
+from ..evaluation.results import Evaluated
 from ..inference.smoke import Smoked
 from ..packaging import card
 from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
-from .downloads import first_download
 from .given_adapter import files_of
 from .spec.model import Spec, environment
 from .stage import Context, Stage
 from .stages import evaluate, merge, prepare, smoke, train
+from .targets import first_download
 
 
 def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardInput:
@@ -53,15 +53,21 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         samples=_samples(context),
         outcomes=context.result(evaluate.STAGE).outcomes,
         loss=_loss(context),
-        smoke=_smoke(context.result(smoke.STAGE)),
+        smoke=smoke_facts(context.result(smoke.STAGE)),
         weights=weights,
         lineage=card.Lineage(
             context.base_digest,
-            _outputs(context, prepare.STAGE).get(prepare.TRAIN, ""),
+            outputs(context, prepare.STAGE).get(prepare.TRAIN, ""),
             _adapter_digest(context),
             versions(context),
         ),
+        evaluated_by_server=_unseen(context.result(evaluate.STAGE)),
     )
+
+
+def _unseen(result: Evaluated) -> bool:
+    """Whether the engine could not tell its prompt."""
+    return result.parity is not None and not result.parity.asked.text
 
 
 def first_place(context: Context) -> tuple[str, card.Download | None]:
@@ -150,6 +156,7 @@ def settings(spec: Spec) -> dict[str, Any]:
             "merge": {"adapters": {"__all__": {"path"}}},
             "smoke": {"deadline", "where"},
             "evaluate": {"deadline", "where"},
+            "variants": {"__all__": {"deadline": True, "ask": {"deadline"}}},
             "publish": True,
             "upload": True,
             "verify": True,
@@ -159,7 +166,20 @@ def settings(spec: Spec) -> dict[str, Any]:
     for stage in ("train", "smoke", "evaluate"):
         if environment(getattr(spec, stage).environment).python is not None:
             made[stage]["environment"] = "named by the user"
+    for said, entry in zip(made["variants"], spec.variants, strict=True):
+        for part, field in ((said, entry.environment), (said["ask"], entry.ask.environment)):
+            if environment(field).python is not None:
+                part["environment"] = "named by the user"
+    if not spec.variants:  # releases without any stay the same bytes
+        del made["variants"]
     return made
+
+
+def scores(evaluated: Evaluated) -> dict[str, Any]:
+    """What was measured, without what the card alone shows."""
+    return {
+        k: v for k, v in encode(evaluated).items() if k not in ("samples", "outcomes", "parity")
+    }
 
 
 def provenance(context: Context, weights: dict[str, str]) -> Provenance:
@@ -172,12 +192,10 @@ def provenance(context: Context, weights: dict[str, str]) -> Provenance:
         base_name=spec.base.name,
         base=context.base_files,
         data_name=context.spec.data.title,
-        data=dict(_outputs(context, prepare.STAGE)),
+        data=outputs(context, prepare.STAGE),
         adapter=_adapter(context),
         weights=weights,
-        evaluation={
-            k: v for k, v in encode(evaluated).items() if k not in ("samples", "outcomes", "parity")
-        },
+        evaluation=scores(evaluated),
         prompts={
             "smoke": encode(context.result(smoke.STAGE).parity),
             "evaluate": encode(evaluated.parity),
@@ -216,7 +234,7 @@ def _loss(context: Context) -> tuple[card.LossPoint, ...]:
     )
 
 
-def _smoke(result: Smoked) -> card.Smoke:
+def smoke_facts(result: Smoked) -> card.Smoke:
     first = result.transcript[0]
     turns = tuple(
         card.Exchange(question.replace(IMAGE, "").strip(), answer)
@@ -235,15 +253,16 @@ def _smoke(result: Smoked) -> card.Smoke:
         differing=compared.different if compared else 0,
         as_trained=parity.equal if parity else None,
         prompt_differs=parity.declared if parity else "",
+        by_server=not result.prompt,
     )
 
 
 def _adapter(context: Context) -> dict[str, str]:
     """The digests of the adapter's weights and settings; what else lies in its folder goes
     nowhere."""
-    folder, outputs = context.folder(train.STAGE), _outputs(context, train.STAGE)
+    folder, written = context.folder(train.STAGE), outputs(context, train.STAGE)
     names = files_of(folder / context.result(train.STAGE).adapter)
-    return {name: digest for name, digest in outputs.items() if folder / name in names}
+    return {name: digest for name, digest in written.items() if folder / name in names}
 
 
 def _adapter_digest(context: Context) -> str:
@@ -253,7 +272,7 @@ def _adapter_digest(context: Context) -> str:
     return adapter[max(adapter, key=lambda name: (folder / name).stat().st_size)]
 
 
-def _outputs(context: Context, stage: Stage[Any]) -> Mapping[str, str]:
+def outputs(context: Context, stage: Stage[Any]) -> dict[str, str]:
     """The digests of the files that `stage` wrote, by name."""
     seal = context.workspace.seal_of(stage.name)
-    return seal.outputs if seal else {}
+    return dict(seal.outputs) if seal else {}

@@ -27,6 +27,7 @@ from .stage import Context
 from .stages import stage_named
 from .stages.prepare import check_terms
 from .stages.train import check_nodes
+from .targets import all_targets
 
 
 def preflight(context: Context, stages: Sequence[str], *, workers: bool = False) -> None:
@@ -72,7 +73,7 @@ def _checks(
     context: Context, stages: Sequence[str], workers: bool
 ) -> Iterator[Callable[[], object]]:
     spec, wanted = context.spec, set(stages)
-    targets = [target.to for target in spec.publish]
+    targets = [to for to, _ in all_targets(spec)]
     yield lambda: check_paths(spec)
     yield lambda: check_distinct(targets)
     if spec.data.path.exists():

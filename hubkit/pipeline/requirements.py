@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, HubkitError, UsageError
 from ..hygiene.search import search_values
+from ..inference.servers import address
 from ..packaging import card
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
@@ -20,8 +22,9 @@ from ..sdk.excerpt import did_you_mean
 from ..sdk.files import read_text
 from ..weights.check import check_base
 from .card_facts import license_of, settings
-from .spec.model import EnvironmentField, Spec, environment
+from .spec.model import EnvironmentField, Evaluate, Smoke, Spec, Train, environment
 from .stage import Context
+from .targets import all_targets
 
 _SLACK = 64 << 20
 _PASSED: dict[str, str] = {}
@@ -103,11 +106,11 @@ def check_texts(spec: Spec) -> None:
 
 
 def check_hubs(context: Context) -> None:
-    found, targets = {}, context.spec.publish
-    for target in targets:
-        hub, place = plugins().hub_of(target.to)
-        if problems := hub.check(place, target.options):
-            found[target.to] = problems
+    found, targets = {}, all_targets(context.spec)
+    for to, options in targets:
+        hub, place = plugins().hub_of(to)
+        if problems := hub.check(place, options):
+            found[to] = problems
     if found:
         listed = "".join(
             f"\n  {to}: {p.message} ({p.remedy})"
@@ -124,13 +127,15 @@ def check_hubs(context: Context) -> None:
 def disk_needed(context: Context, stages: Sequence[str]) -> int:
     """The bytes that the named stages write. Each writes so many copies of the weights: native
     views for training, smoke and evaluation, the merged model, and with `verify: {deep: true}` a
-    download (in LFS storage and work tree) and its native view."""
+    download (in LFS storage and work tree) and its native view; each variant at most one."""
     copies = {
         "train": 1,
         "merge": 1,
         "smoke": 1,
         "verify": 3 if context.spec.verify.deep and context.spec.publish else 0,
     }
+    further, deep = len(context.spec.variants), copies["verify"] > 0
+    copies |= {"variants": further, "verify": copies["verify"] + (2 * further if deep else 0)}
     weights = sum(path.stat().st_size for path in context.spec.base.path.glob("*.safetensors"))
     return weights * sum(copies.get(stage, 0) for stage in stages) + _SLACK
 
@@ -152,30 +157,50 @@ def check_disk(context: Context, stages: Sequence[str]) -> None:
 def check_workers(context: Context, stages: Sequence[str]) -> None:
     """Raises EnvironmentFailure when an environment lacks what the named stages' workers need."""
     spec = context.spec
-    uses = {
-        "train": ("trainer", spec.train.trainer, spec.train.environment),
-        "smoke": ("engine", spec.smoke.engine, spec.smoke.environment),
-        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate.environment),
+    uses: dict[str, tuple[str, str, Train | Smoke | Evaluate]] = {
+        "train": ("trainer", spec.train.trainer, spec.train),
+        "smoke": ("engine", spec.smoke.engine, spec.smoke),
+        "evaluate": ("engine", spec.evaluate.engine, spec.evaluate),
     }
     if spec.train.adapter is not None:
         del uses["train"]
-    for stage, (kind, name, field) in uses.items():
+    for stage, (kind, name, said) in uses.items():
         try:
             if stage in stages:
-                _check_worker(context, kind, name, field)
+                _check_worker(context, kind, name, said.environment, said.options)
         except EnvironmentFailure as error:
             if stage != "smoke" or not spec.smoke.fallback:
                 raise
             context.run.note(
                 f"{name} cannot run here, so {spec.smoke.fallback} will be asked: {error.message}"
             )
-            _check_worker(context, "engine", spec.smoke.fallback, "current")
+            _check_worker(context, "engine", spec.smoke.fallback)
     if spec.smoke.compare_with and "smoke" in stages:
-        _check_worker(context, "engine", spec.smoke.compare_with, "current")
+        _check_worker(context, "engine", spec.smoke.compare_with)
+    for variant in spec.variants if "variants" in stages else ():
+        ask = variant.ask
+        try:
+            _check_worker(
+                context, "exporter", variant.exporter, variant.environment, variant.options
+            )
+            _check_worker(context, "engine", ask.engine, ask.environment, ask.options)
+        except EnvironmentFailure as error:
+            error.message = f"variant {variant.name}: {error.message}"
+            if not variant.optional:
+                raise
+            context.run.note(f"{error.message}; it is optional")
 
 
-def _check_worker(context: Context, kind: str, name: str, field: EnvironmentField) -> None:
+def _check_worker(
+    context: Context,
+    kind: str,
+    name: str,
+    field: EnvironmentField = "current",
+    options: Mapping[str, Any] | None = None,
+) -> None:
     plugin = plugins().get(kind, name)
+    if kind == "engine":
+        address(name, options or {})
     where = resolve(environment(field), plugin, context.run)
     state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
     checked = of_json([kind, name, str(where.interpreter)])[:16]

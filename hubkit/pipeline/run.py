@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from ..evaluation.results import Evaluated
     from ..publishing.verify import VerifiedTarget
     from ..sdk import Foreseen, PublishReceipt
+    from ..variants.judge import Variant
 
-NAMES = tuple(PURPOSES)
+NAMES = tuple(name for name in PURPOSES if name != "variants")
+"""The stages that every release has."""
 
 State = Literal["cached", "run", "depends"]
 Selected = Sequence[tuple[str, bool]]
@@ -56,8 +58,9 @@ class StageOutcome:
 @dataclass(frozen=True)
 class ReleaseResult:
     """`folder` is the release folder (a git work tree at `commit`), `evaluation` the scores,
-    `receipts` one per target, `verified` what was read back. Fields of stages that did not run yet
-    (`until`) are None or empty."""
+    `receipts` one per target, `verified` what was read back, that of variants after the release's
+    own; `variants` what was found of each, by name. Fields of stages that did not run yet (`until`)
+    are None or empty."""
 
     name: str
     tag: str
@@ -67,6 +70,7 @@ class ReleaseResult:
     evaluation: Evaluated | None
     receipts: tuple[PublishReceipt, ...]
     verified: tuple[VerifiedTarget, ...]
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
 def runs_here(spec: Spec) -> bool:
@@ -80,7 +84,7 @@ def plan(
     """What `release` would do now, stage by stage. Nothing is written but the file digests'
     cache, where there is one."""
     context = Context(spec, Workspace(workdir, spec.name), SilentReporter())
-    planned = _plan(context, list(_selected(from_, until)), from_)
+    planned = _plan(context, list(_selected(spec, from_, until)), from_)
     if context.workspace.folder.is_dir():
         context.workspace.digests.save()
     return planned
@@ -99,7 +103,8 @@ def check(
     from .preflight import preflight
 
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
-    preflight(context, [name for name, _ in _selected(from_, until)], workers=True)
+    names = [name for name, _ in _selected(spec, from_, until)]
+    preflight(context, names, workers=True)
 
 
 def release(
@@ -117,7 +122,7 @@ def release(
         HubkitError: see `hubkit.sdk.errors`; the stages sealed before it stay.
     """
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
-    return _release(context, list(_selected(from_, until)), from_)
+    return _release(context, list(_selected(spec, from_, until)), from_)
 
 
 def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> Foreseen:
@@ -133,7 +138,7 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
 
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
     preflight(context, NAMES, workers=True)
-    _release(context, list(_selected(None, "prepare")), None)
+    _release(context, list(_selected(spec, None, "prepare")), None)
     with context.workspace.lock():
         return train.foresee(context)
 
@@ -249,17 +254,18 @@ def _run_elsewhere(stage: Stage[Any], context: Context) -> StageOutcome:
     return StageOutcome(stage.name, False, done.seconds, stage.summary(result))
 
 
-def _selected(from_: str | None, until: str | None) -> Iterator[tuple[str, bool]]:
-    """The stages up to `until`, each with whether `from_` forces it."""
+def _selected(spec: Spec, from_: str | None, until: str | None) -> Iterator[tuple[str, bool]]:
+    """The stages of this release up to `until`, each with whether `from_` forces it."""
+    names = tuple(PURPOSES) if spec.variants else NAMES
     for given in (from_, until):
-        if given is not None and given not in NAMES:
-            near = did_you_mean(given, NAMES)
+        if given is not None and given not in names:
+            near = did_you_mean(given, names)
             raise UsageError(
-                f"there is no stage {given!r}{near}", f"stages are: {', '.join(NAMES)}"
+                f"there is no stage {given!r}{near}", f"stages are: {', '.join(names)}"
             )
-    last = NAMES.index(until) if until else len(NAMES) - 1
-    first = NAMES.index(from_) if from_ else len(NAMES)
-    for index, name in enumerate(NAMES[: last + 1]):
+    last = names.index(until) if until else len(names) - 1
+    first = names.index(from_) if from_ else len(names)
+    for index, name in enumerate(names[: last + 1]):
         yield name, index >= first
 
 
@@ -308,6 +314,7 @@ def _result(context: Context, outcomes: tuple[StageOutcome, ...]) -> ReleaseResu
         return context.result(stage_named(name)) if name in done else None
 
     packaged, published, verified = map(given, ("package", "publish", "verify"))
+    made = given("variants")
     return ReleaseResult(
         name=context.spec.name,
         tag=context.spec.tag,
@@ -317,4 +324,5 @@ def _result(context: Context, outcomes: tuple[StageOutcome, ...]) -> ReleaseResu
         evaluation=given("evaluate"),
         receipts=published.receipts if published else (),
         verified=verified.targets if verified else (),
+        variants={one.name: one for one in made.made} if made else {},
     )

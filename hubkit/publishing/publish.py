@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,16 @@ def publish(
     *,
     limits: Limits,
 ) -> Published:
-    """Pushes the staged release in `folder`, whose manifest is `manifest`, to all destinations,
-    several at once. Safe to repeat.
+    """Pushes the staged release in `folder`, whose manifest is `manifest`, to all destinations; as
+    `publish_all` does."""
+    (published,) = publish_all([(folder, manifest, destinations)], run, limits=limits)
+    return published
+
+
+def publish_all(
+    releases: Sequence[tuple[Path, Manifest, Sequence[Destination]]], run: Run, *, limits: Limits
+) -> tuple[Published, ...]:
+    """Pushes staged releases, each to its destinations, several at once. Safe to repeat.
 
     Raises:
         RefusedError: a file was changed since it was staged, a name is not allowed, or a hub holds
@@ -75,7 +84,17 @@ def publish(
             All hubs are asked before anything goes to one of them.
         RemoteError: a hub failed; what was published to others stays, and running again continues.
     """
-    check_distinct([to for to, _ in destinations])
+    check_distinct([to for _, _, destinations in releases for to, _ in destinations])
+    jobs = [_jobs(*release) for release in releases]
+    _examine([job for own in jobs for job in own], run)
+    pushes = [(to, _push(to, hub, job)) for own in jobs for to, hub, job in own]
+    receipts = iter(in_parallel(pushes, limits, run))
+    return tuple(Published(tuple(islice(receipts, len(own)))) for own in jobs)
+
+
+def _jobs(
+    folder: Path, manifest: Manifest, destinations: Sequence[Destination]
+) -> list[tuple[str, Any, PublishInput]]:
     staged = lfs.read_staged(folder)
     if not is_adapter(folder):  # servers choose the prompt by a model's name, not by an adapter's
         family = open_model(folder).family
@@ -90,9 +109,7 @@ def publish(
             folder, files, staged.commit, manifest.tag, message, target, options, journal
         )
         jobs.append((to, hub, job))
-    _examine(jobs, run)
-    pushes = [(to, _push(to, hub, job)) for to, hub, job in jobs]
-    return Published(tuple(in_parallel(pushes, limits, run)))
+    return jobs
 
 
 def _push(to: str, hub: Any, job: PublishInput) -> Work[PublishReceipt]:

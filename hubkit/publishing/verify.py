@@ -10,14 +10,13 @@ from typing import Any
 
 from ..digests import files_below, sha256
 from ..errors import RemoteError
-from ..inference.questions import Questioning
+from ..inference.questions import Questioning, view_for
 from ..inference.smoke import Exchange, smoke
 from ..packaging.manifest import Manifest
 from ..registry.plugins import plugins
 from ..sdk import RemoteFile, Run
 from ..sdk.hubs.release import still_shown
 from ..weights.check import adapter_structure, structure
-from ..weights.convert import native_view
 from ..weights.merge import merge
 from ..weights.model import Model, is_adapter, open_model
 from .comparison import compare
@@ -86,7 +85,7 @@ def verify_download(
         merged = out / "merged" / download.name
         merge(model, [(download, 1.0)], merged, run=run)
         model = open_model(merged)
-    native = native_view(model, out / "native", run)
+    native = view_for(questioning.engine, model, out / "native", run)
     smoked = smoke(questioning, model, native, out / "smoke", run)
     return VerifiedTarget(to, revision, len(files), True, smoked.transcript)
 

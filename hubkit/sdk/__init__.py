@@ -6,14 +6,15 @@ A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Pro
 under the entry-point group of its kind, such as `hubkit.dataset` (those under `hubkit.plugins` are
 imported whatever kind is asked for):
 
-    | kind    | Protocol       | runs in  | does                                              |
-    |---------|----------------|----------|---------------------------------------------------|
-    | family  | ModelFamily    | hubkit   | knows a model's layout, names, files and rules    |
-    | dataset | DatasetAdapter | hubkit   | reads a dataset format into records               |
-    | trainer | Trainer        | a worker | trains an adapter                                 |
-    | engine  | Engine         | a worker | answers records with a model                      |
-    | metric  | Metric         | hubkit   | says how right an answer is                       |
-    | hub     | Hub            | hubkit   | publishes a release and reads it back             |
+    | kind     | Protocol       | runs in  | does                                              |
+    |----------|----------------|----------|---------------------------------------------------|
+    | family   | ModelFamily    | hubkit   | knows a model's layout, names, files and rules    |
+    | dataset  | DatasetAdapter | hubkit   | reads a dataset format into records               |
+    | trainer  | Trainer        | a worker | trains an adapter                                 |
+    | engine   | Engine         | a worker | answers records with a model                      |
+    | exporter | Exporter       | a worker | writes a model in another form                    |
+    | metric   | Metric         | hubkit   | says how right an answer is                       |
+    | hub      | Hub            | hubkit   | publishes a release and reads it back             |
 
 A plugin's own module must import without its heavy dependencies: import those inside methods.
 
@@ -23,7 +24,7 @@ that reaches a worker they have been through that once: they are valid, and comp
 defaults.
 
 `hubkit.sdk.testing` drives a plugin through its life cycle; `hubkit.sdk.worker` is what runs a
-trainer or an engine.
+trainer, an engine or an exporter.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .lazy import lazily
 
 if TYPE_CHECKING:
     from .chat import parts, pictures_of, prompts, segments, stop_ids, text_parts
+    from .chat_api import Server, ServerOptions
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
         Engine,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from .exporter import Exporter, ExportInput, ExportOutput
     from .family import (
         CardFacts,
         Companions,
@@ -105,6 +108,7 @@ of the same major."""
 
 _HOMES = {
     "chat": "parts pictures_of prompts segments stop_ids text_parts",
+    "chat_api": "Server ServerOptions",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
     "engine": (
         "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
@@ -115,6 +119,7 @@ _HOMES = {
         "CancelledError DataError EnvironmentFailure HubkitError PluginError RefusedError "
         "RemoteError SpecError UsageError WeightsError"
     ),
+    "exporter": "Exporter ExportInput ExportOutput",
     "family": (
         "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel TensorMap"
     ),
@@ -150,6 +155,9 @@ __all__ = [
     "DownloadableHub",
     "Engine",
     "EnvironmentFailure",
+    "ExportInput",
+    "ExportOutput",
+    "Exporter",
     "ForeseeingTrainer",
     "Foreseen",
     "GenerateInput",
@@ -186,6 +194,8 @@ __all__ = [
     "ScanningDataset",
     "ServeInput",
     "ServeOutput",
+    "Server",
+    "ServerOptions",
     "ServingEngine",
     "SeveralNodesTrainer",
     "SilentRun",

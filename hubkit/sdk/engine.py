@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from .chat_api import Server
 from .environment import Requirements
 from .run import Run
 from .vision import Vision
@@ -16,7 +17,8 @@ from .vision import Vision
 class GenerateInput:
     """`model` is the official folder, `native` the same model as transformers loads it. The prompts
     of each record are asked in turn, the engine's own earlier answers being the history; `answers`
-    in the records are ignored."""
+    in the records are ignored. `server` is given to an engine whose Options derive from
+    ServerOptions: it asks that server, and `native` may then be the official folder."""
 
     model: Path
     native: Path
@@ -26,17 +28,20 @@ class GenerateInput:
     output: Path
     max_new_tokens: int
     options: Mapping[str, Any]
+    server: Server | None = None
 
 
 @dataclass(frozen=True)
 class GenerateOutput:
     """`answers` is a file of Answer lines, relative to `output`, in the order of the records.
     `prompt` is the exact text of the first record's first turn with the image positions shortened
-    to one, and `prompt_ids` are its token ids shortened likewise; `seconds` are load, first answer,
-    all answers. `inputs` is the digest of what the model is given for that prompt
+    to one, and `prompt_ids` are its token ids shortened likewise; both are empty where the engine
+    cannot know them, as when it asks a server. `seconds` are load, first answer, all answers.
+    `inputs` is the digest of what the model is given for that prompt
     (`hubkit.sdk.processing.Inputs.digest`), where its own processor arranges the pictures.
     `numbers` are further measurements that the engine can take, under the names
-    `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`."""
+    `first_token_seconds`, `tokens_per_second`, `peak_memory_bytes`.
+    """
 
     answers: str
     prompt: str
@@ -98,12 +103,16 @@ class ServeInput:
 
 @dataclass(frozen=True)
 class ServeOutput:
-    """What a server says when it was asked to stop and has stopped."""
+    """What a server says when it was asked to stop and has stopped; `requests` is -1 where it does
+    not count them."""
 
     requests: int = 0
 
 
 class Engine(Protocol):
+    """An engine may have `reads: ClassVar[str] = "model"`: then it needs no native folder, and
+    `native` may be the official one."""
+
     kind: ClassVar[str]  # "engine"
     name: ClassVar[str]
     sdk: ClassVar[str]

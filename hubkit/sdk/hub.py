@@ -94,6 +94,10 @@ class DownloadableHub(Protocol):
         repository's name without its organisation; empty where nobody else could run it, such as
         for a path of this machine."""
 
+    def page(self, target: str, options: Mapping[str, Any]) -> str:
+        """Optional, from SDK 1.5 on: where people read about the repository of `target`; empty
+        where there is no such page."""
+
 
 class Hub(Protocol):
     kind: ClassVar[str]  # "hub"

@@ -10,6 +10,7 @@ _PROTOCOLS = {
     "dataset": "DatasetAdapter",
     "trainer": "Trainer",
     "engine": "Engine",
+    "exporter": "Exporter",
     "metric": "Metric",
     "hub": "Hub",
 }

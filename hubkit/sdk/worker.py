@@ -1,5 +1,5 @@
-"""Runs one call of a trainer or an engine in a process of its own: `python -m hubkit.sdk.worker
-JOB_FOLDER`.
+"""Runs one call of a trainer, an engine or an exporter in a process of its own: `python -m
+hubkit.sdk.worker JOB_FOLDER`.
 
 hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input":
 {...}}`, and reads `output.json`, which appears whole or not at all:
@@ -44,6 +44,7 @@ from .engine import (
 )
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
+from .exporter import ExportInput, ExportOutput
 from .trainer import Foreseen, TrainInput, TrainOutput
 
 PROGRESS_DESCRIPTOR = "HUBKIT_PROGRESS_FD"
@@ -64,6 +65,7 @@ CALLS = {
     "generate": Call("engine", GenerateInput, GenerateOutput),
     "measure": Call("engine", MeasureInput, MeasureOutput),
     "serve": Call("engine", ServeInput, ServeOutput),
+    "export": Call("exporter", ExportInput, ExportOutput),
 }
 
 

@@ -23,6 +23,7 @@ from .adapters.names import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX, companion_names
 from .diagnosis import diagnosis, layout_problems
+from .gguf import gguf_problems, is_gguf
 from .header import BITS
 from .model import is_adapter
 from .spelling import as_published
@@ -60,6 +61,9 @@ def structure(folder: Path, family: ModelFamily) -> tuple[Problem, ...]:
     LFS pointer is not among them: `audit` names it."""
     if is_adapter(folder):
         return adapter_structure(folder)
+    if is_gguf(folder):
+        found = [*gguf_problems(folder), *_json(folder), *_stray_weights(folder, set())]
+        return _without_pointers(folder, found)
     found, named = _inspect(folder, family)
     told = {problem.where for problem in found}
     found += [problem for problem in _json(folder) if problem.where not in told]

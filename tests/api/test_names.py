@@ -6,7 +6,7 @@ import hubkit
 def test_the_public_names_are_these() -> None:
     assert hubkit.__all__ == sorted(hubkit.__all__, key=lambda n: (not n[0].isupper(), n))
     verbs = (
-        "assemble card check check_plugin convert demo diff doctor evaluate foresee init "
+        "assemble card check check_plugin convert demo diff doctor evaluate export foresee init "
         "json_schema load_spec login_status merge new_plugin plan prepare push rehearse "
         "release release_each serve smoke track verify withdraw"
     )

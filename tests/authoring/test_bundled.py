@@ -19,9 +19,9 @@ QUICK = {
     *("internvl", "llava", "llava_next", "qwen_vl"),
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
-SLOW = {"git_lfs", "huggingface", "modelscope", "peft", "transformers"}
-ELSEWHERE = {"lmdeploy", "xtuner", "nextgpt", "nextgpt_stages"}
-"""They need an environment of their own, or models that are not in the repository."""
+SLOW = {"gguf", "git_lfs", "huggingface", "modelscope", "peft", "transformers"}
+ELSEWHERE = {"llama_cpp", "lmdeploy", "xtuner", "nextgpt", "nextgpt_stages", "openai"}
+"""They need an environment of their own, a server, or models that are not in the repository."""
 PARTS = {"options": "this kind has no options", "sdk only": "it is a part of hubkit itself"}
 WORKER = {"life", "worker", "cancellation", "environment", "serving"}
 

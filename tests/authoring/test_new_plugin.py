@@ -14,7 +14,10 @@ from hubkit.authoring import reference
 from hubkit.cli import cli
 from hubkit.sdk import KINDS, UsageError
 
-SLOW = [pytest.param(kind, marks=pytest.mark.integration) for kind in ("hub", "engine", "trainer")]
+SLOW = [
+    pytest.param(kind, marks=pytest.mark.integration)
+    for kind in ("hub", "engine", "exporter", "trainer")
+]
 
 
 @pytest.mark.parametrize("kind", ["dataset", "metric", "family", *SLOW])
@@ -24,7 +27,7 @@ def test_a_new_plugin_passes_its_check(kind: str, tmp_path: Path) -> None:
     assert report.ok, report
     states = {step.name: step.state for step in report.steps}
     assert states["import"] == states["contract"] == states["sdk only"] == states["life"] == "ok"
-    assert ("worker" in states) == (kind in ("engine", "trainer"))
+    assert ("worker" in states) == (kind in ("engine", "exporter", "trainer"))
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     package = f"hubkit_my_{kind}"
     assert {

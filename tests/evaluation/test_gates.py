@@ -9,7 +9,7 @@ import pytest
 
 import hubkit
 from hubkit.errors import RefusedError, SpecError
-from hubkit.evaluation.gates import Bound, bound, refuse_below
+from hubkit.evaluation.gates import Bound, bound, refuse_below, refuse_unlike, variant_bound
 from hubkit.evaluation.results import Evaluated, Interval, Measure
 
 EXACT = Measure(
@@ -159,3 +159,52 @@ def test_a_refusal_names_every_gate_and_what_was_measured() -> None:
     )
     assert "anls.improvement is 0.05 (+5.0 points)" in caught.value.message
     assert "; improvement is" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("drop", "<= 1 %", Bound("<=", 0.01)),
+        ("drop", "< 0.02", Bound("<", 0.02)),
+        ("drop_ci", "<=2.5%", Bound("<=", 0.025)),
+        ("same_texts", ">= 90 %", Bound(">=", 0.9)),
+    ],
+)
+def test_a_variants_bound_is_read(key: str, text: str, expected: Bound) -> None:
+    assert variant_bound(key, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('drop: ">= 1 %"', 'must be `<` or `<=` and a number, in quotes, such as "<= 1 %"'),
+        ('same_texts: "<= 0.9"', "must be `>` or `>=` and a number"),
+        ('drop: "<= 1"', None),
+        ('drop: "<= 2"', 'is a share between -1 and 1: write "<= 2 %" for 2 %'),
+        ('dorp: "<= 1 %"', "'dorp' is not measured (did you mean 'drop'?); what can be required: "),
+        ("drop: 1", "a text, not 1 (put it in quotes)"),
+    ],
+)
+def test_a_variants_gate_is_told_with_its_line(line: str, said: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "release.yaml"
+    path.write_text(
+        "name: InternVL2-X\nbase: {path: base}\ndata: {path: d.json}\nvariants:\n"
+        f"  - name: GGUF\n    require:\n      {line}\n"
+    )
+    if said is None:
+        assert hubkit.load_spec(path).variants[0].require
+        return
+    key = line.partition(":")[0]
+    with pytest.raises(SpecError) as caught:
+        hubkit.load_spec(path)
+    assert f"line 7: variants.0.require.{key}: {said}" in caught.value.message
+
+
+def test_a_variant_unlike_the_merged_model_is_refused() -> None:
+    worse = dataclasses.replace(EXACT, change=Interval(-0.02, -0.055, 0.015))
+    result = Evaluated(200, (worse,), ())
+    refuse_unlike(result, 190, {"drop": "<= 2 %", "drop_ci": "< 6 %", "same_texts": ">= 95 %"})
+    with pytest.raises(RefusedError) as caught:
+        refuse_unlike(result, 189, {"drop": "<= 1 %", "drop_ci": "< 5 %", "same_texts": ">= 95 %"})
+    for told in ("drop is 2.0 %", "drop_ci is 5.5 %", "same_texts is 94.5 %", "asks for <= 1 %"):
+        assert told in caught.value.message

@@ -103,7 +103,7 @@ def test_released_files_count_the_manifest_itself(folder: Path) -> None:
 
 
 def test_lfs_rule() -> None:
-    assert uses_lfs("a.safetensors", 1)
+    assert uses_lfs("a.safetensors", 1) and uses_lfs("GGUF/mmproj.gguf", 1)
     assert not uses_lfs("tokenizer.json", LFS_BYTES)
     assert uses_lfs("tokenizer.json", LFS_BYTES + 1)
 

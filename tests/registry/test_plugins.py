@@ -89,14 +89,15 @@ def test_a_good_plugin_is_listed_and_given(install: Install) -> None:
         (("Data = {}", "Data"), "{} is not a class"),
         (
             dataset(kind="datasets"),
-            "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, metric, hub",
+            "`kind` is 'datasets', it must be one of family, dataset, trainer, engine, exporter, "
+            "metric, hub",
         ),
         (dataset(plugin="Upper Case"), "`name` is 'Upper Case'"),
-        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.4: upgrade hubkit"),
-        (dataset(sdk="1.5"), "it was written for SDK 1.5, this hubkit has 1.4: upgrade hubkit"),
+        (dataset(sdk="2.0"), "it was written for SDK 2.0, this hubkit has 1.5: upgrade hubkit"),
+        (dataset(sdk="1.6"), "it was written for SDK 1.6, this hubkit has 1.5: upgrade hubkit"),
         (
             dataset(sdk="0.9"),
-            "it was written for SDK 0.9, this hubkit has 1.4: install a newer version of "
+            "it was written for SDK 0.9, this hubkit has 1.5: install a newer version of "
             "the plugin",
         ),
         (dataset(sdk="one"), "`sdk` is 'one', it must be the SDK version it was written for"),
@@ -254,8 +255,11 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("dataset", "hf_datasets", "ok"),
         ("dataset", "llava_json", "ok"),
         ("dataset", "sharegpt", "ok"),
+        ("engine", "llama_cpp", "ok"),
         ("engine", "lmdeploy", "ok"),
+        ("engine", "openai", "ok"),
         ("engine", "transformers", "ok"),
+        ("exporter", "gguf", "ok"),
         ("family", "internvl", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hubkit.evaluation.results import Measure, Outcomes, SampleTurn
+from hubkit.evaluation.results import Interval, Measure, Outcomes, SampleTurn
 from hubkit.sdk import CardFacts, ReleaseFile, Terms
 
 Relation = Literal["adapter", "finetune", "merge", "quantized"]
@@ -32,12 +32,13 @@ class License:
 @dataclass(frozen=True)
 class Base:
     """`name` is the repository of the base model; `license_source` says in words where its licence
-    was read."""
+    was read; `page` is its page, by default where hubs lead from `name`."""
 
     name: str
     license: License
     license_source: str
     relation: Relation = "finetune"
+    page: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Exchange:
 class Smoke:
     """The conversation that the finished model had before it was published. `prompt` is the exact
     text that the model was asked with; `as_trained` whether that is how it was trained (None: not
-    known), `prompt_differs` why it is not. `not_run` is an engine that could not run, in whose
+    known), `prompt_differs` why it is not. `by_server` says that a server was asked, whose prompt
+    hubkit cannot see. `not_run` is an engine that could not run, in whose
     place `engine` was asked; `differing` of `compared` answers are not those of the engine
     `compared_with`."""
 
@@ -103,6 +105,7 @@ class Smoke:
     differing: int = 0
     as_trained: bool | None = None
     prompt_differs: str = ""
+    by_server: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,42 @@ class Author:
 @dataclass(frozen=True)
 class Download:
     """How people get the release: a line of shell that downloads it into a folder of its name;
-    `hub` is where from, for people."""
+    `hub` is where from, for people, and `page` where they read about it, if anywhere."""
 
     hub: str
     command: str
+    page: str = ""
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """The card is of a variant that `exporter` made; `same` of its answers to the scored records
+    are, word for word, those of the model it was made from. `engine` gave them, `beside` the
+    other's."""
+
+    exporter: str
+    engine: str
+    beside: str
+    same: int
+
+
+@dataclass(frozen=True)
+class OtherForm:
+    """A variant of the model. It has a `repository` of its own, with the line of shell that
+    downloads it, or lies in `folder` of this one, with `usage` by program. `score` of `metric` is
+    from `count` records, of which `same` have this model's texts."""
+
+    name: str
+    size: int
+    engine: str
+    metric: str
+    score: Interval
+    count: int
+    same: int
+    repository: str = ""
+    download: Download | None = None
+    folder: str = ""
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 Words = Mapping[str, str]
@@ -141,7 +176,9 @@ class CardInput:
     """`repository` is `organisation/name` or `name`; `created` is an ISO 8601 date, with or without
     a time; `languages` are ISO 639 codes of the data; `architecture` describes the model for
     people; `title` replaces the one made from the facts. `samples` show `outcomes` in
-    proportion."""
+    proportion. `made_from` is of a variant, whose `base` is the merged model; `forms` are the
+    variants of a merged model. `evaluated_by_server` says that the scored answers are a server's,
+    whose prompt hubkit cannot see."""
 
     repository: str
     tag: str
@@ -165,6 +202,9 @@ class CardInput:
     smoke: Smoke | None = None
     weights: tuple[ReleaseFile, ...] = ()
     lineage: Lineage = Lineage()
+    evaluated_by_server: bool = False
+    made_from: MadeFrom | None = None
+    forms: tuple[OtherForm, ...] = ()
 
     @property
     def name(self) -> str:

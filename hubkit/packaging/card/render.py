@@ -108,9 +108,12 @@ def _values(
         "intended_use": _in(language, facts.intended_use),
         "limits": _in(language, facts.limits),
         "citation": citation(facts),
-        "base_page": model_page(facts.base.name),
+        "base_page": model_page(facts.base.name) if facts.base.page is None else facts.base.page,
+        "form_pages": {
+            form.name: form.download.page if form.download else "" for form in facts.forms
+        },
         "data_pages": {data.name: data_page(data.name, data.terms.url) for data in facts.datasets},
-        "weight_bytes": sum(file.size for file in facts.weights),
+        "weight_bytes": sum(file.size for file in facts.weights if not _in_form(facts, file.path)),
         "license": hub_license(facts.base.license),
         "usage": usage,
         "gallery": tuple(zip(pictures, facts.samples, strict=True)),
@@ -118,6 +121,10 @@ def _values(
         "scores_picture": _SCORES if any(measure.base for measure in facts.evaluations) else "",
         "slices": [(measure, one) for measure in facts.evaluations for one in measure.slices],
     }
+
+
+def _in_form(facts: CardInput, path: str) -> bool:
+    return any(form.folder and path.startswith(f"{form.folder}/") for form in facts.forms)
 
 
 def _in(language: str, words: Words) -> str:

@@ -18,12 +18,14 @@ from ...sdk import codec
 from ...sdk.excerpt import did_you_mean, shown
 from .messages import problem
 from .model import (
+    Ask,
     EnvironmentField,
     Evaluate,
     PythonEnvironment,
     Smoke,
     Spec,
     Train,
+    Variant,
     environment,
 )
 from .yaml_lines import Document, read
@@ -193,6 +195,7 @@ def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, Any, Locat
     metrics = evaluation.get("metrics", ()) if isinstance(evaluation, dict) else ()
     for index, metric in enumerate(metrics if isinstance(metrics, list) else ()):
         yield ("evaluate", "metrics", index), "metric", metric, (), None
+    yield from _variant_uses(document.data.get("variants", ()))
     targets = document.data.get("publish", ())
     for index, target in enumerate(targets if isinstance(targets, list) else ()):
         if isinstance(target, dict) and isinstance(target.get("to"), str):
@@ -203,6 +206,20 @@ def _plugin_uses(document: Document) -> Iterator[tuple[Location, str, Any, Locat
                 ("publish", index, "options"),
                 target.get("options", {}),
             )
+
+
+def _variant_uses(variants: Any) -> Iterator[tuple[Location, str, Any, Location, Any]]:
+    for index, variant in enumerate(variants if isinstance(variants, list) else ()):
+        if not isinstance(variant, dict):
+            continue
+        parts = (
+            (("variants", index), "exporter", variant, Variant),
+            (("variants", index, "ask"), "engine", variant.get("ask", {}), Ask),
+        )
+        for at, kind, part, model in parts:
+            if isinstance(part, dict):
+                name = part.get(kind, model.model_fields[kind].default)
+                yield (*at, kind), kind, name, (*at, "options"), part.get("options", {})
 
 
 def _plugin_problems(document: Document) -> list[str]:
@@ -238,7 +255,9 @@ def _absolute(spec: Spec, root: Path) -> Spec:
     def below(path: Path) -> Path:
         return path if path.is_absolute() else root / path
 
-    def interpreter(section: Train | Smoke | Evaluate) -> dict[str, EnvironmentField]:
+    def interpreter(
+        section: Train | Smoke | Evaluate | Variant | Ask,
+    ) -> dict[str, EnvironmentField]:
         where = environment(section.environment).python
         if where is None or str(where).startswith("~"):
             return {}
@@ -256,6 +275,12 @@ def _absolute(spec: Spec, root: Path) -> Spec:
     train = spec.train.model_copy(update={**adapter, **interpreter(spec.train)})
     smoke = spec.smoke.model_copy(update=interpreter(spec.smoke))
     evaluate = spec.evaluate.model_copy(update=interpreter(spec.evaluate))
+    variants = tuple(
+        one.model_copy(
+            update={**interpreter(one), "ask": one.ask.model_copy(update=interpreter(one.ask))}
+        )
+        for one in spec.variants
+    )
     further = tuple(
         more.model_copy(update={"path": below(more.path)}) for more in spec.merge.adapters
     )
@@ -271,6 +296,7 @@ def _absolute(spec: Spec, root: Path) -> Spec:
         "merge": merge,
         "smoke": smoke,
         "evaluate": evaluate,
+        "variants": variants,
         "publish": publish,
     }
     return spec.model_copy(update=changed)

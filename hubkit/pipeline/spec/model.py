@@ -7,6 +7,7 @@ Paths are relative to the file's own folder. The JSON schema for editors is `jso
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ...environments import Environment
 from ...errors import UsageError
-from ...evaluation.gates import bound, key_problem
+from ...evaluation.gates import bound, key_problem, variant_problem
 from ...packaging.card.languages import PAGES
 from ...publishing.parallel import Limits
 from ...sdk.codec import switch
@@ -43,6 +44,22 @@ class _Model(BaseModel):
 def _bound(text: str) -> str:
     bound(text)
     return text
+
+
+def _each_key(value: dict[str, str], problem: Callable[[str], str | None]) -> dict[str, str]:
+    """`value`, unless `problem` says of a key what is wrong with it."""
+    wrong = [
+        InitErrorDetails(
+            type=PydanticCustomError("not_measured", "{told}", {"told": told}),
+            loc=(key,),
+            input=value[key],
+        )
+        for key in value
+        if (told := problem(key))
+    ]
+    if wrong:
+        raise ValidationError.from_exception_data("require", wrong)
+    return value
 
 
 Required = Annotated[str, AfterValidator(_bound)]
@@ -353,18 +370,49 @@ class Evaluate(_Model):
     @field_validator("require")
     @classmethod
     def _measured(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        wrong = [
-            InitErrorDetails(
-                type=PydanticCustomError("not_measured", "{told}", {"told": problem}),
-                loc=(key,),
-                input=value[key],
-            )
-            for key in value
-            if (problem := key_problem(key, info.data.get("metrics", ())))
-        ]
-        if wrong:
-            raise ValidationError.from_exception_data("require", wrong)
-        return value
+        metrics = info.data.get("metrics", ())
+        return _each_key(value, lambda key: key_problem(key, metrics))
+
+
+class Ask(_Model):
+    """The engine that the variant's users have: it must load the variant and answer."""
+
+    engine: str = Field("llama_cpp", description="an engine plugin")
+    environment: EnvironmentField = "current"
+    deadline: Deadline = None
+    options: Options = Field(default_factory=dict, description="the engine's own settings")
+
+
+class Variant(_Model):
+    """The merged model in one more form, judged beside it and published with it."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$",
+        description="what its repository is called after the release's: `GGUF` makes `NAME-GGUF`",
+    )
+    exporter: str = Field("gguf", description="an exporter plugin")
+    environment: EnvironmentField = "current"
+    deadline: Deadline = None
+    options: Options = Field(default_factory=dict, description="the exporter's own settings")
+    ask: Ask = Ask()
+    require: dict[str, str] = Field(
+        default_factory=lambda: {"drop": "<= 1 %"},
+        description='gates beside the merged model: `drop: "<= 1 %"` of the first metric, '
+        '`drop_ci` (the upper end of its interval), `same_texts: ">= 90 %"`',
+    )
+    optional: Switch = Field(
+        False, description="when it fails, the release goes on without it; else nothing goes out"
+    )
+    publish: Literal["own", "within"] = Field(
+        "own",
+        description="`own`: a repository of its own beside each target, `NAME-VARIANT`; `within`: "
+        "a folder of that name in the release",
+    )
+
+    @field_validator("require")
+    @classmethod
+    def _comparable(cls, value: dict[str, str]) -> dict[str, str]:
+        return _each_key(value, lambda key: variant_problem(key, value[key]))
 
 
 class Card(_Model):
@@ -413,7 +461,7 @@ class Verify(_Model):
 
 
 StageName = Literal[
-    "prepare", "train", "merge", "smoke", "evaluate", "package", "publish", "verify"
+    "prepare", "train", "merge", "smoke", "evaluate", "variants", "package", "publish", "verify"
 ]
 
 
@@ -465,11 +513,22 @@ class Spec(_Model):
     merge: Merge = Merge()
     smoke: Smoke = Smoke()
     evaluate: Evaluate = Evaluate()
+    variants: tuple[Variant, ...] = Field(
+        (), strict=False, description="further forms of the merged model, such as GGUF"
+    )
     card: Card = Card()
     publish: tuple[Target, ...] = Field((), strict=False)
     upload: Upload = Upload()
     verify: Verify = Verify()
     notify: tuple[Notification, ...] = Field((), strict=False)
+
+    @field_validator("variants")
+    @classmethod
+    def _distinct(cls, value: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        names = [variant.name.lower() for variant in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two variants have one name, upper and lower case apart")
+        return value
 
     @property
     def heavy(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ PURPOSES = {
     "merge": "merge the adapter into the base and write the official layout",
     "smoke": "the model must answer before anything is published",
     "evaluate": "measure the base and the model on the held-out records",
+    "variants": "make further forms of the model and hold them to it",
     "package": "write the card and make the release folder with its Git LFS commit",
     "publish": "push the release to its hubs",
     "verify": "read the release back and prove it",

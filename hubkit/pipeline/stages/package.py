@@ -3,6 +3,7 @@ commit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +18,21 @@ from ...sdk.codec import encode
 from ...weights.check import ADAPTER
 from ...weights.export import Names, write_adapter
 from ...weights.stream import WrittenFile
-from .. import card_facts
+from .. import card_facts, variant_facts
+from ..spec.model import Variant
 from ..stage import Context, Stage
-from . import evaluate, merge, prepare, smoke, train
+from ..targets import first_download
+from . import evaluate, merge, prepare, smoke, train, variants
 
 
 def release_folder(context: Context) -> Path:
     return context.folder(STAGE) / context.spec.name
+
+
+def variant_folders(context: Context) -> Iterator[tuple[Variant, Path]]:
+    """The variants with a repository of their own, each with its release folder."""
+    for entry, _ in variant_facts.own(context):
+        yield entry, context.folder(STAGE) / variant_facts.repository_name(context, entry)
 
 
 def _inputs(context: Context) -> dict[str, str]:
@@ -43,14 +52,26 @@ def _inputs(context: Context) -> dict[str, str]:
         "data.accept_terms": of_json([term.model_dump() for term in spec.data.accept_terms]),
         "planned": context.workspace.planned(),
     }
-    return own | context.upstream(
-        prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE
-    )
+    for entry in spec.variants:
+        where = first_download(variant_facts.targets(context, entry))
+        own |= {f"{entry.name}: publish": entry.publish, f"{entry.name}: download": str(where)}
+    stages = (prepare.STAGE, train.STAGE, merge.STAGE, smoke.STAGE, evaluate.STAGE)
+    further = (variants.STAGE,) if spec.variants else ()
+    return own | context.upstream(*stages, *further)
 
 
 def _place(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
-    """The model, the adapter or both in `folder`, as `merge.publish` says; the files with their
-    digests."""
+    """The model, the adapter or both in `folder`, as `merge.publish` says, and the variants that go
+    with it; the files with their digests."""
+    found = list(_place_model(context, folder))
+    for entry, made, files in variants.made(context):
+        if entry.publish == "within":
+            link_model(files, folder / entry.name)
+            found += [replace(file, path=f"{entry.name}/{file.path}") for file in made.files]
+    return tuple(found)
+
+
+def _place_model(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
     what = context.spec.merge.publish
     if what == "adapter":
         return _place_adapter(context, folder)
@@ -80,29 +101,55 @@ def _place_adapter(context: Context, folder: Path) -> tuple[WrittenFile, ...]:
 
 
 def _touched(context: Context) -> str | None:
-    return damage(release_folder(context), context.result(STAGE).commit)
+    result = context.result(STAGE)
+    folders = {
+        entry.name: (folder, result.variants[entry.name])
+        for entry, folder in variant_folders(context)
+    }
+    places = [(release_folder(context), result.commit), *folders.values()]
+    return next(filter(None, (damage(*place) for place in places)), None)
 
 
 def _run(context: Context, out: Path) -> Packaged:
-    spec, folder = context.spec, out / context.spec.name
+    folder = out / context.spec.name
     files = _place(context, folder)
-    digests = {file.path: file.sha256 for file in files}
-    weights = tuple(
-        ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED)
+    weights = _weights(files)
+    forms = tuple(
+        variant_facts.other_form(context, entry, made) for entry, made, _ in variants.made(context)
     )
-    write_card(folder, card_facts.card_facts(context, weights))
+    write_card(folder, replace(card_facts.card_facts(context, weights), forms=forms))
     provenance.write(
         folder, card_facts.provenance(context, {file.path: file.sha256 for file in weights})
     )
+    packaged = _track(context, folder, files)
+    commits = {}
+    for entry, made, source in variants.made(context):
+        if entry.publish == "own":
+            place = out / variant_facts.repository_name(context, entry)
+            link_model(source, place)
+            write_card(place, variant_facts.facts(context, entry, made, _weights(made.files)))
+            provenance.write(place, variant_facts.provenance(context, entry, made))
+            commits[entry.name] = _track(context, place, made.files).commit
+    return replace(packaged, variants=commits)
+
+
+def _weights(files: Iterable[WrittenFile]) -> tuple[ReleaseFile, ...]:
+    return tuple(
+        ReleaseFile(f.path, f.size, f.sha256, True) for f in files if f.path.endswith(LINKED)
+    )
+
+
+def _track(context: Context, folder: Path, files: Iterable[WrittenFile]) -> Packaged:
+    spec = context.spec
     packaged, listed = track_release(
         folder,
         context.base,
-        name=spec.name,
+        name=folder.name,
         tag=spec.tag,
         created=context.workspace.planned(),
         author_name=spec.author.name,
         author_email=spec.author.email,
-        digests=digests,
+        digests={file.path: file.sha256 for file in files},
     )
     keep_journal_in(context.workspace.folder / "journal", folder)
     sealed = {file.path: file.sha256 for file in listed.files}
@@ -118,5 +165,6 @@ STAGE = Stage(
     touched=_touched,
     summary=lambda r: (
         f"{r.files} files, {r.size / 1e6:,.1f} MB, {r.in_lfs} in Git LFS, commit {r.commit[:12]}"
+        + (f"; beside it {', '.join(r.variants)}" if r.variants else "")
     ),
 )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...packaging import manifest
-from ...publishing.publish import Destination, Published, publish, withdrawals
+from ...publishing.publish import Destination, publish_all, withdrawals
+from ...sdk import PublishReceipt
+from .. import variant_facts
 from ..stage import Context, Stage
 from . import package
+
+
+@dataclass(frozen=True)
+class PublishedRelease:
+    """One receipt for each target: of the release, and of each variant by name."""
+
+    receipts: tuple[PublishReceipt, ...]
+    variants: Mapping[str, tuple[PublishReceipt, ...]] = field(default_factory=dict)
 
 
 def destinations(context: Context) -> list[Destination]:
@@ -21,22 +33,35 @@ def _inputs(context: Context) -> dict[str, str]:
 
 def withdrawn(context: Context) -> dict[str, str]:
     """The targets that the release was withdrawn from, each with how often."""
-    folder = package.release_folder(context)
-    counts = {to: withdrawals(folder, to) for to, _ in destinations(context)}
+    pushed = [(folder, to) for folder, places in _places(context) for to, _ in places]
+    counts = {to: withdrawals(folder, to) for folder, to in pushed}
     return {f"withdrawal from {to}": str(count) for to, count in counts.items() if count}
 
 
-def _run(context: Context, out: Path) -> Published:
-    folder, limits = package.release_folder(context), context.spec.upload.limits()
-    return publish(folder, manifest.read(folder), destinations(context), context.run, limits=limits)
+def _run(context: Context, out: Path) -> PublishedRelease:
+    names, places = [entry.name for entry, _ in package.variant_folders(context)], _places(context)
+    releases = [(folder, manifest.read(folder), to) for folder, to in places]
+    main, *further = publish_all(releases, context.run, limits=context.spec.upload.limits())
+    variants = {name: one.receipts for name, one in zip(names, further, strict=True)}
+    return PublishedRelease(main.receipts, variants)
+
+
+def _places(context: Context) -> list[tuple[Path, list[Destination]]]:
+    """The release folder and those of its variants, each with where it goes."""
+    further = package.variant_folders(context)
+    return [
+        (package.release_folder(context), destinations(context)),
+        *((folder, variant_facts.targets(context, entry)) for entry, folder in further),
+    ]
 
 
 STAGE = Stage(
     name="publish",
-    result=Published,
+    result=PublishedRelease,
     inputs=_inputs,
     run=_run,
     summary=lambda r: (
-        ", ".join(receipt.url for receipt in r.receipts) or "no target is named; nothing was pushed"
+        ", ".join(one.url for group in (r.receipts, *r.variants.values()) for one in group)
+        or "no target is named; nothing was pushed"
     ),
 )

@@ -12,6 +12,7 @@ Each raises ConformanceError, an AssertionError; what the plugin itself raises p
 from ._base import ConformanceError, check_contract
 from ._dataset import check_dataset
 from ._engine import check_engine
+from ._exporter import check_exporter
 from ._family import check_family
 from ._hub import check_hub
 from ._metric import check_metric
@@ -21,6 +22,7 @@ from ._trainer import check_trainer
 from .cases import (
     DatasetCase,
     EngineCase,
+    ExporterCase,
     FamilyCase,
     HubCase,
     MetricCase,
@@ -33,6 +35,7 @@ __all__ = [
     "ConformanceError",
     "DatasetCase",
     "EngineCase",
+    "ExporterCase",
     "FamilyCase",
     "HubCase",
     "MetricCase",
@@ -42,6 +45,7 @@ __all__ = [
     "check_contract",
     "check_dataset",
     "check_engine",
+    "check_exporter",
     "check_family",
     "check_hub",
     "check_metric",

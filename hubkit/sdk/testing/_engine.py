@@ -83,7 +83,7 @@ def _generate(
         )
     context = job.vision.context
     require(
-        output.prompt and context * 2 not in output.prompt,
+        (output.prompt or job.server) and context * 2 not in output.prompt,
         f"`prompt` must be the exact text with {context} shortened to one",
     )
     require(output.versions, "`versions` is empty")

@@ -71,6 +71,11 @@ class EngineCase:
 
 
 @dataclass(frozen=True)
+class ExporterCase:
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HubCase:
     """`target` is what follows `scheme:`, an empty repository that may be written to; `bad_target`
     is none at all.
@@ -103,13 +108,23 @@ class Undriven:
     reason: str
 
 
-Case = DatasetCase | FamilyCase | TrainerCase | EngineCase | HubCase | MetricCase | Undriven
+Case = (
+    DatasetCase
+    | FamilyCase
+    | TrainerCase
+    | EngineCase
+    | ExporterCase
+    | HubCase
+    | MetricCase
+    | Undriven
+)
 REHEARSAL_TOKEN = "HUBKIT_REHEARSAL_TOKEN"
 CASES: Mapping[str, type] = {
     "dataset": DatasetCase,
     "family": FamilyCase,
     "trainer": TrainerCase,
     "engine": EngineCase,
+    "exporter": ExporterCase,
     "hub": HubCase,
     "metric": MetricCase,
 }

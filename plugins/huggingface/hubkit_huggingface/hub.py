@@ -42,6 +42,9 @@ class HuggingFaceHub(ApiHub[Settings, "Session"]):
         where = f"HF_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
         return f"{where}hf download {at} --local-dir {name}"
 
+    def page(self, target: str, options: Mapping[str, Any]) -> str:
+        return f"{options.get('endpoint') or 'https://huggingface.co'}/{repository(target)}"
+
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
     ) -> AbstractContextManager[Session]:

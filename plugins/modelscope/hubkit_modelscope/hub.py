@@ -41,6 +41,10 @@ class ModelScopeHub(ApiHub[Settings, "Session"]):
         where = f"MODELSCOPE_ENDPOINT={shlex.quote(endpoint)} " if endpoint else ""
         return f"{where}modelscope download {at} --local-dir {name}"
 
+    def page(self, target: str, options: Mapping[str, Any]) -> str:
+        endpoint = options.get("endpoint") or "https://modelscope.cn"
+        return f"{endpoint}/models/{repository(target)}"
+
     def opened(
         self, repository: str, options: Settings, run: Run, journal: Journal, *, anonymous: bool
     ) -> AbstractContextManager[Session]:

@@ -18,7 +18,7 @@ from testing.projects import BASE
 
 import hubkit
 from hubkit.packaging import card, manifest
-from hubkit.pipeline.downloads import first_download
+from hubkit.pipeline.targets import first_download
 from hubkit.registry.plugins import plugins
 from hubkit.rehearsal import serve
 from hubkit.weights.model import open_model

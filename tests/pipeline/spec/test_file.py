@@ -193,3 +193,30 @@ def test_environments_and_deadlines_are_read(tmp_path: Path) -> None:
     assert problems(tmp_path, text.replace("12\n", "0\n")) == [
         "FILE, line 9: train.deadline: a number above 0, not 0"
     ]
+
+
+def test_what_is_wrong_with_a_variant_is_told_with_its_line(tmp_path: Path) -> None:
+    text = GOOD + (
+        "variants:\n  - {name: GGUF, exporter: ggfu}\n  - {name: gguf, options: {tpye: f16}}\n"
+        "  - {name: a/b, ask: {engine: llama}}\n  - name: Q4\n    ask: {options: {thread: 1}}\n"
+        "    publish: main\n"
+    )
+    found = "\n".join(problems(tmp_path, text))
+    for told in (
+        "line 13: there is no exporter 'ggfu' (did you mean 'gguf'?",
+        "line 14: variants.1.options: unknown key 'tpye' (did you mean 'type'?",
+        "line 15: variants.2.name: a text of the form ",
+        "line 15: there is no engine 'llama'",
+        "line 17: variants.3.ask.options: unknown key 'thread' (did you mean 'threads'?",
+        "line 18: variants.3.publish: one of own, within, not 'main'",
+    ):
+        assert told in found, found
+    twice = GOOD + "variants:\n  - {name: GGUF}\n  - {name: gguf}\n"
+    assert "two variants have one name" in problems(tmp_path, twice)[0]
+
+
+def test_interpreters_of_a_variant_are_relative_to_the_file(tmp_path: Path) -> None:
+    said = "variants:\n  - {name: GGUF, environment: ./a/python, ask: {environment: ./b/python}}\n"
+    (variant,) = load(write(tmp_path, GOOD + said)).variants
+    assert variant.environment.python == tmp_path / "a/python"  # type: ignore[union-attr]
+    assert variant.ask.environment.python == tmp_path / "b/python"  # type: ignore[union-attr]

@@ -1,0 +1,121 @@
+"""The exporter: what goes where is settled before a byte is written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hubkit.sdk import (
+    ExportInput,
+    ExportOutput,
+    Requirements,
+    Run,
+    WeightsError,
+    json_text,
+)
+from hubkit.sdk.checkpoints import open_weights
+from hubkit.sdk.codec import decode
+
+from . import llm, vision
+from .modelfile import modelfile
+from .options import Options
+from .tokenizer import add_tokenizer, chat_template
+from .writing import File, write_all
+
+MODELFILE = "Modelfile"
+_CARRIED = ("config.json", "preprocessor_config.json")
+"""The official files by which hubkit knows what the model expects of pictures."""
+_LLAMA_CPP = """```bash
+llama-server -m {repository}/{model} --mmproj {repository}/{mmproj} --temp 0
+```"""
+_OLLAMA = """```bash
+ollama create {lower} -f {repository}/Modelfile
+ollama run {lower}
+```"""
+
+
+class GgufExporter:
+    kind: ClassVar[str] = "exporter"
+    name: ClassVar[str] = "gguf"
+    sdk: ClassVar[str] = "1.5"
+    requirements: ClassVar[Requirements] = Requirements(
+        (("gguf", "0.18"), ("numpy", "1.26"), ("jinja2", "3.1")), "gguf"
+    )
+    Options: ClassVar[type] = Options
+
+    def export(self, job: ExportInput, run: Run) -> ExportOutput:
+        from importlib.metadata import version
+
+        options = decode(Options, job.options, "options of exporter gguf")
+        run.check_cancelled()
+        files = _planned(job, options)
+        write_all(files, open_weights(job.native), run)
+        model, mmproj = (file.path.name for file in files)
+        settings = json_text.load(job.model / "tokenizer_config.json")
+        bos = settings.get("bos_token") or ""
+        bos = bos.get("content", "") if isinstance(bos, dict) else bos
+        text = modelfile(model, mmproj, chat_template(job.model, settings), bos)
+        (job.output / MODELFILE).write_text(text, "utf-8", newline="\n")
+        carried = [name for name in _CARRIED if (job.model / name).is_file()]
+        for name in carried:
+            shutil.copyfile(job.model / name, job.output / name)
+        names = {"lower": job.name.lower(), "model": model, "mmproj": mmproj}
+        return ExportOutput(
+            (model, mmproj, MODELFILE, *carried),
+            {"gguf": version("gguf")},
+            {"llama.cpp": _filled(_LLAMA_CPP, names), "Ollama": _filled(_OLLAMA, names)},
+            "gguf",
+        )
+
+
+def _filled(text: str, names: dict[str, str]) -> str:
+    for key, value in names.items():
+        text = text.replace(f"{{{key}}}", value)
+    return text
+
+
+def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
+    """Raises RefusedError for what GGUF has no place for, WeightsError for a tensor that nothing
+    explains."""
+    config = json_text.load(job.native / "config.json")
+    vision.check(config, job.vision)
+    text = config["text_config"]
+    arch = llm.architecture(text)
+    weights = open_weights(job.native)
+    said, seen = llm.tensors(weights, text, arch), vision.tensors(weights)
+    if unknown := sorted(set(weights) - set(said) - set(seen)):
+        raise WeightsError(
+            f"GGUF has no place for {len(unknown)} tensors: {', '.join(unknown[:5])}",
+            "leave the variant out of the release file",
+        )
+    rows = weights[f"{llm.PREFIX}embed_tokens.weight"].rows
+
+    def model(writer: Any) -> None:
+        writer.add_type("model")
+        writer.add_name(job.name)
+        llm.metadata(writer, text)
+        add_tokenizer(writer, job.model, job.native, rows)
+
+    def mmproj(writer: Any) -> None:
+        writer.add_type("mmproj")
+        writer.add_name(job.name)
+        vision.metadata(writer, config, job.vision)
+
+    out: Path = job.output
+    return (
+        File(
+            out / f"{job.name}-{options.type.upper()}.gguf",
+            arch,
+            model,
+            list(said.values()),
+            options.type,
+        ),
+        File(
+            out / f"mmproj-{job.name}-{options.mmproj.upper()}.gguf",
+            "clip",
+            mmproj,
+            list(seen.values()),
+            options.mmproj,
+        ),
+    )

@@ -1,0 +1,43 @@
+"""What stands in a GGUF file: each tensor with its source and how its numbers are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Arrange = Callable[[Any], Any]
+"""A whole float32 array, in another order or shape."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`source` is the tensor's native name. With `arrange` it is read whole, else by rows; `exact`
+    keeps it in float32 whatever its shape."""
+
+    name: str
+    source: str
+    arrange: Arrange | None = None
+    exact: bool = False
+
+
+def interleaved(heads: int) -> Arrange:
+    """Rows of a query or key as llama.cpp's Llama turns them: pairs of neighbours, where
+    transformers turns the halves of a head."""
+
+    def arrange(array: Any) -> Any:
+        halves = array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:])
+        return halves.swapaxes(1, 2).reshape(array.shape)
+
+    return arrange
+
+
+def flat(array: Any) -> Any:
+    return array.reshape(-1)
+
+
+def class_last(array: Any) -> Any:
+    """Positions (1, 1 + patches, width) as (patches + 1, width), the class token's at the end."""
+    import numpy
+
+    return numpy.roll(array.reshape(array.shape[-2:]), -1, axis=0)
