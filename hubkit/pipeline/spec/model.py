@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,10 +30,12 @@ from ...environments import Environment
 from ...errors import UsageError
 from ...evaluation.gates import bound, key_problem
 from ...packaging.card.languages import PAGES
-from ...publishing.parallel import Limits
 from ...sdk.codec import switch
 from ...sdk.excerpt import did_you_mean, shown
 from .where import LOCAL, SchedulerName, Where, WhereField
+
+if TYPE_CHECKING:
+    from ...publishing.parallel import Limits
 
 
 class _Model(BaseModel):
@@ -57,6 +59,12 @@ def _possible(path: Path) -> Path:
 PathField = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
 Switch = Annotated[bool, BeforeValidator(switch)]
 Options = dict[str, Any]
+
+
+def _section() -> Any:
+    """A section that may be left out. An instance as its default would build its model by itself,
+    beside that of the whole file."""
+    return Field(default_factory=dict, validate_default=True)
 
 
 class PythonEnvironment(_Model):
@@ -401,6 +409,8 @@ class Upload(_Model):
     )
 
     def limits(self) -> Limits:
+        from ...publishing.parallel import Limits
+
         return Limits(self.parallel, self.connections, self.max_mb_per_second)
 
 
@@ -458,17 +468,17 @@ class Spec(_Model):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="decides the split and the training")
     where: WhereField = Where(scheduler=LOCAL)
-    author: Author = Author()
+    author: Author = _section()
     base: Base
     data: Data
-    train: Train = Train()
-    merge: Merge = Merge()
-    smoke: Smoke = Smoke()
-    evaluate: Evaluate = Evaluate()
-    card: Card = Card()
+    train: Train = _section()
+    merge: Merge = _section()
+    smoke: Smoke = _section()
+    evaluate: Evaluate = _section()
+    card: Card = _section()
     publish: tuple[Target, ...] = Field((), strict=False)
-    upload: Upload = Upload()
-    verify: Verify = Verify()
+    upload: Upload = _section()
+    verify: Verify = _section()
     notify: tuple[Notification, ...] = Field((), strict=False)
 
     @property
