@@ -467,7 +467,7 @@ class Spec(_Model):
         "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the release's git tag"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="decides the split and the training")
-    where: WhereField = Where(scheduler=LOCAL)
+    where: WhereField = Field(LOCAL, validate_default=True)
     author: Author = _section()
     base: Base
     data: Data
