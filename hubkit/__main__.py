@@ -4,6 +4,7 @@ file."""
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -34,6 +35,7 @@ def main() -> None:
     """Runs the command line and exits with the designed code."""
     code = 1
     atexit.register(lambda: _leave(code))  # the first to be registered is the last to run
+    gc.set_threshold(100_000, 10, 10)  # importing makes objects that stay, and few cycles
     _hear_libraries(bool(_VERBOSE & {*sys.argv[1:]}))
     code = run(sys.argv[1:])
     if code == CancelledError.exit_code:  # nobody waits for the threads of libraries

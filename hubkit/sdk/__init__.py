@@ -3,8 +3,8 @@ library only; `open_picture` and `tiles` need Pillow and numpy when they are cal
 `hubkit.sdk.processing`, which runs a model's own processor, torch and transformers.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
-under the entry-point group of its kind, such as `hubkit.dataset` (those under `hubkit.plugins` are
-imported whatever kind is asked for):
+by its name in the entry-point group of its kind, such as `hubkit.dataset` (those in
+`hubkit.plugins` are imported whatever is asked for):
 
     | kind     | Protocol       | runs in  | does                                              |
     |----------|----------------|----------|---------------------------------------------------|
