@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from .lazy import lazily
 
 if TYPE_CHECKING:
-    from .chat import parts, prompts, segments, stop_ids, text_parts
+    from .chat import parts, pictures_of, prompts, segments, stop_ids, text_parts
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
         Engine,
@@ -104,7 +104,7 @@ SDK_VERSION = "1.5"
 of the same major."""
 
 _HOMES = {
-    "chat": "parts prompts segments stop_ids text_parts",
+    "chat": "parts pictures_of prompts segments stop_ids text_parts",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
     "engine": (
         "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
@@ -203,6 +203,7 @@ __all__ = [
     "grid",
     "open_picture",
     "parts",
+    "pictures_of",
     "prompts",
     "read_answers",
     "read_records",

@@ -24,19 +24,10 @@ def load(native: Path) -> Any:
             tokenizer.
         EnvironmentFailure: transformers lacks the class, or the class a package.
     """
-    from transformers import PreTrainedTokenizerFast
-
     kind: Any = _kind(native)
-    if not (native / "tokenizer.json").is_file():
-        raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
-            "here",
-            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
-            "of the fast class)",
-        )
     made: dict[str, Callable[[], Any]] = {
         "image_processor": lambda: _image_processor(native),
-        "tokenizer": lambda: PreTrainedTokenizerFast.from_pretrained(native),
+        "tokenizer": lambda: fast_tokenizer(native),
         "video_processor": lambda: None,
     }
     needed = kind.get_attributes()
@@ -50,6 +41,21 @@ def load(native: Path) -> Any:
         kind.__name__, (kind,), {"check_argument_for_proper_class": _unchecked}
     )
     return without_videos.from_args_and_dict([made[name]() for name in needed], settings)
+
+
+def fast_tokenizer(native: Path) -> Any:
+    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
+    folder's code."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not (native / "tokenizer.json").is_file():
+        raise UsageError(
+            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
+            "here",
+            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
+            "of the fast class)",
+        )
+    return PreTrainedTokenizerFast.from_pretrained(native)
 
 
 def _unchecked(processor: Any, name: str, part: Any) -> None:

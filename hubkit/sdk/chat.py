@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import DataError, UsageError
 from .records import IMAGE, Record
 from .vision import Vision
 
+T = TypeVar("T")
 Render = Callable[[list[dict[str, Any]], bool], str]
 """(messages with `role` and `content`, add_generation_prompt) -> text: a tokenizer's or a
 processor's chat template."""
@@ -48,6 +49,14 @@ def parts(record: Record, vision: Vision) -> tuple[list[dict[str, str]], ...]:
     """
     _check_marks(record, len(record.images), vision)
     return tuple(_listed(turn.prompt) for turn in record.turns)
+
+
+def pictures_of(record: Record, turn: int, pictures: Sequence[T]) -> Sequence[T]:
+    """Of what stands for the record's pictures, one each in their order, the part that prompt
+    `turn` (from 0) shows."""
+    counts = [one.prompt.count(IMAGE) for one in record.turns]
+    first = sum(counts[:turn])
+    return pictures[first : first + counts[turn]]
 
 
 def text_parts(text: str) -> list[dict[str, str]]:

@@ -43,6 +43,22 @@ class Inputs:
         return found.hexdigest()
 
 
+def load_tokenizer(native: Path) -> Any:
+    """The fast tokenizer of a native folder, with its chat template.
+
+    Raises:
+        UsageError: the folder has no tokenizer.json or no chat template.
+    """
+    from ._processors import fast_tokenizer
+
+    tokenizer = fast_tokenizer(native)
+    if not tokenizer.chat_template:
+        raise UsageError(
+            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
+        )
+    return tokenizer
+
+
 @dataclass(frozen=True)
 class Processor:
     """transformers' processor of a folder, and the folder's chat template."""

@@ -17,7 +17,7 @@ from hubkit.sdk import (
     stop_ids,
 )
 from hubkit.sdk.excerpt import did_you_mean
-from hubkit.sdk.processing import Processor
+from hubkit.sdk.processing import Processor, load_tokenizer
 
 from .examples import AnyEncoder, Encoder
 from .forecast import Size
@@ -46,8 +46,6 @@ def check_shares(options: Options, job: TrainInput) -> None:
 
 
 def open_encoder(job: TrainInput) -> AnyEncoder:
-    from .model import load_tokenizer
-
     stops = stop_ids(json_text.load(job.base / "generation_config.json"))
     if job.vision.fit == "processor":
         processor = Processor.open(job.native)

@@ -38,26 +38,6 @@ def dtype_of(options: Options, device: str) -> Any:
     )
 
 
-def load_tokenizer(native: Path) -> Any:
-    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
-    folder's code."""
-    from transformers import PreTrainedTokenizerFast
-
-    if not (native / "tokenizer.json").is_file():
-        raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
-            "here",
-            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
-            "of the fast class)",
-        )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(native)
-    if not tokenizer.chat_template:
-        raise UsageError(
-            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
-        )
-    return tokenizer
-
-
 def load(
     native: Path,
     tokenizer: Any,

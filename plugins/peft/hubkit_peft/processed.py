@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import IMAGE, Record, Vision, parts, segments, text_parts
+from hubkit.sdk import Record, Vision, parts, pictures_of, segments, text_parts
 from hubkit.sdk.processing import Inputs, Processor, batched, joined
 
 from .examples import IGNORED, learnt, opened, unreadable
@@ -58,7 +58,7 @@ class ProcessorEncoder:
         """What stands before the record's first answer: its text and its ids with one position for
         each picture, and the digest of what the model is given for it."""
         text, _ = next(segments(self.processor.render, parts(record, self.vision)[:1], ()))
-        given = self.processor.inputs(text, self._of_turn(record, self.pixels(record), 0))
+        given = self.processor.inputs(text, pictures_of(record, 0, self.pixels(record)))
         return text, self.processor.short_ids(text), given.digest()
 
     def pixels(self, record: Record) -> list[Any]:
@@ -81,7 +81,7 @@ class ProcessorEncoder:
         said = [text_parts(turn.answer) for turn in record.turns]
         for text, is_answer in segments(self.processor.render, asked, said):
             turn = len(pieces) // 2
-            own = () if is_answer else self._of_turn(record, pictures, turn)
+            own = () if is_answer else pictures_of(record, turn, pictures)
             piece = self.processor.inputs(text, own, f"record {record.id}, turn {turn + 1}")
             end = learnt(piece.ids, self.stops) if is_answer else 0
             labels += [*piece.ids[:end], *[IGNORED] * (len(piece.ids) - end)]
@@ -90,11 +90,6 @@ class ProcessorEncoder:
 
     def unseen(self, record: Record) -> ProcessedExample:
         return self.example(record)
-
-    def _of_turn(self, record: Record, pictures: Sequence[Any], turn: int) -> Sequence[Any]:
-        counts = [one.prompt.count(IMAGE) for one in record.turns]
-        done = sum(counts[:turn])
-        return pictures[done : done + counts[turn]]
 
 
 def padded(examples: Sequence[ProcessedExample], pad: int) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from hubkit.sdk import DataError, Record, SilentRun, Turn, UsageError
 @pytest.fixture
 def encoder(native, vision, images):
     from hubkit_peft.examples import Encoder
-    from hubkit_peft.model import load_tokenizer
+
+    from hubkit.sdk.processing import load_tokenizer
 
     return Encoder(load_tokenizer(native), vision, images, (2, 4))
 

@@ -111,7 +111,7 @@ def test_best_needs_validation():
 
 
 def test_prompt_is_told_with_its_ids(job, native):
-    from hubkit_peft.model import load_tokenizer
+    from hubkit.sdk.processing import load_tokenizer
 
     done = job(steps=1)
     output = PeftTrainer().train(done, SilentRun())

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hubkit.sdk import (
-    IMAGE,
     DataError,
     PictureFile,
     Record,
-    UsageError,
     Vision,
     open_picture,
     parts,
+    pictures_of,
     prompts,
     segments,
     text_parts,
     tiles,
 )
-from hubkit.sdk.processing import Inputs, Processor
+from hubkit.sdk.processing import Inputs, Processor, load_tokenizer
 
 
 class Arrangement(Protocol):
@@ -138,11 +137,6 @@ class Question:
     pictures: tuple[Any, ...]
     system: str = ""
 
-    def pictures_of(self, turn: int) -> tuple[Any, ...]:
-        counts = [one.prompt.count(IMAGE) for one in self.record.turns]
-        done = sum(counts[:turn])
-        return self.pictures[done : done + counts[turn]]
-
 
 def question(record: Record, images: Path, arrange: Arrangement) -> Question:
     """Raises DataError for a picture that cannot be read."""
@@ -178,7 +172,7 @@ def pieces(
     for number, (text, is_answer) in enumerate(texts):
         if number >= done:
             turn = number // 2
-            own = () if is_answer else question.pictures_of(turn)
+            own = () if is_answer else pictures_of(question.record, turn, question.pictures)
             yield arrange.inputs(text, own, f"record {question.record.id}, turn {turn + 1}")
 
 
@@ -205,23 +199,3 @@ def pixels(picture: Any, vision: Vision) -> Any:
     )
     normal = (values - numpy.float32(vision.mean)) / numpy.float32(vision.std)
     return normal.transpose(0, 3, 1, 2)
-
-
-def load_tokenizer(native: Path) -> Any:
-    """Named by its class: AutoTokenizer would choose one by the model's type, and ask for the
-    folder's code."""
-    from transformers import PreTrainedTokenizerFast
-
-    if not (native / "tokenizer.json").is_file():
-        raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
-            "here",
-            "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
-            "of the fast class)",
-        )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(native, padding_side="left")
-    if not tokenizer.chat_template:
-        raise UsageError(
-            "the tokenizer has no chat_template", "copy tokenizer_config.json from the base model"
-        )
-    return tokenizer
