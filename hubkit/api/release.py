@@ -25,6 +25,7 @@ __all__ = [
     "StagePlan",
     "check",
     "foresee",
+    "join",
     "json_schema",
     "load_spec",
     "option_value",
@@ -64,6 +65,24 @@ def release(
     """
     loaded, place = _loaded(spec, workdir, overrides, where)
     return pipeline.release(loaded, place, from_=from_, until=until, reporter=reporter)
+
+
+def join(
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> None:
+    """Trains with the node that runs the release, on each further one of several; torchrun's
+    variables (`PET_NNODES`, `PET_NODE_RANK`, `PET_MASTER_ADDR`, `PET_MASTER_PORT`) say which is
+    which and where they meet. No folder is shared.
+
+    Raises:
+        UsageError: this is the first node, or none of several.
+        HubkitError: as `release` does.
+    """
+    pipeline.join(*_loaded(spec, workdir, overrides, "local"), reporter=reporter)
 
 
 def release_each(

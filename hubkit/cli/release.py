@@ -27,12 +27,18 @@ from ._options import as_json, release_files
     is_flag=True,
     help="Check the data, say what the training takes, and train nothing.",
 )
+@click.option(
+    "--join",
+    is_flag=True,
+    help="On a further node of several: train with the first, by torchrun's PET_ variables.",
+)
 @as_json
 def command(
     specs: tuple[Path, ...],
     workdir: Path | None,
     parallel: int | None,
     dry_run: bool,
+    join: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -42,11 +48,13 @@ def command(
     own; a report of all comes last.
     """
     if len(specs) > 1:
-        if dry_run or workdir:
-            raise click.UsageError("--dry-run and --workdir are for one release file.")
+        if dry_run or workdir or join:
+            raise click.UsageError("--dry-run, --join and --workdir are for one release file.")
         return _many(specs, parallel or 0, as_json, options)
     spec = specs[0] if specs else Path("release.yaml")
-    if dry_run:
+    if join:
+        _join(spec, workdir, as_json, options["overrides"])
+    elif dry_run:
         _dry_run(spec, workdir, as_json, options)
     else:
         _one(spec, workdir, as_json, options)
@@ -66,6 +74,14 @@ def _one(spec: Path, workdir: Path | None, as_json: bool, options: dict[str, Any
         emit("result", encode(result))
     else:
         release_result(result)
+
+
+def _join(spec: Path, workdir: Path | None, as_json: bool, overrides: tuple[str, ...]) -> None:
+    from ..api.release import join
+    from ._reporters import reporter
+
+    with reporter(as_json) as report:
+        join(spec, workdir=workdir, overrides=overrides, reporter=report)
 
 
 def _many(specs: tuple[Path, ...], parallel: int, as_json: bool, options: dict[str, Any]) -> int:
