@@ -1,4 +1,4 @@
-"""Runs one call of a trainer or an engine in a process of its own: `python -m hubkit.sdk.worker
+"""Runs one call of a plugin in a process of its own: `python -m hubkit.sdk.worker
 JOB_FOLDER`.
 
 hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input":
@@ -44,6 +44,7 @@ from .engine import (
 )
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
+from .outline import Outline, OutlineInput
 from .trainer import Foreseen, TrainInput, TrainOutput
 
 PROGRESS_DESCRIPTOR = "HUBKIT_PROGRESS_FD"
@@ -64,6 +65,7 @@ CALLS = {
     "generate": Call("engine", GenerateInput, GenerateOutput),
     "measure": Call("engine", MeasureInput, MeasureOutput),
     "serve": Call("engine", ServeInput, ServeOutput),
+    "outline": Call("family", OutlineInput, Outline),
 }
 
 
@@ -141,8 +143,9 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
         return {"ok": True, "result": encode(_health(plugin))}
     call = CALLS[name]
     job: Any = decode(call.input, request["input"], f"the input of {name}")
-    options = decode(plugin.Options, job.options, f"options of {plugin.kind} {plugin.name}")
-    job = dataclasses.replace(job, options=encode(options))
+    if hasattr(job, "options"):
+        options = decode(plugin.Options, job.options, f"options of {plugin.kind} {plugin.name}")
+        job = dataclasses.replace(job, options=encode(options))
     if check(plugin.requirements, probe=False).missing:
         return {"ok": False, "health": encode(_health(plugin))}
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..files.outside import read_config, read_json
@@ -12,6 +12,9 @@ from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Vision
 from .adapters.names import SETTINGS
 from .companions import INDEX
+
+if TYPE_CHECKING:
+    from ..environments import Environment
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -46,9 +49,15 @@ def is_adapter(folder: Path) -> bool:
     )
 
 
-def open_model(folder: Path) -> Model:
-    """Raises UsageError when `folder` is no model folder but, say, an adapter, or no installed
-    family recognises it."""
+def open_model(folder: Path, environment: Environment | None = None) -> Model:
+    """The model in `folder`. A family without tables of its own is asked about it in a worker of
+    `environment`, which by default is hubkit's own.
+
+    Raises:
+        UsageError: `folder` is no model folder but, say, an adapter, or no installed family
+            recognises it.
+        EnvironmentFailure: `environment` lacks what such a family asks.
+    """
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is not a folder", "give the folder that holds the model's config.json"
@@ -60,7 +69,7 @@ def open_model(folder: Path) -> Model:
         )
     config = read_config(folder)
     try:
-        return Model(folder, config, plugins().family_of(config))
+        family = plugins().family_of(config)
     except UsageError:
         if _is_native(config):
             raise UsageError(
@@ -69,6 +78,11 @@ def open_model(folder: Path) -> Model:
                 "makes it again",
             ) from None
         raise
+    if hasattr(family, "outline"):
+        from .outlines import outlined
+
+        family = outlined(family, folder, config, environment)
+    return Model(folder, config, family)
 
 
 def _is_native(config: dict[str, Any]) -> bool:

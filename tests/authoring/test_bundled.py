@@ -19,7 +19,7 @@ QUICK = {
     *("internvl", "llava", "llava_next", "qwen_vl"),
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
-SLOW = {"git_lfs", "huggingface", "modelscope", "peft", "transformers"}
+SLOW = {"git_lfs", "huggingface", "modelscope", "peft", "transformers", "transformers_models"}
 ELSEWHERE = {"lmdeploy", "xtuner", "nextgpt", "nextgpt_stages"}
 """They need an environment of their own, or models that are not in the repository."""
 PARTS = {"options": "this kind has no options", "sdk only": "it is a part of hubkit itself"}

@@ -108,6 +108,7 @@ def test_plugins_are_listed() -> None:
         ("family", "llava_next"),
         ("family", "nextgpt"),
         ("family", "qwen_vl"),
+        ("family", "transformers_models"),
         ("hub", "git_lfs"),
         ("trainer", "nextgpt_stages"),
         ("trainer", "peft"),

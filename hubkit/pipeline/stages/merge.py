@@ -7,6 +7,7 @@ from pathlib import Path
 from ...weights.merge import MergeReport, merge
 from ...weights.model import Model, open_model
 from ..given_adapter import digest
+from ..spec.model import environment
 from ..stage import Context, Stage
 from . import train
 
@@ -34,7 +35,9 @@ def _run(context: Context, out: Path) -> MergeReport:
 
 
 def merged_model(context: Context) -> Model:
-    return open_model(context.folder(STAGE) / context.spec.name)
+    return open_model(
+        context.folder(STAGE) / context.spec.name, environment(context.spec.smoke.environment)
+    )
 
 
 def merged_native(context: Context) -> Path:
