@@ -68,28 +68,9 @@ def open_model(folder: Path, environment: Environment | None = None) -> Model:
             f"merge it into its base (`hubkit merge BASE {folder} OUT`), and give the folder OUT",
         )
     config = read_config(folder)
-    try:
-        family = plugins().family_of(config)
-    except UsageError:
-        if _is_native(config):
-            raise UsageError(
-                f"{folder} is in transformers' own layout, as `hubkit convert --to hf` writes it",
-                "give the official folder; `hubkit convert FOLDER OUT --to official --like BASE` "
-                "makes it again",
-            ) from None
-        raise
+    family = plugins().family_of(config)
     if hasattr(family, "outline"):
         from .outlines import outlined
 
         family = outlined(family, folder, config, environment)
     return Model(folder, config, family)
-
-
-def _is_native(config: dict[str, Any]) -> bool:
-    names = config.get("architectures")
-    known = {
-        name
-        for family in plugins().of("family").values()
-        for name in getattr(family, "native_architectures", ())
-    }
-    return isinstance(names, list) and any(name in known for name in names)

@@ -104,6 +104,7 @@ def test_plugins_are_listed() -> None:
         ("engine", "lmdeploy"),
         ("engine", "transformers"),
         ("family", "internvl"),
+        ("family", "internvl_hf"),
         ("family", "llava"),
         ("family", "llava_next"),
         ("family", "nextgpt"),

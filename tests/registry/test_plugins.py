@@ -270,6 +270,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "lmdeploy", "ok"),
         ("engine", "transformers", "ok"),
         ("family", "internvl", "ok"),
+        ("family", "internvl_hf", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
         ("family", "nextgpt", "ok"),
