@@ -29,6 +29,7 @@ PLUGINS = (
     "qwen_vl",
     "sharegpt",
     "transformers",
+    "transformers_models",
     "xtuner",
 )
 

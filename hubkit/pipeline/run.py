@@ -160,7 +160,7 @@ def join(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> None
             "run the release without --join here; on further nodes set PET_NODE_RANK to 1 and on",
         )
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
-    _release(context, list(_selected(None, "prepare")), None)
+    _release(context, list(_selected(spec, None, "prepare")), None)
     with context.workspace.lock():
         train.join(context)
 

@@ -87,7 +87,7 @@ class Plugins:
         )
 
     def family_of(self, config: Mapping[str, Any]) -> Any:
-        """The one family that recognises a config.json.
+        """The one family that recognises a config.json; a fallback counts where no other does.
 
         Raises:
             UsageError: none or more than one does.
@@ -99,7 +99,8 @@ class Plugins:
                     families.append(family)
             except Exception as error:
                 failed.append(f"{name} failed on it ({type(error).__name__}: {error})")
-        if len(families) == 1:
+        own = [family for family in families if not getattr(family, "fallback", False)]
+        if len(families := own or families) == 1:
             return families[0]
         if families:
             names = ", ".join(family.name for family in families)

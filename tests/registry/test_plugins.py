@@ -278,6 +278,19 @@ def test_one_of_each_kind_of_group_clash(install: Install) -> None:
     assert all("both claim the name 'dataset data'" in row.state for row in found.broken)
 
 
+def _fallback(plugin: tuple[str, str]) -> tuple[str, str]:
+    return plugin[0].replace("kind,", "fallback, kind,").replace("= ", "= True, ", 1), plugin[1]
+
+
+def test_a_fallback_takes_what_no_other_family_knows(install: Install) -> None:
+    found = install(
+        a=family("a", 'config.get("x") == 1'),
+        b=_fallback(family("b", "True")),
+    )
+    assert found.family_of({"x": 1}).name == "a"
+    assert found.family_of({"x": 2}).name == "b"
+
+
 def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
     assert plugins() is plugins()
     assert plugins().get("dataset", "llava_json").sdk == "1.1"
@@ -297,10 +310,12 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "transformers", "ok"),
         ("exporter", "gguf", "ok"),
         ("family", "internvl", "ok"),
+        ("family", "internvl_hf", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
         ("family", "nextgpt", "ok"),
         ("family", "qwen_vl", "ok"),
+        ("family", "transformers_models", "ok"),
         ("hub", "git_lfs", "ok"),
         ("metric", "anls", "ok"),
         ("metric", "contains", "ok"),

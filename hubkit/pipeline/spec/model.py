@@ -298,6 +298,10 @@ class Merge(_Model):
     rounding: Literal["once", "xtuner"] = Field(
         "once", description="`once`: float32, rounded once; `xtuner`: as its converter rounds"
     )
+    layout: Literal["as_base", "official", "hf"] = Field(
+        "as_base",
+        description="of the merged model: the base's own, the official one, or transformers' own",
+    )
     publish: Literal["merged", "adapter", "both"] = Field(
         "merged",
         description="the merged model, the adapter alone (a PEFT folder), or the model with the "
@@ -309,6 +313,11 @@ class Merge(_Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Merge:
+        if self.layout != "as_base" and self.publish != "merged":
+            raise ValueError(
+                f"publish: {self.publish} publishes an adapter, which is for the base as it is; "
+                "leave out `layout`"
+            )
         if self.adapters and self.publish != "merged":
             raise ValueError(
                 f"publish: {self.publish} is for one adapter; with further `adapters` only the "

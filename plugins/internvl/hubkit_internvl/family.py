@@ -30,7 +30,6 @@ class InternVL:
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "internvl"
     sdk: ClassVar[str] = "1.0"
-    native_architectures: ClassVar[tuple[str, ...]] = native.ARCHITECTURES
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         architectures = config.get("architectures")
@@ -88,8 +87,8 @@ class InternVL:
             min_tiles=top.size("min_dynamic_patch", 1) if dynamic else 1,
             max_tiles=top.size("max_dynamic_patch", 6) if dynamic else 1,
             thumbnail=dynamic and top.get("use_thumbnail", bool, False),
-            mean=_channels(preprocessor, "image_mean", MEAN),
-            std=_channels(preprocessor, "image_std", STD),
+            mean=channels(preprocessor, "image_mean", MEAN),
+            std=channels(preprocessor, "image_std", STD),
         )
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
@@ -108,7 +107,7 @@ class InternVL:
         return chain(vit.parts(config), llm.parts(config), vit.projector_parts(config))
 
 
-def _channels(
+def channels(
     preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[float, float, float]
 ) -> tuple[float, float, float]:
     values = (preprocessor or {}).get(key)
