@@ -52,6 +52,12 @@ def command(
             raise click.UsageError("--dry-run, --join and --workdir are for one release file.")
         return _many(specs, parallel or 0, as_json, options)
     spec = specs[0] if specs else Path("release.yaml")
+    placed = options["from_"] or options["until"] or options["where"] not in (None, "local")
+    if (dry_run and join) or ((dry_run or join) and placed):
+        raise click.UsageError(
+            "--dry-run and --join look at the training here alone: give one of them, without "
+            "--from, --until and --where."
+        )
     if join:
         _join(spec, workdir, as_json, options["overrides"])
     elif dry_run:
@@ -106,10 +112,6 @@ def _dry_run(spec: Path, workdir: Path | None, as_json: bool, options: dict[str,
     from ._reporters import emit, reporter
     from ._show import foreseen
 
-    if options["from_"] or options["until"]:
-        raise click.UsageError(
-            "--dry-run looks at the training alone: leave out --from and --until."
-        )
     with reporter(as_json) as report:
         training = foresee(spec, workdir=workdir, overrides=options["overrides"], reporter=report)
     if as_json:

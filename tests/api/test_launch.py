@@ -162,9 +162,14 @@ def test_the_meeting_place_is_what_each_system_says(spec: Path) -> None:
     ]
 
 
-def test_the_first_node_joins_nobody(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_node_joins_nobody(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("PET_NODE_RANK", raising=False)
     assert run(["release", str(spec), "--join"]) == 2
+    assert "or none of several" in capsys.readouterr().err
+    assert run(["release", str(spec), "--join", "--until", "train"]) == 2
+    assert "without --from, --until and --where" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("nodes", [1, 2])

@@ -1,4 +1,5 @@
-"""Stages as jobs of a real Slurm cluster on this machine: real training, the same bytes."""
+"""Stages as jobs of a real Slurm cluster on this machine, and nodes that join a training: real
+training, the same bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,8 +25,9 @@ from hubkit.pipeline.elsewhere import OUTPUT, RECORD
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.xdist_group("slurm"),
-    pytest.mark.usefixtures("overdue"),
 ]
+ADAPTER = "adapter/adapter_model.safetensors"
+OPTIONS = "steps: 6, batch_size: 1"
 ALIVE = "pending,running,completing,suspended"
 
 
@@ -33,6 +36,17 @@ def project(folder: Path, digits: Path, options: str, where: str = "local") -> P
     text = spec.read_text("utf-8").replace("steps: 3, batch_size: 4", f"threads: 1, {options}")
     assert options in text
     spec.write_text(f"{text}where: {where}\n", "utf-8")
+    return spec
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """The release file of an undisturbed training by one process, which takes a step's two samples
+    one after the other."""
+    folder = tmp_path_factory.mktemp("one")
+    spec = project(folder, digits, f"{OPTIONS}, accumulation: 2")
+    code, events = finish(start([spec], None))
+    assert code == 0, events[-3:]
     return spec
 
 
@@ -107,14 +121,12 @@ def kill_task(job: str, node: int) -> None:
 
 
 def test_two_nodes_of_which_one_is_lost_learn_what_one_process_does(
-    tmp_path: Path, digits: Path, slurm: Cluster
+    tmp_path: Path, digits: Path, slurm: Cluster, overdue: str, one: Path
 ) -> None:
     """The command is killed, then one of the job's two tasks; requeued, the job is followed by the
     same command, and ends in the bytes of an undisturbed training by one process."""
-    one = project(tmp_path / "one", digits, "steps: 6, batch_size: 1, accumulation: 2")
-    undisturbed = start([one], None)
     where = "{scheduler: slurm, nodes: 2, cpus: 1, prologue: echo from-prologue}"
-    spec = project(tmp_path / "two", digits, "steps: 6, batch_size: 1", where)
+    spec = project(tmp_path, digits, OPTIONS, where)
     job_folder(spec).mkdir(parents=True)
     stale = {"scheduler": "slurm", "name": "of-another-time", "id": "99999", "inputs": {}}
     (job_folder(spec) / RECORD).write_text(json.dumps(stale), "utf-8")
@@ -149,10 +161,25 @@ def test_two_nodes_of_which_one_is_lost_learn_what_one_process_does(
     assert "continuing after step" in told
     assert told.count("submitted as slurm job") == 1  # the smoke test, on one node
     assert not any(job_folder(spec).parent.iterdir())
-    assert finish(undisturbed)[0] == 0
     files = stage_files(spec, "train")
-    assert "adapter/adapter_model.safetensors" in files
+    assert ADAPTER in files
     assert files == stage_files(one, "train")
+
+
+def test_a_node_that_joins_trains_with_the_first(tmp_path: Path, digits: Path, one: Path) -> None:
+    """Two nodes that share no folder."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    nodes = []
+    for rank, more in enumerate(["--until train", f"--join --workdir {tmp_path}/run"]):
+        spec = project(tmp_path / f"node-{rank}", digits, OPTIONS)
+        places = {"NNODES": 2, "NODE_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = {**os.environ, **{f"PET_{key}": str(value) for key, value in places.items()}}
+        command = [sys.executable, "-m", "hubkit", "release", spec, *more.split()]
+        nodes.append(subprocess.Popen(command, env=environment))
+    assert [node.wait(400) for node in nodes] == [0, 0]
+    assert stage_files(tmp_path / "node-0" / "release.yaml", "train") == stage_files(one, "train")
+    assert not (tmp_path / "run" / ".hubkit" / NAME / "train").exists()
 
 
 def test_ctrl_c_asks_whether_the_job_goes_on(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
