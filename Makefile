@@ -72,6 +72,7 @@ docs: setup ## Write the references below docs/ from the commands, the docstring
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_release_file.py
 	$(BIN)/python docs/make_events.py
+	$(BIN)/python docs/make_models.py
 
 site: setup ## Build the documentation site into site/ (strict; Python 3.11 or newer)
 	$(BIN)/zensical build --strict --config-file mkdocs.yml

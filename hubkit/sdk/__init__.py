@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         NativeModel,
         Problem,
         RecognisedModel,
+        Support,
         TensorMap,
     )
     from .hub import (
@@ -121,7 +122,8 @@ _HOMES = {
     ),
     "exporter": "Exporter ExportInput ExportOutput",
     "family": (
-        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel TensorMap"
+        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel Support "
+        "TensorMap"
     ),
     "hub": (
         "DownloadableHub Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal"
@@ -200,6 +202,7 @@ __all__ = [
     "SeveralNodesTrainer",
     "SilentRun",
     "SpecError",
+    "Support",
     "TensorMap",
     "Terms",
     "TrainInput",

@@ -95,6 +95,21 @@ class CardFacts:
 
 
 @dataclass(frozen=True)
+class Support:
+    """What a family says of itself in the documentation, in a class variable `support`: its models
+    by language code, the trainers and engines that take them, and what has been proved. `check`: a
+    folder is checked and published; `merge`: merged tensors are those of PEFT; `step`: a step of
+    training, and the same inputs in asking; `release`: a whole release, until a fresh download
+    answers; all in tests; `gpu`: trained or asked on a GPU."""
+
+    models: Mapping[str, str]
+    trainers: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    layouts: tuple[Literal["official", "hf"], ...] = ("hf",)
+    proved: tuple[Literal["check", "merge", "step", "release", "gpu"], ...] = ("check", "merge")
+
+
+@dataclass(frozen=True)
 class Problem:
     """One finding of a check: `where` names the file (and key), `message` what is wrong, `remedy`
     what to do."""

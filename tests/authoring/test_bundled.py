@@ -16,7 +16,8 @@ from hubkit.sdk.install import DISTRIBUTION
 ROOT = Path(__file__).parents[2]
 QUICK = {
     *("anls", "contains", "exact_match", "multiple_choice"),
-    *("internvl", "internvl_hf", "llava", "llava_next", "qwen_vl"),
+    *("internvl", "internvl_hf", "llava", "llava_next", "llava_onevision"),
+    *("qwen3_vl", "qwen_vl"),
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
 SLOW = {

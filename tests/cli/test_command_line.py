@@ -108,6 +108,8 @@ def test_plugins_are_listed() -> None:
         ("family", "llava"),
         ("family", "llava_next"),
         ("family", "nextgpt"),
+        ("family", "llava_onevision"),
+        ("family", "qwen3_vl"),
         ("family", "qwen_vl"),
         ("family", "transformers_models"),
         ("hub", "git_lfs"),

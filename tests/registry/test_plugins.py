@@ -314,6 +314,8 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
         ("family", "nextgpt", "ok"),
+        ("family", "llava_onevision", "ok"),
+        ("family", "qwen3_vl", "ok"),
         ("family", "qwen_vl", "ok"),
         ("family", "transformers_models", "ok"),
         ("hub", "git_lfs", "ok"),

@@ -277,6 +277,61 @@ GEMMA = Kind(
     head="tied",
 )
 
+QWEN3 = replace(
+    QWEN,
+    config={
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "tie_word_embeddings": True,
+        "text_config": {
+            **_TEXT,
+            **{"model_type": "qwen3_vl_text", "head_dim": 16, "tie_word_embeddings": True},
+            "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+        },
+        "vision_config": {
+            **{"model_type": "qwen3_vl", "depth": 2, "hidden_size": 32, "intermediate_size": 64},
+            **{"num_heads": 2, "out_hidden_size": 64, "patch_size": 14, "spatial_merge_size": 2},
+            **{"temporal_patch_size": 2, "num_position_embeddings": 16},
+            "deepstack_visual_indexes": [0],
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **QWEN.files["preprocessor_config.json"],
+            "processor_class": "Qwen3VLProcessor",
+        }
+    },
+    published={},
+)
+ONEVISION = replace(
+    NEXT,
+    config={
+        **NEXT.config,
+        "architectures": ["LlavaOnevisionForConditionalGeneration"],
+        "model_type": "llava_onevision",
+        **{"vision_feature_layer": -1, "vision_feature_select_strategy": "full"},
+        "text_config": {**NEXT.config["text_config"], "model_type": "qwen2"},
+        "vision_config": {
+            **_SIGLIP,
+            **{"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7},
+            "vision_use_head": False,
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **NEXT.files["preprocessor_config.json"],
+            "image_processor_type": "LlavaOnevisionImageProcessor",
+            "processor_class": "LlavaOnevisionProcessor",
+            "size": {"height": 28, "width": 28},
+        },
+        "processor_config.json": {
+            "processor_class": "LlavaOnevisionProcessor",
+            **{"image_token": "<image>", "num_image_tokens": 16},
+            "vision_feature_select_strategy": "full",
+        },
+    },
+)
+
 
 def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
     """The whole published folder of a model that was trained for `steps`."""

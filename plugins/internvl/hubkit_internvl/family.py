@@ -14,6 +14,7 @@ from hubkit.sdk import (
     NativeModel,
     Problem,
     RecognisedModel,
+    Support,
     UsageError,
     Vision,
 )
@@ -30,6 +31,16 @@ class InternVL:
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "internvl"
     sdk: ClassVar[str] = "1.0"
+    support: ClassVar[Support] = Support(
+        {
+            "en": "InternVL2 in every size; 2.5, 3 and 3.5 (dense) where they keep its layout",
+            "zh": "各种大小的 InternVL2；格式相同的 2.5、3 与 3.5（稠密）",
+        },
+        trainers=("peft", "xtuner"),
+        engines=("transformers", "lmdeploy"),
+        layouts=("official", "hf"),
+        proved=("check", "merge", "step", "release", "gpu"),
+    )
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         architectures = config.get("architectures")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar
 
-from hubkit.sdk import CardFacts, ModuleGroup, NativeModel, TensorMap, UsageError, Vision
+from hubkit.sdk import CardFacts, ModuleGroup, NativeModel, Support, TensorMap, UsageError, Vision
 from hubkit.sdk.families import PlainFamily, Section, Shapes
 from hubkit.sdk.family import RecognisedModel
 
@@ -41,6 +41,16 @@ _PUBLISHED = (
 class InternVLHF(PlainFamily):
     name: ClassVar[str] = "internvl_hf"
     title: ClassVar[str] = "InternVL"
+    support: ClassVar[Support] = Support(
+        {
+            "en": "the same in transformers' own layout (the `-HF` repositories)",
+            "zh": "同上，transformers 自己的格式（`-HF` 仓库）",
+        },
+        trainers=("peft",),
+        engines=("transformers",),
+        layouts=("hf",),
+        proved=("check", "merge"),
+    )
     mark: ClassVar[str] = naming.MARK
     architectures: ClassVar[tuple[str, ...]] = native.ARCHITECTURES
     held: ClassVar[tuple[tuple[str, str], ...]] = _PUBLISHED

@@ -17,6 +17,7 @@ from hubkit.sdk import (
     RecognisedModel,
     Requirements,
     Run,
+    Support,
     TensorMap,
     UsageError,
     Vision,
@@ -40,6 +41,18 @@ class TransformersFamily(PlainFamily):
     name: ClassVar[str] = "transformers_models"
     sdk: ClassVar[str] = "1.5"
     title: ClassVar[str] = "transformers"
+    support: ClassVar[Support] = Support(
+        {
+            "en": "every other model of transformers for pictures and text (tried: Gemma 3, "
+            "SmolVLM), unless loading rearranges its tensors (experts)",
+            "zh": "transformers 的其他一切图文模型（试过 Gemma 3、SmolVLM），"
+            "加载时重新排列张量（专家）的除外",
+        },
+        trainers=("peft",),
+        engines=("transformers",),
+        layouts=("hf",),
+        proved=("check", "merge", "step", "release"),
+    )
     mark: ClassVar[str] = ""
     architectures: ClassVar[tuple[str, ...]] = ()
     held: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hubkit_transformers_models import TransformersFamily
+from testing.live_adapter import check_merged_weights, loaded
 from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
 from testing.tiny_processor import GEMMA, SMOL, Kind, jobs, make, pictures, records
 
@@ -54,29 +55,16 @@ def tiny(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return Tiny(KINDS[request.param], opened(base), place)
 
 
-def live(folder: Path, model: Any, **settings: Any) -> Any:
+def live(folder: Path, model: Any, target: str) -> Any:
     """PEFT's adapter with random numbers on `model`, saved to `folder`."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(8)
-    made = get_peft_model(model, LoraConfig(r=2, lora_alpha=4, init_lora_weights=False, **settings))
-    for name, parameter in made.named_parameters():
-        if "modules_to_save" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
+    settings = LoraConfig(r=2, lora_alpha=4, init_lora_weights=False, target_modules=[target])
+    made = get_peft_model(model, settings)
     made.save_pretrained(folder)
     return made.eval()
-
-
-def loaded(folder: Path) -> Any:
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    model, info = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True
-    )
-    assert not any(info.values()), info
-    return model.eval()
 
 
 def test_what_is_known_of_it(tiny: Tiny) -> None:
@@ -93,24 +81,7 @@ def test_what_is_known_of_it(tiny: Tiny) -> None:
 
 
 def test_it_merges_as_peft_does(tiny: Tiny, tmp_path: Path) -> None:
-    """LoRAs on all linears of its parts, and the projector trained whole."""
-    base = loaded(tiny.base)
-    groups = tiny.model.family.native(tiny.model.config).groups
-    linears = [
-        f"{groups[key].prefix}.{name}"
-        for key in ("llm", "vit")
-        for name, _ in base.get_submodule(groups[key].prefix).named_modules()
-        if name.rpartition(".")[2] in groups[key].linears
-    ]
-    whole = groups["projector"].prefix
-    peft = live(tmp_path / "adapter", base, target_modules=linears, modules_to_save=[whole])
-    report = merge(tiny.model, tmp_path / "adapter", tmp_path / "out")
-    assert report.merged == len(linears) and report.replaced >= 1
-    assert check(tmp_path / "out", tiny.model.family) == ()
-    wanted = peft.merge_and_unload().state_dict()
-    got = loaded(tmp_path / "out").state_dict()
-    assert wanted.keys() == got.keys()
-    assert max((wanted[name] - got[name]).abs().max().item() for name in got) < 1e-6
+    check_merged_weights(tiny.model, tmp_path)
 
 
 def test_training_and_asking_give_the_model_the_same(tiny: Tiny, tmp_path: Path) -> None:
@@ -125,7 +96,7 @@ def test_a_tied_head_that_an_adapter_changes_alone(tmp_path: Path) -> None:
     import torch
 
     tiny = opened(make(GEMMA, tmp_path / "base"))
-    peft = live(tmp_path / "adapter", loaded(tiny.folder), target_modules=["lm_head"])
+    peft = live(tmp_path / "adapter", loaded(tiny.folder), "lm_head")
     merge(tiny, tmp_path / "adapter", tmp_path / "out")
     assert check(tmp_path / "out", tiny.family) == ()
     ids = torch.arange(8, 40)[None]
@@ -192,7 +163,7 @@ def test_rearranged_tensors_are_refused() -> None:
 def test_nothing_is_dropped_in_a_merge(tiny: Tiny, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    peft = live(tmp_path / "adapter", loaded(tiny.base), target_modules=["q_proj"])
+    peft = live(tmp_path / "adapter", loaded(tiny.base), "q_proj")
     weights = load_file(tiny.base / "model.safetensors")
     for change, message in (
         ({"extra.weight": peft.lm_head.weight.detach()}, "'extra.weight' in model.safetensors is"),
@@ -207,6 +178,20 @@ def test_nothing_is_dropped_in_a_merge(tiny: Tiny, tmp_path: Path) -> None:
     adapter = {name.replace("q_proj", "x_proj"): one for name, one in load_file(file).items()}
     save_file(adapter, file)
     with pytest.raises(WeightsError, match=r"is not used: the base has no tensor .*x_proj"):
+        merge(tiny.model, tmp_path / "adapter", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lora_on_experts_that_peft_puts_on_parameters_is_refused(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    """peft's target_parameters: one A and B for a tensor of all experts."""
+    live(tmp_path / "adapter", loaded(tiny.base), "q_proj")
+    file = tmp_path / "adapter" / "adapter_config.json"
+    settings = json.loads(file.read_text("utf-8"))
+    settings["target_parameters"] = ["mlp.experts.gate_up_proj"]
+    file.write_text(json.dumps(settings), "utf-8")
+    with pytest.raises(WeightsError, match=r"'target_parameters' is .* which hubkit cannot merge"):
         merge(tiny.model, tmp_path / "adapter", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
