@@ -12,7 +12,7 @@ SECONDS ?= 600
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile canaries fuzz lint format types docs site base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile canaries fuzz lint format types docs site man base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -72,10 +72,14 @@ docs: setup ## Write the references below docs/ from the commands, the docstring
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_release_file.py
 	$(BIN)/python docs/make_events.py
+	$(BIN)/python docs/make_models.py
 
 site: setup ## Build the documentation site into site/ (strict; Python 3.11 or newer)
 	$(BIN)/zensical build --strict --config-file mkdocs.yml
 	$(BIN)/zensical build --strict --config-file mkdocs.zh.yml
+
+man: setup ## Write manual pages into build/man (man -M build/man hubkit; Python 3.11 or newer)
+	$(BIN)/python docs/make_man.py build/man $$(git log -1 --format=%cs)
 
 base: setup ## Make the quickstart's tiny base again from its seed (about 5 minutes)
 	$(BIN)/python -m hubkit.quickstart.make_base hubkit/quickstart/base

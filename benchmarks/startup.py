@@ -28,8 +28,9 @@ write_project(pathlib.Path(sys.argv[1]), SilentRun())
 """
 """In a process of its own: one that is started is counted with the memory of who starts it."""
 _PLAN = "import sys, hubkit; hubkit.plan(sys.argv[1])"
-"""The command also asks the environments of trainer and engines, which import torch."""
-_LIMITS = {"hubkit --help": 5, "hubkit check": 18}
+"""The release file read and checked, the stages compared. The command also looks for what a release
+would refuse, and asks the environments of trainer and engines, which import torch: seconds."""
+_LIMITS = {"hubkit --help": 5, "hubkit check": 12}
 
 
 class Taken(NamedTuple):

@@ -7,6 +7,7 @@ transformers and PEFT as shipped.
     python benchmarks/train_gpu.py --nodes 1 2 --only "hubkit, batch 8"   # of one GPU each, over
                                                                           torchrun
     python benchmarks/train_gpu.py --size 8B --memory 78 --only "hubkit, batch by memory"
+    python benchmarks/train_gpu.py --size qwen2.5-vl-3B --only "hubkit plain, batch 8"
     python benchmarks/train_gpu.py --xtuner PYTHON       # and XTuner beside it, with that
                                                          interpreter (train_xtuner.py)
 
@@ -40,12 +41,13 @@ from typing import Any
 
 sys.path[:0] = [
     str(Path(__file__).resolve().parents[1] / part)
-    for part in ("", "plugins/peft", "plugins/internvl", "benchmarks")
+    for part in ("", "plugins/peft", "plugins/internvl", "plugins/qwen_vl", "benchmarks")
 ]
 
 from merge import config  # noqa: E402
 
 WARM, STEPS = 6, 22
+QWEN = "qwen2.5-vl-3B"
 RECORDS, PICTURES = 256, 48
 TINY = {
     "llm_config": {
@@ -97,22 +99,16 @@ ROWS: dict[str, dict[str, Any]] = {
 def make(folder: Path, size: str, tiny: bool) -> None:
     """`base`, `native`, `images`, `records.jsonl` and the job's other parts."""
     import torch
-    from hubkit_internvl import InternVL
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     from hubkit.sdk.codec import encode
 
-    settings = config(size)
-    if tiny:
-        for part, values in TINY.items():
-            settings[part] |= values
-    family = InternVL()
-    native = family.native(settings, {"<IMG_CONTEXT>": 92546, "<img>": 92544, "</img>": 92545})
     (folder / "base").mkdir(parents=True)
     (folder / "native").mkdir()
-    (folder / "base/generation_config.json").write_text(json.dumps({"eos_token_id": [2, 92542]}))
+    write = _write_qwen if size == QWEN else _write_internvl
+    family, settings, native, stops = write(folder / "native", size, tiny)
+    (folder / "base/generation_config.json").write_text(json.dumps({"eos_token_id": stops}))
     (folder / "native/config.json").write_text(json.dumps(native.config))
-    _write_tokenizer(folder / "native")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     with torch.device(device):
@@ -126,9 +122,16 @@ def make(folder: Path, size: str, tiny: bool) -> None:
     _write_records(folder)
 
 
-def _write_tokenizer(folder: Path) -> None:
-    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+def _write_internvl(folder: Path, size: str, tiny: bool) -> tuple[Any, Any, Any, list[int]]:
+    """The family, config.json, the native view and the ids that end an answer."""
+    from hubkit_internvl import InternVL
 
+    settings = config(size)
+    if tiny:
+        for part, values in TINY.items():
+            settings[part] |= values
+    family = InternVL()
+    native = family.native(settings, {"<IMG_CONTEXT>": 92546, "<img>": 92544, "</img>": 92545})
     special = {
         1: "<s>",
         2: "</s>",
@@ -138,23 +141,74 @@ def _write_tokenizer(folder: Path) -> None:
         92545: "</img>",
         92546: "<IMG_CONTEXT>",
     }
-    vocabulary = {special.get(number, f"w{number}"): number for number in range(92547)}
+    template = (
+        "<s>{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] "
+        "}}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    _write_tokenizer(folder, special, template, "</s>")
+    return family, settings, native, [2, 92542]
+
+
+def _write_qwen(folder: Path, size: str, tiny: bool) -> tuple[Any, Any, Any, list[int]]:
+    """Qwen2.5-VL-3B, whose own processor arranges the pictures."""
+    from hubkit_qwen_vl import QwenVL
+    from hubkit_qwen_vl.conformance import CONFIG
+
+    special = {
+        **{151643: "<|endoftext|>", 151644: "<|im_start|>", 151645: "<|im_end|>"},
+        **{151652: "<|vision_start|>", 151653: "<|vision_end|>"},
+        **{151655: "<|image_pad|>", 151656: "<|video_pad|>"},
+    }
+    settings = {
+        **CONFIG,
+        **{"bos_token_id": 151643, "eos_token_id": 151645, "rope_theta": 1000000.0},
+        **{"max_position_embeddings": 128000, "rms_norm_eps": 1e-6, "hidden_act": "silu"},
+        **{"vision_start_token_id": 151652, "vision_end_token_id": 151653},
+        **{
+            "video_token_id": 151656,
+            "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+        },
+        "vision_config": {**CONFIG["vision_config"], "fullatt_block_indexes": [7, 15, 23, 31]},
+    }
+    if tiny:
+        settings |= TINY["llm_config"]
+        settings["rope_scaling"] = {"type": "mrope", "mrope_section": [4, 6, 6]}
+        settings["vision_config"] |= {"depth": 2, "hidden_size": 64, "intermediate_size": 128}
+        settings["vision_config"] |= {"num_heads": 4, "out_hidden_size": 128}
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for part in m['content'] %}"
+        "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    _write_tokenizer(folder, special, template, "<|endoftext|>")
+    processor = {
+        **{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "merge_size": 2},
+        **{"processor_class": "Qwen2_5_VLProcessor", "temporal_patch_size": 2},
+        **{"min_pixels": 3136, "max_pixels": 12845056},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    family = QwenVL()
+    return family, settings, family.native(settings), [151645]
+
+
+def _write_tokenizer(folder: Path, special: dict[int, str], template: str, pad: str) -> None:
+    """One token a word."""
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+    vocabulary = {special.get(number, f"w{number}"): number for number in range(max(special) + 1)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(
         [AddedToken(text, special=True, normalized=False) for text in special.values()]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    template = (
-        "<s>{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] "
-        "}}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "chat_template": template,
-        "pad_token": "</s>",
-        "eos_token": "</s>",
+        "pad_token": pad,
+        "eos_token": pad,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
@@ -336,7 +390,7 @@ def profile_of(watch: Watch) -> dict[str, Any]:
 
 def operations(folder: Path) -> float:
     """Of an average sample; the trainer's own prediction."""
-    from hubkit_peft import checked
+    from hubkit_peft import checked, dry_run
     from hubkit_peft.forecast import Predictor
     from hubkit_peft.options import Options
 
@@ -348,7 +402,7 @@ def operations(folder: Path) -> float:
     records = list(read_records(job.records))
     sizes = checked.measure(records, checked.open_encoder(job), options, SilentRun())
     shutil.rmtree(out)
-    predictor = Predictor(json.loads((folder / "native/config.json").read_text()), options, 0, 0)
+    predictor = Predictor(dry_run.described(job), options, 0, 0)
     tokens = sorted(size.tokens for size in sizes)
     print(f"{len(sizes)} records of {tokens[0]:,} to {tokens[-1]:,} tokens", end=", ")
     return sum(map(predictor.operations, sizes)) / len(sizes)
@@ -380,7 +434,7 @@ def main() -> None:
     parser.add_argument(
         "--tiny", action="store_true", help="two layers of 128, to see in a minute that it works"
     )
-    parser.add_argument("--size", default="2B", help="2B, 8B or 3.5-2B")
+    parser.add_argument("--size", default="2B", help=f"2B, 8B, 3.5-2B or {QWEN}")
     parser.add_argument("--memory", type=float, default=0.0, help="GiB that torch may take, of all")
     parser.add_argument("--xtuner", type=Path, help="interpreter of an environment with XTuner")
     parser.add_argument("--folder", type=Path)

@@ -17,6 +17,14 @@ def reference() -> str:
         "# Command line",
         "",
         "Written by `make docs`; do not edit. Exit codes: see [the design](design.md#errors).",
+        "`make man` writes these pages for `man`.",
+        "",
+        "The Tab key completes commands, options, stages, plugins, engines, families and files",
+        "after this line in `~/.bashrc`. For zsh and fish, write `zsh_source` and `fish_source`.",
+        "",
+        "```bash",
+        'eval "$(_HUBKIT_COMPLETE=bash_source hubkit)"',
+        "```",
         "",
     ]
     top = click.Context(cli, info_name="hubkit", max_content_width=100, terminal_width=100)

@@ -18,15 +18,17 @@ Schema = dict[str, Any]
 HEADS = {
     "en": (
         "# release.yaml\n\nEvery key, from `hubkit schema`; written by `make docs`, do not edit. "
-        "Paths are relative to the\nfile's own folder. `hubkit init` writes a file to start from, "
-        "and all problems of a file are\nreported at once.\n",
+        "Paths are relative to the\nfile's own folder. `hubkit init` writes one from your base, "
+        "data and adapter (`--template`: one with\ncomments), and all problems of a file are "
+        "reported at once.\n",
         "| Key | Type | Default | |",
         "required",
         "Plugins have settings of their own under `options`: [their pages](bundled-plugins.md).",
     ),
     "zh": (
         "# release.yaml\n\n由 `hubkit schema` 得到的全部键；由 `make docs` 生成，请勿手工修改。"
-        "路径都相对于该文件所在的文件夹。\n`hubkit init` 写出一个可以直接修改的样例，"
+        "路径都相对于该文件所在的文件夹。\n`hubkit init` 根据基座、数据和适配器写出该文件"
+        "（`--template`：带注释的样例），"
         "文件中的所有问题会一次列出。\n",
         "| 键 | 类型 | 默认值 | |",
         "必填",

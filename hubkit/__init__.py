@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .api.doctor import doctor
     from .api.folders import assemble, card, convert, merge, track
     from .api.hubs import diff, login_status, push, verify, withdraw
+    from .api.init import init
     from .api.models import demo, evaluate, serve, smoke
     from .api.plugins import check_plugin, new_plugin
     from .api.rehearse import rehearse
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
         StageOutcome,
         StagePlan,
         foresee,
-        init,
         json_schema,
         load_spec,
         plan,
@@ -50,6 +50,7 @@ _HOMES = {
     "api.doctor": ("doctor",),
     "api.folders": ("assemble", "card", "convert", "merge", "track"),
     "api.hubs": ("diff", "login_status", "push", "verify", "withdraw"),
+    "api.init": ("init",),
     "api.models": ("demo", "evaluate", "serve", "smoke"),
     "api.plugins": ("check_plugin", "new_plugin"),
     "api.rehearse": ("rehearse",),
@@ -59,7 +60,6 @@ _HOMES = {
         "StageOutcome",
         "StagePlan",
         "foresee",
-        "init",
         "json_schema",
         "load_spec",
         "plan",

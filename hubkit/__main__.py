@@ -4,6 +4,7 @@ file."""
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -23,14 +24,19 @@ from .sdk.errors import CancelledError, HubkitError
 from .sdk.install import refuse_another
 
 SECONDS_TO_END = 3.0
+COMPLETION = "_HUBKIT_COMPLETE"
+"""Set by the shell when it asks for completions; click reads it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_struck = threading.Event()
+_QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 
 
 def main() -> None:
     """Runs the command line and exits with the designed code."""
     code = 1
     atexit.register(lambda: _leave(code))  # the first to be registered is the last to run
-    _silence_libraries()
+    gc.set_threshold(100_000, 10, 10)  # importing makes objects that stay, and few cycles
+    _hear_libraries(bool(_VERBOSE & {*sys.argv[1:]}))
     code = run(sys.argv[1:])
     if code == CancelledError.exit_code:  # nobody waits for the threads of libraries
         sys.stdout.flush()
@@ -49,28 +55,56 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _silence_libraries() -> None:
+def _hear_libraries(verbose: bool) -> None:
     """What a library logs or warns of is for its developers; some (modelscope_hub) set up a handler
     of their own. `python -W` shows warnings."""
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Harmless("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+        logging.getLogger().addHandler(handler)
+        logging.getLogger().setLevel(logging.INFO)
+        return
     logging.disable(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 
 
+class _Harmless(logging.Formatter):
+    """Without credentials; of an address not the query, which may be a signature."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _harmless(super().format(record))
+
+
+def _harmless(text: str) -> str:
+    import re
+
+    from .pipeline.notify import redacted
+
+    return redacted(re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']+", r"\1?***", text), os.environ)
+
+
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
-    as_json = "--json" in arguments
+    as_json, verbose = "--json" in arguments, bool(_VERBOSE & {*arguments})
+    silent = as_json or bool(_QUIET & {*arguments}) or COMPLETION in os.environ
     try:
         with _interruptible(as_json):
             refuse_another()
             from .cli import cli
+            from .cli.waiting import waiting
 
-            result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
+            with nullcontext() if silent else waiting(" ".join(["hubkit", *arguments[:1]])):
+                result = cli.main(arguments, prog_name="hubkit", standalone_mode=False)
             return result if isinstance(result, int) else 0
     except (HubkitError, CancelledError) as error:
+        if verbose:
+            click.echo(_harmless("".join(traceback.format_exception(error))), err=True, nl=False)
         return _tell(error, as_json)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except SystemExit as exit_:  # click's, when it has told a shell what may follow
+        return int(exit_.code or 0)
     except click.ClickException as error:
         return _tell_usage(error, as_json)
     except (KeyboardInterrupt, click.Abort):
@@ -79,6 +113,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if _struck.is_set():  # in the middle of an import, say, of which a half is left
+            return _tell(interruption(), as_json)
         from .files.disk import failure
 
         told = failure(error) if isinstance(error, OSError) else None
@@ -92,6 +128,7 @@ def _interruptible(as_json: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _struck.clear()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -114,6 +151,7 @@ def _interruptible(as_json: bool) -> Iterator[None]:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
+    _struck.set()
     for each in _SIGNALS:  # what is cleaned up now is not to be interrupted again
         signal.signal(each, _ignored)  # and not SIG_IGN, which children would inherit
     raise KeyboardInterrupt if number == signal.SIGINT else interruption()

@@ -36,3 +36,14 @@ class SilentReporter(SilentRun):
 
     def cancels(self, job: str) -> bool:
         return False
+
+
+def amount(done: float, total: float, unit: str) -> str:
+    """How far the work is, for people: `3 of 12 steps`, `2.7 of 4.4 GB`."""
+    if unit == "bytes":
+        from rich.filesize import pick_unit_and_suffix
+
+        size, name = pick_unit_and_suffix(int(total), ["bytes", "kB", "MB", "GB", "TB"], 1000)
+        if size > 1:
+            return f"{done / size:,.1f} of {total / size:,.1f} {name}"
+    return f"{done:,.0f} of {total:,.0f} {unit}"

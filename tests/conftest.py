@@ -47,6 +47,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cl
         yield made
 
 
+@pytest.fixture(scope="session")
+def overdue(slurm: slurm_cluster.Cluster) -> str:
+    """A job that will have been ended for its time, which takes Slurm one to one and a half
+    minutes: submitted first and looked at last."""
+    return slurm.ask(
+        *("sbatch", "--parsable", "--job-name=overdue", "--time=1"),
+        *("--output=" + str(slurm.folder / "job.log"), "--wrap=echo began; sleep 300"),
+    )
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The fault matrix, whose rows may come from several processes."""
     from testing.fault_matrix import tables

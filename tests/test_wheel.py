@@ -29,6 +29,7 @@ PLUGINS = (
     "qwen_vl",
     "sharegpt",
     "transformers",
+    "transformers_models",
     "xtuner",
 )
 
@@ -180,7 +181,7 @@ def test_an_installation_without_torch_works_and_says_what_it_lacks(
     assert set(states.values()) == {"ok"} and set(PLUGINS) <= set(states)
     base = ROOT / "hubkit" / "quickstart" / "base"
     assert hubkit("check", str(base)).returncode == 0
-    assert hubkit("init").returncode == 0
+    assert hubkit("init", "--template").returncode == 0
     smoke = hubkit("smoke", str(base))
     assert smoke.returncode == 4 and f"pip install '{wheel}[transformers]'" in smoke.stderr
     doctor = hubkit("doctor", "--json")

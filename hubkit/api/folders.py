@@ -19,8 +19,8 @@ from ..weights.arithmetic import Rounding
 from ..weights.assemble import assemble as assemble_base
 from ..weights.convert import ConvertReport, to_native, to_official
 from ..weights.merge import MergeReport
-from ..weights.merge import merge as merge_weights
 from ..weights.model import open_model
+from ..weights.relayout import Layout, merge_as
 
 __all__ = ["Author", "assemble", "card", "convert", "merge", "track"]
 
@@ -33,16 +33,18 @@ def merge(
     out: Folder,
     *,
     rounding: Rounding = "once",
+    layout: Layout = "as_base",
     jobs: int = 0,
     reporter: Run | None = None,
 ) -> MergeReport:
-    """Merges `adapter` into `base` and writes a model folder in the base's official layout to
-    `out`, which must not exist.
+    """Merges `adapter` into `base` and writes a model folder to `out`, which must not exist, in the
+    base's own layout; or with `layout` in the official one, or in transformers' own (`hf`).
 
     Several adapters, each with a weight, are applied in turn. `jobs` threads do the work; 0 means
     one per processor."""
     adapters = [(adapter, 1.0)] if isinstance(adapter, (str, Path)) else adapter
-    return merge_weights(
+    return merge_as(
+        layout,
         open_model(Path(base)),
         [(Path(path), weight) for path, weight in adapters],
         Path(out),

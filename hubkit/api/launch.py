@@ -11,8 +11,12 @@ import yaml
 from ..errors import UsageError
 from ..pipeline.spec.file import load
 from ..pipeline.spec.paths import paths_of
+from ..pipeline.stages.train import check_nodes
 from ..scheduling.manifests import FORMATS, Launch
 from ..sdk.excerpt import did_you_mean
+
+JOINED = "/tmp/hubkit"
+"""The run folder of a node that is not the first; nothing is kept of it."""
 
 
 def launch(
@@ -47,20 +51,17 @@ def launch(
         for key, one in paths_of(loaded).items()
         if not one.resolve().is_relative_to(folder)
     }
-    command = ["hubkit", "release", path.name, "--where", "local", "--until", "evaluate"]
-    for override in [*overrides, *(f"{key}={one}" for key, one in outside.items())]:
-        command += ["--set", override]
+    command = ["hubkit", "release", path.name, "--where", "local"]
+    given = [*overrides, *(f"{key}={one}" for key, one in outside.items())]
+    settings = [word for one in given for word in ("--set", one)]
     where = loaded.where_of(loaded.heavy[0])
-    if where.nodes > 1:
-        raise UsageError(
-            f"where.nodes is {where.nodes}, and what is printed runs on one node",
-            "set where.nodes: 1 (`--set where.nodes=1`), or use `where: slurm`",
-        )
+    check_nodes(loaded)
     launched = Launch(
         name=loaded.name,
         folder=folder,
         outside=_topmost(outside.values()),
-        command=tuple(command),
+        command=(*command, "--until", "evaluate", *settings),
+        joining=(*command, "--join", "--workdir", JOINED, *settings),
         image=image,
         needs=where.needs(),
         gpu=gpu,
@@ -92,6 +93,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(data: dict[str, Any]) -> str:
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+def _yaml(documents: list[dict[str, Any]]) -> str:
+    text: str = yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
+    )
     return text

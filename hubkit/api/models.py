@@ -50,14 +50,15 @@ def smoke(
         RefusedError: an answer is empty, endless, repeats itself or holds special tokens; the
             transcript is in the message.
     """
-    model, run = open_model(Path(folder)), reporter or SilentReporter()
+    where, run = Environment.parse(environment), reporter or SilentReporter()
+    model = open_model(Path(folder), where)
     with tempfile.TemporaryDirectory(prefix="hubkit-smoke-") as temporary:
         work = Path(temporary)
         pictures = [_image(Path(image)) for image in images] or [drawn_picture(work / "drawn.png")]
         records = [picture_record(picture, tuple(prompts)) for picture in pictures]
         questioning = Questioning(
             engine,
-            Environment.parse(environment),
+            where,
             options or {},
             max_new_tokens,
             records,
@@ -109,14 +110,14 @@ def evaluate(
     check_references(metrics, records, slices)
     questioning = Questioning(
         engine,
-        Environment.parse(environment),
+        where := Environment.parse(environment),
         options or {},
         max_new_tokens,
         records,
         pictures.resolve(),
     )
-    models = {BEFORE: open_model(Path(baseline))} if baseline else {}
-    models[AFTER] = open_model(Path(folder))
+    models = {BEFORE: open_model(Path(baseline), where)} if baseline else {}
+    models[AFTER] = open_model(Path(folder), where)
     with contextlib.ExitStack() as stack:
         work = (
             _answers_folder(Path(workdir), questioning, models, digests)

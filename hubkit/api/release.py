@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UsageError
 from ..files.yaml_text import load as option_value
 from ..pipeline import run as pipeline
 from ..pipeline.elsewhere import cancel_jobs
@@ -16,7 +15,6 @@ from ..pipeline.spec.model import Spec, json_schema
 from ..pipeline.spec.where import scheduler_named
 from ..pipeline.workspace import Workspace
 from ..reporting import Reporter, SilentReporter
-from ..resources import templates
 from ..sdk import Foreseen
 
 __all__ = [
@@ -27,7 +25,7 @@ __all__ = [
     "StagePlan",
     "check",
     "foresee",
-    "init",
+    "join",
     "json_schema",
     "load_spec",
     "option_value",
@@ -67,6 +65,24 @@ def release(
     """
     loaded, place = _loaded(spec, workdir, overrides, where)
     return pipeline.release(loaded, place, from_=from_, until=until, reporter=reporter)
+
+
+def join(
+    spec: Spec | Folder,
+    *,
+    workdir: Folder | None = None,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> None:
+    """Trains with the node that runs the release, on each further one of several; torchrun's
+    variables (`PET_NNODES`, `PET_NODE_RANK`, `PET_MASTER_ADDR`, `PET_MASTER_PORT`) say which is
+    which and where they meet. No folder is shared.
+
+    Raises:
+        UsageError: this is the first node, or none of several.
+        HubkitError: as `release` does.
+    """
+    pipeline.join(*_loaded(spec, workdir, overrides, "local"), reporter=reporter)
 
 
 def release_each(
@@ -163,14 +179,3 @@ def _loaded(
     if where is not None:
         loaded = loaded.placed(scheduler_named(where))
     return loaded, Path(workdir or (path.parent if path else ".")).resolve()
-
-
-def init(path: Folder = "release.yaml", *, force: bool = False) -> Path:
-    """Writes a commented release.yaml to start from. Raises UsageError when the file is there
-    already."""
-    target = Path(path)
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", "give another path, or --force to replace it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text((templates("release") / "release.yaml").read_text("utf-8"), "utf-8")
-    return target

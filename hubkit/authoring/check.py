@@ -12,11 +12,11 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Literal
 
 from ..registry.entries import GROUP, GROUPS, declared_kind, installed
+from ..registry.entry_points import EntryPoint
 from ..sdk import Run, SilentRun, UsageError
 from ..sdk.excerpt import did_you_mean
 

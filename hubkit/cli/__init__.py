@@ -12,10 +12,11 @@ from importlib import import_module
 import click
 
 from .. import __version__
+from ._options import loudness, with_loudness
 
 _RELEASE = {
     "quickstart": "Make, publish and verify a tiny model from real handwriting, in minutes.",
-    "init": "Write a commented release.yaml to start from.",
+    "init": "Write a release.yaml from your base, data and adapter.",
     "plan": "Show which stages would run, and why.",
     "release": "Run a release: data, adapter, model, card, hubs, proof.",
     "launch": "Print a release as a file for SkyPilot or Kubernetes.",
@@ -58,7 +59,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUMMARIES:
             return None
-        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
+        module = import_module(f".{cmd_name.replace('-', '_')}", __name__)
+        command: click.Command = with_loudness(module.command)
+        command.short_help = _SUMMARIES[cmd_name]
         return command
 
     def resolve_command(
@@ -87,3 +90,6 @@ def cli() -> None:
 
     New here? `hubkit quickstart`, then `hubkit init`.
     """
+
+
+cli.params += loudness()

@@ -8,9 +8,46 @@ from typing import Any, TypeVar
 
 import click
 
+from .completion import plugins, stages
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path)
+QUIET = "hubkit.quiet"
+"""In a context's `meta`: whether progress and notes are left out."""
+
+
+def _quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[QUIET] = value or context.meta.get(QUIET, False)
+
+
+def loudness() -> list[click.Option]:
+    """`--quiet` and `--verbose`, which every command has. The entry point looks for both itself:
+    they say how to tell errors, those of the command line too."""
+    return [
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
+            help="Show results and errors, and no progress.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            help="Show also what libraries log, and where an error comes from.",
+        ),
+    ]
+
+
+def with_loudness(command: click.Command) -> click.Command:
+    """`command` and all below it with these options, before `--help`."""
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_loudness(below)
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        command.params += loudness()
+    return command
 
 
 def as_json(function: F) -> F:
@@ -44,9 +81,15 @@ def release_options(function: F) -> F:
                 help="Replace a value: train.options.rank=8.",
             ),
             click.option(
-                "--from", "from_", metavar="STAGE", help="Run this stage and the later ones again."
+                "--from",
+                "from_",
+                metavar="STAGE",
+                shell_complete=stages,
+                help="Run this stage and the later ones again.",
             ),
-            click.option("--until", metavar="STAGE", help="Stop after this stage."),
+            click.option(
+                "--until", metavar="STAGE", shell_complete=stages, help="Stop after this stage."
+            ),
             click.option(
                 "--workdir",
                 type=FOLDER,
@@ -78,7 +121,13 @@ def serving_engine(function: F) -> F:
 
 
 def _engine(help: str, example: str) -> Callable[[F], F]:
-    named = click.option("--engine", default="transformers", show_default=True, help=help)
+    named = click.option(
+        "--engine",
+        default="transformers",
+        show_default=True,
+        shell_complete=plugins("engine"),
+        help=help,
+    )
     options = click.option(
         "--option",
         "options",

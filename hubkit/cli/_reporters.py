@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
@@ -23,7 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..reporting import Reporter, SilentReporter
+from ..reporting import Reporter, SilentReporter, amount
+from ._options import QUIET
 
 _EVERY = 10.0
 """Seconds between two progress lines of one kind in a log."""
@@ -33,7 +33,10 @@ _EVERY = 10.0
 def reporter(as_json: bool) -> Iterator[Reporter]:
     """The reporter that fits where the output goes."""
     console = Console(stderr=True, highlight=False)
-    if as_json:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(QUIET):
+        yield SilentReporter()
+    elif as_json:
         yield JsonReporter()
     elif console.is_terminal:
         with BarReporter(console) as bars:
@@ -47,8 +50,10 @@ def emit(event: str, data: dict[str, Any]) -> None:
     click.echo(json.dumps({"event": event, **data}, ensure_ascii=False, sort_keys=True))
 
 
-def _numbers(numbers: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+def _told(done: float, total: float, unit: str, numbers: dict[str, float]) -> str:
+    """`3 of 12 steps loss 0.52`"""
+    more = (f"{name} {value:.4g}" for name, value in numbers.items())
+    return " ".join([amount(done, total, unit), *more])
 
 
 class JsonReporter(SilentReporter):
@@ -98,7 +103,7 @@ class LineReporter(SilentReporter):
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
         if time.monotonic() - self._last >= _EVERY:
             self._last = time.monotonic()
-            self.line(f"    {done:,.0f} of {total:,.0f} {unit} {_numbers(numbers)}")
+            self.line(f"    {_told(done, total, unit, numbers)}")
 
     def note(self, message: str) -> None:
         self.line(f"    {message}", "dim")
@@ -123,18 +128,18 @@ class BarReporter(LineReporter):
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]} {task.fields[numbers]}"),
+            TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._task: TaskID | None = None
-        self._unit, self._stage = "", ""
+        self._task = TaskID(0)
+        self._stage = self._unit = ""
 
     def __enter__(self) -> BarReporter:
         self._bars.start()
+        self._show("", "")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,26 +158,22 @@ class BarReporter(LineReporter):
         return answer.strip().lower().startswith("c")
 
     def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
-        if self._task is None or unit != self._unit:
-            self._clear()
-            self._unit = unit
-            self._task = self._bars.add_task(
-                self._stage, total=total or None, unit=unit, numbers=""
-            )
-        self._bars.update(
-            self._task, completed=done, total=total or None, numbers=_numbers(numbers)
-        )
+        if unit != self._unit:
+            self._show(self._stage, unit)
+        told = _told(done, total, unit, numbers)
+        self._bars.update(self._task, completed=done, total=total or None, amount=told)
 
-    def _clear(self) -> None:
-        if self._task is not None:
+    def _show(self, stage: str, unit: str) -> None:
+        """A new bar, which turns until it is known how far the work is."""
+        if self._task in self._bars.task_ids:
             self._bars.remove_task(self._task)
-            self._task = None
+        self._stage, self._unit = stage, unit
+        self._task = self._bars.add_task(stage or "at work", total=None, amount="")
 
     def stage_started(self, stage: str, index: int, count: int, reasons: tuple[str, ...]) -> None:
-        self._clear()
-        self._stage = stage
+        self._show(stage, "")
         super().stage_started(stage, index, count, reasons)
 
     def stage_sealed(self, stage: str, seconds: float, summary: str) -> None:
-        self._clear()
+        self._show("", "")
         super().stage_sealed(stage, seconds, summary)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ._options import FOLDER, as_json
+from .completion import plugins
 
 
 @click.command("assemble")
@@ -14,7 +15,11 @@ from ._options import FOLDER, as_json
 @click.argument("vision", type=FOLDER)
 @click.argument("out", type=FOLDER)
 @click.option(
-    "--family", required=True, metavar="NAME", help="The family of the base, such as llava."
+    "--family",
+    required=True,
+    metavar="NAME",
+    shell_complete=plugins("family"),
+    help="The family of the base, such as llava.",
 )
 @click.option(
     "--jobs", type=click.IntRange(0), default=0, help="Threads. [default: one per processor]"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._options import FOLDER, as_json
+from .completion import plugins
 
 if TYPE_CHECKING:
     from ..api.environments import Row
@@ -61,7 +62,7 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command("build")
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=plugins("trainer", "engine"))
 @click.option(
     "--variant", default="", help="Such as cpu or cu12. [default: the one that fits this machine]"
 )
@@ -101,7 +102,7 @@ def build_command(
 
 
 @command.command("check")
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=plugins("trainer", "engine"))
 @click.option(
     "--environment",
     default="locked",
@@ -156,7 +157,7 @@ def remove_command(names: tuple[str, ...], stale: bool, everything: bool, as_jso
 
 
 @command.command("lock")
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=plugins("trainer", "engine"))
 @click.option(
     "--variant",
     "variants",

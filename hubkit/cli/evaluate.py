@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ._options import FOLDER, as_json, engine, mapping
+from .completion import plugins
 
 
 @click.command("evaluate")
@@ -17,7 +18,11 @@ from ._options import FOLDER, as_json, engine, mapping
 @click.option("--images", type=FOLDER, help="Where its images are. [default: beside the file]")
 @click.option("--baseline", type=FOLDER, help="The base model, to compare with.")
 @click.option(
-    "--format", default="llava_json", show_default=True, help="The plugin that reads the dataset."
+    "--format",
+    default="llava_json",
+    show_default=True,
+    shell_complete=plugins("dataset"),
+    help="The plugin that reads the dataset.",
 )
 @click.option(
     "--metric",
@@ -25,6 +30,7 @@ from ._options import FOLDER, as_json, engine, mapping
     multiple=True,
     default=["exact_match"],
     show_default=True,
+    shell_complete=plugins("metric"),
     help="A metric plugin; repeatable.",
 )
 @click.option(

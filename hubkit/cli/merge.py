@@ -33,6 +33,13 @@ def _weighted(text: str) -> tuple[Path, float]:
     help="once: float32, rounded at the end; xtuner: as XTuner's converter rounds.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["as_base", "official", "hf"]),
+    default="as_base",
+    show_default=True,
+    help="Of OUT: BASE's own, the official one, or transformers' own (hf).",
+)
+@click.option(
     "--then",
     "others",
     multiple=True,
@@ -48,11 +55,12 @@ def command(
     adapter: Path,
     out: Path,
     rounding: Literal["once", "xtuner"],
+    layout: Literal["as_base", "official", "hf"],
     others: tuple[str, ...],
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Merge ADAPTER into BASE and write the model folder OUT, in BASE's official layout.
+    """Merge ADAPTER into BASE and write the model folder OUT, in BASE's own layout.
 
     Every adapter key must be used and every base tensor accounted for, or nothing is written.
     """
@@ -65,6 +73,7 @@ def command(
             [(adapter, 1.0), *map(_weighted, others)],
             out,
             rounding=rounding,
+            layout=layout,
             jobs=jobs,
             reporter=report,
         )

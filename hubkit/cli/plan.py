@@ -25,15 +25,15 @@ def command(
 ) -> None:
     """Show which stages `hubkit release SPEC` would run, and why, and all that it would refuse.
     Nothing is run."""
-    from ..api.release import check, plan
+    from ..api.release import check, load_spec, plan
     from ._reporters import emit, reporter
 
-    chosen: dict[str, Any] = {"workdir": workdir, "overrides": overrides}
-    chosen |= {"from_": from_, "until": until}
+    loaded = load_spec(spec, overrides)
+    chosen: dict[str, Any] = {"workdir": workdir or spec.parent, "from_": from_, "until": until}
     with reporter(as_json) as report:
         report.note("checking what the release needs")
-        check(spec, **chosen, reporter=report)
-    plans = plan(spec, **chosen)
+        check(loaded, **chosen, reporter=report)
+    plans = plan(loaded, **chosen)
     if as_json:
         from ..sdk.codec import encode
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ._options import as_json
+from .completion import plugins
 
 KINDS = ("family", "dataset", "trainer", "engine", "exporter", "metric", "hub")
 _STYLES = {"ok": "", "skipped": "dim", "failed": "red"}
@@ -77,7 +78,7 @@ def new_command(name: str, kind: str, into: Path) -> None:
 
 
 @command.command("check")
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=plugins())
 @click.option(
     "--kind", type=click.Choice(KINDS), help="When several kinds have a plugin of that name."
 )
@@ -131,7 +132,7 @@ def check_command(
 
 
 @command.command("docs")
-@click.argument("plugin", required=False)
+@click.argument("plugin", required=False, shell_complete=plugins())
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write Markdown to this file."
 )

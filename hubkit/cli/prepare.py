@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._options import FOLDER, as_json, mapping
+from .completion import files, plugins
 
 
 class _Holdout(click.ParamType[Any]):
@@ -26,10 +27,14 @@ class _Holdout(click.ParamType[Any]):
 
 
 @click.command("prepare")
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=files)
 @click.argument("out", type=FOLDER, required=False)
 @click.option(
-    "--format", default="llava_json", show_default=True, help="The plugin that reads the dataset."
+    "--format",
+    default="llava_json",
+    show_default=True,
+    shell_complete=plugins("dataset"),
+    help="The plugin that reads the dataset.",
 )
 @click.option(
     "--option",

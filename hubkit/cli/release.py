@@ -27,12 +27,18 @@ from ._options import as_json, release_files
     is_flag=True,
     help="Check the data, say what the training takes, and train nothing.",
 )
+@click.option(
+    "--join",
+    is_flag=True,
+    help="On a further node of several: train with the first, by torchrun's PET_ variables.",
+)
 @as_json
 def command(
     specs: tuple[Path, ...],
     workdir: Path | None,
     parallel: int | None,
     dry_run: bool,
+    join: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -42,11 +48,19 @@ def command(
     own; a report of all comes last.
     """
     if len(specs) > 1:
-        if dry_run or workdir:
-            raise click.UsageError("--dry-run and --workdir are for one release file.")
+        if dry_run or workdir or join:
+            raise click.UsageError("--dry-run, --join and --workdir are for one release file.")
         return _many(specs, parallel or 0, as_json, options)
     spec = specs[0] if specs else Path("release.yaml")
-    if dry_run:
+    placed = options["from_"] or options["until"] or options["where"] not in (None, "local")
+    if (dry_run and join) or ((dry_run or join) and placed):
+        raise click.UsageError(
+            "--dry-run and --join look at the training here alone: give one of them, without "
+            "--from, --until and --where."
+        )
+    if join:
+        _join(spec, workdir, as_json, options["overrides"])
+    elif dry_run:
         _dry_run(spec, workdir, as_json, options)
     else:
         _one(spec, workdir, as_json, options)
@@ -66,6 +80,14 @@ def _one(spec: Path, workdir: Path | None, as_json: bool, options: dict[str, Any
         emit("result", encode(result))
     else:
         release_result(result)
+
+
+def _join(spec: Path, workdir: Path | None, as_json: bool, overrides: tuple[str, ...]) -> None:
+    from ..api.release import join
+    from ._reporters import reporter
+
+    with reporter(as_json) as report:
+        join(spec, workdir=workdir, overrides=overrides, reporter=report)
 
 
 def _many(specs: tuple[Path, ...], parallel: int, as_json: bool, options: dict[str, Any]) -> int:
@@ -90,10 +112,6 @@ def _dry_run(spec: Path, workdir: Path | None, as_json: bool, options: dict[str,
     from ._reporters import emit, reporter
     from ._show import foreseen
 
-    if options["from_"] or options["until"]:
-        raise click.UsageError(
-            "--dry-run looks at the training alone: leave out --from and --until."
-        )
     with reporter(as_json) as report:
         training = foresee(spec, workdir=workdir, overrides=options["overrides"], reporter=report)
     if as_json:

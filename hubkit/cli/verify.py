@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ._options import FOLDER, as_json, mapping, where
+from .completion import plugins
 
 
 @click.command("verify")
@@ -20,7 +21,9 @@ from ._options import FOLDER, as_json, mapping, where
     is_flag=True,
     help="Download afresh, hash every byte, check the structure, ask the model.",
 )
-@click.option("--engine", default="transformers", show_default=True)
+@click.option(
+    "--engine", default="transformers", show_default=True, shell_complete=plugins("engine")
+)
 @where
 @click.option(
     "--option", "options", multiple=True, metavar="[HUB.]KEY=VALUE", help="An option of the hub."

@@ -15,11 +15,13 @@ from ..sdk.lazy import lazily
 if TYPE_CHECKING:
     from .ask import unhealthy
     from .environment import CURRENT, Environment, EnvironmentLike
+    from .installed import versions_in
     from .workers import call, health, locked_name, resolve
 
 _HOMES = {
     "ask": "unhealthy",
     "environment": "CURRENT Environment EnvironmentLike",
+    "installed": "versions_in",
     "workers": "call health locked_name resolve",
 }
 """Where each name is: a module is imported when it is first asked for."""
@@ -33,6 +35,7 @@ __all__ = [
     "locked_name",
     "resolve",
     "unhealthy",
+    "versions_in",
 ]
 
 

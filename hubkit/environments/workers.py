@@ -27,6 +27,7 @@ from hubkit.sdk import (
     TrainInput,
     TrainOutput,
 )
+from hubkit.sdk.outline import Outline, OutlineInput, OutliningFamily
 
 from .ask import ask, ask_health
 from .build import build
@@ -79,6 +80,17 @@ def call(
     folder: Path,
     deadline: float | None = None,
 ) -> MeasureOutput: ...
+@overload
+def call(
+    plugin: OutliningFamily,
+    call: Literal["outline"],
+    job: OutlineInput,
+    *,
+    environment: Environment,
+    run: Run,
+    folder: Path,
+    deadline: float | None = None,
+) -> Outline: ...
 @overload
 def call(
     plugin: ServingEngine,

@@ -96,7 +96,8 @@ def serve(
             f"{host} is reached from elsewhere, and there is no API key",
             "give one (--api-key-file)",
         )
-    run, model = reporter or SilentReporter(), open_model(Path(folder).absolute())
+    run, where = reporter or SilentReporter(), Environment.parse(environment)
+    model = open_model(Path(folder).absolute(), where)
     plugin = _serving_engine(engine)
     with tempfile.TemporaryDirectory(prefix="hubkit-serve-") as temporary:
         work = Path(temporary)
@@ -112,7 +113,7 @@ def serve(
             options=options or {},
             api_key_file=_key_file(work / "key", api_key),
         )
-        with _Worker(plugin, job, Environment.parse(environment), run, work / "worker") as worker:
+        with _Worker(plugin, job, where, run, work / "worker") as worker:
             _await(worker, job, api_key or "", deadline, run)
             yield Serving(f"http://{_address(host)}:{job.port}", job.name, api_key or "", worker)
 

@@ -73,9 +73,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _no_space(source: Path, target: Path, free: int) -> EnvironmentFailure:
+    needed = source.stat().st_size
     return EnvironmentFailure(
-        f"not enough disk for {source.name} in the Git LFS store: {source.stat().st_size} bytes "
-        f"needed, {free} free",
+        f"not enough disk for {source.name} in the Git LFS store: {needed / 1e6:,.1f} MB needed, "
+        f"{free / 1e6:,.1f} MB free",
         f"free some space where {target.parent} is, or put the release folder on a file system "
         "with hard links",
     )

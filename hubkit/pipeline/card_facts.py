@@ -21,7 +21,7 @@ from .targets import first_download
 
 
 def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardInput:
-    spec, base = context.spec, context.base
+    spec = context.spec
     trained, alone = context.result(train.STAGE), spec.merge.publish == "adapter"
     merged = merge.merged_model(context)
     repository, download = first_place(context)
@@ -32,14 +32,14 @@ def card_facts(context: Context, weights: tuple[ReleaseFile, ...]) -> card.CardI
         base=card.Base(
             spec.base.name, *license_of(context), relation="adapter" if alone else "finetune"
         ),
-        family=_with_adapter(base.family.card(merged.config), spec.merge.publish, spec.base.name),
+        family=_with_adapter(merged.family.card(merged.config), spec.merge.publish, spec.base.name),
         title=spec.card.title,
         summary=spec.card.summary,
         intended_use=spec.card.intended_use,
         limits=spec.card.limits,
         author=_author(spec),
         download=download,
-        architecture=base.family.describe(merged.config).description,
+        architecture=merged.family.describe(merged.config).description,
         languages=spec.card.languages,
         datasets=(_dataset(context),),
         training=card.Training(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -141,6 +142,27 @@ def foresee(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> F
     _release(context, list(_selected(spec, None, "prepare")), None)
     with context.workspace.lock():
         return train.foresee(context)
+
+
+def join(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> None:
+    """On a node that is not the first of those that train together: prepares data and base in a run
+    folder of its own, as the first does, and trains with it.
+
+    Raises:
+        UsageError: torchrun's variables do not say that this is such a node.
+        HubkitError: what `release` would raise for the data, and the trainer.
+    """
+    from .stages import train
+
+    if os.environ.get("PET_NODE_RANK", "0") == "0":
+        raise UsageError(
+            "this is the first of several nodes, or none of several",
+            "run the release without --join here; on further nodes set PET_NODE_RANK to 1 and on",
+        )
+    context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
+    _release(context, list(_selected(spec, None, "prepare")), None)
+    with context.workspace.lock():
+        train.join(context)
 
 
 def _plan(context: Context, selected: Selected, from_: str | None) -> tuple[StagePlan, ...]:

@@ -51,7 +51,7 @@ class Context:
     def base(self) -> Model:
         from ..weights.model import open_model
 
-        return open_model(self.spec.base.path)
+        return open_model(self.spec.base.path, environment(self.spec.smoke.environment))
 
     @cached_property
     def base_files(self) -> dict[str, str]:

@@ -71,7 +71,7 @@ def verify_download(
     asks the model in it; an adapter is merged into `base` for that."""
     download = out / manifest.name
     files = download_compared(manifest, to, revision, options, download, run)
-    model = base if is_adapter(download) else open_model(download)
+    model = base if is_adapter(download) else open_model(download, questioning.environment)
     if problems := structure(download, model.family) if model else adapter_structure(download):
         listed = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
         raise RemoteError(
@@ -84,7 +84,7 @@ def verify_download(
     if is_adapter(download):
         merged = out / "merged" / download.name
         merge(model, [(download, 1.0)], merged, run=run)
-        model = open_model(merged)
+        model = open_model(merged, questioning.environment)
     native = view_for(questioning.engine, model, out / "native", run)
     smoked = smoke(questioning, model, native, out / "smoke", run)
     return VerifiedTarget(to, revision, len(files), True, smoked.transcript)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..sdk.install import DISTRIBUTION
 from ..sdk.kinds import KINDS
+from .entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, EntryPoint
+    from importlib.metadata import Distribution
 
 GROUP = "hubkit.plugins"
 """Of plugins of any kind, as SDK 1.0 had it: each has to be imported to know its kind."""
@@ -24,12 +25,10 @@ GROUPS = {kind: f"hubkit.{kind}" for kind in KINDS}
 _KIND_OF = {group: kind for kind, group in GROUPS.items()}
 
 
-def installed() -> list[EntryPoint]:
-    """The plugins' entry points, none of them imported yet."""
-    from importlib.metadata import entry_points
-
-    found = entry_points()
-    return [entry for group in (GROUP, *GROUPS.values()) for entry in found.select(group=group)]
+def installed(path: Sequence[str] | None = None) -> list[EntryPoint]:
+    """The plugins' entry points in the folders of `path` (sys.path), none of them imported yet."""
+    groups = (GROUP, *GROUPS.values())
+    return [entry for entry in entry_points("hubkit.", path) if entry.group in groups]
 
 
 def declared_kind(entry: EntryPoint) -> str:
@@ -86,7 +85,7 @@ def load(entry: EntryPoint) -> Found:
     """Imports the class and checks it."""
     from ..sdk.contract import problems
 
-    if not _bundled(entry):
+    if entry.project != DISTRIBUTION:
         from . import first_import
 
         if reason := first_import.problem(entry):
@@ -108,12 +107,20 @@ def settled(found: Sequence[Found]) -> list[Found]:
 
 
 def _misplaced(entry: EntryPoint, plugin: Any) -> tuple[str, ...]:
-    if declared_kind(entry) in ("", plugin.kind):
+    """In the group of a kind, the entry point tells what can be asked for without importing it."""
+    if entry.group == GROUP:
         return ()
-    return (
-        f"its `kind` is {plugin.kind!r} and its entry point in the group {entry.group!r}: "
-        f"move it to {GROUPS[plugin.kind]!r}",
-    )
+    if declared_kind(entry) != plugin.kind:
+        return (
+            f"its `kind` is {plugin.kind!r} and its entry point in the group {entry.group!r}: "
+            f"move it to {GROUPS[plugin.kind]!r}",
+        )
+    if entry.name != plugin.name:
+        return (
+            f"its `name` is {plugin.name!r} and its entry point is called {entry.name!r}: give "
+            "both one name",
+        )
+    return ()
 
 
 def _environment(plugin: Any) -> str:
@@ -132,21 +139,6 @@ def _location(distribution: Distribution) -> str:
         if origin["dir_info"].get("editable"):
             return str(origin["url"]).removeprefix("file://")
     return str(distribution.locate_file(""))
-
-
-def _bundled(entry: EntryPoint) -> bool:
-    return entry in _own()
-
-
-@cache
-def _own() -> frozenset[EntryPoint]:
-    """What hubkit itself declares, told without METADATA: importlib.metadata parses all of it,
-    README included, to say whose an entry point is."""
-    from importlib.metadata import distributions
-
-    return frozenset(
-        entry for one in distributions(name=DISTRIBUTION) for entry in one.entry_points
-    )
 
 
 @cache

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from ..digests import of_json
 from ..home import home
 from ..sdk import json_text
+from .entry_points import EntryPoint
 
 SECONDS = 60.0
 OUTPUT = 1 << 20

@@ -1,26 +1,23 @@
 """The plugins that are installed: entry points, each checked against its contract.
 
-They are imported when their kind is first asked for: those in the group of their kind, such as
-`hubkit.dataset`, and all of `hubkit.plugins`, which does not tell kinds. A plugin that does not
-load, breaks its contract or clashes with another is kept in `broken` with the reason, and does not
-affect the others.
+They are imported when they are first asked for, by kind or by kind and name: those in the group of
+their kind, such as `hubkit.dataset`, and all of `hubkit.plugins`, which tells neither. A plugin
+that does not load, breaks its contract or clashes with another is kept in `broken` with the reason,
+and does not affect the others.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..sdk.errors import PluginError, UsageError
 from ..sdk.excerpt import did_you_mean
 from ..sdk.install import refuse_another
 from ..sdk.kinds import KINDS
 from .entries import GROUP, GROUPS, Found, Row, installed, load, settled
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from .entry_points import EntryPoint
 
 _LIST = "`hubkit plugins` lists what is installed"
 
@@ -29,34 +26,39 @@ class Plugins:
     """Plugins by kind and name."""
 
     def __init__(self, entries: Iterable[EntryPoint]) -> None:
-        self._entries: dict[str, list[EntryPoint]] = defaultdict(list)
-        for entry in entries:
-            self._entries[entry.group].append(entry)
-        self._loaded: dict[str, list[Found]] = {}
-        self._usable: dict[str, Mapping[str, Any]] = {}
+        self._entries = tuple(entries)
+        self._loaded: dict[EntryPoint, Found] = {}
+        self._usable: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def rows(self) -> tuple[Row, ...]:
         """Every plugin, broken ones too, by kind and name."""
-        rows = (one.row() for one in self._found(GROUP, *GROUPS.values()))
+        rows = (one.row() for one in self._settled(self._entries))
         return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
 
     @property
     def broken(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows() if row.state != "ok")
 
-    def of(self, kind: str) -> Mapping[str, Any]:
-        """The usable plugins of a kind, by name."""
-        if kind not in self._usable:
-            found = self._found(GROUP, GROUPS[kind])
+    def of(self, kind: str, name: str = "") -> Mapping[str, Any]:
+        """The usable plugins of a kind, by name; with a `name`, no others need be imported."""
+        if (kind, name) not in self._usable:
+            found = self._settled(
+                entry
+                for entry in self._entries
+                if entry.group == GROUP
+                or (entry.group == GROUPS[kind] and name in ("", entry.name))
+            )
             usable = [one.plugin() for one in found if not one.reason and one.plugin.kind == kind]
-            self._usable[kind] = {one.name: one for one in sorted(usable, key=lambda one: one.name)}
-        return self._usable[kind]
+            by_name = {one.name: one for one in sorted(usable, key=lambda one: one.name)}
+            self._usable[kind, name] = by_name
+        return self._usable[kind, name]
 
-    def _found(self, *groups: str) -> list[Found]:
-        for group in groups:
-            if group not in self._loaded:
-                self._loaded[group] = [load(entry) for entry in self._entries[group]]
-        return settled([one for group in groups for one in self._loaded[group]])
+    def _settled(self, entries: Iterable[EntryPoint]) -> list[Found]:
+        chosen = list(entries)
+        for entry in chosen:
+            if entry not in self._loaded:
+                self._loaded[entry] = load(entry)
+        return settled([self._loaded[entry] for entry in chosen])
 
     def get(self, kind: str, name: str) -> Any:
         """The plugin of that kind and name.
@@ -70,8 +72,9 @@ class Plugins:
                 f"there is no kind of plugin {kind!r}{did_you_mean(kind, KINDS)}",
                 f"kinds are {', '.join(KINDS)}",
             )
-        if name in self.of(kind):
-            return self.of(kind)[name]
+        found = self.of(kind, "" if kind == "hub" else name)  # hubs share their schemes
+        if name in found:
+            return found[name]
         for row in self.broken:
             if row.name == name and row.kind in (kind, ""):
                 raise PluginError(
@@ -84,7 +87,7 @@ class Plugins:
         )
 
     def family_of(self, config: Mapping[str, Any]) -> Any:
-        """The one family that recognises a config.json.
+        """The one family that recognises a config.json; a fallback counts where no other does.
 
         Raises:
             UsageError: none or more than one does.
@@ -96,7 +99,8 @@ class Plugins:
                     families.append(family)
             except Exception as error:
                 failed.append(f"{name} failed on it ({type(error).__name__}: {error})")
-        if len(families) == 1:
+        own = [family for family in families if not getattr(family, "fallback", False)]
+        if len(families := own or families) == 1:
             return families[0]
         if families:
             names = ", ".join(family.name for family in families)

@@ -3,8 +3,8 @@ library only; `open_picture` and `tiles` need Pillow and numpy when they are cal
 `hubkit.sdk.processing`, which runs a model's own processor, torch and transformers.
 
 A plugin is a class with `kind`, `name`, `sdk` and the methods of its kind's Protocol, registered
-under the entry-point group of its kind, such as `hubkit.dataset` (those under `hubkit.plugins` are
-imported whatever kind is asked for):
+by its name in the entry-point group of its kind, such as `hubkit.dataset` (those in
+`hubkit.plugins` are imported whatever is asked for):
 
     | kind     | Protocol       | runs in  | does                                              |
     |----------|----------------|----------|---------------------------------------------------|
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         NativeModel,
         Problem,
         RecognisedModel,
+        Support,
         TensorMap,
     )
     from .hub import (
@@ -121,7 +122,8 @@ _HOMES = {
     ),
     "exporter": "CheckingExporter Exporter ExportInput ExportOutput",
     "family": (
-        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel TensorMap"
+        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel Support "
+        "TensorMap"
     ),
     "hub": (
         "DownloadableHub Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal"
@@ -201,6 +203,7 @@ __all__ = [
     "SeveralNodesTrainer",
     "SilentRun",
     "SpecError",
+    "Support",
     "TensorMap",
     "Terms",
     "TrainInput",

@@ -40,7 +40,13 @@ def load(native: Path) -> Any:
     without_videos: Any = type(
         kind.__name__, (kind,), {"check_argument_for_proper_class": _unchecked}
     )
-    return without_videos.from_args_and_dict([made[name]() for name in needed], settings)
+    try:
+        return without_videos.from_args_and_dict([made[name]() for name in needed], settings)
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"the processor {kind.__name__} needs a package ({str(error).strip()[:200]})",
+            "install it where trainers and engines run",
+        ) from None
 
 
 def fast_tokenizer(native: Path) -> Any:

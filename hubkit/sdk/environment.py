@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
 
 
@@ -53,7 +55,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def by_module() -> Mapping[str, list[str]]:
     """Names of distributions by top-level module. `packages_distributions` of Python 3.10 knows
-    only those with a top_level.txt, which newer builders do not write."""
+    only those with a top_level.txt, which newer builders do not write. Read once for each sys.path:
+    torch alone lists 15,000 files."""
+    return _by_module(tuple(sys.path))
+
+
+@cache
+def _by_module(path: tuple[str, ...]) -> Mapping[str, list[str]]:
     from importlib.metadata import distributions
 
     found: dict[str, list[str]] = {}

@@ -80,7 +80,8 @@ class CardFacts:
     which `{repository}` stands for the folder with a download of the repository; `usage_in` has
     such mappings in other languages than English, by their codes. `relation` is what such a model
     is to its base, as Hugging Face names it. `citation` is the BibTeX entry of the family's
-    paper."""
+    paper. `limits` are sentences on what is not known of such models, and `limits_in` those in
+    other languages."""
 
     library_name: str
     pipeline_tag: str
@@ -89,6 +90,23 @@ class CardFacts:
     relation: Literal["adapter", "finetune", "merge", "quantized"] = "finetune"
     usage_in: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     citation: str = ""
+    limits: tuple[str, ...] = ()
+    limits_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a family says of itself in the documentation, in a class variable `support`: its models
+    by language code, the trainers and engines that take them, and what has been proved. `check`: a
+    folder is checked and published; `merge`: merged tensors are those of PEFT; `step`: a step of
+    training, and the same inputs in asking; `release`: a whole release, until a fresh download
+    answers; all in tests; `gpu`: trained or asked on a GPU."""
+
+    models: Mapping[str, str]
+    trainers: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    layouts: tuple[Literal["official", "hf"], ...] = ("hf",)
+    proved: tuple[Literal["check", "merge", "step", "release", "gpu"], ...] = ("check", "merge")
 
 
 @dataclass(frozen=True)

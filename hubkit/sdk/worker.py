@@ -1,5 +1,5 @@
-"""Runs one call of a trainer, an engine or an exporter in a process of its own: `python -m
-hubkit.sdk.worker JOB_FOLDER`.
+"""Runs one call of a plugin in a process of its own: `python -m hubkit.sdk.worker
+JOB_FOLDER`.
 
 hubkit writes `input.json`, `{"plugin": "module:Class", "call": "health" or one of CALLS, "input":
 {...}}`, and reads `output.json`, which appears whole or not at all:
@@ -45,6 +45,7 @@ from .engine import (
 from .environment import Health, check
 from .errors import CancelledError, HubkitError, PluginError
 from .exporter import ExportInput, ExportOutput
+from .outline import Outline, OutlineInput
 from .trainer import Foreseen, TrainInput, TrainOutput
 
 PROGRESS_DESCRIPTOR = "HUBKIT_PROGRESS_FD"
@@ -66,6 +67,7 @@ CALLS = {
     "measure": Call("engine", MeasureInput, MeasureOutput),
     "serve": Call("engine", ServeInput, ServeOutput),
     "export": Call("exporter", ExportInput, ExportOutput),
+    "outline": Call("family", OutlineInput, Outline),
 }
 
 
@@ -143,8 +145,9 @@ def _answer(request: Mapping[str, Any], run: PipeRun) -> dict[str, Any]:
         return {"ok": True, "result": encode(_health(plugin))}
     call = CALLS[name]
     job: Any = decode(call.input, request["input"], f"the input of {name}")
-    options = decode(plugin.Options, job.options, f"options of {plugin.kind} {plugin.name}")
-    job = dataclasses.replace(job, options=encode(options))
+    if hasattr(job, "options"):
+        options = decode(plugin.Options, job.options, f"options of {plugin.kind} {plugin.name}")
+        job = dataclasses.replace(job, options=encode(options))
     if check(plugin.requirements, probe=False).missing:
         return {"ok": False, "health": encode(_health(plugin))}
     for number in (signal.SIGTERM, signal.SIGINT):

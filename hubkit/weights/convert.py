@@ -59,9 +59,16 @@ Recipe = Mapping[str, Sequence[Piece]]
 """For each tensor of the output, what it is put together from along dimension 0."""
 
 
-def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0) -> ConvertReport:
-    """Writes the official model as transformers loads it without remote code, shard by
-    shard.
+def to_native(
+    model: Model,
+    out: Path,
+    run: Run | None = None,
+    *,
+    jobs: int = 0,
+    names: Mapping[str, str] | None = None,
+) -> ConvertReport:
+    """Writes the official model as transformers loads it without remote code, shard by shard.
+    `names` are what to call tensors instead of by their native names.
 
     Raises:
         WeightsError: the weights do not hold together or do not fit config.json.
@@ -70,7 +77,7 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
     """
     folder, family, config = model.folder, model.family, model.config
     refuse_pointers(folder)
-    native = family.native(config, token_ids(folder))
+    native, called = family.native(config, token_ids(folder)), names or {}
     with Checkpoint.open(folder) as opened:
         weights, layout = check_layout(opened, family, config)
         known = targets(native.tensors, layout)
@@ -78,7 +85,7 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
         for entry in native.tensors:
             parts.setdefault(entry.source, []).append(entry.name)
         recipe = {
-            entry.name: [
+            called.get(entry.name, entry.name): [
                 Piece(entry.source, span.start, span.stop) for span in known[entry.name].spans
             ]
             for entry in native.tensors
@@ -86,7 +93,7 @@ def to_native(model: Model, out: Path, run: Run | None = None, *, jobs: int = 0)
         headers = [
             build_header(
                 (
-                    (name, t.dtype, known[name].shape)
+                    (called.get(name, name), t.dtype, known[name].shape)
                     for t in shard.header.tensors
                     for name in parts.get(t.name, ())
                 ),

@@ -177,6 +177,21 @@ def _note_base(adapter: Adapter, base: Model, run: Run) -> None:
         run.note(f"{adapter.name} names the base {named!r}; it is merged into {folder.name}")
 
 
+def check_fit(base: Model, adapter: Path) -> None:
+    """Reads headers alone.
+
+    Raises:
+        UsageError: there is no adapter at `adapter`.
+        WeightsError: base or adapter do not hold together or do not fit one another.
+    """
+    refuse_pointers(adapter)
+    opened = read_adapter(adapter)
+    with opened.source, Checkpoint.open(base.folder) as found:
+        _, layout = check_layout(found, base.family, base.config)
+        tie = tie_of(base.family, base.config, layout)
+        _place_all([(opened, 1.0)], base.family, base.config, layout, tie)
+
+
 def check_layout(
     weights: Checkpoint, family: ModelFamily, config: Mapping[str, Any]
 ) -> tuple[Checkpoint, Mapping[str, tuple[int, ...]]]:

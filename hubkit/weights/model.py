@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..files.outside import read_config, read_json
@@ -12,6 +12,9 @@ from ..registry.plugins import plugins
 from ..sdk import ModelFamily, Vision
 from .adapters.names import SETTINGS
 from .companions import INDEX
+
+if TYPE_CHECKING:
+    from ..environments import Environment
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -46,9 +49,15 @@ def is_adapter(folder: Path) -> bool:
     )
 
 
-def open_model(folder: Path) -> Model:
-    """Raises UsageError when `folder` is no model folder but, say, an adapter, or no installed
-    family recognises it."""
+def open_model(folder: Path, environment: Environment | None = None) -> Model:
+    """The model in `folder`. A family without tables of its own is asked about it in a worker of
+    `environment`, which by default is hubkit's own.
+
+    Raises:
+        UsageError: `folder` is no model folder but, say, an adapter, or no installed family
+            recognises it.
+        EnvironmentFailure: `environment` lacks what such a family asks.
+    """
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is not a folder", "give the folder that holds the model's config.json"
@@ -59,23 +68,9 @@ def open_model(folder: Path) -> Model:
             f"merge it into its base (`hubkit merge BASE {folder} OUT`), and give the folder OUT",
         )
     config = read_config(folder)
-    try:
-        return Model(folder, config, plugins().family_of(config))
-    except UsageError:
-        if _is_native(config):
-            raise UsageError(
-                f"{folder} is in transformers' own layout, as `hubkit convert --to hf` writes it",
-                "give the official folder; `hubkit convert FOLDER OUT --to official --like BASE` "
-                "makes it again",
-            ) from None
-        raise
+    family = plugins().family_of(config)
+    if hasattr(family, "outline"):
+        from .outlines import outlined
 
-
-def _is_native(config: dict[str, Any]) -> bool:
-    names = config.get("architectures")
-    known = {
-        name
-        for family in plugins().of("family").values()
-        for name in getattr(family, "native_architectures", ())
-    }
-    return isinstance(names, list) and any(name in known for name in names)
+        family = outlined(family, folder, config, environment)
+    return Model(folder, config, family)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator, ValidationError
 from testing.projects import RELEASE
 
 from hubkit.__main__ import run
@@ -40,9 +40,13 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-def made(spec: Path, format: str, **options: Any) -> dict[str, Any]:
+def all_made(spec: Path, format: str, **options: Any) -> list[dict[str, Any]]:
     options = {"image": "registry/hubkit:train", "gpu": "H200", "claim": "releases"} | options
-    loaded: dict[str, Any] = yaml.safe_load(launch(spec, format, **options))
+    return list(yaml.safe_load_all(launch(spec, format, **options)))
+
+
+def made(spec: Path, format: str, **options: Any) -> dict[str, Any]:
+    (loaded,) = all_made(spec, format, **options)
     return loaded
 
 
@@ -100,78 +104,96 @@ def test_what_is_missing_is_named(spec: Path, capsys: pytest.CaptureFixture[str]
             made(spec, format, **options)
         assert told in raised.value.message
         assert remedy in raised.value.remedy
-    with pytest.raises(UsageError, match=r"where.nodes is 2, and what is printed runs on one"):
-        made(spec, "sky", overrides=["where.nodes=2"])
+    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer xtuner takes one node"):
+        made(spec, "sky", overrides=["where.nodes=2", "train={trainer: xtuner}"])
     assert run(["launch", str(spec), "--print", "sky", "--image", "i", "--gpu", "H200"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["name"] == "internvl2-tiny-test"
 
 
-@pytest.fixture(scope="module")
-def validators(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with SkyPilot, Kubernetes' published schemas and Kubeflow's models; they would bring
-    much into an environment that they share."""
-    folder = tmp_path_factory.mktemp("validators")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    wanted = ["skypilot", "kubernetes-validate", "kubeflow-trainer-api"]
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, *wanted], check=True, timeout=1800)
-    return folder / "bin" / "python"
-
-
-SKY = """
-import json, sys
-import sky
-task = sky.Task.from_yaml(sys.argv[1])
-(one,) = task.resources
-print(json.dumps({"nodes": task.num_nodes, "gpus": one.accelerators, "run": task.run}))
-"""
-JOB = """
-import sys, yaml, kubernetes_validate
-with open(sys.argv[1]) as file:
-    kubernetes_validate.validate(yaml.safe_load(file), kubernetes_validate.latest_version(), True)
-"""
-TRAIN_JOB = """
-import json, sys, yaml
-from kubeflow_trainer_api import models
-with open(sys.argv[1]) as file:
-    given = yaml.safe_load(file)
-read = models.TrainerV1alpha1TrainJob.from_dict(given)
-print(json.dumps([read.to_dict(), given]))
+TWO = {"overrides": ["where.nodes=2"]}
+TWICE = "--set where.nodes=2"
+JOINED = f"""\
+if [ "$PET_NODE_RANK" = 0 ]; then
+  hubkit release release.yaml --where local --until evaluate {TWICE}
+else
+  hubkit release release.yaml --where local --join --workdir /tmp/hubkit {TWICE}
+fi
 """
 
 
-@pytest.mark.integration
-@pytest.mark.xdist_group("launch")
-def test_their_own_parsers_take_what_is_printed(spec: Path, validators: Path) -> None:
-    for name in ("base", "data/images"):
-        (spec.parent / name).mkdir(parents=True)
-    home = spec.parents[1] / "home"
-    home.mkdir()
-
-    def parsed(code: str, format: str) -> Any:
-        path = spec.with_name(f"{format}.yaml")
-        options = {"image": "registry/hubkit:train", "gpu": "H200", "claim": "releases"}
-        path.write_text(launch(spec, format, **options), "utf-8")
-        done = subprocess.run(
-            [validators, "-c", code, path],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={"HOME": str(home), "PATH": f"{validators.parent}:/usr/bin:/bin"},
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
-
-    task = parsed(SKY, "sky")
-    assert (task["nodes"], task["gpus"]) == (1, {"H200": 8})
-    assert task["run"].splitlines()[-1] == f"timeout 43200 {COMMAND}"
-    parsed(JOB, "kubernetes")
-    read, given = parsed(TRAIN_JOB, "kubeflow")
-    assert _without_empty(read) == _without_empty(given)
-    shutil.rmtree(home)
+def test_several_nodes(spec: Path) -> None:
+    """The first runs the release, the others train with it; each system says in its own way which
+    is which."""
+    task = made(spec, "sky", **TWO)
+    assert task["num_nodes"] == 2
+    assert "export PET_NODE_RANK=$SKYPILOT_NODE_RANK\n" in task["run"]
+    assert task["run"].endswith(JOINED.replace("  hubkit", "  timeout 43200 hubkit"))
+    service, job = all_made(spec, "kubernetes", **TWO)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    name = service["metadata"]["name"]
+    assert job["spec"]["template"]["spec"]["subdomain"] == name == job["metadata"]["name"]
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
+    assert f"export PET_MASTER_ADDR={name}-0.{name}\n" in container["command"][2]
+    assert container["command"][2].endswith(JOINED)
+    asked = made(spec, "kubeflow", **TWO)["spec"]["trainer"]
+    assert asked["numNodes"] == 2
+    assert asked["command"][2].endswith(JOINED)
+    assert "export PET_" not in asked["command"][2]
 
 
-def _without_empty(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_empty(one) for key, one in value.items() if one not in (None, {}, [])}
-    return [_without_empty(one) for one in value] if isinstance(value, list) else value
+def test_the_meeting_place_is_what_each_system_says(spec: Path) -> None:
+    """By the shell that runs it."""
+    lines = made(spec, "sky", **TWO)["run"].splitlines()
+    exports = "\n".join(line for line in lines if line.startswith("export PET_"))
+    variables = {
+        "SKYPILOT_NUM_NODES": "2",
+        "SKYPILOT_NODE_RANK": "1",
+        "SKYPILOT_NODE_IPS": "10.0.0.7\n10.0.0.8",
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run(
+        ["bash", "-c", f"{exports}\nenv"], env=variables, capture_output=True, text=True, check=True
+    )
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("PET_")) == [
+        "PET_MASTER_ADDR=10.0.0.7",
+        "PET_MASTER_PORT=29500",
+        "PET_NNODES=2",
+        "PET_NODE_RANK=1",
+    ]
+
+
+def test_the_first_node_joins_nobody(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PET_NODE_RANK", raising=False)
+    assert run(["release", str(spec), "--join"]) == 2
+    assert "or none of several" in capsys.readouterr().err
+    assert run(["release", str(spec), "--join", "--until", "train"]) == 2
+    assert "without --from, --until and --where" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_what_is_printed_has_the_published_form(spec: Path, nodes: int) -> None:
+    """Schemas of SkyPilot, Kubernetes and Kubeflow: make_launch_schemas.py."""
+    schemas = json.loads(Path(__file__).with_name("launch_schemas.json").read_text("utf-8"))
+    how: dict[str, Any] = {"overrides": [f"where.nodes={nodes}"]}
+    documents = [*all_made(spec, "kubernetes", **how), *all_made(spec, "kubeflow", **how)]
+    for document in documents:
+        Draft202012Validator(schemas[document["kind"]]).validate(document)
+        with pytest.raises(ValidationError):
+            document["spec"]["unheard-of"] = 1
+            Draft202012Validator(schemas[document["kind"]]).validate(document)
+    task = made(spec, "sky", **how)
+    Draft202012Validator(schemas["Task"]).validate(task)
+    Draft202012Validator(schemas["Resources"]).validate(task["resources"])
+
+
+def test_skypilot_itself_takes_the_task(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sky = pytest.importorskip("sky", reason="SkyPilot is not installed; its schema was asked")
+    monkeypatch.setenv("HOME", str(spec.parents[1]))
+    path = spec.with_name("sky.yaml")
+    path.write_text(launch(spec, "sky", image="i", gpu="H200", **TWO), "utf-8")
+    task = sky.Task.from_yaml(str(path))
+    (one,) = task.resources
+    assert (task.num_nodes, one.accelerators) == (2, {"H200": 8})
+    assert task.run.endswith("fi\n")

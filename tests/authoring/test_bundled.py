@@ -16,10 +16,19 @@ from hubkit.sdk.install import DISTRIBUTION
 ROOT = Path(__file__).parents[2]
 QUICK = {
     *("anls", "contains", "exact_match", "multiple_choice"),
-    *("internvl", "llava", "llava_next", "qwen_vl"),
+    *("internvl", "internvl_hf", "llava", "llava_next", "llava_onevision"),
+    *("qwen3_vl", "qwen_vl"),
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
-SLOW = {"gguf", "git_lfs", "huggingface", "modelscope", "peft", "transformers"}
+SLOW = {
+    "gguf",
+    "git_lfs",
+    "huggingface",
+    "modelscope",
+    "peft",
+    "transformers",
+    "transformers_models",
+}
 ELSEWHERE = {"llama_cpp", "lmdeploy", "xtuner", "nextgpt", "nextgpt_stages", "openai"}
 """They need an environment of their own, a server, or models that are not in the repository."""
 PARTS = {"options": "this kind has no options", "sdk only": "it is a part of hubkit itself"}

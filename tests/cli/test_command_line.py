@@ -78,15 +78,15 @@ def test_a_bug_is_told_with_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hubkit import __main__ as entry
-    from hubkit.api import release as api
+    from hubkit.api import init as api
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    def broken(path: Path, *, force: bool) -> Path:
+    def broken(path: Path) -> Path:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(api, "init", broken)
-    assert entry.run(["init", str(tmp_path / "x.yaml")]) == 1
+    assert entry.run(["init", "--template", str(tmp_path / "x.yaml")]) == 1
     said = capsys.readouterr().err
     (log,) = (tmp_path / "hubkit").glob("crash-*.log")
     assert str(log) in said and "ZeroDivisionError: oops" in log.read_text()
@@ -104,10 +104,14 @@ def test_plugins_are_listed() -> None:
         ("engine", "lmdeploy"),
         ("engine", "transformers"),
         ("family", "internvl"),
+        ("family", "internvl_hf"),
         ("family", "llava"),
         ("family", "llava_next"),
         ("family", "nextgpt"),
+        ("family", "llava_onevision"),
+        ("family", "qwen3_vl"),
         ("family", "qwen_vl"),
+        ("family", "transformers_models"),
         ("hub", "git_lfs"),
         ("trainer", "nextgpt_stages"),
         ("trainer", "peft"),

@@ -35,6 +35,13 @@ SWALLOWS_ERRORS = f"""
             except Exception:
                 pass
 """
+BREAKS = f"""
+        try:
+            {READY}
+            time.sleep(60)
+        except BaseException:
+            raise AttributeError("what an import left behind that was broken off")
+"""
 SWALLOWS_ALL = f"""
         for _ in range(3):
             try:
@@ -76,7 +83,9 @@ def test_a_cancellation_is_no_error_that_a_handler_of_errors_takes() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("body", [WAITS, SWALLOWS_ERRORS], ids=["waits", "swallows errors"])
+@pytest.mark.parametrize(
+    "body", [WAITS, SWALLOWS_ERRORS, BREAKS], ids=["waits", "swallows errors", "breaks"]
+)
 def test_a_signal_ends_the_command_at_once(number: signal.Signals, body: str) -> None:
     process = start(body)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Several release files in one command; how they run is in tests/pipeline/test_slurm.py."""
+"""Several release files in one command; how they run is in tests/pipeline/test_machines.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_bad_file_is_told_before_any_release_runs(
 
 def test_options_that_are_for_one_release(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["release", "a.yaml", "b.yaml", "--dry-run"]) == 2
-    assert "--dry-run and --workdir are for one release file" in capsys.readouterr().err
+    assert "--dry-run, --join and --workdir are for one release file" in capsys.readouterr().err
 
 
 def test_the_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,9 +149,10 @@ def test_the_messages_of_the_troubleshooting_page_are_hubkits() -> None:
             assert message in source, message
 
 
-def test_the_reference_of_the_release_file_is_up_to_date() -> None:
+@pytest.mark.parametrize("written", ["make_release_file", "make_models"])
+def test_the_pages_that_are_written_are_up_to_date(written: str) -> None:
     code = (
-        "import sys; sys.path.insert(0, 'docs'); import make_release_file as m; sys.exit([p.name "
+        f"import sys; sys.path.insert(0, 'docs'); import {written} as m; sys.exit([p.name "
         "for p, text in m.pages().items() if not p.is_file() or p.read_text('utf-8') != text] or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -134,7 +134,7 @@ class Halved:
 
 def test_a_metric_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {**plugins().of("metric"), "halved": Halved()}
-    monkeypatch.setattr(Plugins, "of", lambda self, kind: known)
+    monkeypatch.setattr(Plugins, "of", lambda self, kind, name="": known)
     (measure,) = measured(answered([True, False], None), metrics=("halved",)).measures
     assert (measure.version, measure.score.value, measure.right) == ("7", 0.25, None)
     record = Record("9", (), (Turn("?", "yes"),), {"value": "1.5"})

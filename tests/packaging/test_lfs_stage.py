@@ -293,7 +293,7 @@ def test_no_room_for_a_copy(release: Release, stage: Stage, tmp_path: Path) -> N
         with pytest.raises(EnvironmentFailure) as caught:
             stage(folder, listed)
         assert "not enough disk for big [v1] tokens.json" in caught.value.message
-        assert "11534338 bytes needed" in caught.value.message
+        assert "11.5 MB needed" in caught.value.message
         assert not [path for path in small.rglob("*") if path.is_file()]
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.integration
 
 CRASHES = int(os.environ.get("HUBKIT_CRASHES", "5"))
 SEED = int(os.environ.get("HUBKIT_SEED", "1"))
+OF_ONE_RELEASE, SHARE_OF_PREFLIGHT = 20, 0.1
 SECONDS_TO_END, SECONDS_OF_WORKERS = 5.0, 2.0
 TOKEN = "hf_crash9876543210zyxwvutsrqponmlk"
 SECONDS = {"preflight": 3, "prepare": 1, "merge": 0.5, "package": 1, "publish": 3, "verify": 1}
@@ -53,11 +54,11 @@ class Project:
     targets: dict[str, dict[str, Any]]
     crashes: list[tuple[str, str, int, float, float]] = field(default_factory=list)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Returns once hubkit itself runs: Python takes a moment to start."""
         with self.output.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hubkit", "release", str(self.spec), "--json"],
+                [sys.executable, "-m", "hubkit", "release", str(self.spec), "--json", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -76,16 +77,21 @@ class Project:
         started = [e["stage"] for e in self.events() if e.get("state") == "started"]
         return started[-1] if started else "preflight"
 
-    def reach(self, process: subprocess.Popen[bytes], chance: random.Random) -> bool:
-        """Waits for a random instant of a stage that is still to be run; False: it is done."""
+    def strike_at_random(self, number: signal.Signals, chance: random.Random) -> bool:
+        """Runs from a random stage, the first that is not sealed or an earlier one again, and
+        strikes it at a random instant; False: the release was done before."""
         run = self.spec.parent / ".hubkit" / NAME
-        left = [name for name in NAMES if not (run / name / "seal.json").exists()]
-        stage = chance.choice(["preflight", *left])
+        sealed = [name for name in NAMES if (run / name / "seal.json").exists()]
+        stage = chance.choice(NAMES[: len(sealed) + 1])
+        process = self.start(*(("--from", stage) if stage in sealed else ()))
+        if chance.random() < SHARE_OF_PREFLIGHT:
+            stage = "preflight"
         while stage not in ("preflight", self.stage()) and process.poll() is None:
             time.sleep(0.01)
         with contextlib.suppress(subprocess.TimeoutExpired):
             assert process.wait(chance.uniform(0, SECONDS[stage])) == 0
             return False
+        self.strike(process, number)
         return True
 
     def strike(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -197,13 +203,10 @@ def test_struck_at_random_instants(
     while struck < count:
         releases += 1
         own = project(tmp_path / str(releases), digits, hub, 1000 * number + releases)
+        until = min(count, struck + OF_ONE_RELEASE)
         try:
-            while struck < count:
-                process = own.start()
-                if not own.reach(process, chance):
-                    break
-                struck += 1
-                own.strike(process, number)
+            while struck < until:
+                struck += own.strike_at_random(number, chance)
             assert own.finish() == undisturbed, f"after {struck} crashes"
         finally:
             crashes += own.crashes

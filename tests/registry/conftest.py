@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
 from testing.small_plugins import Install
 
-from hubkit.registry.entries import GROUP
+from hubkit.registry.entries import GROUP, installed
 from hubkit.registry.plugins import Plugins
 
 
@@ -29,9 +28,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
                 f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {number}.5\n"
             )
             (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{attribute}\n")
-        found: list[Distribution] = sorted(
-            distributions(path=[str(tmp_path)]), key=lambda one: one.name
-        )
-        return Plugins(entry for one in found for entry in one.entry_points)
+        return Plugins(installed([str(tmp_path)]))
 
     return write

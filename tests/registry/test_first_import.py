@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from testing.small_plugins import Install, dataset
 
 from hubkit.registry import first_import
 from hubkit.registry.entries import GROUP
+from hubkit.registry.entry_points import EntryPoint
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, distribution, distributions
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from testing.small_plugins import Install, dataset
 
-from hubkit.registry.entries import GROUP, GROUPS
+from hubkit.registry.entries import GROUP, GROUPS, installed
+from hubkit.registry.entry_points import EntryPoint
 from hubkit.registry.plugins import Plugins, plugins
 from hubkit.sdk import PluginError, UsageError
 from hubkit.sdk.install import DISTRIBUTION
@@ -164,13 +166,13 @@ def test_two_hubs_of_one_scheme_are_both_unusable(install: Install) -> None:
     assert all("both claim the scheme 'git'" in row.state for row in found.broken)
 
 
-def test_one_class_that_two_distributions_offer_is_one_plugin(install: Install) -> None:
+def test_one_class_that_two_distributions_offer_is_one_plugin(
+    install: Install, tmp_path: Path
+) -> None:
     install(good=dataset())
-    (entry,) = [
-        entry for one in distributions() for entry in one.entry_points if entry.name == "good"
-    ]
+    (entry,) = installed([str(tmp_path)])
     found = Plugins(
-        [entry, EntryPoint("good", entry.value, GROUP), EntryPoint("own", entry.value, OWN)]
+        [entry, EntryPoint("good", entry.value, GROUP), EntryPoint("data", entry.value, OWN)]
     )
     assert len(found.rows()) == 1
     assert found.broken == ()
@@ -204,13 +206,47 @@ def test_the_family_of_a_config_is_the_only_one_that_recognises_it(install: Inst
 
 
 def test_a_plugin_in_the_group_of_its_kind_is_imported_when_its_kind_is_asked_for(
-    install: Install,
+    install: Install, tmp_path: Path
 ) -> None:
-    found = install(group=OWN, own=dataset())
-    (module,) = [entry.module for entry in distribution("own-dist").entry_points]
+    found = install(group=OWN, data=dataset())
+    (module,) = [entry.module for entry in installed([str(tmp_path)])]
     assert found.of("hub") == {} and module not in sys.modules
     assert list(found.of("dataset")) == ["data"] and module in sys.modules
     assert [(row.kind, row.state) for row in found.rows()] == [("dataset", "ok")]
+
+
+def test_a_plugin_that_is_asked_for_by_name_is_imported_alone(install: Install) -> None:
+    found = install(group=OWN, data=dataset(), other=("import no_such_module_at_all", "Data"))
+    assert found.get("dataset", "data").name == "data"
+    assert [entry.name for entry in found._loaded] == ["data"]
+
+
+def test_a_plugin_in_the_group_of_its_kind_is_called_as_its_entry_point(install: Install) -> None:
+    found = install(group=OWN, own=dataset())
+    with pytest.raises(PluginError, match="is called 'own': give both one name"):
+        found.get("dataset", "data")
+
+
+def test_the_first_of_two_distributions_of_one_name_counts(tmp_path: Path) -> None:
+    for folder, info in (("one", "my_own-2.0.dist-info"), ("two", "My.Own.egg-info")):
+        (tmp_path / folder / info).mkdir(parents=True)
+        (tmp_path / folder / info / "entry_points.txt").write_text(
+            f"# {folder}\n[console_scripts]\nx = y:z\n[{OWN}]\n a = {folder}.b:C.D [extra]\n\n"
+        )
+    gone = str(tmp_path / "gone")
+    found = installed([gone, str(tmp_path / "two"), str(tmp_path / "one")])
+    assert [(one.name, one.value, one.group, one.project) for one in found] == [
+        ("a", "two.b:C.D", OWN, "my-own")
+    ]
+
+
+def test_entry_points_are_those_that_importlib_finds() -> None:
+    found = [(one.name, one.value, one.group) for one in installed()]
+    assert sorted(found) == sorted(
+        (one.name, one.value, one.group)
+        for group in (GROUP, *GROUPS.values())
+        for one in metadata.entry_points(group=group)
+    )
 
 
 def test_a_broken_one_there_is_told_by_its_kind(install: Install) -> None:
@@ -236,10 +272,23 @@ def test_a_plugin_in_the_group_of_another_kind_is_broken(install: Install) -> No
 
 def test_one_of_each_kind_of_group_clash(install: Install) -> None:
     install(old=dataset())
-    found = install(group=OWN, new=dataset())
+    found = install(group=OWN, data=dataset())
     assert found.of("dataset") == {}
-    assert [row.distribution for row in found.broken] == ["new-dist", "old-dist"]
+    assert [row.distribution for row in found.broken] == ["data-dist", "old-dist"]
     assert all("both claim the name 'dataset data'" in row.state for row in found.broken)
+
+
+def _fallback(plugin: tuple[str, str]) -> tuple[str, str]:
+    return plugin[0].replace("kind,", "fallback, kind,").replace("= ", "= True, ", 1), plugin[1]
+
+
+def test_a_fallback_takes_what_no_other_family_knows(install: Install) -> None:
+    found = install(
+        a=family("a", 'config.get("x") == 1'),
+        b=_fallback(family("b", "True")),
+    )
+    assert found.family_of({"x": 1}).name == "a"
+    assert found.family_of({"x": 2}).name == "b"
 
 
 def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
@@ -261,10 +310,14 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "transformers", "ok"),
         ("exporter", "gguf", "ok"),
         ("family", "internvl", "ok"),
+        ("family", "internvl_hf", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
         ("family", "nextgpt", "ok"),
+        ("family", "llava_onevision", "ok"),
+        ("family", "qwen3_vl", "ok"),
         ("family", "qwen_vl", "ok"),
+        ("family", "transformers_models", "ok"),
         ("hub", "git_lfs", "ok"),
         ("metric", "anls", "ok"),
         ("metric", "contains", "ok"),

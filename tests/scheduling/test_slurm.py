@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("slurm")]
 
 
 @pytest.fixture(autouse=True)
-def found(slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def found(slurm: Cluster, overdue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CONF", str(slurm.settings))
 
 
@@ -112,15 +112,6 @@ def test_a_job_killed_for_memory(tmp_path: Path) -> None:
     assert "raise `where.memory`" in failure.remedy
 
 
-def test_a_job_killed_for_time(tmp_path: Path) -> None:
-    """OverTimeLimit is 0; Slurm looks twice a minute and counts whole minutes."""
-    one = job(tmp_path, "echo began; sleep 300", hours=1 / 60)
-    failure = failed(one, 150)
-    assert "TIMEOUT" in failure.message
-    assert "began" in failure.message
-    assert "raise `where.hours`" in failure.remedy
-
-
 def test_a_node_that_lacks_the_shared_folder(tmp_path: Path) -> None:
     one = job(tmp_path / "gone", "true")
     one.folder.rmdir()
@@ -192,3 +183,12 @@ def test_a_controller_that_does_not_answer(
     with pytest.raises(EnvironmentFailure, match="Slurm does not answer") as raised:
         Slurm().state("1", job(tmp_path / "job", "true"))
     assert "`sinfo` answers" in raised.value.remedy
+
+
+def test_a_job_killed_for_time(slurm: Cluster, overdue: str) -> None:
+    one = dataclasses.replace(job(slurm.folder, ""), name="overdue")
+    failure = until("failure", overdue, one, 120).failure
+    assert failure is not None
+    assert "TIMEOUT" in failure.message
+    assert "began" in failure.message
+    assert "raise `where.hours`" in failure.remedy

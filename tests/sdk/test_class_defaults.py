@@ -12,10 +12,13 @@ DECODER_CLASSES = {
     "qwen2": "Qwen2Config",
     "qwen3": "Qwen3Config",
     "phi3": "Phi3Config",
+    "qwen3_vl_text": "Qwen3VLTextConfig",
     "qwen2_vl": "Qwen2VLTextConfig",
 }
 VISION_CLASSES = {
     "clip_vision_model": "CLIPVisionConfig",
+    "siglip_vision_model": "SiglipVisionConfig",
+    "qwen3_vl": "Qwen3VLVisionConfig",
     "qwen2_vl": "Qwen2VLVisionConfig",
     "qwen2_5_vl": "Qwen2_5_VLVisionConfig",
 }
@@ -30,12 +33,12 @@ def test_they_are_the_classes_own(table: dict[str, object], classes: dict[str, s
     import transformers
     from transformers.models.qwen2_5_vl import configuration_qwen2_5_vl as newer
     from transformers.models.qwen2_vl import configuration_qwen2_vl as older
+    from transformers.models.qwen3_vl import configuration_qwen3_vl as third
 
     assert table.keys() - OWN == classes.keys()
     for kind, name in classes.items():
-        (found,) = {
-            getattr(place, name) for place in (transformers, older, newer) if hasattr(place, name)
-        }
+        places = (transformers, older, newer, third)
+        (found,) = {getattr(place, name) for place in places if hasattr(place, name)}
         usual, stated = found(), table[kind]
         assert isinstance(stated, dict)
         assert {key: getattr(usual, key) for key in stated} == stated, kind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +12,7 @@ import pytest
 from hubkit.authoring import fixtures
 from hubkit.environments import CURRENT, call
 from hubkit.registry.entries import GROUP
+from hubkit.registry.entry_points import EntryPoint
 from hubkit.registry.plugins import Plugins
 from hubkit.sdk import SDK_VERSION, SilentRun, read_answers
 from hubkit.sdk.testing import (

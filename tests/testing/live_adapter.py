@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import ModelFamily
+from hubkit.weights.check import check
 from hubkit.weights.merge import merge
 from hubkit.weights.model import Model
 
@@ -54,6 +55,73 @@ def check_merge(
             plain = live(**inputs).logits
     assert (wanted - plain).abs().max() > 1e-3
     assert (wanted - got).abs().max() < 1e-5
+
+
+def check_merged_weights(model: Model, place: Path) -> Path:
+    """Random LoRAs on all linears of the language model and of the tower, the projector trained
+    whole: merged into the published folder, they give the numbers of PEFT's merge_and_unload when
+    transformers loads it. The adapter's folder."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base, groups = loaded(model.folder), model.family.native(model.config).groups
+    linears = [
+        f"{groups[key].prefix}.{name}"
+        for key in ("llm", "vit")
+        for name, module in base.get_submodule(groups[key].prefix).named_modules()
+        if isinstance(module, torch.nn.Linear) and name.rpartition(".")[2] in groups[key].linears
+    ]
+    torch.manual_seed(8)
+    settings = LoraConfig(
+        **{"r": 2, "lora_alpha": 4, "init_lora_weights": False},
+        target_modules=linears,
+        modules_to_save=[groups["projector"].prefix],
+    )
+    live = get_peft_model(base, settings)
+    for name, parameter in live.named_parameters():
+        if "modules_to_save" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    live.save_pretrained(place / "adapter")
+    report = merge(model, place / "adapter", place / "merged")
+    assert report.merged == len(linears) and report.replaced >= 1
+    assert check(place / "merged", model.family) == ()
+    wanted = live.merge_and_unload().state_dict()
+    got = loaded(place / "merged").state_dict()
+    assert wanted.keys() == got.keys()
+    assert max((wanted[name] - got[name]).abs().max().item() for name in got) < 1e-6
+    return place / "adapter"
+
+
+def loaded(folder: Path) -> Any:
+    """The folder in float32, with nothing missing and nothing left over."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model, info = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    assert not any(info.values()), info
+    return model.eval()
+
+
+def check_shapes(family: ModelFamily, config: Mapping[str, Any]) -> None:
+    """Names and shapes in memory are those of transformers' own class, and so are the published
+    names, or they are what the family knows as another spelling of them."""
+    from hubkit_transformers_models.outlining import outline
+
+    layout, saved = family.layout(config), {one.held: one for one in outline(config, ()).tensors}
+    held = {one.name: one.source for one in family.native(config).tensors}
+    assert {name: layout[source] for name, source in held.items()} == {
+        name: one.shape for name, one in saved.items()
+    }
+    spellings = getattr(family, "spellings", ())
+    for name, source in held.items():
+        others = {
+            other + source.removeprefix(ours)
+            for ours, other in spellings
+            if source.startswith(ours)
+        }
+        assert saved[name].name in {source, *others}
 
 
 def _publish(base: Path, layout: Mapping[str, Any], config: Mapping[str, Any]) -> None:

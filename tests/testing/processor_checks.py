@@ -28,20 +28,24 @@ verify: {{deep: true}}
 """
 
 
-def check_trained_and_asked(training: Any, questions: Any, linears: int) -> Any:
+def check_trained_and_asked(training: Any, questions: Any, linears: int, family: Any = None) -> Any:
     """One step of training and the answers to the same records: the model is given the same bytes;
-    the adapter merges into a sound folder. The trainer's output."""
+    the adapter merges into a sound folder. The trainer's output. `family` is that of the base,
+    where it is known already."""
     from hubkit_peft import PeftTrainer
     from hubkit_transformers import TransformersEngine
 
-    import hubkit
     from hubkit.sdk.testing import check_processing
+    from hubkit.weights.check import check
+    from hubkit.weights.merge import merge
+    from hubkit.weights.model import Model, open_model
 
     trained, asked = check_processing(PeftTrainer(), training, TransformersEngine(), questions)
     assert asked.template == "the processor's chat_template"
     merged = training.output / "merged"
-    assert hubkit.merge(training.base, training.output / trained.adapter, merged).merged == linears
-    assert hubkit.check(merged) == ()
+    base = Model.of(training.base, family) if family else open_model(training.base)
+    assert merge(base, training.output / trained.adapter, merged).merged == linears
+    assert check(merged, base.family) == ()
     return trained
 
 

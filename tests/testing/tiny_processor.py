@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class Kind:
     image_key: str
     image: str
     stop: str
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Further tokens that the tokenizer's settings name."""
+    head: str = ""
+    """`tied` where the class ties the output head though config.json does not say so."""
 
 
 _QWEN_TEMPLATE = (
@@ -170,6 +174,164 @@ NEXT = Kind(
     stop="</s>",
 )
 
+_TEXT = {
+    **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2},
+    **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024},
+}
+_SIGLIP = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+_HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+_LISTED = (
+    "{% for content in message['content'] %}{% if content['type'] == 'image' %}IMAGE"
+    "{% else %}{{ content['text'] }}{% endif %}{% endfor %}"
+)
+SMOL = Kind(
+    config={
+        "architectures": ["Idefics3ForConditionalGeneration"],
+        "model_type": "idefics3",
+        **{"tie_word_embeddings": False, "scale_factor": 2},
+        "text_config": {
+            **_TEXT,
+            **{"model_type": "llama", "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0},
+        },
+        "vision_config": {
+            **_SIGLIP,
+            **{"model_type": "idefics3_vision", "image_size": 28, "patch_size": 7},
+        },
+    },
+    special=(
+        *("<|endoftext|>", "<end_of_utterance>", "<image>", "<fake_token_around_image>"),
+        *("<global-img>", *(f"<row_{i}_col_{j}>" for i in range(1, 5) for j in range(1, 5))),
+    ),
+    files={
+        "preprocessor_config.json": {
+            "image_processor_type": "Idefics3ImageProcessor",
+            "processor_class": "Idefics3Processor",
+            **{"size": {"longest_edge": 56}, "max_image_size": {"longest_edge": 28}, **_HALF},
+        },
+        "processor_config.json": {"processor_class": "Idefics3Processor", "image_seq_len": 4},
+    },
+    template=(
+        "<|endoftext|>{% for message in messages %}{{ message['role'] | capitalize }}: "
+        + _LISTED.replace("IMAGE", "<image>")
+        + "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}"
+    ),
+    published={},
+    image_key="image_token_id",
+    image="<image>",
+    stop="<end_of_utterance>",
+)
+"""SmolVLM-256M's."""
+
+GEMMA = Kind(
+    config={
+        "architectures": ["Gemma3ForConditionalGeneration"],
+        "model_type": "gemma3",
+        "mm_tokens_per_image": 4,
+        "text_config": {
+            **_TEXT,
+            **{"model_type": "gemma3_text", "head_dim": 16, "query_pre_attn_scalar": 16},
+            **{"sliding_window": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+        },
+        "vision_config": {
+            **_SIGLIP,
+            **{"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7},
+            "vision_use_head": False,
+        },
+    },
+    special=(
+        *("<pad>", "<bos>", "<end_of_turn>", "<start_of_turn>", "<start_of_image>"),
+        *("<end_of_image>", "<image_soft_token>"),
+    ),
+    files={
+        "preprocessor_config.json": {
+            "image_processor_type": "Gemma3ImageProcessor",
+            "processor_class": "Gemma3Processor",
+            **{"size": {"height": 28, "width": 28}, "image_seq_length": 4, **_HALF},
+        },
+        "processor_config.json": {"processor_class": "Gemma3Processor", "image_seq_length": 4},
+    },
+    template=(
+        "<bos>{% for message in messages %}<start_of_turn>"
+        "{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+        + _LISTED.replace("IMAGE", "<start_of_image>")
+        + "<end_of_turn>\n{% endfor %}"
+        "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    ),
+    published={
+        "model.language_model.": "language_model.model.",
+        "model.vision_tower.": "vision_tower.vision_model.",
+        "model.multi_modal_projector.": "multi_modal_projector.",
+    },
+    image_key="image_token_index",
+    image="<image_soft_token>",
+    stop="<end_of_turn>",
+    named={
+        **{"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"},
+        "image_token": "<image_soft_token>",
+    },
+    head="tied",
+)
+
+QWEN3 = replace(
+    QWEN,
+    config={
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "tie_word_embeddings": True,
+        "text_config": {
+            **_TEXT,
+            **{"model_type": "qwen3_vl_text", "head_dim": 16, "tie_word_embeddings": True},
+            "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+        },
+        "vision_config": {
+            **{"model_type": "qwen3_vl", "depth": 2, "hidden_size": 32, "intermediate_size": 64},
+            **{"num_heads": 2, "out_hidden_size": 64, "patch_size": 14, "spatial_merge_size": 2},
+            **{"temporal_patch_size": 2, "num_position_embeddings": 16},
+            "deepstack_visual_indexes": [0],
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **QWEN.files["preprocessor_config.json"],
+            "processor_class": "Qwen3VLProcessor",
+        }
+    },
+    published={},
+)
+ONEVISION = replace(
+    NEXT,
+    config={
+        **NEXT.config,
+        "architectures": ["LlavaOnevisionForConditionalGeneration"],
+        "model_type": "llava_onevision",
+        **{"vision_feature_layer": -1, "vision_feature_select_strategy": "full"},
+        "text_config": {**NEXT.config["text_config"], "model_type": "qwen2"},
+        "vision_config": {
+            **_SIGLIP,
+            **{"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7},
+            "vision_use_head": False,
+        },
+    },
+    files={
+        "preprocessor_config.json": {
+            **NEXT.files["preprocessor_config.json"],
+            "image_processor_type": "LlavaOnevisionImageProcessor",
+            "processor_class": "LlavaOnevisionProcessor",
+            "size": {"height": 28, "width": 28},
+        },
+        "processor_config.json": {
+            "processor_class": "LlavaOnevisionProcessor",
+            **{"image_token": "<image>", "num_image_tokens": 16},
+            "vision_feature_select_strategy": "full",
+        },
+    },
+)
+
 
 def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
     """The whole published folder of a model that was trained for `steps`."""
@@ -194,6 +356,7 @@ def _write_files(kind: Kind, out: Path) -> None:
     named = {"eos_token": kind.stop, "pad_token": kind.special[0]}
     settings = {
         **named,
+        **kind.named,
         "tokenizer_class": "PreTrainedTokenizerFast",
         "chat_template": kind.template,
         "model_max_length": 1024,
@@ -241,7 +404,8 @@ def _save(model: Any, out: Path, kind: Kind) -> None:
 
     tensors = {}
     for name, tensor in model.state_dict().items():
-        if name == "lm_head.weight" and kind.config.get("tie_word_embeddings"):
+        tied = kind.config.get("tie_word_embeddings") or kind.head == "tied"
+        if name == "lm_head.weight" and tied:
             continue
         held = next((old for old in kind.published if name.startswith(old)), "")
         tensors[kind.published.get(held, "") + name[len(held) :]] = tensor.contiguous().clone()
@@ -335,15 +499,16 @@ def _lessons(processor: Processor, seed: int, count: int) -> Iterator[tuple[Any,
         yield joined(pieces), labels
 
 
-def jobs(base: Path, place: Path, records: Sequence[Record], images: Path) -> tuple[Any, Any]:
+def jobs(
+    base: Path, place: Path, records: Sequence[Record], images: Path, model: Any = None
+) -> tuple[Any, Any]:
     """A short training of the model, and the same records to ask it."""
-    import hubkit
-    from hubkit.sdk import GenerateInput, TrainInput, write_jsonl
+    from hubkit.sdk import GenerateInput, SilentRun, TrainInput, write_jsonl
+    from hubkit.weights.convert import native_view
     from hubkit.weights.model import open_model
 
-    model = open_model(base)
-    if not (native := base.with_name(f"{base.name}-native")).exists():
-        hubkit.convert(base, native, to="hf")
+    model = model or open_model(base)
+    native = native_view(model, base.with_name(f"{base.name}-native"), SilentRun())
     for name in ("out", "scratch", "answers"):
         (place / name).mkdir(parents=True)
     write_jsonl(place / "records.jsonl", records)

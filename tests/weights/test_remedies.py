@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import hubkit
-from hubkit.sdk import UsageError, WeightsError
+from hubkit.sdk import WeightsError
 from hubkit.weights.check import check
 from hubkit.weights.convert import to_official
 from hubkit.weights.merge import merge
@@ -272,14 +272,3 @@ def test_another_vocabulary_is_told(
             merge(Model.of(base, family), make_adapter(tensors, f"a{number}"), tmp_path / "out")
         assert f"resize_token_embeddings({rows})" in refused.value.remedy
         assert f"({rows}, 32)" in refused.value.message and "(64, 32)" in refused.value.message
-
-
-def test_transformers_own_layout_is_named(official_internvl: Any, tmp_path: Path) -> None:
-    """The remedy's command gives the same weights again."""
-    official = official_internvl(tmp_path / "official")
-    hubkit.convert(official, tmp_path / "hf", to="hf")
-    with pytest.raises(UsageError, match="transformers' own layout") as refused:
-        hubkit.check(tmp_path / "hf")
-    assert "hubkit convert FOLDER OUT --to official --like BASE" in refused.value.remedy
-    hubkit.convert(tmp_path / "hf", tmp_path / "again", to="official", like=official)
-    assert weights(tmp_path / "again").keys() == weights(official).keys()

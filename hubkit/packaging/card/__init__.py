@@ -11,26 +11,42 @@ figures.py   loss curve and sample pictures as reproducible PNG
 render.py    all of it together: `render_card` (bytes) and `write_card` (files)
 """
 
-from .facts import (
-    Author,
-    Base,
-    CardInput,
-    Dataset,
-    Download,
-    Exchange,
-    License,
-    Lineage,
-    LossPoint,
-    MadeFrom,
-    OtherForm,
-    Relation,
-    Sample,
-    Smoke,
-    Training,
-)
-from .license import read_license
-from .metadata import identity_problems
-from .render import render_card, write_card
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...sdk.lazy import lazily
+
+if TYPE_CHECKING:
+    from .facts import (
+        Author,
+        Base,
+        CardInput,
+        Dataset,
+        Download,
+        Exchange,
+        License,
+        Lineage,
+        LossPoint,
+        MadeFrom,
+        OtherForm,
+        Relation,
+        Sample,
+        Smoke,
+        Training,
+    )
+    from .license import read_license
+    from .metadata import identity_problems
+    from .render import render_card, write_card
+
+_HOMES = {
+    "facts": "Author Base CardInput Dataset Download Exchange License Lineage LossPoint MadeFrom "
+    "OtherForm Relation Sample Smoke Training",
+    "license": "read_license",
+    "metadata": "identity_problems",
+    "render": "render_card write_card",
+}
+"""Where each name is: a release file is read without them."""
 
 __all__ = [
     "Author",
@@ -53,3 +69,6 @@ __all__ = [
     "render_card",
     "write_card",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(__name__, _HOMES)

@@ -107,6 +107,7 @@ def _values(
         "summary": _in(language, facts.summary),
         "intended_use": _in(language, facts.intended_use),
         "limits": _in(language, facts.limits),
+        "family_limits": facts.family.limits_in.get(language, facts.family.limits),
         "citation": citation(facts),
         "base_page": model_page(facts.base.name) if facts.base.page is None else facts.base.page,
         "form_pages": {

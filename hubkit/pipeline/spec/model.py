@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -31,10 +31,12 @@ from ...environments import Environment
 from ...errors import UsageError
 from ...evaluation.gates import bound, key_problem, variant_problem
 from ...packaging.card.languages import PAGES
-from ...publishing.parallel import Limits
 from ...sdk.codec import switch
 from ...sdk.excerpt import did_you_mean, shown
 from .where import LOCAL, SchedulerName, Where, WhereField
+
+if TYPE_CHECKING:
+    from ...publishing.parallel import Limits
 
 
 class _Model(BaseModel):
@@ -74,6 +76,12 @@ def _possible(path: Path) -> Path:
 PathField = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
 Switch = Annotated[bool, BeforeValidator(switch)]
 Options = dict[str, Any]
+
+
+def _section() -> Any:
+    """A section that may be left out. An instance as its default would build its model by itself,
+    beside that of the whole file."""
+    return Field(default_factory=dict, validate_default=True)
 
 
 class PythonEnvironment(_Model):
@@ -290,6 +298,10 @@ class Merge(_Model):
     rounding: Literal["once", "xtuner"] = Field(
         "once", description="`once`: float32, rounded once; `xtuner`: as its converter rounds"
     )
+    layout: Literal["as_base", "official", "hf"] = Field(
+        "as_base",
+        description="of the merged model: the base's own, the official one, or transformers' own",
+    )
     publish: Literal["merged", "adapter", "both"] = Field(
         "merged",
         description="the merged model, the adapter alone (a PEFT folder), or the model with the "
@@ -301,6 +313,11 @@ class Merge(_Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Merge:
+        if self.layout != "as_base" and self.publish != "merged":
+            raise ValueError(
+                f"publish: {self.publish} publishes an adapter, which is for the base as it is; "
+                "leave out `layout`"
+            )
         if self.adapters and self.publish != "merged":
             raise ValueError(
                 f"publish: {self.publish} is for one adapter; with further `adapters` only the "
@@ -394,7 +411,7 @@ class Variant(_Model):
     environment: EnvironmentField = "current"
     deadline: Deadline = None
     options: Options = Field(default_factory=dict, description="the exporter's own settings")
-    ask: Ask = Ask()
+    ask: Ask = _section()
     require: dict[str, str] = Field(
         default_factory=lambda: {"drop": "<= 1 %"},
         description='gates beside the merged model: `drop: "<= 1 %"` of the first metric, '
@@ -449,6 +466,8 @@ class Upload(_Model):
     )
 
     def limits(self) -> Limits:
+        from ...publishing.parallel import Limits
+
         return Limits(self.parallel, self.connections, self.max_mb_per_second)
 
 
@@ -505,21 +524,21 @@ class Spec(_Model):
         "v1.0.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the release's git tag"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="decides the split and the training")
-    where: WhereField = Where(scheduler=LOCAL)
-    author: Author = Author()
+    where: WhereField = Field(LOCAL, validate_default=True)
+    author: Author = _section()
     base: Base
     data: Data
-    train: Train = Train()
-    merge: Merge = Merge()
-    smoke: Smoke = Smoke()
-    evaluate: Evaluate = Evaluate()
+    train: Train = _section()
+    merge: Merge = _section()
+    smoke: Smoke = _section()
+    evaluate: Evaluate = _section()
     variants: tuple[Variant, ...] = Field(
         (), strict=False, description="further forms of the merged model, such as GGUF"
     )
-    card: Card = Card()
+    card: Card = _section()
     publish: tuple[Target, ...] = Field((), strict=False)
-    upload: Upload = Upload()
-    verify: Verify = Verify()
+    upload: Upload = _section()
+    verify: Verify = _section()
     notify: tuple[Notification, ...] = Field((), strict=False)
 
     @field_validator("variants")

@@ -1,12 +1,14 @@
-"""merge: base + adapter -> the official-format model folder, under the release's name."""
+"""merge: base + adapter -> the model folder, under the release's name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ...weights.merge import MergeReport, merge
+from ...weights.merge import MergeReport
 from ...weights.model import Model, open_model
+from ...weights.relayout import merge_as
 from ..given_adapter import digest
+from ..spec.model import environment
 from ..stage import Context, Stage
 from . import train
 
@@ -18,7 +20,7 @@ def _inputs(context: Context) -> dict[str, str]:
         for n, more in enumerate(spec.adapters)
     }
     return (
-        {"base": context.base_digest, "rounding": spec.rounding}
+        {"base": context.base_digest, "rounding": spec.rounding, "layout": spec.layout}
         | further
         | context.upstream(train.STAGE)
     )
@@ -28,13 +30,22 @@ def _run(context: Context, out: Path) -> MergeReport:
     adapter = context.folder(train.STAGE) / context.result(train.STAGE).adapter
     model, spec = out / context.spec.name, context.spec
     adapters = [(adapter, 1.0), *((more.path, more.weight) for more in spec.merge.adapters)]
-    report = merge(context.base, adapters, model, rounding=spec.merge.rounding, run=context.run)
+    report = merge_as(
+        spec.merge.layout,
+        context.base,
+        adapters,
+        model,
+        rounding=spec.merge.rounding,
+        run=context.run,
+    )
     context.workspace.digests.remember(model, {file.path: file.sha256 for file in report.files})
     return report
 
 
 def merged_model(context: Context) -> Model:
-    return open_model(context.folder(STAGE) / context.spec.name)
+    return open_model(
+        context.folder(STAGE) / context.spec.name, environment(context.spec.smoke.environment)
+    )
 
 
 def merged_native(context: Context) -> Path:

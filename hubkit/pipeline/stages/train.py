@@ -60,6 +60,13 @@ def _run(context: Context, out: Path) -> TrainOutput:
     return result
 
 
+def join(context: Context) -> None:
+    """Trains with the first node of several, which this one shares no folder with."""
+    native_view(context.base, context.workspace.native("base", context.base_digest), context.run)
+    with tempfile.TemporaryDirectory(prefix="hubkit-join-") as folder:
+        _join(context, Path(folder))
+
+
 def _join(context: Context, folder: Path) -> None:
     """The first node writes what all load."""
     train = context.spec.train

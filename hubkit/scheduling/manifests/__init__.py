@@ -13,7 +13,7 @@ from typing import Any
 from . import kubernetes, sky
 from .launch import Launch
 
-FORMATS: dict[str, Callable[[Launch], dict[str, Any]]] = {
+FORMATS: dict[str, Callable[[Launch], list[dict[str, Any]]]] = {
     "kubeflow": kubernetes.train_job,
     "kubernetes": kubernetes.job,
     "sky": sky.task,

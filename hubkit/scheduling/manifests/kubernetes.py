@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from ...errors import UsageError
-from .launch import Launch
+from .launch import PORT, Launch
 
 RUNTIME = "torch-distributed"
 """The ClusterTrainingRuntime that Kubeflow Trainer installs; its pods' container is `node`."""
@@ -15,8 +15,9 @@ MANAGER = "hubkit/launch"
 RESTARTS = 3
 
 
-def job(launch: Launch) -> dict[str, Any]:
-    """Each pod that is restarted goes on from the last checkpoint.
+def job(launch: Launch) -> list[dict[str, Any]]:
+    """Each pod that is restarted goes on from the last checkpoint. With several, a headless Service
+    gives them the names by which they meet.
 
     Raises:
         UsageError: no claim is named, or the release reads what the claim does not hold.
@@ -24,11 +25,12 @@ def job(launch: Launch) -> dict[str, Any]:
     container = {
         "name": "hubkit",
         "image": launch.image,
-        "command": _command(launch),
+        "command": _command(launch, _places(launch)),
         "resources": _resources(launch),
         "volumeMounts": _mounts(launch),
     }
     pod = {"restartPolicy": "OnFailure", "containers": [container], "volumes": _volumes(launch)}
+    pod |= {"subdomain": launch.label} if launch.needs.nodes > 1 else {}
     spec = {
         "completionMode": "Indexed",
         "completions": launch.needs.nodes,
@@ -38,16 +40,36 @@ def job(launch: Launch) -> dict[str, Any]:
     }
     if launch.seconds is not None:
         spec["activeDeadlineSeconds"] = launch.seconds
+    made: dict[str, Any] = {"apiVersion": "batch/v1", "kind": "Job"}
+    made |= {"metadata": {"name": launch.label}, "spec": spec}
+    return [_service(launch), made] if launch.needs.nodes > 1 else [made]
+
+
+def _service(launch: Launch) -> dict[str, Any]:
     return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        "apiVersion": "v1",
+        "kind": "Service",
         "metadata": {"name": launch.label},
-        "spec": spec,
+        "spec": {
+            "clusterIP": "None",
+            "selector": {"batch.kubernetes.io/job-name": launch.label},
+            "publishNotReadyAddresses": True,
+        },
     }
 
 
-def train_job(launch: Launch) -> dict[str, Any]:
-    """Raises as `job` does."""
+def _places(launch: Launch) -> dict[str, str]:
+    """The pods of an indexed Job are called by its name and their index."""
+    return {
+        "PET_NNODES": str(launch.needs.nodes),
+        "PET_NODE_RANK": "$JOB_COMPLETION_INDEX",
+        "PET_MASTER_ADDR": f"{launch.label}-0.{launch.label}",
+        "PET_MASTER_PORT": PORT,
+    }
+
+
+def train_job(launch: Launch) -> list[dict[str, Any]]:
+    """Kubeflow sets torchrun's variables itself. Raises as `job` does."""
     pod = {
         "volumes": _volumes(launch),
         "containers": [{"name": "node", "volumeMounts": _mounts(launch)}],
@@ -56,7 +78,7 @@ def train_job(launch: Launch) -> dict[str, Any]:
         "runtimeRef": {"name": RUNTIME},
         "trainer": {
             "image": launch.image,
-            "command": _command(launch),
+            "command": _command(launch, {}),
             "numNodes": launch.needs.nodes,
             "resourcesPerNode": _resources(launch),
         },
@@ -64,12 +86,8 @@ def train_job(launch: Launch) -> dict[str, Any]:
     }
     if launch.seconds is not None:
         spec["activeDeadlineSeconds"] = launch.seconds
-    return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
-        "metadata": {"name": launch.label},
-        "spec": spec,
-    }
+    made: dict[str, Any] = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob"}
+    return [made | {"metadata": {"name": launch.label}, "spec": spec}]
 
 
 def _patch(pod: dict[str, Any]) -> dict[str, Any]:
@@ -78,8 +96,9 @@ def _patch(pod: dict[str, Any]) -> dict[str, Any]:
     return {"template": {"spec": {"replicatedJobs": [job]}}}
 
 
-def _command(launch: Launch) -> list[str]:
-    return ["bash", "-c", f"cd {shlex.quote(str(launch.folder))} || exit\n{launch.script()}"]
+def _command(launch: Launch, places: dict[str, str]) -> list[str]:
+    folder = shlex.quote(str(launch.folder))
+    return ["bash", "-c", f"cd {folder} || exit\n{launch.script(places)}"]
 
 
 def _resources(launch: Launch) -> dict[str, Any]:

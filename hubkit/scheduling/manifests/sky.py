@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .launch import Launch
+from .launch import PORT, Launch
 
 _BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+_PLACES = {
+    "PET_NNODES": "$SKYPILOT_NUM_NODES",
+    "PET_NODE_RANK": "$SKYPILOT_NODE_RANK",
+    "PET_MASTER_ADDR": '$(head -n1 <<< "$SKYPILOT_NODE_IPS")',
+    "PET_MASTER_PORT": PORT,
+}
 
 
-def task(launch: Launch) -> dict[str, Any]:
+def task(launch: Launch) -> list[dict[str, Any]]:
     """The release's folder travels as the task's working directory; paths outside of it are put in
     the same place.
 
@@ -36,4 +42,4 @@ def task(launch: Launch) -> dict[str, Any]:
     if launch.outside:
         made["file_mounts"] = {str(path): str(path) for path in launch.outside}
     limit = "" if launch.seconds is None else f"timeout {launch.seconds} "
-    return {**made, "run": launch.script(limit)}
+    return [{**made, "run": launch.script(_PLACES, limit)}]

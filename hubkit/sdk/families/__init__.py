@@ -21,6 +21,7 @@ from .blocks import (
     linear,
     normed,
     original_llava,
+    siglip_tower,
 )
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
@@ -48,4 +49,5 @@ __all__ = [
     "normed",
     "original_llava",
     "processor_problems",
+    "siglip_tower",
 ]

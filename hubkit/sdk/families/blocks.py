@@ -62,9 +62,17 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = False) -> Shapes:
+def decoder(
+    text: Section,
+    layers: str,
+    head: str,
+    tied: bool,
+    qkv_bias: bool = False,
+    head_norms: bool = False,
+) -> Shapes:
     """A Llama-like decoder: embeddings, `layers`N and norm below `layers` less its last part, and
-    the output head `head`."""
+    the output head `head`. With `head_norms` each head's queries and keys are normalised
+    (Qwen3)."""
     hidden, inner, vocabulary = (
         text.size("hidden_size"),
         text.size("intermediate_size"),
@@ -83,6 +91,8 @@ def decoder(text: Section, layers: str, head: str, tied: bool, qkv_bias: bool = 
             yield from linear(
                 f"{at}self_attn.{name}_proj", heads * width, hidden, biased or qkv_bias
             )
+        for name in ("q_norm", "k_norm") if head_norms else ():
+            yield f"{at}self_attn.{name}.weight", (width,)
         yield from linear(f"{at}self_attn.o_proj", hidden, query * width, biased)
         for name in ("gate_proj", "up_proj"):
             yield from linear(f"{at}mlp.{name}", inner, hidden, mlp_biased)
@@ -107,11 +117,7 @@ def original_llava(layout: Iterable[str]) -> Iterator[TensorMap]:
 
 def clip_tower(vit: Section, prefix: str) -> Shapes:
     """CLIP's vision tower; `pre_layrnorm` is spelt so."""
-    hidden, inner, patch = (
-        vit.size("hidden_size"),
-        vit.size("intermediate_size"),
-        vit.size("patch_size"),
-    )
+    hidden, patch = vit.size("hidden_size"), vit.size("patch_size")
     yield f"{prefix}embeddings.class_embedding", (hidden,)
     yield (
         f"{prefix}embeddings.patch_embedding.weight",
@@ -122,6 +128,12 @@ def clip_tower(vit: Section, prefix: str) -> Shapes:
         ((vit.size("image_size") // patch) ** 2 + 1, hidden),
     )
     yield from normed(f"{prefix}pre_layrnorm", hidden)
+    yield from _clip_layers(vit, prefix)
+    yield from normed(f"{prefix}post_layernorm", hidden)
+
+
+def _clip_layers(vit: Section, prefix: str) -> Shapes:
+    hidden, inner = vit.size("hidden_size"), vit.size("intermediate_size")
     for number in range(vit.size("num_hidden_layers")):
         at = f"{prefix}encoder.layers.{number}."
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
@@ -130,4 +142,29 @@ def clip_tower(vit: Section, prefix: str) -> Shapes:
         yield from linear(f"{at}mlp.fc2", hidden, inner)
         yield from normed(f"{at}layer_norm1", hidden)
         yield from normed(f"{at}layer_norm2", hidden)
+
+
+def siglip_tower(vit: Section, prefix: str) -> Shapes:
+    """SigLIP's vision tower: CLIP's without its class token, and with an attention in place of it
+    unless `vision_use_head` is false."""
+    hidden, patch = vit.size("hidden_size"), vit.size("patch_size")
+    shape = (hidden, vit.size("num_channels"), patch, patch)
+    yield f"{prefix}embeddings.patch_embedding.weight", shape
+    yield f"{prefix}embeddings.patch_embedding.bias", (hidden,)
+    places = (vit.size("image_size") // patch) ** 2
+    yield f"{prefix}embeddings.position_embedding.weight", (places, hidden)
+    yield from _clip_layers(vit, prefix)
     yield from normed(f"{prefix}post_layernorm", hidden)
+    if vit.get("vision_use_head", bool, True):
+        yield from _siglip_head(vit, f"{prefix}head.")
+
+
+def _siglip_head(vit: Section, prefix: str) -> Shapes:
+    hidden, inner = vit.size("hidden_size"), vit.size("intermediate_size")
+    yield f"{prefix}probe", (1, 1, hidden)
+    yield f"{prefix}attention.in_proj_weight", (3 * hidden, hidden)
+    yield f"{prefix}attention.in_proj_bias", (3 * hidden,)
+    yield from linear(f"{prefix}attention.out_proj", hidden, hidden)
+    yield from normed(f"{prefix}layernorm", hidden)
+    yield from linear(f"{prefix}mlp.fc1", inner, hidden)
+    yield from linear(f"{prefix}mlp.fc2", hidden, inner)

@@ -33,6 +33,10 @@ DECODERS: Mapping[str, Mapping[str, Any]] = {
     },
     "phi3": _decoder(32064, 3072, 8192, 32, 32),
     "internlm2": {**_decoder(103168, 4096, 11008, 32, 32), "bias": True},
+    "qwen3_vl_text": {
+        **_decoder(151936, 4096, 22016, 32, 32),
+        **{"num_key_value_heads": 32, "head_dim": 128},
+    },
     "qwen2_vl": {**_decoder(152064, 8192, 29568, 80, 64), "num_key_value_heads": 8},
 }
 """Language models by model_type. Qwen2.5-VL's is Qwen2-VL's."""
@@ -52,12 +56,22 @@ VISION: Mapping[str, Mapping[str, Any]] = {
         **{"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12},
         **{"num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 32},
     },
+    "siglip_vision_model": {
+        **{"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12},
+        **{"num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 16},
+    },
     "intern_vit_6b": {
         **{"hidden_size": 3200, "intermediate_size": 12800, "num_hidden_layers": 48},
         **{"num_attention_heads": 25, "num_channels": 3, "image_size": 224, "patch_size": 14},
         **{"qkv_bias": False, "qk_normalization": True, "norm_type": "rms_norm"},
     },
     "qwen2_vl": {**_QWEN_VIT, "embed_dim": 1280, "mlp_ratio": 4},
+    "qwen3_vl": {
+        **{"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16},
+        **{"in_channels": 3, "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2},
+        **{"out_hidden_size": 3584, "num_position_embeddings": 2304},
+        "deepstack_visual_indexes": (8, 16, 24),
+    },
     "qwen2_5_vl": {**_QWEN_VIT, "intermediate_size": 3420, "out_hidden_size": 3584},
 }
 """Vision towers by model_type."""

@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..assembly import AssembledFamily, Assembly, Taken
-from ..codec import encode
+from ..codec import decode, encode
 from ..errors import UsageError
 from ..family import ModelFamily, NativeModel, Problem, TensorMap
+from ..outline import Outline, OutlineInput, OutliningFamily
+from ..run import SilentRun
 from ._base import ConformanceError, check_contract, require
 from .cases import Parts
 
@@ -46,6 +48,10 @@ def check_family(
     require(plugin.recognises(config), "`recognises` says no to its own config")
     for other in foreign:
         require(not plugin.recognises(other), f"`recognises` claims a foreign config: {other}")
+    if callable(getattr(plugin, "outline", None)):
+        with tempfile.TemporaryDirectory(prefix="hubkit-family-") as place:
+            plugin = _outlined(plugin, Path(place), config, tokens or {})  # type: ignore[arg-type]
+        require(plugin.recognises(config), "what `outlined` gives does not recognise the config")
     layout = _check_layout(plugin, config)
     native = plugin.native(config)
     _check_native(native, layout)
@@ -72,6 +78,17 @@ def check_family(
     require(
         json.dumps(config, sort_keys=True) == before, "a method changed the config it was given"
     )
+
+
+def _outlined(
+    plugin: OutliningFamily, folder: Path, config: Mapping[str, Any], tokens: Mapping[str, int]
+) -> ModelFamily:
+    """The family of this model. Its outline, which is kept as JSON, must survive that."""
+    outline = plugin.outline(OutlineInput(config), SilentRun())
+    kept = decode(Outline, json.loads(json.dumps(encode(outline))), "the outline")
+    require(kept == outline, "`outline` gives what is not the same after it was kept as JSON")
+    (folder / "added_tokens.json").write_text(json.dumps(tokens), "utf-8")
+    return plugin.outlined(outline, folder, config)
 
 
 def _check_empty_folder(plugin: ModelFamily, config: Mapping[str, Any]) -> None:

@@ -102,7 +102,7 @@ _WORDS = {
         "transformers 4.37 至 4.51。",
     ),
 }
-_PAPER = """@article{chen2024far,
+PAPER = """@article{chen2024far,
   title = {How Far Are We to GPT-4V? Closing the Gap to Commercial Multimodal Models with
            Open-Source Suites},
   author = {Chen, Zhe and others},
@@ -119,7 +119,7 @@ def card(vision: Vision) -> CardFacts:
         tags=("internvl", "custom_code", "vision-language"),
         usage=usage["en"],
         usage_in=usage,
-        citation=_PAPER,
+        citation=PAPER,
     )
 
 

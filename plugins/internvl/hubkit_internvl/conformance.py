@@ -1,7 +1,9 @@
-"""InternVL2-2B's config.json, in the keys that matter, and names of repositories."""
+"""config.json of InternVL2-2B and of InternVL3-1B-hf, in the keys that matter, and names of
+repositories."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hubkit.sdk.testing import FamilyCase
@@ -71,5 +73,25 @@ CONFIG = {
 }
 
 
-def case(folder: Path) -> FamilyCase:
-    return FamilyCase(CONFIG, accepted="me/InternVL2-2B-Food", refused="me/Food")
+HF_CONFIG = {
+    "architectures": ["InternVLForConditionalGeneration"],
+    "model_type": "internvl",
+    **{"downsample_ratio": 0.5, "image_seq_length": 256, "image_token_id": 151667},
+    "tie_word_embeddings": False,
+    "text_config": {
+        **{"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864},
+        **{"num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2},
+        "vocab_size": 151674,
+    },
+    "vision_config": {"model_type": "internvl_vision", "attention_bias": True},
+}
+"""InternVL3-1B-hf's."""
+
+
+def case(folder: Path) -> Mapping[str, FamilyCase]:
+    good, bad = "me/InternVL2-2B-Food", "me/Food"
+    tokens = {"<IMG_CONTEXT>": 151667}
+    return {
+        "internvl": FamilyCase(CONFIG, good, bad),
+        "internvl_hf": FamilyCase(HF_CONFIG, good, bad, tokens=tokens),
+    }

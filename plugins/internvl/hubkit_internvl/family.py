@@ -14,6 +14,7 @@ from hubkit.sdk import (
     NativeModel,
     Problem,
     RecognisedModel,
+    Support,
     UsageError,
     Vision,
 )
@@ -30,7 +31,16 @@ class InternVL:
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "internvl"
     sdk: ClassVar[str] = "1.0"
-    native_architectures: ClassVar[tuple[str, ...]] = native.ARCHITECTURES
+    support: ClassVar[Support] = Support(
+        {
+            "en": "InternVL2 in every size; 2.5, 3 and 3.5 (dense) where they keep its layout",
+            "zh": "各种大小的 InternVL2；格式相同的 2.5、3 与 3.5（稠密）",
+        },
+        trainers=("peft", "xtuner"),
+        engines=("transformers", "lmdeploy"),
+        layouts=("official", "hf"),
+        proved=("check", "merge", "step", "release", "gpu"),
+    )
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         architectures = config.get("architectures")
@@ -88,8 +98,8 @@ class InternVL:
             min_tiles=top.size("min_dynamic_patch", 1) if dynamic else 1,
             max_tiles=top.size("max_dynamic_patch", 6) if dynamic else 1,
             thumbnail=dynamic and top.get("use_thumbnail", bool, False),
-            mean=_channels(preprocessor, "image_mean", MEAN),
-            std=_channels(preprocessor, "image_std", STD),
+            mean=channels(preprocessor, "image_mean", MEAN),
+            std=channels(preprocessor, "image_std", STD),
         )
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
@@ -108,7 +118,7 @@ class InternVL:
         return chain(vit.parts(config), llm.parts(config), vit.projector_parts(config))
 
 
-def _channels(
+def channels(
     preprocessor: Mapping[str, Any] | None, key: str, usual: tuple[float, float, float]
 ) -> tuple[float, float, float]:
     values = (preprocessor or {}).get(key)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
+from hubkit.sdk import ModuleGroup, Problem, Support, TensorMap, Vision
 from hubkit.sdk.assembly import Assembly
 from hubkit.sdk.families import (
     CLIP_LINEARS,
@@ -33,6 +33,16 @@ class LLaVA(PlainFamily):
     name: ClassVar[str] = "llava"
     sdk: ClassVar[str] = "1.2"
     title: ClassVar[str] = "LLaVA"
+    support: ClassVar[Support] = Support(
+        {
+            "en": "LLaVA-1.5 in the layout of llava-hf: CLIP with Llama, Mistral or Qwen2",
+            "zh": "llava-hf 格式的 LLaVA-1.5：CLIP 加 Llama、Mistral 或 Qwen2",
+        },
+        trainers=("peft",),
+        engines=("transformers", "lmdeploy"),
+        layouts=("hf",),
+        proved=("check", "merge", "step", "gpu"),
+    )
     mark: ClassVar[str] = "LLaVA"
     architectures: ClassVar[tuple[str, ...]] = ("LlavaForConditionalGeneration",)
     held: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, Problem, TensorMap, Vision
+from hubkit.sdk import ModuleGroup, Problem, Support, TensorMap, Vision
 from hubkit.sdk.families import (
     CLIP_LINEARS,
     DECODER_LINEARS,
@@ -29,6 +29,16 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 class LLaVANext(PlainFamily):
     name: ClassVar[str] = "llava_next"
     title: ClassVar[str] = "LLaVA-NeXT"
+    support: ClassVar[Support] = Support(
+        {
+            "en": "LLaVA-NeXT (1.6) in the layout of llava-hf",
+            "zh": "llava-hf 格式的 LLaVA-NeXT（1.6）",
+        },
+        trainers=("peft",),
+        engines=("transformers",),
+        layouts=("hf",),
+        proved=("check", "merge", "step", "release"),
+    )
     mark: ClassVar[str] = "LLaVA"
     architectures: ClassVar[tuple[str, ...]] = ("LlavaNextForConditionalGeneration",)
     held: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -27,19 +27,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .family import NextGPT
-from .trainer import NextGPTTrainer
-
 if TYPE_CHECKING:
     from .captions import precompute
     from .delta import pack
+    from .family import NextGPT
     from .launch import demo
     from .restoring import restore
     from .stages import run_stages
+    from .trainer import NextGPTTrainer
 
 __all__ = ["NextGPT", "NextGPTTrainer", "demo", "pack", "precompute", "restore", "run_stages"]
 
 _HOMES = {
+    "NextGPT": "family",
+    "NextGPTTrainer": "trainer",
     "demo": "launch",
     "pack": "delta",
     "precompute": "captions",

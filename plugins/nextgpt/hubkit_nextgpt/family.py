@@ -13,6 +13,7 @@ from hubkit.sdk import (
     NativeModel,
     Problem,
     RecognisedModel,
+    Support,
     UsageError,
     Vision,
     json_text,
@@ -51,6 +52,13 @@ class NextGPT:
     kind: ClassVar[str] = "family"
     name: ClassVar[str] = "nextgpt"
     sdk: ClassVar[str] = "1.1"
+    support: ClassVar[Support] = Support(
+        {"en": "NExT-GPT's delta", "zh": "NExT-GPT 的增量"},
+        trainers=("nextgpt_stages",),
+        engines=(),
+        layouts=("official",),
+        proved=("check",),
+    )
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         return config.get("architectures") == [_ARCHITECTURE]

@@ -119,7 +119,8 @@ def resume(
     import torch
 
     path = scratch / FILE
-    if not (saved := gang.of_first(path.read_bytes() if gang.leads and path.is_file() else b"")):
+    saved = gang.of_first(path.read_bytes() if gang.leads and path.is_file() else b"")
+    if not saved and not path.is_file():
         return []
     try:
         state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)

@@ -76,7 +76,7 @@ def test_any_number_of_processes_of_torchrun_learn_what_one_does(job, tmp_path):
 
 @pytest.mark.integration
 def test_a_node_that_sees_no_checkpoint_goes_on_from_that_of_the_first(job, tmp_path):
-    """Two nodes that share no folder; the first has been there before."""
+    """Two processes that share no folder; the first has been there before."""
     alone = job(name="alone", accumulation=4, **SETTINGS)
     PeftTrainer().train(alone, SilentRun())
     port, nodes = several._free_port(), []
@@ -86,8 +86,8 @@ def test_a_node_that_sees_no_checkpoint_goes_on_from_that_of_the_first(job, tmp_
             shutil.copy2(alone.scratch / FILE, own.scratch / FILE)
             first = own
         given.write_text(json.dumps(encode(own)))
-        places = {"NNODES": 2, "NODE_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = {**os.environ, **{f"PET_{name}": str(one) for name, one in places.items()}}
+        places = {"WORLD_SIZE": 2, "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = {**os.environ, **{name: str(one) for name, one in places.items()}}
         command = [sys.executable, "-c", ONE_OF_MANY, given]
         nodes.append(subprocess.Popen(command, env=environment))
     assert [node.wait(300) for node in nodes] == [0, 0]

@@ -1,8 +1,9 @@
-"""The Qwen2-VL and Qwen2.5-VL model families in the layout of Qwen's own repositories, from tables
-alone. Their pictures (any resolution) are arranged by the model's own processor, which trainer
-`peft` and engine `transformers` run; it needs no torchvision.
+"""The Qwen2-VL, Qwen2.5-VL and Qwen3-VL (dense) model families in the layout of Qwen's own
+repositories, from tables alone. Their pictures (any resolution) are arranged by the model's own
+processor, which trainer `peft` and engine `transformers` run; it needs no torchvision.
 """
 
 from .family import QwenVL
+from .qwen3 import Qwen3VL
 
-__all__ = ["QwenVL"]
+__all__ = ["Qwen3VL", "QwenVL"]

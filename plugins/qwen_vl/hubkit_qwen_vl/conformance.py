@@ -1,7 +1,9 @@
-"""Qwen2.5-VL-3B's config.json, in the keys that matter, and names of repositories."""
+"""config.json of Qwen2.5-VL-3B and Qwen3-VL-4B, in the keys that matter, and names of
+repositories."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hubkit.sdk.testing import FamilyCase
@@ -34,6 +36,25 @@ CONFIG = {
 }
 
 
-def case(folder: Path) -> FamilyCase:
+QWEN3 = {
+    "architectures": ["Qwen3VLForConditionalGeneration"],
+    "model_type": "qwen3_vl",
+    **{"image_token_id": 151655, "tie_word_embeddings": True},
+    "text_config": {
+        **{"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36},
+        **{"num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 151936},
+    },
+    "vision_config": {
+        **{"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "out_hidden_size": 2560},
+        "deepstack_visual_indexes": [5, 11, 17],
+    },
+}
+"""Qwen3-VL-4B's."""
+
+
+def case(folder: Path) -> Mapping[str, FamilyCase]:
     tokens = {"<|image_pad|>": 151655, "<|vision_start|>": 151652, "<|vision_end|>": 151653}
-    return FamilyCase(CONFIG, accepted="me/Qwen2.5-VL-Food", refused="me/Food", tokens=tokens)
+    return {
+        "qwen_vl": FamilyCase(CONFIG, "me/Qwen2.5-VL-Food", "me/Food", tokens=tokens),
+        "qwen3_vl": FamilyCase(QWEN3, "me/Qwen3-VL-Food", "me/Food", tokens=tokens),
+    }

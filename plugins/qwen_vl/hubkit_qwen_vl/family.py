@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, NativeModel, Vision
+from hubkit.sdk import ModuleGroup, NativeModel, Support, Vision
 from hubkit.sdk.families import (
     DECODER_LINEARS,
     PlainFamily,
@@ -24,6 +24,13 @@ _NEW = "Qwen2_5_VLForConditionalGeneration"
 class QwenVL(PlainFamily):
     name: ClassVar[str] = "qwen_vl"
     title: ClassVar[str] = "Qwen-VL"
+    support: ClassVar[Support] = Support(
+        {"en": "Qwen2-VL and Qwen2.5-VL", "zh": "Qwen2-VL 与 Qwen2.5-VL"},
+        trainers=("peft",),
+        engines=("transformers",),
+        layouts=("hf",),
+        proved=("check", "merge", "step", "release"),
+    )
     mark: ClassVar[str] = "Qwen"
     architectures: ClassVar[tuple[str, ...]] = ("Qwen2VLForConditionalGeneration", _NEW)
     held: ClassVar[tuple[tuple[str, str], ...]] = (

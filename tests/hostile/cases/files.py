@@ -122,7 +122,7 @@ _COMMANDS = (
     (("convert",), ("out",)),
     (("prepare",), ("out",)),
     (("plan",), ()),
-    (("init",), ()),
+    (("init", "--template"), ()),
     (("track",), ()),
     (("diff",), ("b",)),
     (("serve",), ()),
