@@ -19,6 +19,7 @@ from .requirements import (
     check_placeholders,
     check_slices,
     check_texts,
+    check_variants,
     check_workers,
 )
 from .spec.paths import check_paths, missing_paths
@@ -73,19 +74,22 @@ def _checks(
     context: Context, stages: Sequence[str], workers: bool
 ) -> Iterator[Callable[[], object]]:
     spec, wanted = context.spec, set(stages)
-    targets = [to for to, _ in all_targets(spec)]
     yield lambda: check_paths(spec)
-    yield lambda: check_distinct(targets)
+    yield lambda: check_distinct([to for to, _ in all_targets(spec)])
     if spec.data.path.exists():
         if wanted - {"prepare"}:
             yield lambda: check_terms(context)
         if "evaluate" in wanted:
             yield lambda: check_slices(spec)
     if spec.base.path.exists():
-        yield lambda: check_names(context.base.family, spec.name, targets)
+        yield lambda: check_names(
+            context.base.family, spec.name, [to for to, _ in all_targets(spec)]
+        )
         yield lambda: check_base_folder(context)
         yield lambda: check_card(context)
         yield lambda: check_disk(context, stages)
+        if "variants" in wanted:
+            yield lambda: check_variants(context)
     yield lambda: check_placeholders(spec)
     yield lambda: check_texts(spec)
     if "merge" in wanted:

@@ -104,6 +104,23 @@ def check_texts(spec: Spec) -> None:
         )
 
 
+def check_variants(context: Context) -> None:
+    """Raises RefusedError for a model that a form has no place for, as far as its configuration
+    says so."""
+    base = context.base
+    config = base.family.native(base.config).config if context.spec.variants else {}
+    for variant in context.spec.variants:
+        exporter = plugins().get("exporter", variant.exporter)
+        try:
+            if hasattr(exporter, "check"):
+                exporter.check(config, base.vision, variant.options)
+        except HubkitError as error:
+            error.message = f"variant {variant.name}: {error.message}"
+            if not variant.optional:
+                raise
+            context.run.note(f"{error.message}; it is optional")
+
+
 def check_hubs(context: Context) -> None:
     found, targets = {}, all_targets(context.spec)
     for to, options in targets:

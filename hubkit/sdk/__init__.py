@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from .exporter import Exporter, ExportInput, ExportOutput
+    from .exporter import CheckingExporter, Exporter, ExportInput, ExportOutput
     from .family import (
         CardFacts,
         Companions,
@@ -120,7 +120,7 @@ _HOMES = {
         "CancelledError DataError EnvironmentFailure HubkitError PluginError RefusedError "
         "RemoteError SpecError UsageError WeightsError"
     ),
-    "exporter": "Exporter ExportInput ExportOutput",
+    "exporter": "CheckingExporter Exporter ExportInput ExportOutput",
     "family": (
         "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel Support "
         "TensorMap"
@@ -150,6 +150,7 @@ __all__ = [
     "Answer",
     "CancelledError",
     "CardFacts",
+    "CheckingExporter",
     "Companions",
     "DataError",
     "DatasetAdapter",

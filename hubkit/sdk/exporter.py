@@ -38,6 +38,18 @@ class ExportOutput:
     library: str = ""
 
 
+class CheckingExporter(Protocol):
+    """What an exporter may have beside the method of Exporter."""
+
+    def check(self, config: Mapping[str, Any], vision: Vision, options: Mapping[str, Any]) -> None:
+        """Asked before a release trains, in hubkit's own process: needs nothing but the standard
+        library. `config` is config.json of the native folder.
+
+        Raises:
+            RefusedError: the form has no place for this architecture, or for a value of it.
+        """
+
+
 class Exporter(Protocol):
     kind: ClassVar[str]  # "exporter"
     name: ClassVar[str]

@@ -14,7 +14,11 @@ import yaml
 
 import hubkit
 from hubkit.__main__ import run
-from hubkit.errors import UsageError
+from hubkit.errors import RefusedError, UsageError
+from hubkit.pipeline.requirements import check_variants
+from hubkit.pipeline.stage import Context
+from hubkit.pipeline.workspace import Workspace
+from hubkit.reporting import SilentReporter
 
 
 def change(project: Path, **sections: Any) -> None:
@@ -73,3 +77,17 @@ def test_a_sound_project_is_planned(project: Path) -> None:
     code, last = told("plan", str(project), "--until", "merge")
     assert (code, last["stage"], last["state"]) == (0, "merge", "run")
     assert not (project.parent / ".hubkit").exists()
+
+
+def test_a_form_that_has_no_place_for_the_model(project: Path) -> None:
+    path = project.parent / "base" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"select_layer": -2}))
+
+    def check(**variant: Any) -> None:
+        change(project, variants=[{"name": "GGUF", **variant}])
+        spec = hubkit.load_spec(project)
+        check_variants(Context(spec, Workspace(project.parent, spec.name), SilentReporter()))
+
+    with pytest.raises(RefusedError, match=r"variant GGUF: .* vision_feature_layer is -2, not -1"):
+        check()
+    check(optional=True)

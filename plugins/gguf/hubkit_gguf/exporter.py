@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hubkit.sdk import (
     ExportInput,
     ExportOutput,
+    RefusedError,
     Requirements,
     Run,
+    Vision,
     WeightsError,
     json_text,
 )
 from hubkit.sdk.checkpoints import open_weights
 from hubkit.sdk.codec import decode
 
-from . import llm, vision
+from . import llm, qwen
+from . import vision as intern
 from .modelfile import modelfile
 from .options import Options
 from .tokenizer import add_tokenizer, chat_template
@@ -43,6 +47,11 @@ class GgufExporter:
         (("gguf", "0.18"), ("numpy", "1.26"), ("jinja2", "3.1")), "gguf"
     )
     Options: ClassVar[type] = Options
+
+    def check(self, config: Mapping[str, Any], vision: Vision, options: Mapping[str, Any]) -> None:
+        decode(Options, options, "options of exporter gguf")
+        _eyes(config).check(config, vision)
+        llm.check(_text(config))
 
     def export(self, job: ExportInput, run: Run) -> ExportOutput:
         from importlib.metadata import version
@@ -75,16 +84,36 @@ def _filled(text: str, names: dict[str, str]) -> str:
     return text
 
 
+_EYES = {"internvl": intern, qwen.MODEL_TYPE: qwen}
+
+
+def _eyes(config: Mapping[str, Any]) -> Any:
+    """The module for the vision tower. Raises RefusedError for one that there is none for."""
+    kind = config.get("model_type")
+    if kind not in _EYES:
+        raise RefusedError(
+            f"the model is of type {kind!r}; an mmproj is written for {' and '.join(_EYES)}",
+            "leave the variant out of the release file",
+        )
+    return _EYES[kind]
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Qwen's published files have the language model's keys at the top."""
+    found: Mapping[str, Any] = config.get("text_config") or config
+    return found
+
+
 def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
     """Raises RefusedError for what GGUF has no place for, WeightsError for a tensor that nothing
     explains."""
     config = json_text.load(job.native / "config.json")
-    vision.check(config, job.vision)
-    text = config["text_config"]
-    arch = llm.architecture(text)
+    eyes, text = _eyes(config), _text(config)
+    eyes.check(config, job.vision)
+    arch = llm.check(text)
     weights = open_weights(job.native)
-    said, seen = llm.tensors(weights, text, arch), vision.tensors(weights)
-    if unknown := sorted(set(weights) - set(said) - set(seen)):
+    said, seen = llm.tensors(weights, text, arch), eyes.tensors(weights)
+    if unknown := sorted(set(weights) - {one.source for one in (*said, *seen)}):
         raise WeightsError(
             f"GGUF has no place for {len(unknown)} tensors: {', '.join(unknown[:5])}",
             "leave the variant out of the release file",
@@ -100,7 +129,7 @@ def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
     def mmproj(writer: Any) -> None:
         writer.add_type("mmproj")
         writer.add_name(job.name)
-        vision.metadata(writer, config, job.vision)
+        eyes.metadata(writer, config, job.vision)
 
     out: Path = job.output
     return (
@@ -108,14 +137,14 @@ def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
             out / f"{job.name}-{options.type.upper()}.gguf",
             arch,
             model,
-            list(said.values()),
+            said,
             options.type,
         ),
         File(
             out / f"mmproj-{job.name}-{options.mmproj.upper()}.gguf",
             "clip",
             mmproj,
-            list(seen.values()),
+            seen,
             options.mmproj,
         ),
     )

@@ -9,7 +9,9 @@ from hubkit.sdk import RefusedError
 
 from .tensors import Arrange, Tensor, interleaved
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
+ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+ARCHITECTURES |= dict.fromkeys(("qwen2_5_vl", "qwen2_5_vl_text"), "qwen2vl")
+"""llama.cpp's names by transformers' model_type."""
 PREFIX = "model.language_model."
 _WHOLE = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
 _LAYER = {
@@ -27,8 +29,9 @@ _LAYER = {
 }
 
 
-def architecture(config: Mapping[str, Any]) -> str:
-    """Raises RefusedError for a language model that this exporter has no place for."""
+def check(config: Mapping[str, Any]) -> str:
+    """The architecture. Raises RefusedError for a language model that this exporter has no place
+    for, its rotary positions among it."""
     name = config.get("model_type")
     if name not in ARCHITECTURES:
         raise RefusedError(
@@ -41,11 +44,19 @@ def architecture(config: Mapping[str, Any]) -> str:
             f"hidden_act is {config['hidden_act']!r}; llama.cpp's {name} has silu",
             "leave the variant out of the release file",
         )
-    return str(name)
+    rope = _rope(config)
+    sections = rope.get("mrope_section")
+    kind = "mrope" if sections else rope.get("rope_type", rope.get("type", "default"))
+    known = ("mrope",) if ARCHITECTURES[name] == "qwen2vl" else ("default", "dynamic", "linear")
+    if kind not in known:
+        raise RefusedError(
+            f"the rotary positions are of type {kind!r}; written are {', '.join(known)}",
+            "leave the variant out of the release file",
+        )
+    return ARCHITECTURES[name]
 
 
 def metadata(writer: Any, config: Mapping[str, Any]) -> None:
-    """Raises RefusedError for rotary positions that cannot be written."""
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_block_count(config["num_hidden_layers"])
@@ -59,37 +70,38 @@ def metadata(writer: Any, config: Mapping[str, Any]) -> None:
     writer.add_rope_dimension_count(size)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
-    _rotary(writer, config.get("rope_parameters") or {"rope_theta": config.get("rope_theta")})
+    _rotary(writer, _rope(config))
+
+
+def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    said = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return {"rope_theta": config.get("rope_theta"), **said}
 
 
 def _rotary(writer: Any, rope: Mapping[str, Any]) -> None:
     from gguf import RopeScalingType
 
     writer.add_rope_freq_base(float(rope.get("rope_theta") or 10000.0))
-    kind = rope.get("rope_type", "default")
-    if kind == "linear":
+    if sections := rope.get("mrope_section"):
+        writer.add_rope_dimension_sections([*sections, 0, 0][:4])
+    if rope.get("rope_type") == "linear":  # dynamic is plain up to the context length
         writer.add_rope_scaling_type(RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(float(rope["factor"]))
-    elif kind not in ("default", "dynamic"):  # dynamic is plain up to the context length
-        raise RefusedError(
-            f"the rotary positions are of type {kind!r}; written are default, dynamic and linear",
-            "leave the variant out of the release file",
-        )
 
 
-def tensors(names: Iterable[str], config: Mapping[str, Any], arch: str) -> dict[str, Tensor]:
-    """By native name, those of the language model among `names`."""
+def tensors(names: Iterable[str], config: Mapping[str, Any], arch: str) -> list[Tensor]:
+    """Those of the language model among the native `names`."""
     heads = {"attn_q": config["num_attention_heads"]}
     heads["attn_k"] = config.get("num_key_value_heads") or heads["attn_q"]
-    found = {}
+    found = []
     for name in names:
         if name == "lm_head.weight":
-            found[name] = Tensor("output.weight", name)
+            found.append(Tensor("output.weight", name))
         own = name.removeprefix(PREFIX)
         if own == name:
             continue
         if own in _WHOLE:
-            found[name] = Tensor(_WHOLE[own], name)
+            found.append(Tensor(_WHOLE[own], name))
         elif own.startswith("layers."):
             number, _, rest = own.removeprefix("layers.").partition(".")
             module, _, kind = rest.rpartition(".")
@@ -98,5 +110,5 @@ def tensors(names: Iterable[str], config: Mapping[str, Any], arch: str) -> dict[
                 order: Arrange | None = None
                 if arch == "llama" and to in heads:
                     order = interleaved(heads[to])
-                found[name] = Tensor(f"blk.{number}.{to}.{kind}", name, order)
+                found.append(Tensor(f"blk.{number}.{to}.{kind}", name, order))
     return found

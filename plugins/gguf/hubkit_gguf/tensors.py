@@ -36,6 +36,16 @@ def flat(array: Any) -> Any:
     return array.reshape(-1)
 
 
+def frame(number: int) -> Arrange:
+    """One frame of a filter over (width, channels, frames, rows, columns)."""
+    return lambda array: array[:, :, number]
+
+
+def third(number: int) -> Arrange:
+    """Query, key or value of rows that hold all three."""
+    return lambda array: array.reshape(3, -1, *array.shape[1:])[number]
+
+
 def class_last(array: Any) -> Any:
     """Positions (1, 1 + patches, width) as (patches + 1, width), the class token's at the end."""
     import numpy

@@ -37,11 +37,6 @@ _PROJECTOR = {"layer_norm": "0", "linear_1": "1", "linear_2": "3"}
 
 def check(config: Mapping[str, Any], vision: Vision) -> None:
     """Raises RefusedError, naming everything that llama.cpp's `internvl` would do otherwise."""
-    if config.get("model_type") != "internvl":
-        raise RefusedError(
-            f"the model is of type {config.get('model_type')!r}; an mmproj is written for internvl",
-            "leave the variant out of the release file",
-        )
     tower = config["vision_config"]
     large = (tower["hidden_size"], tower["num_hidden_layers"]) == _LARGE
     wanted = {
@@ -83,24 +78,24 @@ def metadata(writer: Any, config: Mapping[str, Any], vision: Vision) -> None:
     writer.add_vision_preproc_max_tiles(vision.max_tiles)
 
 
-def tensors(names: Iterable[str]) -> dict[str, Tensor]:
-    """By native name, those of the vision tower and the projector among `names`."""
-    found = {}
+def tensors(names: Iterable[str]) -> list[Tensor]:
+    """Those of the vision tower and the projector among the native `names`."""
+    found = []
     for name in names:
         if name in _WHOLE:
             to, arrange = _WHOLE[name]
-            found[name] = Tensor(to, name, arrange, exact=True)
+            found.append(Tensor(to, name, arrange, exact=True))
         elif name.startswith(f"{TOWER}encoder.layer."):
             number, _, rest = name.removeprefix(f"{TOWER}encoder.layer.").partition(".")
             module, _, kind = rest.rpartition(".")
             if rest in _SCALES:
-                found[name] = Tensor(f"v.blk.{number}.{_SCALES[rest]}", name)
+                found.append(Tensor(f"v.blk.{number}.{_SCALES[rest]}", name))
             elif module in _LAYER:
-                found[name] = Tensor(f"v.blk.{number}.{_LAYER[module]}.{kind}", name)
+                found.append(Tensor(f"v.blk.{number}.{_LAYER[module]}.{kind}", name))
         elif name.startswith(PROJECTOR):
             module, _, kind = name.removeprefix(PROJECTOR).rpartition(".")
             if module in _PROJECTOR:
-                found[name] = Tensor(f"mm.model.mlp.{_PROJECTOR[module]}.{kind}", name)
+                found.append(Tensor(f"mm.model.mlp.{_PROJECTOR[module]}.{kind}", name))
     return found
 
 

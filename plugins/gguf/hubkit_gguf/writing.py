@@ -98,14 +98,23 @@ class File:
         for array in _arrays(weights, tensor):
             with numpy.errstate(over="ignore"):  # told below, with the tensor's name
                 made = quantize(numpy.ascontiguousarray(array), GGMLQuantizationType[kind])
-            if not numpy.isfinite(array).all() or (
-                kind == "F16" and not numpy.isfinite(made).all()
-            ):
+            if not numpy.isfinite(array).all() or not numpy.isfinite(_halves(made, kind)).all():
                 raise WeightsError(
                     f"{tensor.source} holds a number that is none, or none of the type {kind}",
                     "look for NaN in the weights; type bf16 has room for numbers beyond 65,504",
                 )
             yield made.tobytes()
+
+
+def _halves(made: Any, kind: str) -> Any:
+    """The float16 numbers of a quantised array: all, or the scales of blocks of 32."""
+    import numpy
+
+    if kind == "F16":
+        return made
+    if kind == "Q8_0":  # block_q8_0 of ggml: a scale, then 32 bytes
+        return numpy.ascontiguousarray(made.reshape(-1, 34)[:, :2]).view("<f2")
+    return numpy.zeros(0)
 
 
 def _arrays(weights: Weights, tensor: Tensor) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,43 @@ def test_what_the_form_has_no_place_for(job, file, change, told):
     assert list(asked.output.glob("*.gguf")) == []
 
 
+def test_what_has_no_place_is_known_before_there_are_weights(native, vision):
+    config = json.loads((native / "config.json").read_text("utf-8"))
+    GgufExporter().check(config, vision, {"type": "q8_0"})
+    text = config["text_config"]
+    for changed, told in (
+        (config | {"model_type": "llava"}, "'llava'; an mmproj is written for internvl and"),
+        (config | {"text_config": text | {"model_type": "phi3"}}, "of type 'phi3'"),
+        (config | {"text_config": text | {"rope_parameters": {"rope_type": "yarn"}}}, "'yarn'"),
+    ):
+        with pytest.raises(RefusedError, match=told):
+            GgufExporter().check(changed, vision, {})
+
+
+QWEN = {
+    "model_type": "qwen2_5_vl",
+    "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+    "vision_config": {"depth": 32, "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"window_size": 56}, "window_size is 56, not 112"),
+        ({"fullatt_block_indexes": [7, 15, 23, 30]}, r"30\], not \[7, 15, 23, 31\]"),
+        ({"temporal_patch_size": 1}, "temporal_patch_size is 1, not 2"),
+    ],
+)
+def test_what_llama_cpp_has_as_constants_of_qwen(vision, change, told):
+    GgufExporter().check(QWEN, vision, {})
+    with pytest.raises(RefusedError, match=told):
+        other = {**QWEN, "vision_config": QWEN["vision_config"] | change}
+        GgufExporter().check(other, vision, {})
+    with pytest.raises(RefusedError, match="of type 'yarn'; written are mrope"):
+        GgufExporter().check({**QWEN, "rope_scaling": {"type": "yarn"}}, vision, {})
+
+
 def test_a_tensor_that_nothing_explains(job):
     def change(folder: Path) -> None:
         extra = NewTensor("model.extra", "BF16", (2,), iter([b"\0" * 4]))
@@ -133,6 +171,17 @@ def test_a_number_beyond_float16(job):
     assert [path.name for path in asked.output.glob("*.gguf")] == []
     asked = replace(asked, options={"type": "bf16"})
     assert export(asked)
+
+
+def test_a_scale_beyond_float16(job):
+    def change(folder: Path) -> None:
+        path, name = folder / "model.safetensors", "model.language_model.embed_tokens.weight"
+        data, start = bytearray(path.read_bytes()), open_weights(folder)[name].start
+        data[start : start + 2] = b"\x6e\x4e"  # 1e9 in bfloat16
+        path.write_bytes(data)
+
+    with pytest.raises(WeightsError, match=r"embed_tokens\.weight .* none of the type Q8_0"):
+        export(job(change=change, type="q8_0"))
 
 
 def test_a_model_without_a_template(job, tmp_path):

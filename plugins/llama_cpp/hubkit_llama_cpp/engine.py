@@ -103,7 +103,7 @@ def _answer(api: ChatApi, record: Record, job: GenerateInput) -> Answer:
     """The model's own earlier answers are the history. Raises DataError, naming the record."""
     messages: list[dict[str, Any]] = []
     texts, finish = [], []
-    for content in user_contents(record, job.images, job.vision, verbatim=True):
+    for content in user_contents(record, job.images, job.vision, verbatim=_verbatim(job)):
         messages.append({"role": "user", "content": content})
         try:
             said = api.complete(_NAME, messages, job.max_new_tokens)
@@ -118,9 +118,15 @@ def _answer(api: ChatApi, record: Record, job: GenerateInput) -> Answer:
     return Answer(record.id, tuple(texts), tuple(finish))
 
 
+def _verbatim(job: GenerateInput) -> bool:
+    """Whether the line break beside a picture is the prompt's: not where the model's own processor
+    writes the prompt (see `hubkit.sdk.processing`)."""
+    return job.vision.fit != "processor"
+
+
 def _first(api: ChatApi, record: Record, job: GenerateInput) -> tuple[str, tuple[int, ...]]:
     """The first prompt as llama.cpp renders and tokenizes it, one position for each picture."""
-    content = user_contents(record, job.images, job.vision, verbatim=True)[0]
+    content = user_contents(record, job.images, job.vision, verbatim=_verbatim(job))[0]
     root = ChatApi(api.url.removesuffix("/v1"), api.key, _TIMEOUT)
     rendered = root.ask("apply-template", {"messages": [{"role": "user", "content": content}]})
     shown = f"{job.vision.start}{job.vision.context}{job.vision.end}"

@@ -7,11 +7,13 @@ import json
 import random
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hubkit_llama_cpp import LlamaCppEngine
+from PIL import Image
 from testing.projects import BASE
 
 import hubkit
@@ -108,9 +110,51 @@ def test_other_language_models(kind: str, digits: Path, tmp_path: Path) -> None:
     hubkit.export(folder, tmp_path / "gguf")
     output, found = answers(tmp_path / "gguf", "llama_cpp", records, digits, tmp_path)
     assert (output.prompt, output.prompt_ids) == (said.prompt, said.prompt_ids)
-    # A text may begin or end within a character: transformers shows each such byte, llama.cpp none.
-    whole = [[text[0].replace("\ufffd", "").strip() for text in one] for one in (texts, found)]
-    assert whole[0] == whole[1] and len(set(whole[0])) > 3
+    assert shown(found) == shown(texts) and len(set(shown(texts))) > 3
+
+
+@pytest.mark.integration
+def test_qwen2_5_vl(tmp_path: Path) -> None:
+    """Pictures of several sizes, none so small that llama.cpp makes it larger (8 positions)."""
+    from testing import tiny_processor
+
+    tower = tiny_processor.QWEN.config["vision_config"] | {"window_size": 112}
+    kind = replace(
+        tiny_processor.QWEN, config={**tiny_processor.QWEN.config, "vision_config": tower}
+    )
+    folder = tiny_processor.make(kind, tmp_path / "Qwen2.5-VL-Random")
+    shake(folder / "model.safetensors")
+    dice = random.Random(3)
+    for number, size in enumerate(((112, 84), (140, 112), (112, 112), (84, 168))):
+        colours = [tuple(dice.randrange(256) for _ in range(3)) for _ in range(2)]
+        picture = Image.new("RGB", size, colours[0])
+        picture.paste(colours[1], (0, 0, 56, 84))
+        picture.save(tmp_path / f"{number}.png")
+    records = [Record(str(n), (f"{n}.png",), (READ,)) for n in range(4)]
+    said, texts = answers(folder, "transformers", records, tmp_path, tmp_path)
+    hubkit.export(folder, tmp_path / "gguf")
+    output, found = answers(tmp_path / "gguf", "llama_cpp", records, tmp_path, tmp_path)
+    assert (output.prompt, output.prompt_ids) == (said.prompt, said.prompt_ids)
+    assert shown(found) == shown(texts) and len(set(shown(texts))) > 2
+
+
+def shown(texts: list[tuple[str, ...]]) -> list[str]:
+    """A text may begin or end within a character: transformers shows each such byte, llama.cpp
+    none."""
+    return [text[0].replace("\ufffd", "").strip() for text in texts]
+
+
+def shake(path: Path) -> None:
+    """Random weights: any tensor in a wrong place gives other texts."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    dice, tensors = torch.Generator().manual_seed(4), load_file(path)
+    for name, tensor in tensors.items():
+        random_ = torch.randn(tensor.shape, generator=dice) * 0.2
+        norm = ("norm" in name or "ln_q" in name) and name.endswith("weight")
+        tensors[name] = 1 + random_ if norm else random_
+    save_file(tensors, path, {"format": "pt"})
 
 
 @pytest.mark.integration

@@ -118,7 +118,7 @@ def test_the_whole_release(spec: Path) -> None:
     main, own = result.folder, result.folder.with_name(f"{NAME}-GGUF")
     assert hubkit.check(main) == hubkit.check(own) == ()
     card, page = (folder.joinpath("README.md").read_text("utf-8") for folder in (main, own))
-    assert f"| `{NAME}-GGUF` |" in card and "### Q8\\_0: llama.cpp" in card
+    assert f"| `{NAME}-GGUF` |" in card and "### Q8_0: llama.cpp" in card
     assert f"llama-server -m {NAME}/Q8_0/{NAME}-Q8_0.gguf" in card
     assert "base_model_relation: quantized" in page and f"base_model: {NAME}\n" in page
     assert "4 of 4 answers are the same text." in page and "custom_code" not in page
