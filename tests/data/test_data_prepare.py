@@ -16,8 +16,8 @@ from PIL import Image
 from testing.projects import BASE
 
 import hubkit
-from hubkit.data.prepare import PreparedData, PrepareSettings
 from hubkit.data.preparation import read_checked
+from hubkit.data.prepare import PreparedData, PrepareSettings
 from hubkit.data.scan import rows
 from hubkit.errors import DataError, UsageError
 from hubkit.reporting import SilentReporter
