@@ -274,7 +274,7 @@ class Validation:
                 return by_processor(self._base, self._placed()), ()
             return self._counted(TokenCounter(self._base)), ()
         except (DataError, UsageError, EnvironmentFailure) as error:
-            return [], (f"lengths were not measured: {error.message}",)
+            return [], (f"lengths were not measured: {error.message}; {error.remedy}",)
 
     def _counted(self, counter: TokenCounter) -> list[Counted]:
         counted = []
