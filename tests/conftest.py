@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from testing.projects import make_project
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+# What hubkit keeps (which environments were found good, say) is kept for one run of the tests. The
+# processes that pytest-xdist starts inherit it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _HOME = tempfile.TemporaryDirectory(prefix="hubkit-home-")
+    os.environ["HUBKIT_HOME"] = _HOME.name
 
 # Started in the background by a script, tests inherit SIGINT as ignored; programs that they
 # interrupt would never end.

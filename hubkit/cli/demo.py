@@ -11,7 +11,7 @@ from ._options import FOLDER, as_json, mapping, serving_engine
 
 
 @click.command("demo")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", metavar="FOLDER|SPEC", type=FOLDER)
 @click.option(
     "--compare",
     type=FOLDER,
@@ -43,7 +43,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Chat with the model in FOLDER about pictures, on a local page, until Ctrl-C. Nothing leaves
-    this machine, unless the engine asks a server elsewhere."""
+    this machine, unless the engine asks a server elsewhere. With SPEC (a release.yaml): with what
+    that release made, beside its base, and with examples from what it held out."""
     from ..api.models import demo
     from ..errors import CancelledError
     from ._reporters import emit, reporter

@@ -68,20 +68,36 @@ class Lengths:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Questions and answers of `records` records. `languages` are ISO 639-1 codes that the scripts
+    suggest, `scripts` shares of all letters; lengths are in characters. `distinct` answers there
+    are, and `frequent` ones that recur, the most frequent first."""
+
+    records: int
+    languages: tuple[str, ...]
+    scripts: Mapping[str, float]
+    prompts: Lengths | None
+    answers: Lengths | None
+    distinct: int
+    frequent: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Sample:
-    """A record for people to look at: the first picture, as a path below the image folder."""
+    """A record for people to look at: its pictures, as paths below the image folder, and questions
+    with their answers; `more` pictures and turns are not shown."""
 
     id: str
-    image: str
-    prompt: str
-    answer: str
+    images: tuple[str, ...]
+    turns: tuple[tuple[str, str], ...]
+    more: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
     """`rows` were read, `records` of them are sound. `pictures` counts distinct paths; `same` are
     pairs of paths with equal content. `turns`, `images` and `tiles` map a number to how many
-    records (of `tiles`: pictures) have it. `converted` maps
+    records (of `tiles`: pictures) have it. `samples` are drawn with `seed`. `converted` maps
     what is done to pictures before a model sees them to how many it is done to."""
 
     name: str
@@ -102,6 +118,8 @@ class Report:
     small: int
     lengths: Lengths | None
     samples: tuple[Sample, ...]
+    texts: Texts | None = None
+    seed: int = 0
     shared: Shared | None = None
     train: int = 0
     holdout: int = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..resources import templates
 from ..sdk import RESTRICTIONS, PictureError, Terms, open_picture
 from ..sdk.codec import encode
-from .findings import Report
+from .findings import Lengths, Report
 
 _THUMBNAIL = 192
 
@@ -26,13 +26,19 @@ def write_html(
     page = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((templates("data_report") / "report.html.j2").read_text("utf-8"))
+    texts = report.texts
     charts = {
         "Turns of a record": _bars(report.turns),
         "Pictures of a record": _bars(report.images),
         "Tiles of a picture": _bars(report.tiles),
-        "Tokens of a record": _token_bars(report),
+        "Tokens of a record": _length_bars(report.lengths),
+        "Characters of a question": _length_bars(texts.prompts if texts else None),
+        "Characters of an answer": _length_bars(texts.answers if texts else None),
     }
-    samples = [(sample, thumbnail(pictures.get(sample.image))) for sample in report.samples]
+    samples = [
+        (sample, [thumbnail(pictures.get(name)) for name in sample.images])
+        for sample in report.samples
+    ]
     text = page.render(
         report=report,
         charts={title: bars for title, bars in charts.items() if bars},
@@ -63,14 +69,18 @@ def _bars(numbers: Mapping[str, int]) -> list[tuple[str, int, float, bool]]:
     return [(label, count, count / most, False) for label, count in numbers.items()]
 
 
-def _token_bars(report: Report) -> list[tuple[str, int, float, bool]]:
-    if report.lengths is None:
+def _length_bars(lengths: Lengths | None) -> list[tuple[str, int, float, bool]]:
+    if lengths is None:
         return []
-    most = max(count for _, _, count in report.lengths.bins)
-    limit = report.lengths.limit
+    most, limit = max(count for _, _, count in lengths.bins), lengths.limit
     return [
-        (f"{start:,}–{end - 1:,}", count, count / most, bool(limit) and end - 1 > limit)
-        for start, end, count in report.lengths.bins
+        (
+            f"{start:,}–{end - 1:,}" if end - start > 1 else f"{start:,}",
+            count,
+            count / most,
+            bool(limit) and end - 1 > limit,
+        )
+        for start, end, count in lengths.bins
     ]
 
 

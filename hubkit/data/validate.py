@@ -19,6 +19,7 @@ from .hashes import Hashes
 from .lengths import Counted, TokenCounter, by_processor, summary, tile_count
 from .pictures import Look, Picture, Pictures
 from .special import SpecialTokens
+from .texts import texts_of
 
 _BATCH = 256
 _MEASURED = 10_000
@@ -27,6 +28,10 @@ _PROCESSED = 1_000
 """The same where the model's own processor has to make every picture: hundredths of a second each.
 """
 _SAMPLES = 24
+_SEED = 0
+"""Of the samples that are shown."""
+_PARTS = 6
+"""Turns, and pictures, of a sample that are shown."""
 _SMALL = 28
 """Pixels: pictures with a shorter side than a vision transformer's patch, doubled, are counted as
 small."""
@@ -183,8 +188,12 @@ class Validation:
             self._chosen[place] = record
 
     def sample_pictures(self) -> list[str]:
-        """First pictures of the records that the report shows."""
-        return [record.images[0] for record in self._chosen[:_SAMPLES] if record.images]
+        """Pictures of the records that the report shows."""
+        return [name for sample in self._samples() for name in sample.images]
+
+    def _samples(self) -> tuple[Sample, ...]:
+        count = min(_SAMPLES, len(self._chosen))
+        return tuple(map(_sample, random.Random(_SEED).sample(self._chosen, count)))
 
     def digests(self) -> dict[str, str]:
         """sha256 of each picture that was opened, by path."""
@@ -230,7 +239,9 @@ class Validation:
             repeated=self.count - _distinct(self._contents()),
             small=sum(min(p.width, p.height) < _SMALL for p in known.values()),
             lengths=summary(counted, self.max_length),
-            samples=tuple(_sample(record) for record in self._chosen[:_SAMPLES]),
+            samples=self._samples(),
+            texts=texts_of(self._chosen),
+            seed=_SEED,
             notes=(*self._notes(), *notes),
             converted=self.converted(),
         )
@@ -263,7 +274,7 @@ class Validation:
                 return by_processor(self._base, self._placed()), ()
             return self._counted(TokenCounter(self._base)), ()
         except (DataError, UsageError, EnvironmentFailure) as error:
-            return [], (f"lengths were not measured: {error.message}",)
+            return [], (f"lengths were not measured: {error.message}; {error.remedy}",)
 
     def _counted(self, counter: TokenCounter) -> list[Counted]:
         counted = []
@@ -308,7 +319,6 @@ def _counted(numbers: Counter[int]) -> dict[str, int]:
 
 
 def _sample(record: Record) -> Sample:
-    turn = record.turns[0]
-    return Sample(
-        record.id, record.images[0] if record.images else "", turn.prompt[:400], turn.answer[:400]
-    )
+    turns = tuple((turn.prompt[:400], turn.answer[:400]) for turn in record.turns[:_PARTS])
+    more = max(0, len(record.turns) - _PARTS) + max(0, len(record.images) - _PARTS)
+    return Sample(record.id, record.images[:_PARTS], turns, more)

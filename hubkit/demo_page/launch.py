@@ -18,6 +18,7 @@ from ..reporting import SilentReporter
 from ..sdk import Run
 from ..sdk.install import install
 from .examples import drawn, from_records
+from .release import released
 
 Language = Literal["auto", "en", "zh"]
 SETTINGS = {
@@ -63,15 +64,23 @@ def demo(
     ends.
 
     Args:
+        folder: a model's, or a release file: then what that release made, beside its base, with
+            examples from what it held out.
         examples: a records file (JSON Lines) with pictures below `images`, the file's folder by
             default.
         language: of the page; `auto` is the browser's.
 
     Raises:
         EnvironmentFailure: gradio is missing, the port is taken, or a server did not start.
-        UsageError: a folder holds no model, or the examples cannot be read.
+        UsageError: a folder holds no model, a release has none yet, or the examples cannot be
+            read.
     """
     run = reporter or SilentReporter()
+    if Path(folder).is_file():
+        made = released(Path(folder))
+        folder, compare = made.model, compare or made.base
+        if examples is None:
+            examples, images = made.examples, made.images
     with contextlib.ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubkit-demo-")))
         stack.enter_context(_settings({**SETTINGS, "GRADIO_TEMP_DIR": str(temporary / "uploads")}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,38 @@ FONTS = [
     "Noto Sans CJK SC",
     "sans-serif",
 ]
+
+PANE = "pane => { document.querySelector('#talks').dataset.pane = pane }"
+"""On a narrow screen only that talk is shown (style.css)."""
+NAMES = (
+    "language => { const names = "
+    + json.dumps(
+        {
+            language: {
+                "#box textarea": texts.ask,
+                "#box [data-testid=upload-button]": texts.attach,
+                "#box input[type=file]": texts.attach,
+                "#box [data-testid=submit-button]": texts.send,
+                "#box .stop-button": texts.stop,
+                "#talks button:has(> .image-frame)": texts.picture,
+                "#language": texts.language,
+                "#pane": texts.pane,
+            }
+            for language, texts in TEXTS.items()
+        }
+    )
+    + """[language]
+  window.giveNames = () => {
+    for (const [selector, name] of Object.entries(names))
+      for (const one of document.querySelectorAll(selector)) one.setAttribute("aria-label", name)
+  }
+  window.giveNames()
+  window.namesKept ??= new MutationObserver(() => window.giveNames())
+  for (const place of document.querySelectorAll("#box, #talks"))
+    window.namesKept.observe(place, {childList: true, subtree: true})
+}"""
+)
+"""For screen readers: Gradio has buttons with pictures and no words, and makes them anew."""
 
 Turns = tuple[Turn, ...]
 
@@ -80,6 +113,15 @@ class Page:
                 scale=0,
                 min_width=190,
             )
+        self.pane = gr.Radio(
+            self._panes(self.texts),
+            value=len(self.servers) - 1,
+            label=self.texts.pane,
+            show_label=False,
+            container=False,
+            elem_id="pane",
+            visible=len(self.servers) > 1,
+        )
         with gr.Row(equal_height=True, elem_id="talks"):
             self.talks = [
                 gr.Chatbot(
@@ -139,10 +181,22 @@ class Page:
         self.box.stop(self.stop, None, None, queue=False, **hidden)
         self.clear.click(self.forget, None, shown, cancels=[asked, again], **queued)
         translated = [
-            *(self.header, *self.talks, self.box, self.clear, self.retry, self.examples.dataset),
+            *(
+                self.header,
+                self.pane,
+                *self.talks,
+                self.box,
+                self.clear,
+                self.retry,
+                self.examples.dataset,
+            ),
             *(self.settings, self.tokens, self.temperature, self.local),
         ]
-        self.language.change(self.translate, [self.language], translated, queue=False, **hidden)
+        self.language.change(
+            self.translate, [self.language], translated, queue=False, **hidden
+        ).then(None, self.language, None, js=NAMES, **hidden)
+        self.pane.change(None, self.pane, None, js=PANE, **hidden)
+        blocks.load(None, self.language, None, js=NAMES, **hidden)
         blocks.unload(self.stop)
         if language == "auto":
             blocks.load(browser_language, None, [self.language], queue=False, **hidden)
@@ -231,6 +285,7 @@ class Page:
         texts = TEXTS[language]
         return [
             self._header(texts),
+            gr.Radio(self._panes(texts), label=texts.pane),
             *(
                 gr.Chatbot(label=self._label(place, texts), placeholder=texts.placeholder)
                 for place in range(len(self.talks))
@@ -262,6 +317,9 @@ class Page:
         if len(self.servers) == 1:
             return self.servers[0].name
         return f"{(texts.before, texts.after)[place]} · {self.servers[place].name}"
+
+    def _panes(self, texts: Texts) -> list[tuple[str, int]]:
+        return [(self._label(place, texts), place) for place in range(len(self.servers))]
 
     def _header(self, texts: Texts) -> str:
         subtitle = texts.subtitle if len(self.servers) == 1 else texts.subtitle_compare

@@ -11,6 +11,12 @@ class Texts:
     subtitle_compare: str
     before: str
     after: str
+    pane: str
+    language: str
+    attach: str
+    send: str
+    stop: str
+    picture: str
     placeholder: str
     ask: str
     examples: str
@@ -33,6 +39,12 @@ ENGLISH = Texts(
     subtitle_compare="The same question to the base model and to the fine-tuned one, side by side.",
     before="Before",
     after="After",
+    pane="Shown talk",
+    language="Language",
+    attach="Attach pictures",
+    send="Send",
+    stop="Stop",
+    picture="Picture",
     placeholder="**Ask about a picture**\n\nDrop one below, or start from an example.",
     ask="Ask a question, and attach pictures with the clip, or drop them here",
     examples="Examples",
@@ -55,6 +67,12 @@ CHINESE = Texts(
     subtitle_compare="同一个问题，同时问基座模型和微调后的模型，并排比较。",
     before="微调前",
     after="微调后",
+    pane="显示的对话",
+    language="语言",
+    attach="添加图片",
+    send="发送",
+    stop="停止",
+    picture="图片",
     placeholder="**看图提问**\n\n把图片拖到下方，或从示例开始。",
     ask="输入问题；点回形针或拖放来添加图片",
     examples="示例",

@@ -3,6 +3,8 @@ environments."""
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,13 +15,13 @@ from typing import Any
 from ..digests import of_json
 from ..environments import health, resolve
 from ..errors import EnvironmentFailure, HubkitError, UsageError
+from ..home import home
 from ..hygiene.search import search_values
 from ..inference.servers import address
 from ..packaging import card
 from ..registry.plugins import plugins
 from ..sdk.codec import encode
 from ..sdk.excerpt import did_you_mean
-from ..sdk.files import read_text
 from ..weights.check import check_base
 from .card_facts import license_of, settings
 from .spec.model import EnvironmentField, Evaluate, Smoke, Spec, Train, environment
@@ -27,9 +29,6 @@ from .stage import Context
 from .targets import all_targets
 
 _SLACK = 64 << 20
-_PASSED: dict[str, str] = {}
-"""What the health checks of this process found good, by what was checked: one takes seconds, and
-holds until a package is installed or removed."""
 
 
 def check_base_folder(context: Context) -> None:
@@ -219,20 +218,16 @@ def _check_worker(
     if kind == "engine":
         address(name, options or {})
     where = resolve(environment(field), plugin, context.run)
-    state = f"{encode(plugin.requirements)} {_packages(where.interpreter)}"
-    checked = of_json([kind, name, str(where.interpreter)])[:16]
-    passed = context.workspace.folder / "health" / checked
-    if _PASSED.get(checked) == state:
+    machine = [platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES", "")]
+    state = [kind, name, encode(plugin.requirements), _packages(where.interpreter), machine]
+    passed = home() / "health" / of_json([str(where.interpreter), *state])
+    if passed.exists():
         return
-    with suppress(OSError, UnicodeDecodeError):
-        if read_text(passed) == state:
-            return
     with tempfile.TemporaryDirectory(prefix="hubkit-health-") as folder:
         health(plugin, where, Path(folder))
-    _PASSED[checked] = state
-    if context.workspace.folder.is_dir():  # `plan` makes none
+    with suppress(OSError):
         passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.write_text(state, "utf-8")
+        passed.touch()
 
 
 def _packages(interpreter: Path) -> str:

@@ -70,7 +70,9 @@ def copy(path: Path, out: Path, name: str) -> WrittenFile:
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}", "download the base again") from None
+        raise WeightsError(
+            f"{path}: {error.strerror}", "correct its permissions, or download the base again"
+        ) from None
     target = out / name
     target.parent.mkdir(parents=True, exist_ok=True)
     if name.endswith(".json") and not is_vocabulary(Path(name).name):

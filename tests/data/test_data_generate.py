@@ -67,7 +67,7 @@ class Server:
                     owner.pictures.append(digest)
                     owner.keys.add(self.headers.get("Authorization", ""))
                 status, reply = owner.behave(owner, text["text"], digest)
-                if status == 200:
+                if status == 200 and isinstance(reply, str):
                     reply = {
                         "choices": [{"message": {"content": reply}}],
                         "usage": {"total_tokens": 100},
@@ -77,7 +77,7 @@ class Server:
                 self._send(status, reply)
 
             def _send(self, status: int, reply: Any) -> None:
-                content = json.dumps(reply).encode()
+                content = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
                 self.send_response(status)
                 if status in (301, 302, 307):
                     self.send_header("Location", reply)
@@ -229,6 +229,37 @@ def test_a_failing_endpoint_keeps_what_was_made(
     assert not journal.exists()
 
 
+@pytest.mark.parametrize(
+    ("status", "reply", "kind", "says"),
+    [
+        (200, b"<html>", RemoteError, "the reply is not JSON"),
+        (200, b"[]", RemoteError, "the reply is not a JSON object"),
+        (200, b'{"error": "busy"}', RemoteError, "the reply is not a chat completion"),
+        (200, b'{"choices": [{"message": {"content": 7}}]}', RemoteError, "holds no text"),
+        (404, {"message": "no model"}, UsageError, "answered 404"),
+    ],
+)
+def test_what_is_no_answer_is_named(
+    tmp_path: Path, images: Path, server: Server, status: int, reply: Any, kind: Any, says: str
+) -> None:
+    server.behave = lambda *_: (status, reply)
+    with pytest.raises(kind, match=says):
+        made(images, tmp_path / "out", server, attempts=1)
+    server.behave = good
+    assert made(images, tmp_path / "out", server).requests == 6
+
+
+def test_a_picture_that_cannot_be_opened_is_passed_over(
+    tmp_path: Path, images: Path, server: Server
+) -> None:
+    (images / "2.png").write_bytes(b"no picture")
+    done = made(images, tmp_path / "out", server)
+    (picture,) = done.failed
+    assert picture == "2.png" and "not an image of PNG" in done.failed[picture]
+    Image.new("RGB", (24, 24)).save(images / "2.png")
+    assert made(images, tmp_path / "again", server).failed == {}
+
+
 def test_the_key_goes_to_the_endpoint_alone(
     tmp_path: Path, images: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +288,10 @@ def test_what_cannot_work_is_said_first(tmp_path: Path, images: Path, server: Se
     (tmp_path / "bad.j2").write_text("{{ nothing }}")
     with pytest.raises(UsageError, match="the template fails: 'nothing' is undefined"):
         made(images, tmp_path / "out", server, template=tmp_path / "bad.j2")
+    with pytest.raises(UsageError, match="the template cannot be read"):
+        made(images, tmp_path / "out", server, template=tmp_path / "none.j2")
+    with pytest.raises(DataError, match="none is not a folder"):
+        made(tmp_path / "none", tmp_path / "out", server)
     server.models = ["a", "b"]
     with pytest.raises(UsageError, match="lists 2 models: a, b"):
         made(images, tmp_path / "out", server)

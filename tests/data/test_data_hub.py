@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,6 +159,7 @@ GATED = {"X-Error-Code": "GatedRepo"}
         ),
         (404, {"X-Error-Code": "RepoNotFound"}, RemoteError, "check the name"),
         (500, {}, RemoteError, "run the same command again"),
+        (403, {}, EnvironmentFailure, "or correct HF_TOKEN"),
     ],
 )
 def test_what_the_hub_refuses_is_explained_and_no_token_shown(
@@ -174,6 +176,15 @@ def test_what_the_hub_refuses_is_explained_and_no_token_shown(
     assert says.format(url=url) in caught.value.remedy, caught.value
     assert TOKEN not in str(caught.value) and f"{url}/datasets/org/food" in caught.value.message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_is_not_there(tmp_path: Path, serve: Serve) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(RemoteError, match=r"/datasets/org/food: ") as caught:
+            prepare("hf:org/food", tmp_path / "out", f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert caught.value.remedy == "check the network, then run the same command again"
+    assert prepare("hf:org/food/data.json", None, serve(food(tmp_path))).report.records == 1
 
 
 def test_references() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ from PIL import Image
 from testing.projects import BASE
 
 import hubkit
+from hubkit.data.preparation import read_checked
 from hubkit.data.prepare import PreparedData, PrepareSettings
+from hubkit.data.scan import rows
 from hubkit.errors import DataError, UsageError
+from hubkit.reporting import SilentReporter
 
 
 def talk(prompt: str = "<image>\nWhich dish?", answer: str = "tofu") -> list[dict[str, str]]:
@@ -195,6 +200,81 @@ def test_files_that_are_no_dataset(tmp_path: Path, content: bytes, says: str) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_settings_that_leave_nothing(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "in", 4, r1={"image": "img/0.png"}, r3={"image": "img/2.png"})
+    for settings, says, remedy, better in (
+        ({"repeat": 0}, "repeat is 0", "repeat at least once", {"repeat": 1}),
+        ({"holdout": 4}, "none is left to train on", "lower data.holdout", {"holdout": 3}),
+        (
+            {"holdout": 1, "group": "image"},
+            "every group of records that share a picture is larger than the 1 records",
+            "raise data.holdout, or set data.group to `record`",
+            {"holdout": 2, "group": "image"},
+        ),
+    ):
+        with pytest.raises((UsageError, DataError), match=says) as caught:
+            prepare(source, None, **settings)
+        assert caught.value.remedy == remedy
+        assert prepare(source, None, **better).report.records == 4
+    (tmp_path / "empty.json").write_text("[]")
+    with pytest.raises(DataError, match="holds no records: it is empty"):
+        read_checked("llava_json", tmp_path / "empty.json", tmp_path, {}, SilentReporter())
+    with pytest.raises(DataError, match=r"none\.json: no such dataset"):
+        list(rows("llava_json", tmp_path / "none.json", {}))
+
+
+def without_template(base: Path) -> None:
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings.pop("chat_template")
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def refusing(base: Path) -> None:
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{{ raise_exception('too short') }}"
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def of_numbers(base: Path) -> None:
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings["chat_template"] = 7
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def without_merges(base: Path) -> None:
+    (base / "tokenizer.json").rename(base / "vocab.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "remedy"),
+    [
+        (without_template, "has no chat template", "take chat_template from the model's own"),
+        (refusing, "refuses a record: too short", "correct the record or the template"),
+        (of_numbers, "chat_template is not a text", "take the file from the base again"),
+        (without_merges, "has no tokenizer that can be read", "a whole download of the model?"),
+    ],
+)
+def test_a_base_that_cannot_count(
+    tmp_path: Path, change: Callable[[Path], None], says: str, remedy: str
+) -> None:
+    source, base = dataset(tmp_path / "in", 1), tmp_path / "base"
+    shutil.copytree(BASE, base, ignore=shutil.ignore_patterns("__pycache__"))
+    change(base)
+    report = prepare(source, None, base=base, max_length=100).report
+    (note,) = report.notes
+    assert says in note and remedy in note and report.lengths is None
+    for name in ("tokenizer_config.json", "tokenizer.json"):
+        shutil.copy(BASE / name, base)
+    report = prepare(source, None, base=base, max_length=100).report
+    assert report.notes == () and report.lengths is not None
+
+
+def test_counting_takes_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    (note,) = prepare(dataset(tmp_path / "in", 1), None, base=BASE, max_length=100).report.notes
+    assert "needs the package tokenizers" in note and "[transformers]" in note
+
+
 def test_nothing_left_after_leaving_out(tmp_path: Path) -> None:
     source = dataset(tmp_path / "in", 2, r0={"image": "x.png"}, r1={"image": "y.png"})
     with pytest.raises(DataError, match="none of 2 records is valid"):
@@ -322,10 +402,16 @@ def test_pictures_in_parquet_are_written_out(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     picture(tmp_path / "a.png", 7)
     image = {"bytes": (tmp_path / "a.png").read_bytes(), "path": None}
-    rows = [{"image": image, "question": f"Q{n}?", "answer": "A"} for n in (1, 2)]
+    table = [{"image": image, "question": f"Q{n}?", "answer": "A"} for n in (1, 2)]
     (tmp_path / "in").mkdir()
-    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "in" / "train.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(table), tmp_path / "in" / "train.parquet")
+    with pytest.raises(DataError, match="lie within the dataset's own files"):
+        read_checked("hf_datasets", tmp_path / "in", tmp_path, {}, SilentReporter())
     done = prepare(tmp_path / "in", tmp_path / "out", format="hf_datasets")
+    found, _ = read_checked(
+        "llava_json", tmp_path / "out" / "train.jsonl", done.images, {}, SilentReporter()
+    )  # as the remedy says
+    assert len(found) == 2
     assert (done.images / "0000001.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert lines(tmp_path / "out" / "train.jsonl")[1]["image"] == "0000001.png"
     again = prepare(tmp_path / "out" / "train.jsonl", None, images=done.images)

@@ -98,7 +98,12 @@ def test_the_report_in_a_browser(tmp_path: Path, source: Path, browser: Any) -> 
         "Pictures of a record",
         "Tiles of a picture",
         "Tokens of a record",
+        "Characters of a question",
+        "Characters of an answer",
+        "Most frequent answers",
     ]
+    assert "languages, as the scripts suggest en Latin 100 %" in texts("#texts")[0]
+    assert texts(".answers .text") == ["tofu "]
     bars = browser.find_elements("css selector", ".bar")
     assert max(bar.size["width"] for bar in bars) > 50
     assert browser.find_elements("css selector", ".bar.over")
@@ -121,3 +126,29 @@ def test_hostile_data_stay_text(tmp_path: Path, source: Path) -> None:
     hubkit.prepare(source, None, hubkit.PrepareSettings(skip=True), report=tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page and "<img src=x" not in page
+
+
+def test_samples_are_drawn_and_show_every_turn_and_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (60, 56), "teal").save(tmp_path / name)
+    talk = [
+        {"from": "human", "value": "<image>\n<image>\n哪道菜更辣？"},
+        {"from": "gpt", "value": "左边的"},
+        {"from": "human", "value": "Why?"},
+        {"from": "gpt", "value": "It has more chilli."},
+    ]
+    items = [
+        {"id": f"r{number}", "image": ["a.png", "b.png"], "conversations": talk}
+        for number in range(40)
+    ]
+    (tmp_path / "data.json").write_text(json.dumps(items))
+    report = hubkit.prepare(
+        tmp_path / "data.json", None, hubkit.PrepareSettings(), report=tmp_path / "page.html"
+    ).report
+    ids = [sample.id for sample in report.samples]
+    assert len({*ids}) == 24 and ids != [f"r{number}" for number in range(24)]
+    assert report.samples[0].turns[1] == ("Why?", "It has more chilli.")
+    assert report.texts is not None and report.texts.languages == ("en", "zh")
+    assert report.texts.frequent == (("左边的", 40), ("It has more chilli.", 40))
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "24 records, drawn with seed 0" in page and page.count("<img src=") == 48

@@ -250,3 +250,45 @@ def test_an_endless_answer_streams_and_is_stopped(
         visitor.wait(lambda: visitor.said(0) == [])
         time.sleep(1)
         assert visitor.said(0) == visitor.asked(0) == [], "what was under way does not come back"
+
+
+NAMELESS = ("button", "textbox", "slider", "spinbutton", "radio", "checkbox", "combobox", "link")
+
+
+def nameless(driver: Any) -> list[str]:
+    """Controls that a screen reader has no name for, by their element."""
+    nodes = driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    found = [
+        node["backendDOMNodeId"]
+        for node in nodes
+        if not node.get("ignored")
+        and node.get("role", {}).get("value") in NAMELESS
+        and not str(node.get("name", {}).get("value", "")).strip()
+    ]
+    return [
+        driver.execute_cdp_cmd("DOM.getOuterHTML", {"backendNodeId": one})["outerHTML"][:300]
+        for one in found
+    ]
+
+
+def test_a_phone_shows_one_talk_at_a_time(
+    demo: Launched, open_browser: Any, pictures: Path
+) -> None:
+    driver = open_browser("en-US")
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    visitor = Visitor(driver, demo.url)
+    visitor.attach(pictures / "7.png")
+    visitor.ask("Which digit is this?", 1)
+    shown = [visitor.find(f"#talk-{place}").is_displayed() for place in (0, 1)]
+    assert shown == [False, True]
+    driver.find_elements("css selector", "#pane label")[0].click()
+    visitor.wait(lambda: visitor.find("#talk-0").is_displayed())
+    assert not visitor.find("#talk-1").is_displayed()
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+    above, below = (
+        driver.execute_script(f"return document.querySelector('{one}').getBoundingClientRect()")
+        for one in ("#pane", "#talk-0 .user.message")
+    )
+    assert above["bottom"] <= below["top"]
+    assert nameless(driver) == []

@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import io
 import json
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from testing.projects import BASE, NAME, make_project
 
+import hubkit
 from hubkit.demo_page.client import Answer
 from hubkit.demo_page.conversation import Picture, Said, Turn, messages, take_picture
 from hubkit.demo_page.examples import drawn, from_records
+from hubkit.demo_page.release import released
 from hubkit.demo_page.texts import CHINESE, ENGLISH, preferred
 from hubkit.errors import DataError, EnvironmentFailure, UsageError
 from hubkit.inference.serving import Serving
@@ -208,3 +212,17 @@ def test_asking_shows_errors_in_the_page_and_forgets_nothing(page: Any, tmp_path
     *_, (_, _, again_turns, *_rest) = shown.ask_again({}, turns, 8, 0, "en", VISITOR)
     assert [turn.text for turn in again_turns] == ["Hi", "And?"]
     assert "<b>" not in shown._header(TEXTS["en"])
+
+
+def test_a_release_shows_its_model_and_what_it_held_out(tmp_path: Path, digits: Path) -> None:
+    spec = make_project(tmp_path / "project", digits)
+    hubkit.release(spec, until="prepare")
+    with pytest.raises(UsageError, match="no model yet") as refused:
+        released(spec)
+    assert "--until merge" in refused.value.remedy
+    merged = spec.parent / ".hubkit" / NAME / "merge" / NAME
+    shutil.copytree(BASE, merged)
+    found = released(spec)
+    assert (found.model, found.base) == (merged, spec.parent / "base")
+    examples = from_records(found.examples, found.images)
+    assert len(examples) == 6 and examples[0].text == "Which digit is this?"

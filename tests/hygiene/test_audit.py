@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from testing.rights import ordinary
 
 from hubkit.hygiene.audit import HUB_LIMIT, audit
 from hubkit.packaging import manifest
@@ -231,3 +232,25 @@ def test_everything_is_reported_at_once(folder: Path) -> None:
         "x.pkl": "a pickle by its suffix: loading it can run code",
     }
     assert all(problem.remedy for problem in audit(folder))
+
+
+def test_what_may_not_be_read_is_no_sound_file(folder: Path) -> None:
+    (folder / "config.json").chmod(0)
+    with ordinary():
+        (problem,) = audit(folder)
+        assert problem.message == "cannot be read (Permission denied)"
+        assert problem.remedy == "correct its permissions"
+        (folder / "config.json").chmod(0o600)
+        assert audit(folder) == ()
+
+
+def test_text_without_end_is_not_searched(folder: Path) -> None:
+    """Its end is a hole; words at its beginning make it text."""
+    path = folder / "log.txt"
+    path.write_bytes(b"words of a log\n" * (2 << 20))
+    os.truncate(path, (1 << 30) + 1)
+    assert found(folder) == {
+        "log.txt": f"{(1 << 30) + 1} bytes of text, too many to be searched for secrets"
+    }
+    path.unlink()
+    assert audit(folder) == ()

@@ -54,4 +54,4 @@ def test_an_adapter_that_exists_needs_no_training(project: Path) -> None:
 def test_it_takes_no_stages(project: Path) -> None:
     done = dry_run(project, "--until", "train")
     assert done.returncode == 2
-    assert "leave out --from and --until" in done.stderr
+    assert "without --from, --until and --where" in done.stderr

@@ -32,6 +32,11 @@ def edit(folder: Path, name: str, **values: Any) -> None:
     )
 
 
+def edit_llm(folder: Path, **values: Any) -> None:
+    held = json.loads((folder / "config.json").read_text())["llm_config"]
+    edit(folder, "config.json", llm_config={**held, **values})
+
+
 def tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     held = load_file(folder / "model.safetensors")
     change(held)
@@ -115,6 +120,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], set[str]]] = {
             },
         ),
         {"config.json: llm_config._name_or_path"},
+    ),
+    "a language model that nobody knows": (
+        lambda f: edit_llm(f, architectures=["GPT2LMHeadModel"]),
+        {"config.json"},
     ),
     "shifted ids": (shifted, {"tokenizer"}),
     "two tokens of one id": (same_id, {"tokenizer"}),

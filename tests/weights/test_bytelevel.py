@@ -105,3 +105,6 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     lines = (folder / "merges.txt").read_text(encoding="utf-8").count("\n")
     with pytest.raises(WeightsError, match=rf"merges\.txt, line {lines}: 'nothing here'"):
         from_vocabulary(folder)
+    (folder / "vocab.json").write_text('{"a": -1}')
+    with pytest.raises(WeightsError, match=r"vocab\.json: token 'a' has the id -1"):
+        from_vocabulary(folder)

@@ -127,6 +127,21 @@ def test_missing_and_unexpected_tensors_are_named(
     assert not (tmp_path / "back").exists()
 
 
+def test_parts_of_several_dtypes_are_named(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base, native = make_base(), tmp_path / "native"
+    to_native(Model.of(base, family), native)
+    tensors = load_file(native / "model.safetensors")
+    name = "model.language_model.layers.0.self_attn.k_proj.weight"
+    for dtype in (torch.float32, torch.bfloat16):
+        save_file({**tensors, name: tensors[name].to(dtype)}, native / "model.safetensors")
+        if dtype == torch.float32:
+            words = r"the parts of '.*wqkv\.weight' are BF16 and F32"
+            with pytest.raises(WeightsError, match=words) as caught:
+                to_official(native, tmp_path / "back", family, base)
+    assert caught.value.remedy == "save in one dtype"
+    to_official(native, tmp_path / "back", family, base)
+
+
 def test_a_folder_that_is_there_is_kept(make_base: Any, family: Any, tmp_path: Path) -> None:
     base = make_base()
     with pytest.raises(UsageError, match="is there already"):

@@ -140,3 +140,13 @@ def test_no_weights_at_all(make_base: Any, family: Any) -> None:
     base = sound(make_base)
     (base / "model.safetensors").unlink()
     assert "is missing" in found(base, family)["model.safetensors"]
+
+
+def test_a_companion_that_links_outside(make_base: Any, family: Any, tmp_path: Path) -> None:
+    base = sound(make_base)
+    (tmp_path / "licence").write_text("MIT")
+    (base / "LICENSE").symlink_to(tmp_path / "licence")
+    assert "outside the folder" in found(base, family)["LICENSE"]
+    (base / "LICENSE").unlink()
+    (base / "LICENSE").write_text("MIT")
+    assert check(base, family) == ()

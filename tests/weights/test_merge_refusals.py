@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from testing.merging import AT, refused
+from testing.merging import AT, merged, refused
+from testing.rights import ordinary
 
-from hubkit.sdk import WeightsError
+from hubkit.sdk import UsageError, WeightsError
+from hubkit.weights.staging import _claim
 
 
 def test_unused_keys_are_named(job: Any, make_adapter: Any, lora: Any) -> None:
@@ -168,3 +170,124 @@ def test_a_companion_that_links_outside_is_refused(
         adapter=make_adapter(lora("lm_head", 64, 32)),
         **job,
     )
+
+
+def renamed(tensors: dict[str, torch.Tensor], old: str, new: str) -> dict[str, torch.Tensor]:
+    return {name.replace(old, new): tensor for name, tensor in tensors.items()}
+
+
+def several(lora: Any) -> dict[str, torch.Tensor]:
+    """Two adapters in one file."""
+    tensors = lora("lm_head", 64, 32)
+    two = {name: tensor.clone() for name, tensor in tensors.items()}
+    return renamed(tensors, ".weight", ".one.weight") | renamed(two, ".weight", ".two.weight")
+
+
+def three_dimensions(lora: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor[..., None] for name, tensor in lora("lm_head", 64, 32).items()}
+
+
+def nameless(lora: Any) -> dict[str, torch.Tensor]:
+    """A module that every layer has, without its layer."""
+    tensors: dict[str, torch.Tensor] = lora("self_attn.o_proj", 32, 32)
+    return tensors
+
+
+def twice(lora: Any) -> dict[str, torch.Tensor]:
+    """A module by its native and by its official name."""
+    native = lora(f"{AT}.0.self_attn.o_proj", 32, 32)
+    return native | lora("language_model.model.layers.0.attention.wo", 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "words", "remedy"),
+    [
+        (
+            lambda lora: lora("lm_head", 64, 32),
+            {"rank_pattern": {"lm_head": 0}},
+            "'lm_head' has rank 0",
+            "train with a rank of at least 1",
+        ),
+        (several, {}, "are the same part of one module", "save a single adapter"),
+        (
+            three_dimensions,
+            {},
+            "they must be (rank, in) and (out, rank)",
+            "merge it with peft itself, or train a plain LoRA",
+        ),
+        (
+            nameless,
+            {},
+            "could be any of language_model.model.layers.0.attention.wo.weight, ",
+            "save the adapter from the whole model",
+        ),
+        (twice, {}, "both change the same rows", "save the adapter again"),
+    ],
+)
+def test_what_an_adapter_cannot_mean(
+    job: Any,
+    make_adapter: Any,
+    lora: Any,
+    make: Any,
+    settings: dict[str, Any],
+    words: str,
+    remedy: str,
+) -> None:
+    refused(WeightsError, words, remedy, adapter=make_adapter(make(lora), **settings), **job)
+    good = lora("lm_head", 64, 32) | lora(f"{AT}.0.self_attn.o_proj", 32, 32)
+    merged(adapter=make_adapter(good, "good"), **job)
+
+
+def test_a_pickled_adapter_with_more_than_tensors(job: Any, make_adapter: Any, lora: Any) -> None:
+    tensors = lora("lm_head", 64, 32)
+    adapter = make_adapter(tensors)
+    (adapter / "adapter_model.safetensors").unlink()
+    torch.save({**tensors, "epoch": 3}, adapter / "adapter_model.bin")
+    refused(
+        UsageError,
+        "adapter_model.bin holds more than tensors",
+        "save it as safetensors",
+        adapter=adapter,
+        **job,
+    )
+    merged(adapter=make_adapter(tensors, "good"), **job)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("LICENSE", "correct its permissions"),
+        ("model.safetensors", "correct the file's permissions"),
+    ],
+)
+def test_a_file_that_may_not_be_read(
+    job: Any, make_adapter: Any, lora: Any, name: str, remedy: str
+) -> None:
+    path, adapter = job["base"] / name, make_adapter(lora("lm_head", 64, 32))
+    path.touch()
+    path.chmod(0)
+    with ordinary():
+        refused(WeightsError, name, "Permission denied", remedy, adapter=adapter, **job)
+        path.chmod(0o600)
+        merged(adapter=adapter, **job)
+
+
+def test_a_companion_that_is_no_json(job: Any, make_adapter: Any, lora: Any) -> None:
+    path, adapter = job["base"] / "generation_config.json", make_adapter(lora("lm_head", 64, 32))
+    whole = path.read_text()
+    path.write_text(whole[:-1])
+    words = ("generation_config.json: not JSON", "download the base again")
+    refused(WeightsError, *words, adapter=adapter, **job)
+    path.write_text(whole)
+    merged(adapter=adapter, **job)
+
+
+def test_another_process_that_has_just_written_the_folder(tmp_path: Path) -> None:
+    """Between opening its partial folder and locking it, that became the folder asked for."""
+    partial, out = tmp_path / ".out.partial", tmp_path / "out"
+    partial.mkdir()
+    lock = os.open(partial, os.O_RDONLY)
+    partial.rename(out)
+    with pytest.raises(UsageError, match=r"another process has just written .*out"):
+        _claim(lock, partial, out)
+    os.close(lock)

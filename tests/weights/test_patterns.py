@@ -57,3 +57,9 @@ def test_slow_ones_are_refused() -> None:
 def test_broken_ones_are_named() -> None:
     with pytest.raises(WeightsError, match=r"x: '\(' is no regular expression \(missing \)"):
         first_matching(["q_proj", "("], NAMES, "x")
+
+
+def test_greedy_ones_are_refused() -> None:
+    """Matching it takes more memory than it gets."""
+    with pytest.raises(WeightsError, match=r"x: \['\(\?:\(a\)\|b\)\*c'\] cannot be matched"):
+        first_matching(["(?:(a)|b)*c"], ["a" * 5_000_000], "x")

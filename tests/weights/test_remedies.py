@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from testing.projects import BASE
 
 import hubkit
-from hubkit.sdk import WeightsError
+from hubkit.sdk import UsageError, WeightsError
 from hubkit.weights.check import check
 from hubkit.weights.convert import to_official
 from hubkit.weights.merge import merge
-from hubkit.weights.model import Model
+from hubkit.weights.model import Model, open_model
 
 WO = "language_model.model.layers.0.attention.wo"
 NATIVE_WO = "model.language_model.layers.0.self_attn.o_proj"
@@ -272,3 +274,28 @@ def test_another_vocabulary_is_told(
             merge(Model.of(base, family), make_adapter(tensors, f"a{number}"), tmp_path / "out")
         assert f"resize_token_embeddings({rows})" in refused.value.remedy
         assert f"({rows}, 32)" in refused.value.message and "(64, 32)" in refused.value.message
+
+
+def test_what_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="none is not a folder") as caught:
+        open_model(tmp_path / "none")
+    assert caught.value.remedy == "give the folder that holds the model's config.json"
+
+
+def test_the_size_of_another_vocabulary(tmp_path: Path) -> None:
+    base = tmp_path / "InternVL2-Tiny"
+    shutil.copytree(BASE, base, ignore=shutil.ignore_patterns("__pycache__"))
+    config = json.loads((base / "config.json").read_text())
+    llm = config["llm_config"]
+    (base / "config.json").write_text(
+        json.dumps({**config, "llm_config": {**llm, "vocab_size": 999}})
+    )
+    problem = only(hubkit.check(base))
+    rows = re.fullmatch(
+        r"set the language model's vocab_size to (\d+), and take the tokenizer of these weights",
+        problem.remedy,
+    )
+    assert rows and "the vocabulary was resized" in problem.message
+    llm["vocab_size"] = int(rows[1])
+    (base / "config.json").write_text(json.dumps(config))
+    assert hubkit.check(base) == ()

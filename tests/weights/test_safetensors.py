@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,33 @@ def test_a_missing_shard_is_named(make_base: Any) -> None:
     base = make_base(shards=3)
     (base / "model-00002-of-00003.safetensors").unlink()
     refused(base, "model-00002-of-00003.safetensors is missing")
+
+
+def test_a_file_that_becomes_shorter(make_base: Any) -> None:
+    base = make_base()
+    whole = (base / "model.safetensors").read_bytes()
+    with Checkpoint.open(base) as checkpoint:
+        os.truncate(base / "model.safetensors", 8000)
+        with pytest.raises(WeightsError, match="became shorter while it was read") as caught:
+            checkpoint.load(next(reversed(checkpoint.tensors)))
+    assert caught.value.remedy == "leave the file alone and run again"
+    (base / "model.safetensors").write_bytes(whole)
+    with Checkpoint.open(base) as checkpoint:
+        assert checkpoint.load("mlp1.1.weight").shape == (32, 32)
+
+
+def test_an_index_that_names_thousands_of_files(make_base: Any) -> None:
+    base = make_base(shards=2)
+    path, index = index_of(base)
+    index["weight_map"] = {f"t{n}": f"model-{n}.safetensors" for n in range(4097)}
+    path.write_text(json.dumps(index))
+    refused(base, "names 4,097 files; hubkit takes 4,096")
+
+
+def test_a_dtype_that_torch_has_not(tmp_path: Path) -> None:
+    held = entry("F6_E2M3", [4], 0, 3)
+    (tmp_path / "model.safetensors").write_bytes(file_of({"a": held}, bytes(3)))
+    with Checkpoint.open(tmp_path) as checkpoint, pytest.raises(WeightsError) as caught:
+        checkpoint.load("a")
+    assert "tensor 'a' has the dtype F6_E2M3" in caught.value.message
+    assert caught.value.remedy == "use weights in bfloat16"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from testing.rights import ordinary
 from testing.tiny_sentencepiece import CHAT, IMAGE, TEXTS, train, write
 
 from hubkit.registry.plugins import plugins
@@ -151,6 +152,21 @@ def test_what_cannot_be_expressed_is_said(tmp_path: Path) -> None:
         write(tmp_path / name, train(**options))
         with pytest.raises(UsageError, match=words):
             from_sentencepiece(tmp_path / name)
+
+
+def test_a_token_that_is_a_piece_of_another_id(tmp_path: Path) -> None:
+    write(tmp_path, train())
+    from_sentencepiece(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config["added_tokens_decoder"]["999"] = {"content": "<0x0A>"}
+    path.write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match="token '<0x0A>' has the ids 16 and 999") as caught:
+        from_sentencepiece(tmp_path)
+    assert "one model" in caught.value.remedy
+    (tmp_path / "tokenizer.model").chmod(0)
+    with ordinary(), pytest.raises(WeightsError, match=r"tokenizer\.model cannot be read \(Perm"):
+        from_sentencepiece(tmp_path)
 
 
 def test_two_ids_for_one_token(tmp_path: Path) -> None:

@@ -285,6 +285,22 @@ def test_renamed_keys(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> 
     refused("layers.0.attention.qkv", pth(renamed), make_base, family, tmp_path)
 
 
+def test_what_is_no_tensor(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
+    odd: Any = {**state(), "step": 3}
+    refused("'step' is not a tensor", pth(odd), make_base, family, tmp_path)
+
+
+def test_a_lora_without_settings(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
+    """CFG trains the language model alone."""
+    layer = "model.vision_model.base_model.model.encoder.layers.0.mlp.fc1.lora_"
+    more = {
+        f"{layer}A.default.weight": torch.ones(4, 32),
+        f"{layer}B.default.weight": torch.ones(32, 4),
+    }
+    words = "nothing says the rank and alpha of 'vision_model.encoder.layers.0.mlp.fc1'"
+    refused(words, pth({**state(), **more}), make_base, family, tmp_path)
+
+
 def test_half_of_a_lora(make_base: Any, family: Any, tmp_path: Path, pth: Any) -> None:
     half = {name: tensor for name, tensor in state().items() if "output.lora_B" not in name}
     refused("has the parts A", pth(half), make_base, family, tmp_path)

@@ -91,7 +91,8 @@ def read_torch(path: Path) -> TorchFile:
         raise UsageError(f"{path} does not exist", "check the path") from None
     except OSError as error:
         raise WeightsError(
-            f"{path.name} cannot be read ({error.strerror or error})", _REMEDY
+            f"{path.name} cannot be read ({error.strerror or error})",
+            f"check its permissions; {_REMEDY}",
         ) from None
     except zipfile.BadZipFile as error:
         empty = "; it is empty" if path.stat().st_size == 0 else ""

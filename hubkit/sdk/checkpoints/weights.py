@@ -18,6 +18,7 @@ from .unpickle import StoredTensor
 
 _BLOCK = 1 << 22
 _PICKLES = (".pt", ".pth", ".bin")
+_UNREADABLE = "check the path, the file and its permissions"
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,7 @@ def _shards(index: Path) -> list[str]:
     try:
         names = sorted(set(json_text.load(index)["weight_map"].values()))
     except OSError as error:
-        raise WeightsError(
-            f"{index.name} cannot be read ({error.strerror})", "check the path"
-        ) from None
+        raise WeightsError(f"{index.name} cannot be read ({error.strerror})", _UNREADABLE) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise WeightsError(
             f"{index.name}: weight_map must map tensor names to file names", REMEDY
@@ -140,9 +139,7 @@ def _safetensors(path: Path) -> Weights:
         with open_file(path) as file:
             header = read_header(file, os.fstat(file.fileno()).st_size, path.name)
     except OSError as error:
-        raise WeightsError(
-            f"{path.name} cannot be read ({error.strerror})", "check the path"
-        ) from None
+        raise WeightsError(f"{path.name} cannot be read ({error.strerror})", _UNREADABLE) from None
     return Weights({info.name: (path, info) for info in header.tensors})
 
 
@@ -182,7 +179,7 @@ def write_safetensors(
                 if file.tell() != info.end:
                     raise WeightsError(
                         f"{path.name}: tensor {one.name!r} has not the bytes of its shape",
-                        "this is a bug",
+                        "give parts as long as the shape and the dtype say",
                     )
             file.flush()
             os.fsync(file.fileno())

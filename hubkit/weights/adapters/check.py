@@ -40,8 +40,6 @@ def adapter_problems(folder: Path) -> Iterator[Problem]:
         )
         return
     with adapter.source as source:
-        if not source.tensors:
-            yield Problem(WEIGHTS, "holds no tensors", "train again; nothing was saved")
         try:
             check_floats(source.tensors.values())
         except UsageError as error:

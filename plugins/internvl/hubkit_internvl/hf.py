@@ -49,7 +49,7 @@ class InternVLHF(PlainFamily):
         trainers=("peft",),
         engines=("transformers",),
         layouts=("hf",),
-        proved=("check", "merge"),
+        proved=("check", "merge", "step"),
     )
     mark: ClassVar[str] = naming.MARK
     architectures: ClassVar[tuple[str, ...]] = native.ARCHITECTURES

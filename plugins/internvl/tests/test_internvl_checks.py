@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hubkit_internvl import InternVL
+from testing.projects import BASE
+from testing.rights import ordinary
 
 import hubkit
 from hubkit.sdk.testing import check_family
@@ -182,6 +184,25 @@ def test_stops(folder, findings, eos, named):
 def test_missing_generation_config(folder, findings):
     (folder / "generation_config.json").unlink()
     assert findings() == ["generation_config.json: is missing"]
+    (folder / "generation_config.json").write_text("[]")
+    assert findings() == ["generation_config.json: is not a JSON object"]
+
+
+@pytest.mark.parametrize(
+    "name", ["generation_config.json", "conversation.py", "chat_template.jinja"]
+)
+def test_what_may_not_be_read(folder, findings, name):
+    (folder / "chat_template.jinja").write_text(
+        json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["chat_template"]
+    )
+    (folder / name).chmod(0)
+    with ordinary():
+        (found,) = findings()
+        assert found.startswith(f"{name}: cannot be read") and "Permission denied" in found
+        (folder / name).unlink()
+        if (BASE / name).is_file():  # the remedy
+            shutil.copy(BASE / name, folder)
+        assert findings() == []
 
 
 def test_chat_template_in_either_place(folder, findings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,36 @@ def test_adapters_of_either_layout_merge_into_either(
     changed = [name for name, tensor in wanted.items() if not tensor.equal(_weights(hf)[name])]
     assert len(changed) == (5 if layout == "official" else 3)
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+def test_it_learns_what_the_official_layout_learns(
+    hf: Path, train_input: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Two steps on the same records: prompt, losses and adapter are the same bytes."""
+    from hubkit_peft import PeftTrainer
+
+    from hubkit.sdk import Record, SilentRun, Turn
+    from hubkit.weights.convert import native_view
+
+    records = [
+        Record(str(n), (f"{n}.png",), (Turn("<image>\nWhich digit?", str(n)),)) for n in range(4)
+    ]
+    options = {"steps": 2, "batch_size": 2, "threads": 1, "device": "cpu"}
+    job, model = train_input(records, "official", options), open_model(hf)
+    own = replace(
+        train_input(records, "hf", options),
+        base=hf,
+        native=native_view(model, tmp_path / "native", SilentRun()),
+        groups=model.family.native(model.config).groups,
+        vision=model.vision,
+    )
+    known, found = (PeftTrainer().train(one, SilentRun()) for one in (job, own))
+    assert (known.prompt, known.prompt_ids) == (found.prompt, found.prompt_ids)
+    weights = [
+        (one.output / made.adapter / "adapter_model.safetensors").read_bytes()
+        for one, made in ((job, known), (own, found))
+    ]
+    assert weights[0] == weights[1]
 
 
 def test_the_official_layout_needs_its_files(hf: Path, base: Path, tmp_path: Path) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hubkit_llava import LLaVA
 from safetensors.torch import load_file, save_file
 
 import hubkit
+from hubkit.reporting import SilentReporter
 from hubkit.sdk import UsageError, WeightsError
+from hubkit.sdk.assembly import Assembly
+from hubkit.weights.assemble import assemble
 
 
 def test_the_parts_compute_what_they_did(
@@ -109,6 +114,50 @@ def test_a_missing_tensor_is_named(llm: Path, clip: Path, tmp_path: Path) -> Non
 def test_a_family_without_parts_says_so(llm: Path, clip: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="family internvl cannot be assembled"):
         hubkit.assemble(llm, clip, tmp_path / "out", family="internvl")
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "remedy"),
+    [
+        (lambda tokenizer: None, "there is no tokenizer", "give a complete folder"),
+        (
+            lambda tokenizer: {**tokenizer, "model": {"type": "Unigram", "vocab": [["a", 0.0]]}},
+            r"tokenizer\.json has no vocabulary by text",
+            "give a BPE tokenizer",
+        ),
+    ],
+)
+def test_a_tokenizer_that_cannot_take_one_token_more(
+    llm: Path, clip: Path, tmp_path: Path, change: Any, message: str, remedy: str
+) -> None:
+    other = shutil.copytree(llm, tmp_path / "other")
+    made = change(json.loads((other / "tokenizer.json").read_text("utf-8")))
+    (other / "tokenizer.json").unlink()
+    if made:
+        (other / "tokenizer.json").write_text(json.dumps(made), "utf-8")
+    with pytest.raises(UsageError, match=message) as caught:
+        hubkit.assemble(other, clip, tmp_path / "out", family="llava")
+    assert remedy in caught.value.remedy and not (tmp_path / "out").exists()
+
+
+def test_a_tower_that_is_no_clip(llm: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "siglip"}')
+    with pytest.raises(UsageError, match="model_type is 'siglip', not clip") as caught:
+        hubkit.assemble(llm, tmp_path, tmp_path / "out", family="llava")
+    assert "give the folder of a CLIP" in caught.value.remedy
+
+
+class Bare(LLaVA):
+    """A family that has nothing between its parts."""
+
+    def assemble(self, *given: Any) -> Assembly:
+        return replace(super().assemble(*given), fresh={})
+
+
+def test_a_family_with_nothing_to_start(llm: Path, clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing between its parts to start"):
+        assemble(llm, clip, tmp_path / "out", Bare(), SilentReporter())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_template_takes_texts_and_lists(base: Path) -> None:

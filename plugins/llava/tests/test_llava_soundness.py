@@ -79,6 +79,21 @@ def test_what_does_not_work_is_not_sound(folder: Path, change: Any, where: str) 
     assert where in _problems(folder) and not _works(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"image_token_index": 3}, "config.json: image_token_index"),
+        ({"text_config": {"model_type": "llama", "vocab_size": 3}}, "config.json: vocab_size"),
+    ],
+)
+def test_ids_that_are_not_the_tokenizers(folder: Path, change: dict[str, Any], where: str) -> None:
+    whole = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(json.dumps({**json.loads(whole), **change}))
+    assert where in _problems(folder)
+    (folder / "config.json").write_text(whole)
+    assert _problems(folder) == []
+
+
 def test_settings_as_transformers_5_saves_them(folder: Path) -> None:
     """All of the processor's in one file."""
     from transformers import AutoProcessor

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hubkit_llava_next import LLaVANext
+from hubkit_llava_next.conformance import CONFIG as PUBLISHED
 from testing.live_adapter import check_merge
 from testing.processors import CLIP_PREPROCESSOR, positions, problems, write_json, write_tokenizer
 
@@ -128,3 +129,8 @@ def test_what_the_processor_cannot_count_without(folder: Path) -> None:
     where = "processor_config.json: "
     found = [f"{where}patch_size", f"{where}vision_feature_select_strategy"]
     assert problems(LLaVANext(), folder) == found and not positions(folder, "<image>")
+
+
+def test_the_bytes_of_published_weights() -> None:
+    """llava-v1.6-mistral-7b-hf's in bfloat16, as `total_size` of its index file says."""
+    assert 2 * LLaVANext().describe(PUBLISHED).parameters == 15_133_495_296

@@ -51,6 +51,16 @@ class Nodes:
                 "set PET_NNODES, PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT on every node",
             ) from None
 
+    def variables(self, local: int, count: int) -> dict[str, str]:
+        """What torch asks for in the process `local` of the `count` on this machine."""
+        return {
+            "RANK": str(self.rank * count + local),
+            "LOCAL_RANK": str(local),
+            "WORLD_SIZE": str(self.count * count),
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": str(self.port),
+        }
+
 
 @dataclass(frozen=True)
 class Gang:

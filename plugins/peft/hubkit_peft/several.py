@@ -117,7 +117,8 @@ def _started(job: TrainInput, count: int, nodes: Nodes, progress: int) -> Iterat
 
 
 def _start(job: TrainInput, local: int, count: int, nodes: Nodes, progress: int) -> _Worker:
-    rank = nodes.rank * count + local
+    variables = nodes.variables(local, count)
+    rank = int(variables["RANK"])
     folder = job.scratch / f"gpu-{rank}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "output.json").unlink(missing_ok=True)
@@ -125,18 +126,7 @@ def _start(job: TrainInput, local: int, count: int, nodes: Nodes, progress: int)
     (folder / "input.json").write_text(json.dumps(request), "utf-8")
     nothing = os.open(os.devnull, os.O_WRONLY)
     descriptor = progress if rank == 0 else nothing
-    variables = {
-        "RANK": rank,
-        "LOCAL_RANK": local,
-        "WORLD_SIZE": nodes.count * count,
-        "MASTER_PORT": nodes.port,
-        PROGRESS_DESCRIPTOR: descriptor,
-    }
-    environment = {
-        **os.environ,
-        **{name: str(value) for name, value in variables.items()},
-        "MASTER_ADDR": nodes.address,
-    }
+    environment = {**os.environ, **variables, PROGRESS_DESCRIPTOR: str(descriptor)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

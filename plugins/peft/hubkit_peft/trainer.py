@@ -68,7 +68,9 @@ def _train(job: TrainInput, options: Options, run: Run) -> TrainOutput:
     from . import adapter, loop, setup
 
     count, nodes = _processes(options), Nodes.of_environment()
-    if "WORLD_SIZE" not in os.environ and count * nodes.count > 1:
+    if "WORLD_SIZE" not in os.environ and nodes.count > 1 and count == 1:
+        os.environ |= nodes.variables(0, 1)
+    elif "WORLD_SIZE" not in os.environ and count > 1:
         from . import several
 
         gc.enable()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hubkit_qwen_vl import QwenVL
+from hubkit_qwen_vl.conformance import CONFIG as QWEN25_3B
 from testing.live_adapter import check_merge
 
 from hubkit.sdk import UsageError, grid
@@ -158,3 +159,29 @@ def test_class_defaults_that_are_left_out(name: str, keys: dict[str, Any]) -> No
     }
     layout = QwenVL().layout(config)
     assert {one.name: layout[one.source] for one in QwenVL().native(config).tensors} == shapes
+
+
+QWEN2_2B = {
+    "architectures": ["Qwen2VLForConditionalGeneration"],
+    **{"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28},
+    **{"num_attention_heads": 12, "num_key_value_heads": 2, "vocab_size": 151936},
+    "tie_word_embeddings": True,
+    "vision_config": {"depth": 32, "embed_dim": 1280, "hidden_size": 1536, "mlp_ratio": 4},
+}
+QWEN25_7B = {
+    **QWEN25_3B,
+    **{"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28},
+    **{"num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064},
+    "tie_word_embeddings": False,
+    "vision_config": {**QWEN25_3B["vision_config"], "out_hidden_size": 3584},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [(QWEN2_2B, 4_417_971_200), (QWEN25_3B, 7_509_245_952), (QWEN25_7B, 16_584_333_312)],
+    ids=["Qwen2-VL-2B-Instruct", "Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL-7B-Instruct"],
+)
+def test_the_bytes_of_published_weights(config: dict[str, Any], total: int) -> None:
+    """In bfloat16, as `total_size` of their index files says."""
+    assert 2 * QwenVL().describe(config).parameters == total

@@ -4,6 +4,7 @@ adapter merges into them as strictly as elsewhere."""
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from hubkit_transformers_models import TransformersFamily
+from hubkit_transformers_models.conformance import CONFIG as SMOL_256M
 from testing.live_adapter import check_merged_weights, loaded
 from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
 from testing.tiny_processor import GEMMA, SMOL, Kind, jobs, make, pictures, records
@@ -118,11 +120,30 @@ def test_it_is_asked_in_a_worker_and_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert hubkit.check(base) == () and len(json.loads(kept.read_text("utf-8"))) > 1
 
 
-def _changed(tiny: Tiny, place: Path, **changes: Any) -> Path:
-    folder = Path(shutil.copytree(tiny.base, place / "changed"))
-    config = {**tiny.model.config, **changes}
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    return folder
+GEMMA_4B = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "model_type": "gemma3",
+    "text_config": {
+        **{"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240},
+        **{"num_hidden_layers": 34, "num_attention_heads": 8, "num_key_value_heads": 4},
+        **{"head_dim": 256, "vocab_size": 262208},
+    },
+    "vision_config": {
+        **{"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304},
+        **{"num_hidden_layers": 27, "num_attention_heads": 16, "image_size": 896},
+        **{"patch_size": 14, "vision_use_head": False},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [(SMOL_256M, 256_484_928), (GEMMA_4B, 4_300_079_472)],
+    ids=["SmolVLM-256M-Instruct", "gemma-3-4b-it"],
+)
+def test_the_parameters_of_published_models(config: dict[str, Any], parameters: int) -> None:
+    found = TransformersFamily().outline(OutlineInput(config), SilentRun())
+    assert sum(math.prod(one.shape) for one in found.tensors) == parameters
 
 
 BAD: dict[str, tuple[Mapping[str, Any], type[Exception], str]] = {
