@@ -124,7 +124,7 @@ def _place(context: Context, entry: Variant) -> _Place:
     """With what the sealed stage has of the same variant, where only gates, metrics or other
     variants have changed."""
     making, asking = of_json(_making(context, entry)), of_json(_asking(context, entry))
-    scratch = context.workspace.scratch(STAGE.name) / making[:16]
+    scratch = context.workspace.scratch(STAGE.name) / f"{entry.name}-{making[:16]}"
     place = _Place(scratch / context.spec.name, scratch / asking[:16], f"{making} {asking}")
     sealed, seal = context.folder(STAGE) / entry.name, context.workspace.seal_of(STAGE.name)
     if scratch.exists() or not seal or not (sealed / KEYS).is_file():
