@@ -426,6 +426,14 @@ class Variant(_Model):
         "a folder of that name in the release",
     )
 
+    @model_validator(mode="after")
+    def _free(self) -> Variant:
+        if self.publish == "within" and self.name.lower() in ("adapter", "assets"):
+            raise ValueError(
+                f"the release has a folder {self.name} of its own; choose another name"
+            )
+        return self
+
     @field_validator("require")
     @classmethod
     def _comparable(cls, value: dict[str, str]) -> dict[str, str]:

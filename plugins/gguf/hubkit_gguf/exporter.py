@@ -44,7 +44,7 @@ class GgufExporter:
     name: ClassVar[str] = "gguf"
     sdk: ClassVar[str] = "1.5"
     requirements: ClassVar[Requirements] = Requirements(
-        (("gguf", "0.18"), ("numpy", "1.26"), ("jinja2", "3.1")), "gguf"
+        (("gguf", "0.18"), ("numpy", "1.26"), ("jinja2", "3.1")), "gguf", "locks"
     )
     Options: ClassVar[type] = Options
 

@@ -42,7 +42,7 @@ class LlamaCppEngine:
     name: ClassVar[str] = "llama_cpp"
     sdk: ClassVar[str] = "1.5"
     requirements: ClassVar[Requirements] = Requirements(
-        (("xllamacpp", "2026.10"), ("PIL", "10")), "llama_cpp"
+        (("xllamacpp", "2026.10"), ("PIL", "10")), "llama_cpp", "locks"
     )
     Options: ClassVar[type] = Options
     reads: ClassVar[str] = "model"

@@ -211,6 +211,8 @@ def test_what_is_wrong_with_a_variant_is_told_with_its_line(tmp_path: Path) -> N
         "line 18: variants.3.publish: one of own, within, not 'main'",
     ):
         assert told in found, found
+    within = GOOD + "variants:\n  - {name: Assets, publish: within}\n"
+    assert "the release has a folder Assets of its own" in problems(tmp_path, within)[0]
     twice = GOOD + "variants:\n  - {name: GGUF}\n  - {name: gguf}\n"
     assert "two variants have one name" in problems(tmp_path, twice)[0]
 
