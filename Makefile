@@ -12,7 +12,7 @@ SECONDS ?= 600
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile canaries fuzz lint format types docs site man base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
+.PHONY: help setup git-lfs quickstart test test-integration test-faults test-crash test-hostile test-images canaries fuzz lint format types docs site man base wheel bench-publish bench-merge bench-prepare bench-staging bench-startup bench-evaluate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test-crash: setup ## N kills, N interruptions and full disks of a release to thr
 
 test-hostile: setup ## Broken and hostile input through the command line, its table at the end
 	$(BIN)/python tests/hostile/run.py
+
+test-images: setup ## Build the image `publish` with buildah and run it (root; buildah, debootstrap, 4 GB of disk)
+	HUBKIT_IMAGES=1 $(BIN)/python -m pytest -s -m integration tests/images
 
 canaries: setup ## Every form of secret in every place that is published, the table at the end
 	$(BIN)/python tests/hygiene/table.py

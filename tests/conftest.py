@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from testing import slurm_cluster
+from testing import reached, slurm_cluster
 from testing.projects import make_project
 
 # In CI the same examples every time: a run says something of the change, not of luck. Elsewhere new
@@ -28,6 +28,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 # Started in the background by a script, tests inherit SIGINT as ignored; programs that they
 # interrupt would never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(reached.Reached(config), "reached")
 
 
 @pytest.fixture(scope="session")

@@ -87,24 +87,40 @@ def _project() -> dict[str, Any]:
 
 
 def test_targets_and_their_images() -> None:
-    assert list(STAGES) == ["wheel", "publish", "train"]
-    assert STAGES["wheel"].image == STAGES["publish"].image == "${PYTHON_IMAGE}"
+    assert list(STAGES) == ["wheel", "environment", "publish", "train", "serve"]
+    assert {STAGES[name].image for name in ("wheel", "environment", "publish")} == {
+        "${PYTHON_IMAGE}"
+    }
+    assert STAGES["serve"].image == "train"
     assert ARGUMENTS["PYTHON_IMAGE"] == "python:3.12-slim"
     assert STAGES["train"].image == "${CUDA_IMAGE}" and ARGUMENTS["CUDA_IMAGE"].startswith(
         "nvidia/cuda:"
     )
 
 
-def test_publish_installs_no_torch() -> None:
-    assert STAGES["publish"].installed() == ["/tmp/hubkit/constraints.txt", "/tmp/hubkit/*.whl"]
+def test_publish_installs_what_publishing_needs() -> None:
+    """Every hub's client; neither torch nor what draws the charts of a release."""
+    assert STAGES["publish"].installed() == []
+    assert "$wheel[modelscope]" in STAGES["environment"].installed()
     core = " ".join(_project()["project"]["dependencies"])
-    assert not re.search(r"\b(torch|transformers|peft|accelerate)\b", core)
+    assert "huggingface-hub" in core
+    assert not re.search(r"\b(torch|transformers|peft|accelerate|matplotlib)\b", core)
+
+
+def test_serve_has_a_locked_environment() -> None:
+    from hubkit.environments.locks import read_locks
+    from hubkit.registry.plugins import plugins
+
+    (built,) = STAGES["serve"].all("RUN")
+    *command, name, option, variant = built.split()
+    assert command == ["hubkit", "env", "build"] and option == "--variant"
+    assert variant in {lock.variant for lock in read_locks(plugins().get("engine", name))}
 
 
 def test_train_installs_the_extras_that_exist() -> None:
     (wanted,) = [word for word in STAGES["train"].installed() if "[" in word]
     extras = re.findall(r"\w+", wanted[wanted.index("[") :])
-    assert extras == ["weights", "peft", "transformers"]
+    assert extras == ["modelscope", "weights", "peft", "transformers"]
     assert set(extras) <= set(_project()["project"]["optional-dependencies"])
 
 
@@ -113,6 +129,12 @@ def test_final_images_are_alike(name: str) -> None:
     stage = STAGES[name]
     assert stage.all("ENTRYPOINT") == ['["hubkit"]']
     assert stage.all("USER") == ["hubkit"] and stage.instructions[-1][0] == "ENTRYPOINT"
+    (health,) = stage.all("HEALTHCHECK")
+    assert health.endswith('CMD ["hubkit", "--version"]')
+    assert f"VERSION={_project()['project']['version']}" in stage.all("ARG")
+    (label,) = stage.all("LABEL")
+    for key in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{key}=" in label
     system = next(run for run in stage.all("RUN") if "apt-get install" in run)
     assert {"git", "git-lfs"} <= set(system.split())
     assert "rm -rf /var/lib/apt/lists/*" in system and "git lfs install --system" in system

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..files.yaml_text import load as option_value
 from ..pipeline import run as pipeline
-from ..pipeline.elsewhere import cancel_jobs
 from ..pipeline.many import Outcome, run_each
 from ..pipeline.run import ReleaseResult, StageOutcome, StagePlan
 from ..pipeline.spec.file import load as load_spec
@@ -106,6 +105,8 @@ def release_each(
         SpecError, UsageError: of the first file that cannot be used; nothing was run then.
         CancelledError: the user interrupted.
     """
+    from ..pipeline import elsewhere
+
     loaded = {Path(spec): _loaded(spec, None, overrides, where) for spec in specs}
     options = [option for one in overrides for option in ("--set", one)]
     for flag, value in (("--from", from_), ("--until", until), ("--where", where)):
@@ -113,7 +114,7 @@ def release_each(
 
     def cancel(path: Path) -> None:
         spec, place = loaded[path]
-        cancel_jobs(Workspace(place, spec.name))
+        elsewhere.cancel_jobs(Workspace(place, spec.name))
 
     here = any(pipeline.runs_here(spec) for spec, _ in loaded.values())
     return run_each(

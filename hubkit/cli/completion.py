@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-Completer = Callable[[click.Context, click.Parameter, str], Sequence[CompletionItem]]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    Completer = Callable[[click.Context, click.Parameter, str], Sequence[CompletionItem]]
 
 
 def stages(
@@ -36,8 +39,12 @@ def files(
     context: click.Context, parameter: click.Parameter, written: str
 ) -> Sequence[CompletionItem]:
     """The shell's own, for arguments that may also be something else than a file."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(written, type="file")]
 
 
 def _beginning(names: Sequence[str], written: str) -> Sequence[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(name) for name in names if name.startswith(written)]

@@ -14,6 +14,7 @@ from . import elsewhere
 from .requirements import (
     check_base_folder,
     check_card,
+    check_charts,
     check_disk,
     check_hubs,
     check_placeholders,
@@ -94,6 +95,8 @@ def _checks(
     yield lambda: check_texts(spec)
     if "merge" in wanted:
         yield require_torch
+    if "package" in wanted:
+        yield check_charts
     if {"package", "publish", "verify"} & wanted:
         yield require_git_lfs
     if {"publish", "verify"} & wanted:

@@ -121,6 +121,13 @@ def check_variants(context: Context) -> None:
             context.run.note(f"{error.message}; it is optional")
 
 
+def check_charts() -> None:
+    """Raises EnvironmentFailure when what draws the card's charts is not installed."""
+    from ..packaging.card.figures import require_charts
+
+    require_charts()
+
+
 def check_hubs(context: Context) -> None:
     found, targets = {}, all_targets(context.spec)
     for to, options in targets:

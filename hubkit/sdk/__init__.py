@@ -35,7 +35,7 @@ from .lazy import lazily
 
 if TYPE_CHECKING:
     from .chat import parts, pictures_of, prompts, segments, stop_ids, text_parts
-    from .chat_api import Server, ServerOptions
+    from .chat_api import ServerOptions
     from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
     from .engine import (
         Engine,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         MeasuringEngine,
         ServeInput,
         ServeOutput,
+        Server,
         ServingEngine,
     )
     from .environment import Health, Requirements
@@ -109,11 +110,11 @@ of the same major."""
 
 _HOMES = {
     "chat": "parts pictures_of prompts segments stop_ids text_parts",
-    "chat_api": "Server ServerOptions",
+    "chat_api": "ServerOptions",
     "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
     "engine": (
         "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
-        "ServeInput ServeOutput ServingEngine"
+        "ServeInput ServeOutput Server ServingEngine"
     ),
     "environment": "Health Requirements",
     "errors": (

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -23,15 +22,6 @@ URL_ENV, KEY_ENV = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 _LARGEST = 8 << 20
 """Bytes of a reply."""
 _SHOWN = 300
-
-
-@dataclass(frozen=True)
-class Server:
-    """`url` is the API's address, `/v1` and all; `key_file`, when there is one, holds the key that
-    every request must bear."""
-
-    url: str
-    key_file: Path | None = None
 
 
 @dataclass(frozen=True)

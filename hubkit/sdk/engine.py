@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from .chat_api import Server
 from .environment import Requirements
 from .run import Run
 from .vision import Vision
+
+
+@dataclass(frozen=True)
+class Server:
+    """`url` is the API's address, `/v1` and all; `key_file`, when there is one, holds the key that
+    every request must bear."""
+
+    url: str
+    key_file: Path | None = None
 
 
 @dataclass(frozen=True)

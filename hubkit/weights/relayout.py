@@ -36,6 +36,8 @@ def merge_as(
     Raises:
         UsageError: the official layout is asked of a base that has not its code and files.
     """
+    if layout == "as_base":
+        return merge(base, adapter, out, rounding=rounding, jobs=jobs, run=run)
     if layout == "official" and hasattr(base.family, "converted"):
         raise UsageError(
             f"{base.folder.name} is in transformers' own layout: the official one has code and "
@@ -48,6 +50,7 @@ def merge_as(
         return merge(base, adapter, out, rounding=rounding, jobs=jobs, run=run)
     family = plugins().family_of(native.config)
     names = {one.name: one.source for one in family.native(native.config).tensors}
+    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
         official = Path(place) / out.name
         report = merge(base, adapter, official, rounding=rounding, jobs=jobs, run=run)

@@ -18,6 +18,7 @@ from testing.projects import BASE
 import hubkit
 from hubkit.data.preparation import read_checked
 from hubkit.data.prepare import PreparedData, PrepareSettings
+from hubkit.data.recognise import recognise
 from hubkit.data.scan import rows
 from hubkit.errors import DataError, UsageError
 from hubkit.reporting import SilentReporter
@@ -407,7 +408,11 @@ def test_pictures_in_parquet_are_written_out(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(table), tmp_path / "in" / "train.parquet")
     with pytest.raises(DataError, match="lie within the dataset's own files"):
         read_checked("hf_datasets", tmp_path / "in", tmp_path, {}, SilentReporter())
+    with pytest.raises(UsageError, match="lie within the dataset's own files") as refused:
+        recognise(tmp_path / "in")
+    assert f"hubkit prepare --format hf_datasets {tmp_path / 'in'} OUT" in refused.value.remedy
     done = prepare(tmp_path / "in", tmp_path / "out", format="hf_datasets")
+    assert recognise(tmp_path / "out").images == done.images
     found, _ = read_checked(
         "llava_json", tmp_path / "out" / "train.jsonl", done.images, {}, SilentReporter()
     )  # as the remedy says

@@ -30,7 +30,7 @@ from hubkit.weights.model import open_model
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from testing import tiny_processor as tiny
 
-STEPS, TAUGHT, ASKED, RIGHT = 220, 160, 32, 0.8
+STEPS, TAUGHT, ASKED, RIGHT = 500, 320, 32, 0.7
 ASK = """
 import json, sys
 from lmdeploy import GenerationConfig, PytorchEngineConfig, pipeline
@@ -83,7 +83,7 @@ def make(place: Path) -> tuple[Path, str]:
     rows = tiny.answers(place / "images", TAUGHT, 3)
     records = [_record(row) for row in rows]
     job, _ = tiny.jobs(base, place / "job", records, place / "images")
-    job.options.update(steps=100, batch_size=8, rank=8, alpha=16, learning_rate=3e-3)
+    job.options.update(steps=250, batch_size=8, rank=8, alpha=16, learning_rate=3e-3)
     trained = PeftTrainer().train(job, SilentRun())
     report = hubkit.merge(base, job.output / trained.adapter, place / "Qwen2.5-VL-Colours")
     assert hubkit.check(place / "Qwen2.5-VL-Colours") == ()

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from testing.projects import NAME
 
 import hubkit
 from hubkit.__main__ import run
-from hubkit.errors import RefusedError, UsageError
+from hubkit.errors import EnvironmentFailure, RefusedError, UsageError
 from hubkit.pipeline.requirements import check_variants
 from hubkit.pipeline.stage import Context
 from hubkit.pipeline.workspace import Workspace
@@ -91,3 +92,13 @@ def test_a_form_that_has_no_place_for_the_model(project: Path) -> None:
     with pytest.raises(RefusedError, match=r"variant GGUF: .* vision_feature_layer is -2, not -1"):
         check()
     check(optional=True)
+
+
+def test_charts_that_cannot_be_drawn_are_told_before_anything_is_trained(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubkit.packaging.card.figures.find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFailure, match="charts need matplotlib") as caught:
+        hubkit.release(project)
+    assert "[weights]" in caught.value.remedy
+    assert not (project.parent / ".hubkit" / NAME / "prepare").exists()

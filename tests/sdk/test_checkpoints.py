@@ -143,9 +143,14 @@ def _big_endian(records: Records) -> Records:
     return {name: b"big" if name.endswith("byteorder") else data for name, data in records.items()}
 
 
+def _two_pickles(records: Records) -> Records:
+    return {**records, "y/data.pkl": records["x/data.pkl"]}
+
+
 @pytest.mark.parametrize(
     ("change", "compressed", "says"),
     [
+        (_two_pickles, "", r"y\.pt is not a file of torch\.save"),
         (_without, "", "tensor 'a' has no record '0' in the archive"),
         (_big_endian, "", "was written on a big-endian machine"),
         (dict, "data/0", "the record 'x/data/0' is compressed or damaged"),

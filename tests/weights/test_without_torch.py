@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from testing.projects import BASE
 
+import hubkit
+from hubkit.sdk import EnvironmentFailure
 from hubkit.sdk.install import install
 
 WITHOUT = """
@@ -23,6 +25,15 @@ sys.exit(run(sys.argv[1:]))
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_it_is_told_before_the_adapter_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(EnvironmentFailure, match="this needs torch") as caught:
+        hubkit.merge(BASE, tmp_path / "adapter", tmp_path / "out")
+    assert caught.value.remedy == install("weights")
 
 
 def test_merging_names_the_extra(tmp_path: Path) -> None:

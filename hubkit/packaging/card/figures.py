@@ -7,16 +7,26 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from hubkit.evaluation.results import Interval, Measure
-from hubkit.sdk.errors import DataError, UsageError
+from hubkit.sdk.errors import DataError, EnvironmentFailure, UsageError
+from hubkit.sdk.install import install
 from hubkit.sdk.pictures import PictureError, open_picture
 
 from .facts import LossPoint
 
 _INK, _FAINT, _ACCENT = "#1f2933", "#cbd2d9", "#0b7285"
 _LONGEST, _SHORTEST = 448, 112  # pixels of a sample picture's longer side
+
+
+def require_charts() -> None:
+    """Raises EnvironmentFailure when matplotlib, which draws the charts, is not installed."""
+    if find_spec("matplotlib") is None:
+        raise EnvironmentFailure(
+            "the card's charts need matplotlib, which is not installed here", install("weights")
+        )
 
 
 def loss_png(points: Sequence[LossPoint]) -> bytes:

@@ -10,6 +10,8 @@ import pytest
 from hubkit_llava import LLaVA
 from testing.processors import CLIP_PREPROCESSOR, positions, problems, write_json, write_tokenizer
 
+from hubkit.weights.check import check
+
 IMAGE = "<image>"
 
 
@@ -92,6 +94,16 @@ def test_ids_that_are_not_the_tokenizers(folder: Path, change: dict[str, Any], w
     assert where in _problems(folder)
     (folder / "config.json").write_text(whole)
     assert _problems(folder) == []
+
+
+def test_a_configuration_that_cannot_be_judged_is_a_finding(folder: Path) -> None:
+    found = {problem.where for problem in check(folder, LLaVA())}
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "text_config": 7}))
+    (problem,) = [one for one in check(folder, LLaVA()) if one.where not in found]
+    assert problem.where == "config.json" and "text_config" in problem.message
+    (folder / "config.json").write_text(json.dumps(config))
+    assert {problem.where for problem in check(folder, LLaVA())} == found
 
 
 def test_settings_as_transformers_5_saves_them(folder: Path) -> None:
