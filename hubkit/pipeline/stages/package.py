@@ -143,7 +143,7 @@ def _track(context: Context, folder: Path, files: Iterable[WrittenFile]) -> Pack
     spec = context.spec
     packaged, listed = track_release(
         folder,
-        context.base,
+        merge.merged_model(context),
         name=folder.name,
         tag=spec.tag,
         created=context.workspace.planned(),
