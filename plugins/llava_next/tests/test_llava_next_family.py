@@ -132,5 +132,6 @@ def test_what_the_processor_cannot_count_without(folder: Path) -> None:
 
 
 def test_the_bytes_of_published_weights() -> None:
-    """llava-v1.6-mistral-7b-hf's in bfloat16, as `total_size` of its index file says."""
+    """llava-v1.6-mistral-7b-hf's in bfloat16, by its published configuration. Its index file was
+    not at hand."""
     assert 2 * LLaVANext().describe(PUBLISHED).parameters == 15_133_495_296
