@@ -17,14 +17,16 @@ RUN python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir build \
     && /opt/build/bin/python -m build --wheel --outdir /wheels
 
-# The bill of materials lists what is in the environment, by a tool that stays outside it. Packages' own tests are left out.
+# The bill of materials lists what is in the environment, by a tool that stays outside it. Packages' own tests and compiled
+# modules are left out: these are a quarter of its size, and to compile them takes 0.3 s in check, 1.4 s where all hubs' clients start.
 FROM ${PYTHON_IMAGE} AS environment
 COPY constraints.txt /tmp/hubkit/
 COPY --from=wheel /wheels /tmp/hubkit/
 RUN wheel=$(echo /tmp/hubkit/*.whl) \
     && python3 -m venv /opt/hubkit \
     && /opt/hubkit/bin/python -m pip install --no-cache-dir --constraint /tmp/hubkit/constraints.txt --upgrade pip "$wheel[modelscope]" \
-    && find /opt/hubkit/lib -type d -name tests -prune -exec rm -r {} + \
+    && /opt/hubkit/bin/python -m pip uninstall --yes setuptools \
+    && find /opt/hubkit/lib -type d '(' -name tests -o -name __pycache__ ')' -prune -exec rm -r {} + \
     && python3 -m venv /tmp/sbom \
     && /tmp/sbom/bin/python -m pip install --no-cache-dir cyclonedx-bom==7.5.0 \
     && /tmp/sbom/bin/cyclonedx-py environment --output-reproducible --output-file /opt/hubkit/sbom.cdx.json /opt/hubkit
