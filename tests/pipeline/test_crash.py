@@ -78,12 +78,11 @@ class Project:
         return started[-1] if started else "preflight"
 
     def strike_at_random(self, number: signal.Signals, chance: random.Random) -> bool:
-        """Runs from a random stage, the first that is not sealed or an earlier one again, and
-        strikes it at a random instant; False: the release was done before."""
-        run = self.spec.parent / ".hubkit" / NAME
-        sealed = [name for name in NAMES if (run / name / "seal.json").exists()]
-        stage = chance.choice(NAMES[: len(sealed) + 1])
-        process = self.start(*(("--from", stage) if stage in sealed else ()))
+        """Runs until a random stage, again from it where it is sealed, and strikes it at a random
+        instant; False: the release was done before."""
+        stage = chance.choice(NAMES)
+        sealed = (self.spec.parent / ".hubkit" / NAME / stage / "seal.json").exists()
+        process = self.start(*(("--from", stage) if sealed else ()))
         if chance.random() < SHARE_OF_PREFLIGHT:
             stage = "preflight"
         while stage not in ("preflight", self.stage()) and process.poll() is None:
