@@ -56,7 +56,7 @@ def test_every_step_of_the_tutorial(tmp_path: Path) -> None:
     assert "skipped" in outputs[0] and "2 answers scored" in outputs[1]
     listed = next(line for line in outputs[4].splitlines() if "hubkit-starts" in line)
     assert all(word in listed for word in ("metric", "starts", "0.1.0", "1.2", str(site), "ok"))
-    assert len(outputs) == 17
+    assert len(outputs) == 19
 
 
 def test_the_reference_is_up_to_date() -> None:

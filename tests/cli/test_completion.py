@@ -18,7 +18,7 @@ WORDS = [
     ("hubkit smoke --engine tr\t", "transformers "),
     ("hubkit prepare --format sh\t", "sharegpt "),
     ("hubkit evaluate --metric exa\t", "exact_match "),
-    ("hubkit assemble --family qw\t", "qwen_vl "),
+    ("hubkit assemble --family ne\t", "nextgpt "),
     ("hubkit env build xt\t", "xtuner "),
     ("hubkit plugins docs fo\t", "foodieqa "),
     ("hubkit check Int\t", "InternVL2-2B"),

@@ -32,7 +32,7 @@ def run(script: str, folder: Path) -> str:
         env={**ENVIRONMENT, "HUBKIT_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
