@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import socket
@@ -47,12 +46,10 @@ def model(folder: Path) -> tuple[Model, Path]:
 def records(folder: Path) -> tuple[Path, Path]:
     """A records file with pictures of one and of two images, and without; and the images'
     folder."""
-    from ..quickstart.glyphs import draw
-
-    images, file, dice = folder / "images", folder / "records.jsonl", random.Random(7)
+    images, file = folder / "images", folder / "records.jsonl"
     images.mkdir(exist_ok=True)
     for digit in range(RECORDS + 1):
-        draw(digit, 56 + 28 * (digit % 2), 56, dice).save(images / f"{digit}.png")
+        _picture(digit, 56 + 28 * (digit % 2), 56).save(images / f"{digit}.png")
     made = [
         Record(
             str(n),
@@ -65,6 +62,15 @@ def records(folder: Path) -> tuple[Path, Path]:
     made.append(Record("two", two, (Turn(f"{IMAGE}{IMAGE}\nWhich digits?", "5 and 6"),)))
     write_jsonl(file, made)
     return file, images
+
+
+def _picture(digit: int, width: int, height: int) -> Any:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture, middle = Image.new("RGB", (width, height), "white"), (width / 2, height / 2)
+    font = ImageFont.load_default(0.7 * height)
+    ImageDraw.Draw(picture).text(middle, str(digit), "black", font, anchor="mm")
+    return picture
 
 
 def training(folder: Path, options: Mapping[str, Any]) -> TrainInput:
