@@ -36,8 +36,9 @@ def check_family(
     tokens: Mapping[str, int] | None = None,
     foreign: Sequence[Mapping[str, Any]] = FOREIGN,
     parts: Parts | None = None,
-) -> None:
-    """Everything the family says of the model with this `config`, against itself.
+) -> int:
+    """Everything the family says of the model with this `config`, against itself; how many tensors
+    the model has.
 
     `accepted` and `refused` are repository names, `folder` is an official folder that `check` must
     pass, `tokens` the ids of its special tokens, `foreign` are configs of other families. `parts`
@@ -78,6 +79,7 @@ def check_family(
     require(
         json.dumps(config, sort_keys=True) == before, "a method changed the config it was given"
     )
+    return len(layout)
 
 
 def _outlined(

@@ -64,9 +64,10 @@ class TransformersFamily(PlainFamily):
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         """What has a model_type, an architecture and settings of a part that sees."""
-        names = config.get("architectures")
+        names, kind = config.get("architectures"), config.get("model_type")
         sees = any("vi" in key and isinstance(value, Mapping) for key, value in config.items())
-        return isinstance(config.get("model_type"), str) and isinstance(names, list) and sees
+        named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return isinstance(kind, str) and named and sees
 
     def outline(self, job: OutlineInput, run: Run) -> Outline:
         from .outlining import outline
