@@ -18,17 +18,11 @@ from ..environments.environment import SECRET_WORDS, allowed
 from ..errors import HubkitError
 from ..hygiene.secrets import secrets
 from ..sdk import Run
+from ..sdk.chat_api import Stay
 from .spec.model import Notification, Spec
 
 SECONDS = 20.0
 _SHORTEST = 6  # characters of a variable's value that is taken for a secret
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the event to another address than the user named."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 class Notifier:
@@ -102,7 +96,7 @@ def _post(address: str, body: bytes) -> str:
         return "the webhook's address does not begin with https://"
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=SECONDS):
+        with urllib.request.build_opener(Stay).open(request, timeout=SECONDS):
             return ""
     except urllib.error.HTTPError as error:
         return f"{parts.hostname} answered {error.code}"

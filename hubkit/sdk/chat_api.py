@@ -87,8 +87,8 @@ def error_of(body: bytes) -> str:
         return body.decode("utf-8", "replace")
 
 
-class _Stay(HTTPRedirectHandler):
-    """A redirect would take the key along to another host."""
+class Stay(HTTPRedirectHandler):
+    """Follows no redirect, which would take what is sent to another host than the user named."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -100,7 +100,7 @@ class ChatApi:
     def __init__(self, url: str, key: str = "", timeout: float = 120.0) -> None:
         self.url, self.host = url.rstrip("/"), urlsplit(url).hostname or ""
         self.key, self._timeout = key, timeout
-        self._opener = build_opener(_Stay)
+        self._opener = build_opener(Stay)
 
     def models(self) -> dict[str, str]:
         """The names that the server lists, each with its owner ("" where that is not told)."""

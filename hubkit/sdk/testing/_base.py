@@ -114,3 +114,10 @@ def check_cancels(work: Callable[[WatchedRun], object], what: str, after: int) -
     raise ConformanceError(
         f"{what} finished although it was cancelled: call run.check_cancelled() in its loop"
     )
+
+
+def beside(job: J, name: str) -> J:
+    """The same job with an output folder of its own beside that of `job`."""
+    given: Any = job
+    changed: J = replace(given, output=given.output.with_name(f"{given.output.name}-{name}"))
+    return changed

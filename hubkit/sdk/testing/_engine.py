@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 from ..engine import Engine, GenerateInput, GenerateOutput
 from ..errors import CancelledError
@@ -11,6 +10,7 @@ from ..records import Answer, read_answers, read_records
 from ._base import (
     WatchedRun,
     as_a_worker_gets_it,
+    beside,
     check_cancels,
     check_contract,
     check_relative,
@@ -29,14 +29,14 @@ def check_engine(plugin: Engine, job: GenerateInput) -> GenerateOutput:
     check_contract(plugin, "engine")
     first = as_a_worker_gets_it(plugin, job)
     output, answers = _generate(plugin, first, WatchedRun())
-    again, repeated = _generate(plugin, _beside(first, "again"), WatchedRun())
+    again, repeated = _generate(plugin, beside(first, "again"), WatchedRun())
     differing = [one.id for one, other in zip(answers, repeated, strict=True) if one != other]
     require(not differing, f"two runs answer differently: {differing[:5]}")
     require(again.prompt == output.prompt, "two runs have different prompts")
-    cancelled = _beside(first, "cancelled")
+    cancelled = beside(first, "cancelled")
     cancelled.output.mkdir(parents=True)
     check_cancels(lambda run: plugin.generate(cancelled, run), "`generate`", after=0)
-    broken_off = _beside(first, "continued")
+    broken_off = beside(first, "continued")
     broken_off.output.mkdir(parents=True)
     with contextlib.suppress(CancelledError):  # an engine may be done with its first report
         plugin.generate(broken_off, WatchedRun(cancel_at=1))
@@ -90,7 +90,3 @@ def _generate(
     seconds = (output.load_seconds, output.first_seconds, output.total_seconds)
     require(min(seconds) >= 0, f"seconds must not be negative: {seconds}")
     return output, answers
-
-
-def _beside(job: GenerateInput, name: str) -> GenerateInput:
-    return replace(job, output=job.output.with_name(f"{job.output.name}-{name}"))

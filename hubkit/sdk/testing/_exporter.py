@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 from ..errors import CancelledError
 from ..exporter import Exporter, ExportInput, ExportOutput
 from ._base import (
     WatchedRun,
     as_a_worker_gets_it,
+    beside,
     check_cancels,
     check_contract,
     check_relative,
@@ -29,12 +29,12 @@ def check_exporter(plugin: Exporter, job: ExportInput) -> ExportOutput:
     check_contract(plugin, "exporter")
     first = as_a_worker_gets_it(plugin, job)
     output, made = _export(plugin, first, WatchedRun())
-    _, again = _export(plugin, _beside(first, "again"), WatchedRun())
+    _, again = _export(plugin, beside(first, "again"), WatchedRun())
     require(again == made, "two runs write different files")
-    cancelled = _beside(first, "cancelled")
+    cancelled = beside(first, "cancelled")
     cancelled.output.mkdir(parents=True)
     check_cancels(lambda run: plugin.export(cancelled, run), "`export`", after=0)
-    broken_off = _beside(first, "continued")
+    broken_off = beside(first, "continued")
     broken_off.output.mkdir(parents=True)
     with contextlib.suppress(CancelledError):  # an exporter may be done with its first report
         plugin.export(broken_off, WatchedRun(cancel_at=1))
@@ -63,7 +63,3 @@ def _export(
     )
     require(output.versions, "`versions` is empty")
     return output, found
-
-
-def _beside(job: ExportInput, name: str) -> ExportInput:
-    return replace(job, output=job.output.with_name(f"{job.output.name}-{name}"))

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hubkit.sdk import RefusedError, Vision
+from hubkit.sdk import Vision
 
-from .tensors import Tensor, frame, third
+from .tensors import Tensor, frame, refuse_others, third
 
 MODEL_TYPE, PREFIX = "qwen2_5_vl", "model.visual."
 _WINDOW = 112
@@ -37,14 +37,7 @@ def check(config: Mapping[str, Any], vision: Vision) -> None:
         "vision_config.hidden_act": (tower.get("hidden_act", "silu"), "silu"),
         "vision_config.fullatt_block_indexes": (list(tower["fullatt_block_indexes"]), full),
     }
-    odd = [
-        f"{key} is {have!r}, not {want!r}" for key, (have, want) in wanted.items() if have != want
-    ]
-    if odd:
-        raise RefusedError(
-            f"llama.cpp's qwen2.5vl has no place for this model: {'; '.join(odd)}",
-            "leave the variant out of the release file",
-        )
+    refuse_others("qwen2.5vl", wanted)
 
 
 def metadata(writer: Any, config: Mapping[str, Any], vision: Vision) -> None:

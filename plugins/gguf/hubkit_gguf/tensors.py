@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from hubkit.sdk import RefusedError
 
 Arrange = Callable[[Any], Any]
 """A whole float32 array, in another order or shape."""
@@ -51,3 +53,16 @@ def class_last(array: Any) -> Any:
     import numpy
 
     return numpy.roll(array.reshape(array.shape[-2:]), -1, axis=0)
+
+
+def refuse_others(who: str, wanted: Mapping[str, tuple[Any, Any]]) -> None:
+    """Raises RefusedError with every key of which the first value is not the second, that `who` has
+    a place for."""
+    odd = [
+        f"{key} is {have!r}, not {want!r}" for key, (have, want) in wanted.items() if have != want
+    ]
+    if odd:
+        raise RefusedError(
+            f"llama.cpp's {who} has no place for this model: {'; '.join(odd)}",
+            "leave the variant out of the release file",
+        )

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hubkit.sdk import RefusedError, Vision
+from hubkit.sdk import Vision
 
-from .tensors import Tensor, class_last, flat
+from .tensors import Tensor, class_last, flat, refuse_others
 
 TOWER, PROJECTOR = "model.vision_tower.", "model.multi_modal_projector."
 _LARGE = (3200, 45)
@@ -48,14 +48,7 @@ def check(config: Mapping[str, Any], vision: Vision) -> None:
         "the thumbnail": (vision.thumbnail or vision.max_tiles == 1, True),
         "square tiles": (len(set(_sides(tower["image_size"]))), 1),
     }
-    odd = [
-        f"{key} is {have!r}, not {want!r}" for key, (have, want) in wanted.items() if have != want
-    ]
-    if odd:
-        raise RefusedError(
-            f"llama.cpp's internvl has no place for this model: {'; '.join(odd)}",
-            "leave the variant out of the release file",
-        )
+    refuse_others("internvl", wanted)
 
 
 def metadata(writer: Any, config: Mapping[str, Any], vision: Vision) -> None:
