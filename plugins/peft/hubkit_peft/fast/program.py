@@ -50,22 +50,9 @@ class Fast:
 
     @staticmethod
     def fits(model: Any, longest: int) -> bool:
-        """Whether the model is made of parts known here; its language model must be frozen but for
-        LoRAs, and no sample longer than the positions it was made for (beyond them, rotary
-        frequencies depend on the sample's length)."""
+        """Whether the model is made of parts known here."""
         inner = model.get_base_model().model
-        text = inner.language_model
-        trained = {
-            name
-            for name, parameter in text.named_parameters()
-            if parameter.requires_grad and "lora_" not in name
-        }
-        return (
-            vision.fits(inner)
-            and not trained
-            and longest <= text.config.max_position_embeddings
-            and all(decoder.fits(layer) for layer in text.layers)
-        )
+        return vision.fits(inner) and decoder.fits(inner.language_model, longest)
 
     def collate(
         self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str
