@@ -21,14 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hubkit_llava_next import LLaVANext, LLaVAOneVision
 from hubkit_peft import PeftTrainer, setup
 from hubkit_peft.options import Options
+from hubkit_qwen_vl import Qwen3VL, QwenVL
 from testing import tiny_processor as tiny
 
 from hubkit.sdk import SilentRun, TrainInput
+from hubkit.weights.model import Model
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-KINDS = ("QWEN", "QWEN3", "QWEN2", "NEXT", "ONEVISION")
+KINDS: dict[str, Any] = {
+    **{"QWEN": QwenVL, "QWEN3": Qwen3VL, "QWEN2": QwenVL},
+    **{"NEXT": LLaVANext, "ONEVISION": LLaVAOneVision},
+}
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {"precision": "float32", "compile": False, "packing": "never"},
     "float32 compiled": {"precision": "float32", "packing": "always"},
@@ -42,7 +48,8 @@ LIMITS = {"float32": 1e-3, "bfloat16": 0.15}
 def job(folder: Path, kind: str) -> TrainInput:
     base = tiny.make(getattr(tiny, kind), folder / kind / "base")
     images = tiny.pictures(folder / kind / "images")
-    return tiny.jobs(base, folder / kind / "jobs", tiny.records(), images)[0]
+    model = Model.of(base, KINDS[kind]())
+    return tiny.jobs(base, folder / kind / "jobs", tiny.records(), images, model)[0]
 
 
 def gradients(made: TrainInput, **way: Any) -> dict[str, Any]:
