@@ -30,14 +30,14 @@ def prepare(
 
     check_groups(options, job)
     check_shares(options, job)
-    gang = Gang.of_environment()
+    gang, device = Gang.of_environment(), settle(job, options)
+    free = gang.least(free_memory(device))
+    compiled, slower = compiling.settle(options, device)
+    compiling.begin(compiled, device)
     encoder = open_encoder(job)
     records = records_of(job, options)
     sizes = measure(records, encoder, options, run)
-    device = settle(job, options)
-    compiled, slower = compiling.settle(options, device)
-    learnt, free = len(records) - options.validation, gang.least(free_memory(device))
-    forecast = None
+    learnt, forecast = len(records) - options.validation, None
     if options.shard == "always" or (
         options.shard == "auto"
         and gang.size > 1

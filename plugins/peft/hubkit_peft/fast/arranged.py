@@ -12,7 +12,7 @@ import torch
 from .. import batch as batches
 from ..processed import ProcessedExample
 from . import blocks, decoder
-from .loss import answer_loss
+from .loss import Head, answer_loss
 
 
 class Arranged:
@@ -29,13 +29,16 @@ class Arranged:
         self._text.forward = self._take
         self._taken: list[tuple[Any, Any, Sequence[Any]]] = []
         blocks.hasten(self._inner, compiling)
+        self._head = Head(self._base.lm_head)
 
     @staticmethod
     def fits(model: Any, longest: int) -> bool:
         """Whether the model is made of parts known here."""
         base = model.get_base_model()
         text = getattr(getattr(base, "model", None), "language_model", None)
-        return text is not None and hasattr(base, "lm_head") and decoder.fits(text, longest)
+        head: Any = getattr(base, "lm_head", None)
+        known = text is not None and head is not None and head.bias is None
+        return known and decoder.fits(text, longest)
 
     def collate(
         self, examples: Sequence[ProcessedExample], samples: Sequence[int], seed: int, packing: str
@@ -53,7 +56,7 @@ class Arranged:
         cos, sin = (table[0] for table in self._text.rotary_emb(hidden, positions))
         keys = batch.keys if learning else None
         hidden = self._decoder(hidden, cos, sin, keys, batch.spans, batch.rows, added)
-        return answer_loss(self._text.norm(hidden), self._base.lm_head, batch.targets)
+        return answer_loss(self._text.norm(hidden), self._head, batch.targets)
 
     def _assembled(self, batch: batches.Arranged) -> tuple[Any, list[Any]]:
         """What goes into the language model's layers, (tokens, width), and what is added behind

@@ -14,7 +14,7 @@ from ..examples import Example
 from ..shares import Share, place_rest
 from . import decoder, vision
 from .features import Features
-from .loss import answer_loss
+from .loss import Head, answer_loss
 
 
 class Fast:
@@ -40,6 +40,7 @@ class Fast:
         text.embed_tokens.to(device)
         self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiling, features, share)
         place_rest(model, device)
+        self._head = Head(self._base.lm_head)
         self._dtype = text.embed_tokens.weight.dtype
         places = torch.arange(
             longest + 8, device=text.embed_tokens.weight.device
@@ -70,7 +71,7 @@ class Fast:
         hidden = self._decoder(
             hidden, cos, sin, batch.keys if learning else None, batch.spans, batch.rows
         )
-        return answer_loss(text.norm(hidden), self._base.lm_head, batch.targets)
+        return answer_loss(text.norm(hidden), self._head, batch.targets)
 
     def see(self, batch: Packed) -> Any:
         """What the ViT makes of the batch's pictures, for `mlp1`."""
