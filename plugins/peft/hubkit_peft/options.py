@@ -106,6 +106,10 @@ class Options:
         if self.quantize != "none" and "llm" in self.full:
             raise ValueError("quantize and llm in full exclude each other")
 
+    def readers(self, device: str) -> int:
+        """Threads that read pictures; 0 where that is done when it is asked for."""
+        return self.workers if self.workers >= 0 else (0 if device == "cpu" else 4)
+
     @property
     def fast(self) -> bool:
         """Whether hubkit's own arrangement is taken where it knows the model."""
