@@ -3,6 +3,7 @@ function as the modules too: sections of positions, windows, what is seen at sev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ from hubkit.sdk import SilentRun
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+ODD = {**QWEN.config, "vision_config": {**QWEN.config["vision_config"], "intermediate_size": 60}}
 KINDS = {
-    "qwen2.5-vl": QWEN,
+    "qwen2.5-vl": replace(QWEN, config=ODD),
     "qwen3-vl": QWEN3,
     **{"qwen2-vl": QWEN2, "llava-next": NEXT, "llava-onevision": ONEVISION},
 }

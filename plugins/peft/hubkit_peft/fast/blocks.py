@@ -28,7 +28,19 @@ def hasten(inner: Any, compiling: bool) -> None:
     if compiling and frozen:
         steps = compiled(_asked), compiled(_answered)
     for block in blocks:
+        if frozen and hasattr(block.mlp, "gate_proj"):
+            _widen(block.mlp)
         block.forward = partial(_forward, steps, frozen, block)
+
+
+def _widen(mlp: Any) -> None:
+    """Rows and columns of 0 up to a multiple of 8, which matrix units need: Qwen2.5-VL's has
+    3,420."""
+    more, pad = -len(mlp.up_proj.weight) % 8, torch.nn.functional.pad
+    for linear in (mlp.gate_proj, mlp.up_proj):
+        linear.weight.data = pad(linear.weight.data, (0, 0, 0, more))
+        linear.bias.data = pad(linear.bias.data, (0, more))
+    mlp.down_proj.weight.data = pad(mlp.down_proj.weight.data, (0, more))
 
 
 def _embedded(proj: Any, patches: Any) -> Any:
