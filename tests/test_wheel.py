@@ -17,6 +17,7 @@ PLUGINS = (
     "foodieqa",
     "git_lfs",
     "hf_datasets",
+    "blip2",
     "huggingface",
     "internvl",
     "llava",

@@ -21,6 +21,7 @@ from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, load, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
+from .copies import check_copies, check_untouched, copies_of, with_copies
 from .companions import carry, carry_index, companion_bytes
 from .diagnosis import check_floats, diagnosis, layout_problems
 from .finite import check_finite
@@ -153,6 +154,7 @@ def _place_all(
     layout: Mapping[str, tuple[int, ...]],
     tie: Tie | None,
 ) -> dict[str, list[Edit]]:
+    copies = copies_of(family, config)
     if tie is not None:
         config, layout = tie.config, {**layout, tie.head: layout[tie.table]}
     known = targets(family.native(config).tensors, layout)
@@ -164,6 +166,7 @@ def _place_all(
         placed = place(adapter, known, weight, aliases)
         for name, found in (tied_edits(adapter, placed, tie) if tie else placed).items():
             edits.setdefault(name, []).extend(found)
+    check_untouched(edits, copies, tie)
     return edits
 
 
@@ -202,6 +205,7 @@ def check_layout(
     """
     layout = family.layout(config)
     weights = as_published(weights, family, layout)
+    layout = with_copies(weights, family, config, layout)
     if found := diagnosis(weights, family, config, layout):
         raise WeightsError(f"{weights.folder.name}: {found.message}", found.remedy)
     problems = layout_problems(weights, layout)
@@ -212,6 +216,7 @@ def check_layout(
             f"{'; '.join(problems[:8])}{more}",
             "take config.json and the weights from the same revision of the base",
         )
+    check_copies(weights, family, config)
     return weights, layout
 
 

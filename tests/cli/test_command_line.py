@@ -103,6 +103,8 @@ def test_plugins_are_listed() -> None:
         ("dataset", "sharegpt"),
         ("engine", "lmdeploy"),
         ("engine", "transformers"),
+        ("family", "blip2"),
+        ("family", "instructblip"),
         ("family", "internvl"),
         ("family", "internvl_hf"),
         ("family", "llava"),

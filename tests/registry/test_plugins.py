@@ -309,6 +309,8 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "openai", "ok"),
         ("engine", "transformers", "ok"),
         ("exporter", "gguf", "ok"),
+        ("family", "blip2", "ok"),
+        ("family", "instructblip", "ok"),
         ("family", "internvl", "ok"),
         ("family", "internvl_hf", "ok"),
         ("family", "llava", "ok"),

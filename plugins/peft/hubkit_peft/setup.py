@@ -160,7 +160,9 @@ def _program(
     found = encoder.tokenizer.pad_token_id
     pad = encoder.stops[0] if found is None else found
     if job.vision.fit == "processor":
-        return Plain(model, partial(processed.padded, pad=pad)), ", samples padded, never packed"
+        split = isinstance(encoder, processed.ProcessorEncoder) and encoder.processor.split
+        program = Plain(model, partial(processed.padded, pad=pad), split)
+        return program, ", samples padded, never packed"
     return Plain(model, partial(plain.padded, pad=pad, seen=job.vision)), ""
 
 
