@@ -213,7 +213,8 @@ def _has_encoder(native: Path) -> bool:
 def _check_leading(pictures: int, begins: bool, where: str) -> None:
     if pictures != begins:
         raise DataError(
-            f"{where}: {pictures} pictures; this model sees one, at the beginning of a conversation",
+            f"{where}: {pictures} pictures here; this model sees one, at the beginning of a "
+            "conversation",
             "make a record of each picture, with one <image> in its first prompt",
         )
 

@@ -21,8 +21,8 @@ from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, load, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
-from .copies import check_copies, check_untouched, copies_of, with_copies
 from .companions import carry, carry_index, companion_bytes
+from .copies import check_copies, check_untouched, copies_of, with_copies
 from .diagnosis import check_floats, diagnosis, layout_problems
 from .finite import check_finite
 from .header import TensorInfo

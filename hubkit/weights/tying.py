@@ -112,7 +112,8 @@ def _alike(adapter: Adapter, one: LoRA | Replacement, other: LoRA | Replacement)
 
 
 def equal(source: Checkpoint, one: str, other: str) -> bool:
-    """Whether two tensors have the same bytes. Compares block by block: tables of large vocabularies take gigabytes."""
+    """Whether two tensors have the same bytes. Compares block by block: tables of large
+    vocabularies take gigabytes."""
     a, b = source.tensors[one], source.tensors[other]
     if (a.dtype, a.shape) != (b.dtype, b.shape):
         return False
