@@ -56,8 +56,8 @@ def write_native_files(
     ]
     changed = _settings(out, native) | _without_code(out, {file.path for file in files})
     kept = [file for file in files if file.path not in changed]
-    own = own_template(out, family, config)
-    return [*kept, *own, *(written(out, name) for name in (*made, *sorted(changed)))]
+    told = own_template(out, family, config)
+    return [*kept, *told, *(written(out, name) for name in (*made, *sorted(changed)))]
 
 
 def _settings(out: Path, native: NativeModel) -> set[str]:

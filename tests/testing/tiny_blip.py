@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hubkit_blip2 import Blip2, InstructBlip
+
 from hubkit.sdk import Record, Turn
 
 from .tiny_processor import ASK, Kind, _tokenizer
@@ -101,6 +103,7 @@ BLIP_OPT = Kind(
     stop="</s>",
     around="</s> $A",
     more=_lines_end,
+    untold=Blip2().chat_template,
 )
 BLIP_T5 = replace(
     BLIP_OPT,
@@ -116,6 +119,7 @@ INSTRUCT = replace(
     files=_processor("InstructBlipProcessor"),
     around="<s> $A",
     more=_two_tokenizers,
+    untold=InstructBlip().chat_template,
 )
 INSTRUCT_T5 = replace(
     INSTRUCT,

@@ -49,6 +49,8 @@ class Kind:
     where it ties the head that the published weights have apart."""
     around: str = ""
     """What the tokenizer puts around a text: `</s> $A`."""
+    untold: Callable[[Mapping[str, Any]], str] | None = None
+    """The chat template, by config.json, where the published folder has none."""
     more: Callable[[Path, dict[str, int]], None] | None = None
     """Writes what else the folder needs, by the ids of the tokens."""
 
@@ -352,7 +354,11 @@ def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
     )
     _settle(model, kind)
     if steps:
+        template = out / "chat_template.jinja"
+        if kind.untold:
+            template.write_text(kind.untold(json.loads((out / "config.json").read_text("utf-8"))))
         _train(model, out, kind, steps, seed)
+        template.unlink(missing_ok=True)
     _save(model, out, kind)
     return out
 
