@@ -65,6 +65,9 @@ class Processor:
 
     processor: Any
     template: str
+    marks: int = 1
+    """How many of its marks stand for a picture in the template's text: BLIP-2's without a number
+    of its own are written out, one a position (MiniGPT-4)."""
     split: bool = False
     """The language model reads a text with an encoder, and writes with a decoder that sees nothing
     else of it: answers are no part of what it takes."""
@@ -90,7 +93,12 @@ class Processor:
                 f"{native.name} has no chat template",
                 "copy chat_template.jinja, or the file that has it, from the base model",
             )
-        return cls(processor, template, _has_encoder(native))
+        config = _config(native)
+        text = getattr(config, "text_config", config)
+        queries = getattr(config, "num_query_tokens", 1)
+        written = getattr(processor, "num_query_tokens", 0) is None
+        split = bool(getattr(text, "is_encoder_decoder", False))
+        return cls(processor, template, queries if written else 1, split)
 
     @property
     def tokenizer(self) -> Any:
@@ -113,10 +121,12 @@ class Processor:
 
     def short_ids(self, text: str) -> tuple[int, ...]:
         """The ids of the beginning of a rendered text, in which each picture has one position."""
+        mark = str(getattr(self.processor, "image_token", ""))
+        if self.marks > 1:
+            text = text.replace(mark * self.marks, mark)
         ids = self.tokenizer(text, add_special_tokens=self.leads).input_ids
         if not self.leads:
             return tuple(ids)
-        mark = str(self.processor.image_token)
         return (int(self.tokenizer.convert_tokens_to_ids(mark)), *ids)
 
     def inputs(
@@ -136,10 +146,10 @@ class Processor:
                 not so many.
         """
         begins = bool(pictures) if begins is None else begins
-        if self.leads:
+        if self.leads or (self.marks > 1 and begins and not pictures):
             _check_leading(len(pictures), begins, where)
-        mark = None if self.leads else getattr(self.processor, "image_token", None)
-        if mark and text.count(mark) != len(pictures):
+        mark = "" if self.leads else str(getattr(self.processor, "image_token", None) or "")
+        if mark and text.count(mark) != self.marks * len(pictures):
             raise UsageError(
                 f"{where}: the chat template puts {text.count(mark)} {mark} for {len(pictures)} "
                 "pictures",
@@ -199,15 +209,14 @@ class Processor:
         return {name for name in output if starts and name.startswith(starts)}
 
 
-def _has_encoder(native: Path) -> bool:
+def _config(native: Path) -> Any:
+    """None where it cannot be read: whoever loads the model tells it."""
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(native)
-    except (OSError, ValueError, KeyError):  # whoever loads the model tells it
-        return False
-    text = getattr(config, "text_config", config)
-    return bool(getattr(text, "is_encoder_decoder", False))
+        return AutoConfig.from_pretrained(native)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _check_leading(pictures: int, begins: bool, where: str) -> None:

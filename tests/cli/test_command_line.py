@@ -109,6 +109,7 @@ def test_plugins_are_listed() -> None:
         ("family", "internvl_hf"),
         ("family", "llava"),
         ("family", "llava_next"),
+        ("family", "minigpt4"),
         ("family", "nextgpt"),
         ("family", "llava_onevision"),
         ("family", "qwen3_vl"),

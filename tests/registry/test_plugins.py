@@ -315,6 +315,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("family", "internvl_hf", "ok"),
         ("family", "llava", "ok"),
         ("family", "llava_next", "ok"),
+        ("family", "minigpt4", "ok"),
         ("family", "nextgpt", "ok"),
         ("family", "llava_onevision", "ok"),
         ("family", "qwen3_vl", "ok"),

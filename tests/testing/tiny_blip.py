@@ -12,7 +12,7 @@ from hubkit_blip2 import Blip2, InstructBlip
 
 from hubkit.sdk import Record, Turn
 
-from .tiny_processor import ASK, Kind, _tokenizer
+from .tiny_processor import ASK, Kind, make_tokenizer
 
 _MEAN, _STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 _QUERIES = 4
@@ -87,7 +87,7 @@ def _two_tokenizers(out: Path, ids: Mapping[str, int]) -> None:
     own = out / "qformer_tokenizer"
     own.mkdir()
     bert = replace(BLIP_OPT, special=("[PAD]", "[CLS]", "[SEP]"), around="[CLS] $A [SEP]")
-    _tokenizer(bert, own / "tokenizer.json")
+    make_tokenizer(bert, own / "tokenizer.json")
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
     (own / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
 

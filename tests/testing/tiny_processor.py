@@ -364,7 +364,7 @@ def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
 
 
 def _write_files(kind: Kind, out: Path) -> None:
-    ids = _tokenizer(kind, out / "tokenizer.json")
+    ids = make_tokenizer(kind, out / "tokenizer.json")
     named = {"eos_token": kind.stop, "pad_token": kind.special[0]}
     settings = {
         **named,
@@ -406,7 +406,7 @@ def _settle(model: Any, kind: Kind) -> None:
         torch.nn.init.normal_(model.query_tokens)
 
 
-def _tokenizer(kind: Kind, path: Path) -> dict[str, int]:
+def make_tokenizer(kind: Kind, path: Path) -> dict[str, int]:
     """A byte-level BPE; the ids of all tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 

@@ -39,6 +39,12 @@ VICUNA: Mapping[str, Any] = {
 }
 """instructblip-vicuna-7b's, in the keys that matter."""
 
+MINIGPT4: Mapping[str, Any] = {
+    **{**CONFIG, "image_token_index": 32000},
+    "text_config": {"model_type": "llama", "vocab_size": 32001},
+}
+"""As assembled with Vicuna 7B."""
+
 
 def case(folder: Path) -> Mapping[str, FamilyCase]:
     return {
@@ -46,4 +52,5 @@ def case(folder: Path) -> Mapping[str, FamilyCase]:
         "instructblip": FamilyCase(
             VICUNA, "me/instructblip-food", "me/Food", tokens={"<image>": 32000}
         ),
+        "minigpt4": FamilyCase(MINIGPT4, "me/MiniGPT-4-7B", "me/Food", tokens={"<image>": 32000}),
     }

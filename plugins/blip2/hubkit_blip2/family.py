@@ -3,6 +3,7 @@ model."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,8 @@ class Blip2(PlainFamily):
         "projector": ModuleGroup("language_projection", ("language_projection",)),
     }
     reads: ClassVar[bool] = False
+    llama: ClassVar[bool] = False
+    """Whether this class with Llama inside is meant: it is MiniGPT-4 then."""
     asked: ClassVar[str] = templates.QUESTION
 
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
@@ -71,6 +74,11 @@ class Blip2(PlainFamily):
         hidden = Section(config, "qformer_config", seeing.QFORMER).size("hidden_size")
         yield from linear("language_projection", language.width(config), hidden)
         yield from language.shapes(config)
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        text = config.get("text_config")
+        kind = text.get("model_type") if isinstance(text, Mapping) else None
+        return super().recognises(config) and (kind == "llama") is self.llama
 
     def copies(self, config: Mapping[str, Any]) -> Mapping[str, str]:
         return language.copies(config)
@@ -106,15 +114,20 @@ class Blip2(PlainFamily):
 
     def _processor_problems(self, folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
         key = "num_query_tokens"
-        wanted = Section(config).size(key, 32)
+        wanted = self.positions(config)
         found = json_object(folder / "processor_config.json").get(key)
         if found != wanted:
             yield Problem(
                 f"processor_config.json: {key}",
-                f"is {found!r}, config.json says {wanted}: the processor would leave no room for "
-                "the picture",
-                f"set {key} to {wanted} there, or take the newest files of the base's repository",
+                f"is {found!r}, this model needs {wanted!r}: the processor would leave no room for "
+                "the picture, or leave it in a place that the model was not trained with",
+                f"set {key} to {json.dumps(wanted)} there, or take the newest files of the base's "
+                "repository",
             )
+
+    def positions(self, config: Mapping[str, Any]) -> int | None:
+        """What the processor is to put before a text."""
+        return Section(config).size("num_query_tokens", 32)
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
         usual = super().companions(config)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hubkit.sdk import Companions, Support
+from hubkit.sdk.families import PlainFamily
 
 from . import templates
 from .family import Blip2
@@ -26,6 +27,9 @@ class InstructBlip(Blip2):
     architectures: ClassVar[tuple[str, ...]] = ("InstructBlipForConditionalGeneration",)
     reads: ClassVar[bool] = True
     asked: ClassVar[str] = templates.PLAIN
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        return PlainFamily.recognises(self, config)
 
     def companions(self, config: Mapping[str, Any]) -> Companions:
         """The Q-Former's tokenizer lies in a folder of its own."""

@@ -35,3 +35,38 @@ QUESTION = "'Question: ' + said.text + ' Answer:'"
 PLAIN = "said.text"
 END, LINE = "eos_token", "'\\n'"
 """The stop of Flan-T5 and Vicuna, and the one that BLIP-2's OPT was trained with."""
+
+HASHES = ("##", "###", "▁###")
+"""Vicuna v0 ends an answer with `###`, which Llama's tokenizer writes as `##` and `#` after a word:
+an answer ends with the first of these that its tokenizer has."""
+_MINIGPT4 = """\
+{{- bos_token + 'Give the following image: <Img>ImageContent</Img>. You will be able to see the \
+image once I provide it to you. Please answer my questions.###' -}}
+{%- for message in messages -%}
+  {%- set said = namespace(text='') -%}
+  {%- if message['content'] is string -%}
+    {%- set said.text = message['content'] -%}
+  {%- else -%}
+    {%- for part in message['content'] -%}
+      {%- if part['type'] == 'image' -%}
+        {%- set said.text = said.text + '<Img>' + 'MARK' * COUNT + '</Img> ' -%}
+      {%- else -%}
+        {%- set said.text = said.text + part['text'] -%}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endif -%}
+  {%- if message['role'] == 'assistant' -%}
+    {{- ' ' + said.text + '###' -}}
+  {%- elif message['role'] == 'system' -%}
+    {{- said.text + '###' -}}
+  {%- else -%}
+    {{- 'Human: ' + said.text + '###Assistant:' -}}
+  {%- endif -%}
+{%- endfor -%}
+"""
+
+
+def minigpt4(mark: str, count: int) -> str:
+    """The form of MiniGPT-4's demo (CONV_VISION_Vicuna0), a picture as `count` marks in its
+    place."""
+    return _MINIGPT4.replace("MARK", mark).replace("COUNT", str(count))
