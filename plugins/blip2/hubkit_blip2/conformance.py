@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk.testing import FamilyCase
+from hubkit.sdk.testing import FamilyCase, Parts
 
 CONFIG: Mapping[str, Any] = {
     "architectures": ["Blip2ForConditionalGeneration"],
@@ -44,6 +44,8 @@ MINIGPT4: Mapping[str, Any] = {
     "text_config": {"model_type": "llama", "vocab_size": 32001},
 }
 """As assembled with Vicuna 7B."""
+LLAMA_7B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000}
+XXL = {**FLAN_T5, "text_config": {**FLAN_T5["text_config"], "d_model": 4096}}
 
 
 def case(folder: Path) -> Mapping[str, FamilyCase]:
@@ -52,5 +54,11 @@ def case(folder: Path) -> Mapping[str, FamilyCase]:
         "instructblip": FamilyCase(
             VICUNA, "me/instructblip-food", "me/Food", tokens={"<image>": 32000}
         ),
-        "minigpt4": FamilyCase(MINIGPT4, "me/MiniGPT-4-7B", "me/Food", tokens={"<image>": 32000}),
+        "minigpt4": FamilyCase(
+            MINIGPT4,
+            "me/MiniGPT-4-7B",
+            "me/Food",
+            tokens={"<image>": 32000},
+            parts=Parts(LLAMA_7B, XXL, 32000),
+        ),
     }

@@ -110,7 +110,12 @@ class DecoderForCausalLM(PreTrainedModel):
         super().__init__(config)
         self.model = DecoderModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        if config.tie_word_embeddings:
+        self._tie_weights()
+
+    def _tie_weights(self) -> None:
+        """transformers (4.48) calls it again when the weights are there: loading parts what is
+        tied."""
+        if self.config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
     def forward(
