@@ -9,7 +9,7 @@ ARG CUDA_IMAGE=nvidia/cuda:12.8.1-base-ubuntu24.04
 
 FROM ${PYTHON_IMAGE} AS wheel
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE ./
 COPY hubkit hubkit
 COPY plugins plugins
 COPY templates templates

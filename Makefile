@@ -87,7 +87,7 @@ man: setup ## Write manual pages into build/man (man -M build/man hubkit; Python
 base: setup ## Make the quickstart's tiny base again from its seed (about 5 minutes)
 	$(BIN)/python -m hubkit.quickstart.make_base hubkit/quickstart/base
 
-wheel: setup ## Build the wheel into dist/
+wheel: man ## Build the wheel into dist/, with the manual pages (Python 3.11 or newer)
 	$(BIN)/python -m build --wheel --no-isolation
 
 bench-publish: setup ## Measure publishing to the rehearsal hub beside a plain http PUT (4.4 GB; needs 20 GB of disk)

@@ -173,6 +173,7 @@ def test_the_wheel_is_built_from_all_that_it_needs() -> None:
         *project["project"]["license-files"],
         *wheel["packages"],
         *wheel["force-include"],
+        wheel["hooks"]["custom"]["path"],
     ]
     for path in needed:
         assert any(path == root or path.startswith(f"{root}/") for root in copied), path

@@ -113,7 +113,7 @@ def _worker(plugin: Any) -> Finding:
         there = ", ".join(f"{module} {version}" for module, version in found.versions.items())
         return Finding(who, "ok", there or "needs no packages")
     told = unhealthy(plugin, CURRENT, found)
-    return Finding(who, "warning", told.message, told.remedy)
+    return Finding(who, "warning", told.message.removeprefix(f"{who} "), told.remedy)
 
 
 def _environments() -> list[Finding]:
@@ -138,9 +138,8 @@ def _environment(what: str, rows: list[manage.Row]) -> Finding:
             what, "warning", f"{which}: {row.why} ({row.folder}, {row.size / 1e6:,.0f} MB)", remedy
         )
     remedy = "name an interpreter of your own where it is used: `environment: {python: PATH}`"
-    return Finding(
-        what, "warning", "; ".join(f"{one.variant or one.state}: {one.why}" for one in rows), remedy
-    )
+    reasons = dict.fromkeys(f"{one.variant or one.state}: {one.why}" for one in rows)
+    return Finding(what, "warning", "; ".join(reasons), remedy)
 
 
 def _broken() -> list[Finding]:

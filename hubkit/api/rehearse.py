@@ -18,10 +18,10 @@ from ..rehearsal.command import serve_until_interrupted, token_from
 from ..reporting import SilentReporter
 from ..sdk import PublishReceipt, Run
 from ..sdk.excerpt import did_you_mean
-from ..sdk.testing.cases import REHEARSAL_TOKEN as _TOKEN
+from ..sdk.testing.cases import REHEARSAL_TOKEN
 from .hubs import hub_options, push, verify
 
-__all__ = ["Rehearsed", "rehearse", "serve_until_interrupted", "token_from"]
+__all__ = ["REHEARSAL_TOKEN", "Rehearsed", "rehearse", "serve_until_interrupted", "token_from"]
 
 _ORGANISATION = "rehearsal"
 Folder = str | Path
@@ -48,7 +48,8 @@ def rehearse(
 ) -> Iterator[tuple[Rehearsed, ...]]:
     """Publishes a tracked folder to a local hub over each protocol, with the same plugins and
     clients, reads it back, downloads it afresh and compares every digest. The hub runs until the
-    block ends.
+    block ends; so long the environment variable HUBKIT_REHEARSAL_TOKEN has the token that shows its
+    pages.
 
     Raises:
         RemoteError: what came back is not what was published.
@@ -64,7 +65,7 @@ def rehearse(
         serve(Path(data or Path(temporary) / "hub"), port=port, token=token) as hub,
     ):
         places = [_place(scheme, name, hub) for scheme in schemes]
-        options: dict[str, Any] = {"token_env": _TOKEN}
+        options: dict[str, Any] = {"token_env": REHEARSAL_TOKEN}
         for one in ("huggingface", "modelscope"):
             options |= {f"{one}.endpoint": hub.url, f"{one}.patience": 20.0}
         published = push(source, places, options=options, reporter=run)
@@ -80,11 +81,11 @@ def rehearse(
 @contextmanager
 def _token() -> Iterator[str]:
     """A token for this rehearsal only, in the environment of this process while it lasts."""
-    os.environ[_TOKEN] = token = secrets.token_urlsafe(24)
+    os.environ[REHEARSAL_TOKEN] = token = secrets.token_urlsafe(24)
     try:
         yield token
     finally:
-        del os.environ[_TOKEN]
+        del os.environ[REHEARSAL_TOKEN]
 
 
 def _place(scheme: str, name: str, hub: Any) -> str:

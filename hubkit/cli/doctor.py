@@ -25,9 +25,10 @@ def command(spec: Path | None, workdir: Path, as_json: bool) -> None:
     from ..sdk.codec import encode
     from ._reporters import emit, reporter
 
-    failed = []
+    failed, warned = [], False
     for finding in findings(workdir):
         failed += [finding.what] if finding.state == "failed" else []
+        warned |= finding.state == "warning"
         if as_json:
             emit("finding", encode(finding))
             continue
@@ -37,6 +38,8 @@ def command(spec: Path | None, workdir: Path, as_json: bool) -> None:
             click.echo(f"    remedy: {finding.remedy}")
     if failed:
         raise EnvironmentFailure(f"not ready: {', '.join(failed)}", "follow the remedies above")
+    if warned and not as_json:
+        click.echo("What is marked with ! is needed only where you use it.")
     if spec is not None:
         from ..api.release import check
 

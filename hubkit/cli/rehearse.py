@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def command(
 
     Runs the release up to its package; nothing leaves the machine.
     """
-    from ..api.rehearse import rehearse
+    from ..api.rehearse import REHEARSAL_TOKEN, rehearse
     from ..api.release import release
     from ..errors import UsageError
     from ._reporters import emit, reporter
@@ -63,12 +64,13 @@ def command(
 
                     emit("rehearsed", encode(one))
                 else:
-                    hub = one.receipt.hub
                     click.echo(
-                        f"rehearsed {hub}: {one.files} files published, read back, downloaded: all "
-                        "as in the manifest"
+                        f"rehearsed {one.to}: {one.files} files published, read back, downloaded: "
+                        "all as in the manifest"
                     )
-                    click.echo(f"  {one.page}")
+                    if keep:
+                        click.echo(f"  {one.page}")
             if keep:
+                click.echo(f"Sign in with the token {os.environ[REHEARSAL_TOKEN]}", err=True)
                 click.echo("Ctrl-C stops the hub.", err=True)
                 signal.sigwait({signal.SIGINT, signal.SIGTERM})

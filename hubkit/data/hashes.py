@@ -22,18 +22,20 @@ class Hashes:
             place = (place + 1) & mask
         return False
 
-    def add(self, number: int) -> None:
+    def add(self, number: int) -> bool:
+        """Whether it was new."""
         table, mask = self._table, self._mask
         number = number or 1
         place = number & mask
         while found := table[place]:
             if found == number:
-                return
+                return False
             place = (place + 1) & mask
         table[place] = number
         self._count += 1
         if 2 * self._count > mask:
             self._grow()
+        return True
 
     def __len__(self) -> int:
         return self._count

@@ -14,7 +14,7 @@ from ..sdk import Record, Row
 from .preparation import HOLDOUT, TRAIN
 from .scan import rows
 from .terms import terms_of
-from .writing import languages
+from .writing import languages, scripts
 
 USUAL = "llava_json"
 _LOOKED = 200
@@ -59,10 +59,12 @@ def recognise(path: Path, images: Path | None = None) -> Recognised:
         images=_images(source, records, images),
         title=terms_of(format, source, {}).benchmark or _title(source),
         languages=languages(
-            text
-            for record in records
-            for turn in record.turns
-            for text in (turn.prompt, turn.answer)
+            scripts(
+                text
+                for record in records
+                for turn in record.turns
+                for text in (turn.prompt, turn.answer)
+            )
         ),
         answers=tuple(turn.answer for record in records for turn in record.turns),
         holdout_file=holdout if source.name == TRAIN and holdout.is_file() else None,

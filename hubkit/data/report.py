@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from itertools import dropwhile
 from pathlib import Path
 
 from ..resources import templates
@@ -70,6 +71,7 @@ def _bars(numbers: Mapping[str, int]) -> list[tuple[str, int, float, bool]]:
 
 
 def _length_bars(lengths: Lengths | None) -> list[tuple[str, int, float, bool]]:
+    """From the first length that there is."""
     if lengths is None:
         return []
     most, limit = max(count for _, _, count in lengths.bins), lengths.limit
@@ -80,7 +82,7 @@ def _length_bars(lengths: Lengths | None) -> list[tuple[str, int, float, bool]]:
             count / most,
             bool(limit) and end - 1 > limit,
         )
-        for start, end, count in lengths.bins
+        for start, end, count in dropwhile(lambda one: not one[2], lengths.bins)
     ]
 
 

@@ -26,7 +26,7 @@ def texts_of(records: Sequence[Record]) -> Texts | None:
     frequent = Counter(answers).most_common(_SHOWN)
     return Texts(
         records=len(records),
-        languages=languages([*prompts, *answers]),
+        languages=languages(letters),
         scripts={name: count / letters.total() for name, count in letters.most_common(_SHOWN)},
         prompts=summary([(len(text), ()) for text in prompts], 0),
         answers=summary([(len(text), ()) for text in answers], 0),

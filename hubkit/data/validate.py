@@ -21,7 +21,9 @@ from .pictures import Look, Picture, Pictures
 from .special import SpecialTokens
 from .texts import texts_of
 
-_BATCH = 256
+_BATCH, _OPENED = 64, 256
+"""Records at a time: a batch of more text than the processor's own cache holds is read twice, and
+several pictures are opened at once."""
 _MEASURED = 10_000
 """Records whose tokens are counted: a sample with a fixed seed of larger datasets."""
 _PROCESSED = 1_000
@@ -82,7 +84,7 @@ class Validation:
     def sound(self, rows: Iterable[Row], run: Run) -> Iterator[Record]:
         """The records of `rows` that have no problem; call `report` when they are through."""
         rows, opens = iter(rows), self.pictures.look == "open"
-        while batch := list(islice(rows, _BATCH)):
+        while batch := list(islice(rows, _OPENED if opens else _BATCH)):
             self._spell(batch)
             if opens or any(row.pictures for row in batch):
                 self._open(batch)
@@ -131,7 +133,7 @@ class Validation:
         if self._special and (found := self._special.problem(record)):
             message, remedy = found
             return DataError(f"{self._place(row, record)}, {message}", remedy, code="tokens")
-        if hash(record.id) in self._ids and not self.fix:
+        if not self.fix and not self._ids.add(hash(record.id)):  # the last check of all
             remedy = "give each record an id of its own, or set the dataset option `ids: index`"
             return DataError(
                 f"{self._place(row, record)}, id: an earlier record has the same id",
@@ -145,10 +147,8 @@ class Validation:
         return f"{self.source}, record {row.index} ({line}id {record.id!r})"
 
     def _taken(self, row: Row, record: Record) -> Record:
-        key = hash(record.id)
-        if key in self._ids:
-            record, key = self._renamed(record)
-        self._ids.add(key)
+        if self.fix and not self._ids.add(hash(record.id)):
+            record = self._renamed(record)
         if row.fixes:
             self.fixes.update(row.fixes)
         turns, images = record.turns, record.images
@@ -168,12 +168,12 @@ class Validation:
         self._choose(record)
         return record
 
-    def _renamed(self, record: Record) -> tuple[Record, int]:
+    def _renamed(self, record: Record) -> Record:
         number = 2
-        while hash(name := f"{record.id}-{number}") in self._ids:
+        while not self._ids.add(hash(name := f"{record.id}-{number}")):
             number += 1
         self.fixes["gave a repeated id a number"] += 1
-        return replace(record, id=name), hash(name)
+        return replace(record, id=name)
 
     def _key(self, image: str) -> int:
         """Equal for equal pictures where their content is known, else for equal paths."""

@@ -22,6 +22,7 @@ _LANGUAGES = {
 }
 _SHARE = 0.1
 """Of all letters: names and loan words alone make no language."""
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 
 
 @lru_cache(4096)
@@ -32,14 +33,24 @@ def _script(letter: str) -> str:
 def scripts(texts: Iterable[str]) -> Counter[str]:
     """How many letters of each script there are, by the first word of their Unicode names
     (`LATIN`, `CJK`)."""
-    return Counter(_script(letter) for text in texts for letter in text if letter.isalpha())
+    found = Counter[str]()
+    for text in texts:
+        if text.isascii():
+            if letters := len(text.encode().translate(None, _NO_LETTERS)):
+                found["LATIN"] += letters
+        else:
+            for letter, count in Counter(text).items():
+                if letter.isalpha():
+                    found[_script(letter)] += count
+    return found
 
 
-def languages(texts: Iterable[str]) -> tuple[str, ...]:
+def languages(letters: Counter[str]) -> tuple[str, ...]:
     """ISO 639-1 codes, the most used first: of each script its most usual language, so Latin
-    letters are `en`. Chinese characters beside kana are Japanese."""
+    letters are `en`. Chinese characters beside kana are Japanese. `letters` are what `scripts`
+    found."""
     found, total = Counter[str](), 0
-    for script, count in scripts(texts).items():
+    for script, count in letters.items():
         total += count
         if script in _LANGUAGES:
             found[_LANGUAGES[script]] += count

@@ -68,9 +68,11 @@ def take(path: Path, out: Path) -> TrainOutput:
 
 def _settings(adapter: Adapter) -> dict[str, str | int | float | bool]:
     """What the adapter itself says of its training; ranks that differ are given as a list."""
-    ranks = sorted({lora.rank for lora in adapter.loras})
-    alphas = sorted({round(lora.scale * lora.rank, 6) for lora in adapter.loras})
-    found: dict[str, str | int | float | bool] = {"method": "LoRA" if adapter.loras else "full"}
+    wrapped = {(one.settings.rank, one.settings.alpha) for one in adapter.wrapped}
+    own = {(lora.rank, round(lora.scale * lora.rank, 6)) for lora in adapter.loras}
+    ranks = sorted({rank for rank, _ in own | wrapped})
+    alphas = sorted({alpha for _, alpha in own | wrapped})
+    found: dict[str, str | int | float | bool] = {"method": "LoRA" if ranks else "full"}
     for name, values in (("rank", ranks), ("alpha", alphas)):
         if values:
             found[name] = (

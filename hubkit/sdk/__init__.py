@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from .family import (
         CardFacts,
         Companions,
+        Experts,
         ModelFamily,
         ModuleGroup,
         NativeModel,
@@ -123,8 +124,8 @@ _HOMES = {
     ),
     "exporter": "CheckingExporter Exporter ExportInput ExportOutput",
     "family": (
-        "CardFacts Companions ModelFamily ModuleGroup NativeModel Problem RecognisedModel Support "
-        "TensorMap"
+        "CardFacts Companions Experts ModelFamily ModuleGroup NativeModel Problem RecognisedModel "
+        "Support TensorMap"
     ),
     "hub": (
         "DownloadableHub Hub Login PublishInput PublishReceipt ReleaseFile RemoteFile Withdrawal"
@@ -159,6 +160,7 @@ __all__ = [
     "DownloadableHub",
     "Engine",
     "EnvironmentFailure",
+    "Experts",
     "ExportInput",
     "ExportOutput",
     "Exporter",

@@ -32,12 +32,35 @@ class TensorMap:
 
 
 @dataclass(frozen=True)
+class Experts:
+    """One matrix of all experts of a layer, which transformers 5 holds in memory as a single
+    parameter under `name`; peft calls it so in `target_parameters`. `shape` is (expert, out, in).
+
+    `sources` are the official tensors: for each expert those whose rows, one below the other, are
+    its matrix of (out, in); or a single tensor of all experts, which is (expert, in, out). With
+    `as_published` the parameter in memory is (expert, in, out) too.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    sources: tuple[tuple[str, ...], ...]
+    as_published: bool = False
+
+    @property
+    def stacked(self) -> bool:
+        """Whether one official tensor holds all experts."""
+        return len(self.sources) == 1 and len(self.sources[0]) == 1
+
+
+@dataclass(frozen=True)
 class ModuleGroup:
     """Modules that are trained or frozen together, by native names: all below `prefix`; `linears`
-    are the last name parts of the linear layers that take a LoRA."""
+    are the last name parts of the linear layers that take a LoRA, `experts` the ends of the names
+    of parameters that hold a matrix of all experts."""
 
     prefix: str
     linears: tuple[str, ...]
+    experts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,3 +196,11 @@ class ModelFamily(Protocol):
         it may."""
 
     def card(self, config: Mapping[str, Any]) -> CardFacts: ...
+
+
+class ExpertFamily(ModelFamily, Protocol):
+    """A family of models some of which have layers of experts."""
+
+    def experts(self, config: Mapping[str, Any]) -> tuple[Experts, ...]:
+        """Those of each layer in the order in which its class declares the parameters, since peft
+        wraps them in that order; empty for a model that has none."""

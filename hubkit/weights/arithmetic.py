@@ -99,7 +99,7 @@ def change_rows(
         work.copy_(part)
         for step in steps:
             largest = max_or_nan(largest, step.apply(work, start + first, scratch))
-        finite = finite and _largest(work) < limit
+        finite = finite and largest_of(work) < limit
         if steps:
             part.copy_(work)
     return Change(largest, finite)
@@ -119,7 +119,7 @@ def load(edit: Edit, rounding: Rounding, dtype: torch.dtype) -> Step:
     """
     source, spans, wide = edit.adapter.source, edit.target.spans, computing_dtype(dtype, rounding)
     if not isinstance(edit.delta, LoRA):
-        return _Replace(spans, source.load(edit.delta.key), edit.weight)
+        return Replace(spans, source.load(edit.delta.key), edit.weight)
     lora, scale = edit.delta, edit.delta.scale * edit.weight
     if rounding == "xtuner" and (lora.magnitude is not None or edit.bias):
         raise WeightsError(
@@ -134,11 +134,11 @@ def load(edit: Edit, rounding: Rounding, dtype: torch.dtype) -> Step:
     if lora.magnitude is not None:
         magnitude = source.load(lora.magnitude).to(wide).flatten()
         return _Dora(spans, left, right, lora.scale, magnitude, edit.weight)
-    kind = _RoundedLowRank if rounding == "xtuner" else _LowRank
+    kind = _RoundedLowRank if rounding == "xtuner" else LowRank
     return kind(spans, left, right.contiguous(), scale)
 
 
-def _pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, slice]]:
+def pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, slice]]:
     """(rows of the block, rows of the delta) for the spans that meet the block `start:stop`."""
     found = []
     for span in spans:
@@ -149,14 +149,14 @@ def _pieces(spans: Sequence[Span], start: int, stop: int) -> list[tuple[slice, s
     return found
 
 
-def _largest(values: torch.Tensor) -> float:
+def largest_of(values: torch.Tensor) -> float:
     """The largest |value|; NaN when there is one. `aminmax` takes a third longer (torch 2.13)."""
     low, high = values.amin().item(), values.amax().item()
     return math.nan if math.isnan(low) else max(-low, high)
 
 
 @dataclass(frozen=True)
-class _LowRank:
+class LowRank:
     spans: Sequence[Span]
     left: torch.Tensor
     right: torch.Tensor
@@ -166,22 +166,22 @@ class _LowRank:
         import torch
 
         largest = 0.0
-        for block, delta in _pieces(self.spans, start, start + len(rows)):
+        for block, delta in pieces(self.spans, start, start + len(rows)):
             change = torch.mm(self.left[delta], self.right, out=scratch[block])
-            largest = max_or_nan(largest, _largest(change) * abs(self.scale))
+            largest = max_or_nan(largest, largest_of(change) * abs(self.scale))
             rows[block].add_(change, alpha=self.scale)
         return largest
 
 
-class _RoundedLowRank(_LowRank):
+class _RoundedLowRank(LowRank):
     """The factors are wider than `rows`, and product, multiple and sum are each rounded to its
     dtype."""
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         largest = 0.0
-        for block, delta in _pieces(self.spans, start, start + len(rows)):
+        for block, delta in pieces(self.spans, start, start + len(rows)):
             change = scratch[block].copy_(self.left[delta] @ self.right).mul_(self.scale)
-            largest = max_or_nan(largest, _largest(change))
+            largest = max_or_nan(largest, largest_of(change))
             rows[block].add_(change)
         return largest
 
@@ -199,11 +199,11 @@ class _Dora:
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         largest = 0.0
-        for block, own in _pieces(self.spans, start, start + len(rows)):
+        for block, own in pieces(self.spans, start, start + len(rows)):
             total = rows[block] + (self.left[own] @ self.right) * self.scale
             factor = self.magnitude[own] / total.norm(dim=1)
             change = (total * factor[:, None] - rows[block]) * self.weight
-            largest = max_or_nan(largest, _largest(change))
+            largest = max_or_nan(largest, largest_of(change))
             rows[block].add_(change)
         return largest
 
@@ -218,25 +218,25 @@ class _Add:
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         largest = 0.0
-        for block, own in _pieces(self.spans, start, start + len(rows)):
+        for block, own in pieces(self.spans, start, start + len(rows)):
             change = self.tensor[own] * self.scale
-            largest = max_or_nan(largest, _largest(change))
+            largest = max_or_nan(largest, largest_of(change))
             rows[block].add_(change)
         return largest
 
 
 @dataclass(frozen=True)
-class _Replace:
+class Replace:
     spans: Sequence[Span]
     tensor: torch.Tensor
     weight: float
 
     def apply(self, rows: torch.Tensor, start: int, scratch: torch.Tensor) -> float:
         largest = 0.0
-        for block, own in _pieces(self.spans, start, start + len(rows)):
+        for block, own in pieces(self.spans, start, start + len(rows)):
             new = self.tensor.view(-1)[own] if not self.tensor.ndim else self.tensor[own]
             change = scratch[block].copy_(new).sub_(rows[block]).mul_(self.weight)
-            largest = max_or_nan(largest, _largest(change))
+            largest = max_or_nan(largest, largest_of(change))
             if self.weight == 1:
                 rows[block].copy_(new)
             else:

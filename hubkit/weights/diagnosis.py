@@ -64,7 +64,7 @@ def diagnosis(
             "merge it: hubkit merge BASE FOLDER OUT",
         )
     if layout.keys() == weights.tensors.keys():
-        return _resized(weights, layout)
+        return _resized(weights, layout) or _turned(weights, layout)
     native = {entry.name for entry in family.native(config).tensors}
     if weights.tensors.keys() <= native:
         return Problem(
@@ -98,6 +98,21 @@ def _resized(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> Prob
         f"is {layout[odd[0]][0]}, {odd[0]!r} has {rows.pop()} rows: the vocabulary was resized",
         f"set the language model's vocab_size to {weights.tensors[odd[0]].rows}, and take the "
         "tokenizer of these weights",
+    )
+
+
+def _turned(weights: Checkpoint, layout: Mapping[str, tuple[int, ...]]) -> Problem | None:
+    """Experts as transformers 5 has them in memory: it does not turn them back when it saves
+    them."""
+    odd = [info for name, info in weights.tensors.items() if info.shape != tuple(layout[name])]
+    if not odd or any((one.shape[:1] + one.shape[:0:-1]) != layout[one.name] for one in odd):
+        return None
+    first = odd[0]
+    return Problem(
+        first.shard,
+        f"{first.name!r} is {first.shape}, published {tuple(layout[first.name])}: transformers 5 "
+        "saved the experts as it holds them in memory, and other readers would not know",
+        "take the weights from the model's own repository",
     )
 
 

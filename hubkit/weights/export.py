@@ -24,6 +24,7 @@ from .adapters.names import WEIGHTS
 from .companions import written
 from .convert import ConvertReport, Piece, blocks_of
 from .diagnosis import check_floats
+from .experts import Stacks, explained
 from .header import build_header
 from .placement import Target, find, place, targets
 from .staging import staged
@@ -74,11 +75,18 @@ def write_adapter(
         maps = family.native(config).tensors
         known = targets(maps, layout)
         check_floats(source.tensors.values())
-        place(opened, known)
+        settled, of_experts = explained(opened, known, Stacks(family, config))
+        place(settled, known, placed_already=of_experts)
         alone = all(name.startswith("adapter_model") for name in source.shards)
         if names == "trained" and alone and (adapter / "adapter_config.json").is_file():
             recipe = {key: [Piece(key, 0, info.rows)] for key, info in source.tensors.items()}
             settings = without_local_paths(read_json(adapter, "adapter_config.json"))
+        elif opened.wrapped:
+            raise WeightsError(
+                f"{opened.name}: peft's wrappers of parameters (target_parameters) have no other "
+                "names than those of the training",
+                "publish the merged model instead of the adapter",
+            )
         else:
             recipe, settings = _rewritten(
                 opened, known, _natives(maps, known) if names == "native" else {}

@@ -19,11 +19,13 @@ from ..files.disk import reflink
 from ..files.pointers import refuse_pointers
 from .adapters.adapter import Adapter, LoRA
 from .adapters.formats import read_adapter
-from .arithmetic import Rounding, Step, Workspace, change_rows, load, require_torch
+from .arithmetic import Rounding, Step, Workspace, change_rows, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
 from .copies import check_copies, check_untouched, copies_of, with_copies
 from .diagnosis import check_floats, diagnosis, layout_problems
+from .expert_steps import Loader
+from .experts import Stacks, explained
 from .finite import check_finite
 from .header import TensorInfo
 from .model import Model
@@ -161,9 +163,11 @@ def _place_all(
     other = getattr(family, "aliases", None)
     aliases = alias_targets(other(config), layout) if other else {}
     edits: dict[str, list[Edit]] = {}
-    for adapter, weight in adapters:
-        check_floats(adapter.source.tensors.values())
-        placed = place(adapter, known, weight, aliases)
+    stacks = Stacks(family, config)
+    for given, weight in adapters:
+        check_floats(given.source.tensors.values())
+        adapter, of_experts = explained(given, known, stacks, weight)
+        placed = place(adapter, known, weight, aliases, of_experts)
         for name, found in (tied_edits(adapter, placed, tie) if tie else placed).items():
             edits.setdefault(name, []).extend(found)
     check_untouched(edits, copies, tie)
@@ -234,6 +238,7 @@ class _Merge:
     ) -> None:
         self.weights, self.plan, self.edits = weights, plan, edits
         self.rounding, self.jobs, self.meter = rounding, jobs, meter
+        self.loader = Loader(rounding)
         self.changes: dict[tuple[str, int], float] = {}
         self.workspace = Workspace()
 
@@ -254,7 +259,7 @@ class _Merge:
     def _blocks(self, shard: Shard) -> Iterator[Block]:
         for info in self.plan.headers[shard.name].tensors:
             dtype = torch_dtype(info.dtype, f"{shard.name}: tensor {info.name!r}")
-            steps = [load(edit, self.rounding, dtype) for edit in self.edits.get(info.name, ())]
+            steps = [self.loader.step(edit, dtype) for edit in self.edits.get(info.name, ())]
             at = self.weights.tensors[self.plan.sources.get(info.name, info.name)].start
             for start, stop in split(info):
                 fill = partial(self._fill, shard, info, at, dtype, steps, start)

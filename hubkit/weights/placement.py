@@ -10,8 +10,8 @@ from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import TensorMap
 
 from .adapters.adapter import Adapter, LoRA, Replacement
+from .adapters.names import modules_of
 from .diagnosis import by_token
-from .settings import modules_of
 
 _RENAMED = (
     ("language_model.model.", "model.language_model."),
@@ -45,9 +45,20 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """What of an adapter's tensors for `count` experts an official tensor takes: those of
+    `expert`, or of all where it is None, and then turned to (expert, in, out). `swapped`: A is of
+    `out`, B of `in`."""
+
+    count: int
+    swapped: bool
+    expert: int | None = None
+
+
+@dataclass(frozen=True)
 class Edit:
     """One delta on one official tensor. `target` is the tensor as the adapter sees it; the change
-    is multiplied by `weight`."""
+    is multiplied by `weight`. `part` is for tensors of experts."""
 
     adapter: Adapter
     delta: LoRA | Replacement
@@ -55,6 +66,7 @@ class Edit:
     weight: float
     bias: bool = False
     """The delta is the LoRA's bias, and the target the module's."""
+    part: Slice | None = None
 
 
 def targets(maps: Iterable[TensorMap], layout: Mapping[str, tuple[int, ...]]) -> dict[str, Target]:
@@ -137,15 +149,16 @@ def place(
     known: Mapping[str, Target],
     weight: float = 1.0,
     aliases: Mapping[str, tuple[Target, ...]] | None = None,
+    placed_already: Iterable[Edit] = (),
 ) -> dict[str, list[Edit]]:
     """The adapter's edits by official tensor, replacements first. `aliases` are names of another
-    layout (alias_targets).
+    layout (alias_targets); `placed_already` are edits of the same adapter.
 
     Raises:
         WeightsError: names every key without a place, and every shape that does not fit; or says
             that the vocabulary was resized, or which module that was trained is missing.
     """
-    edits: list[Edit] = []
+    edits: list[Edit] = list(placed_already)
     problems: list[str] = []
     for replacement in adapter.replacements:
         for target in _places(replacement.tensor, replacement.key, known, aliases or {}, problems):

@@ -11,7 +11,8 @@ from typing import Any
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.excerpt import shown
 
-from .adapters.adapter import Adapter, LoRA, Replacement
+from .adapters.adapter import Adapter, LoRA, Replacement, Wrapped
+from .adapters.names import modules_of
 from .checkpoint import Checkpoint
 from .patterns import first_matching
 
@@ -57,6 +58,7 @@ _UNDERSTOOD = frozenset(
         "lora_bias",
         "fan_in_fan_out",
         "ensure_weight_tying",
+        "target_parameters",
     }
 )
 
@@ -69,11 +71,8 @@ _LARGEST = 1 << 40
 _PART = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(?:\.[^.]+)??(?P<kind>\.weight|\.bias)?"
 )
-_WRAPPERS = re.compile(
-    r"(^|\.)(?:(?:base_model\.model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
-)
-"""Around a module, once or more: peft, torch.compile, FSDP and its checkpointing."""
-
+_INNER = ".base_layer"
+"""What is within a wrapper of peft's. One that wraps a parameter may be within another's."""
 _REMEDY = "merge it with peft itself, or train a plain LoRA"
 GATHER = (
     "save the adapter again; with DeepSpeed ZeRO-3 set stage3_gather_16bit_weights_on_model_save "
@@ -84,7 +83,8 @@ GATHER = (
 @dataclass(frozen=True)
 class Settings:
     """Rank and alpha, the exceptions to them by pattern of the module's name, the variants of LoRA
-    in use, and the modules of which peft trained a copy (ends of their names)."""
+    in use, the modules of which peft trained a copy, and the parameters that have a LoRA (ends of
+    their names)."""
 
     rank: int
     alpha: float
@@ -95,6 +95,7 @@ class Settings:
     transposed: bool = False
     tying: bool = False
     copied: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
     def of(self, modules: Collection[str], where: str) -> dict[str, tuple[int, float]]:
         """Each module's rank and the scale of its update."""
@@ -138,6 +139,9 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
             _is_number(value, *kinds) for value in patterns.values()
         ):
             problems.append(f"{pattern_key} is {shown(patterns)}, not a mapping to numbers")
+    parameters = config.get("target_parameters") or []
+    if not isinstance(parameters, list) or not all(isinstance(one, str) for one in parameters):
+        problems.append(f"target_parameters is {shown(parameters)}, not a list of names")
     if problems:
         raise WeightsError(f"{where}: {'; '.join(problems)}", _REMEDY)
     return Settings(
@@ -150,6 +154,7 @@ def from_peft(config: Mapping[str, Any], where: str) -> Settings:
         transposed=bool(config.get("fan_in_fan_out")),
         tying=bool(config.get("ensure_weight_tying")),
         copied=tuple(map(str, config.get("modules_to_save") or ())),
+        parameters=tuple(parameters),
     )
 
 
@@ -186,20 +191,38 @@ def build(
             )
         found[part] = key
     owners = {module: _prefix(name, module, settings) for module in parts}
+    wrapped = tuple(
+        _wrapped(module, parts.pop(module), settings[owner])
+        for module, owner in owners.items()
+        if settings[owner].parameters
+    )
     stated: dict[str, tuple[int, float]] = {}
     for prefix, own in settings.items():
-        modules = [module for module, owner in owners.items() if owner == prefix]
+        modules = [module for module in parts if owners[module] == prefix]
         stated |= own.of(modules, name)
     loras = tuple(
-        _lora(name, source, module, found, settings[owners[module]], *stated[module])
+        lora_of(name, source, module, found, settings[owners[module]], *stated[module])
         for module, found in parts.items()
     )
     tying = any(own.tying for own in settings.values())
     given = names.values()
     unsaved = [end for end in _copied(settings) if not any(_ends(p, (end,)) for p in given)]
     return Adapter(
-        name, source.only(names), loras, tuple(replacements), tying, unsaved=tuple(unsaved)
+        name,
+        source.only(names),
+        loras,
+        tuple(replacements),
+        tying,
+        unsaved=tuple(unsaved),
+        wrapped=wrapped,
     )
+
+
+def _wrapped(module: str, parts: Mapping[str, str], own: Settings) -> Wrapped:
+    depth = 0
+    while module.endswith(_INNER):
+        module, depth = module.removesuffix(_INNER), depth + 1
+    return Wrapped(module, depth, parts, own)
 
 
 def _check_gathered(name: str, source: Checkpoint, names: Collection[str]) -> None:
@@ -225,30 +248,7 @@ def _ends(tensor: str, ends: tuple[str, ...]) -> bool:
     return bool(ends) and any(path.endswith(ends) for path in modules_of(tensor))
 
 
-def modules_of(tensor: str) -> list[str]:
-    """The module that a tensor is in, and those that this one is in. peft matches the ends of such
-    names, without regard to dots."""
-    *modules, _ = tensor.split(".")
-    return [".".join(modules[: depth + 1]) for depth in range(len(modules))]
-
-
-def plain_names(keys: Collection[str]) -> dict[str, str]:
-    """Each key with the tensor's name in the model before it was wrapped, or a part of it. The
-    original of a module that peft trained a copy of is left out."""
-    found = {}
-    for key in keys:
-        if ".original_module." in key and any(
-            key.replace(".original_module.", copy) in keys
-            for copy in (".modules_to_save.default.", ".modules_to_save.")
-        ):
-            continue
-        plain = _WRAPPERS.sub(r"\1", key.removeprefix("module."))
-        plain = re.sub(r"(\.modules_to_save(\.default)?)+(?=\.)", "", plain)
-        found[key] = re.sub(r"(\.base_layer)+(?=\.)", "", plain)
-    return found
-
-
-def _lora(
+def lora_of(
     name: str,
     source: Checkpoint,
     module: str,
@@ -256,7 +256,13 @@ def _lora(
     own: Settings,
     rank: int,
     scale: float,
+    count: int = 1,
 ) -> LoRA:
+    """The LoRA that `found` are the parts of, for `count` experts at once.
+
+    Raises:
+        WeightsError: it lacks A or B, or their shapes are not those of its settings.
+    """
     embedding = "embedding_A" in found
     down, up = (found.get(f"embedding_{part}" if embedding else part) for part in "AB")
     known = (
@@ -282,9 +288,9 @@ def _lora(
         )
     if a[0] == 0:
         raise WeightsError(f"{name}: {module!r} has rank 0", "train with a rank of at least 1")
-    if a[0] != rank:
+    if a[0] != rank * count:
         raise WeightsError(
-            f"{name}: {module!r} has rank {a[0]}, its settings say {rank}",
+            f"{name}: {module!r} has rank {a[0] / count:g}, its settings say {rank}",
             "keep settings and weights together",
         )
     magnitude, transposed = found.get("magnitude_vector"), own.transposed or embedding

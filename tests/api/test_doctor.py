@@ -23,6 +23,7 @@ def test_doctor_says_what_it_found(tmp_path: Path) -> None:
         findings["trainer peft"]["state"] == "ok" and "torch" in findings["trainer peft"]["found"]
     )
     assert findings["GPU"]["found"]
+    assert findings["trainer xtuner"]["found"].startswith("cannot run in ")
     assert all(row["remedy"] for row in findings.values() if row["state"] != "ok")
 
 

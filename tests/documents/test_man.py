@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
+from typing import Any
 
 import pytest
-from testing.pages import DOCS
+from testing.pages import DOCS, ROOT
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="click-man needs Python 3.11")
@@ -28,3 +30,18 @@ def test_every_command_has_a_page(tmp_path: Path) -> None:
     ).stdout
     assert "hubkit-release - Run a release: data, adapter, model, card, hubs, proof" in shown
     assert "--until STAGE" in shown and "2026-01-31" in shown
+
+
+def test_the_wheel_takes_the_pages_that_are_written(tmp_path: Path) -> None:
+    hook = run_path(str(ROOT / "hatch_build.py"))["ManualPages"]
+    page = tmp_path / "build" / "man" / "man1" / "hubkit-release.1"
+
+    def taken() -> Any:
+        data: dict[str, Any] = {"shared_data": {}}
+        hook(str(tmp_path), {}, None, None, "", "wheel").initialize("standard", data)
+        return data["shared_data"]
+
+    assert taken() == {}
+    page.parent.mkdir(parents=True)
+    page.write_text(".TH HUBKIT")
+    assert taken() == {str(page): "share/man/man1/hubkit-release.1"}

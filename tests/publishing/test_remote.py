@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -104,9 +107,20 @@ def test_a_rehearsal_of_all_three_protocols(tracked: Path, tmp_path: Path) -> No
         files = len(json.loads((tracked / "manifest.json").read_text())["files"]) + 1
         assert {one.files for one in done} == {files}
     assert "HUBKIT_REHEARSAL_TOKEN" not in os.environ
-    again = run("rehearse", "--folder", str(tracked), "--data", str(tmp_path / "rehearsal"))
-    assert again.returncode == 0, again.stderr
-    assert (
-        again.stdout.count("downloaded: all as in the manifest") == 3
-        and NAME.rpartition("/")[2] in again.stdout
+    command = [sys.executable, "-m", "hubkit", "rehearse", "--folder", str(tracked), "--keep"]
+    kept = subprocess.Popen(
+        [*command, "--data", str(tmp_path / "rehearsal")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    assert kept.stdout is not None and kept.stderr is not None
+    told = [kept.stdout.readline() for _ in range(6)]
+    assert all(line.endswith("downloaded: all as in the manifest\n") for line in told[::2]), told
+    said = iter(kept.stderr.readline, "Ctrl-C stops the hub.\n")
+    (token,) = [line.split()[-1] for line in said if line.startswith("Sign in with the token ")]
+    browser = build_opener(HTTPCookieProcessor())
+    browser.open(urljoin(told[1].strip(), "/login"), f"token={token}".encode()).close()
+    assert NAME.rpartition("/")[2] in browser.open(told[1].strip()).read().decode()
+    kept.send_signal(signal.SIGINT)
+    assert kept.wait(20) == 0

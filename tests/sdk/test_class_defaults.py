@@ -13,6 +13,9 @@ DECODER_CLASSES = {
     "qwen3": "Qwen3Config",
     "phi3": "Phi3Config",
     "qwen3_vl_text": "Qwen3VLTextConfig",
+    "qwen3_moe": "Qwen3MoeConfig",
+    "qwen3_vl_moe_text": "Qwen3VLMoeTextConfig",
+    "gpt_oss": "GptOssConfig",
     "qwen2_vl": "Qwen2VLTextConfig",
 }
 VISION_CLASSES = {
@@ -34,10 +37,11 @@ def test_they_are_the_classes_own(table: dict[str, object], classes: dict[str, s
     from transformers.models.qwen2_5_vl import configuration_qwen2_5_vl as newer
     from transformers.models.qwen2_vl import configuration_qwen2_vl as older
     from transformers.models.qwen3_vl import configuration_qwen3_vl as third
+    from transformers.models.qwen3_vl_moe import configuration_qwen3_vl_moe as fourth
 
     assert table.keys() - OWN == classes.keys()
     for kind, name in classes.items():
-        places = (transformers, older, newer, third)
+        places = (transformers, older, newer, third, fourth)
         (found,) = {getattr(place, name) for place in places if hasattr(place, name)}
         usual, stated = found(), table[kind]
         assert isinstance(stated, dict)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from testing.honest_plugins import Pair, caught
 
-from hubkit.sdk import CardFacts, Companions, Problem, RecognisedModel, TensorMap
+from hubkit.sdk import CardFacts, Companions, Experts, Problem, RecognisedModel, TensorMap
 from hubkit.sdk.testing import check_family
 
 CONFIG: Mapping[str, Any] = {"model_type": "pair", "rows": 6}
@@ -87,6 +87,14 @@ def maps(*changed: TensorMap) -> dict[str, Any]:
         (
             {"card": lambda self, config: CardFacts("a", "b", (), {"Use": "x"})},
             "the snippet 'Use' does not name {repository}",
+        ),
+        (
+            {"experts": lambda self, config: (Experts("e", (1, 9, 9), (("fused",),)),)},
+            "`experts`: e takes (1, 9, 9) of fused, `layout` has (6, 2)",
+        ),
+        (
+            {"experts": lambda self, config: (Experts("e", (3, 6, 2), (("a", "b"),)),)},
+            "`experts`: e is not of 3 experts",
         ),
         ({"layout": lambda self: {}}, "breaks its contract: method `layout` must take"),
     ],

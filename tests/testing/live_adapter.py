@@ -144,3 +144,37 @@ def _publish(base: Path, layout: Mapping[str, Any], config: Mapping[str, Any]) -
     names = ("tokenizer_config.json", "tokenizer.json", "generation_config.json")
     for name in (*names, "preprocessor_config.json"):
         (base / name).write_text("{}", "utf-8")
+
+
+def check_experts_merge(model: Model, native: Path, place: Path, **settings: Any) -> Path:
+    """Random LoRAs on what `settings` say, as peft trains them on the folder `native` of the same
+    model: merged into `model` they give the numbers of PEFT's merge_and_unload, and of its live
+    adapter. The adapter's folder."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base, ids = loaded(native), torch.arange(3, 19)[None]
+    torch.manual_seed(8)
+    live = get_peft_model(
+        base, LoraConfig(r=2, lora_alpha=6, init_lora_weights=False, **settings)
+    ).eval()
+    live.save_pretrained(place / "adapter")
+    merge(model, place / "adapter", place / "merged")
+    assert check(place / "merged", model.family) == ()
+    merged = loaded(_as_native(model, place))
+    with torch.no_grad():
+        wanted, got = live(input_ids=ids).logits, merged(input_ids=ids).logits
+        with live.disable_adapter():
+            assert (live(input_ids=ids).logits - wanted).abs().max() > 1e-3
+    assert (wanted - got).abs().max() < 1e-5
+    whole, own = live.merge_and_unload().state_dict(), merged.state_dict()
+    assert max((whole[name] - own[name]).abs().max().item() for name in own) < 1e-6
+    return place / "adapter"
+
+
+def _as_native(model: Model, place: Path) -> Path:
+    """The merged folder, converted where transformers does not load it as it is."""
+    from hubkit.sdk import SilentRun
+    from hubkit.weights.convert import native_view
+
+    return native_view(Model.of(place / "merged", model.family), place / "native", SilentRun())

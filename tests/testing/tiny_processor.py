@@ -310,6 +310,22 @@ QWEN3 = replace(
     },
     published={},
 )
+_MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+QWEN3_MOE = replace(
+    QWEN3,
+    config={
+        **QWEN3.config,
+        "architectures": ["Qwen3VLMoeForConditionalGeneration"],
+        "model_type": "qwen3_vl_moe",
+        "tie_word_embeddings": False,
+        "text_config": {
+            **QWEN3.config["text_config"],
+            **{"model_type": "qwen3_vl_moe_text", "tie_word_embeddings": False, **_MOE},
+        },
+        "vision_config": {**QWEN3.config["vision_config"], "model_type": "qwen3_vl_moe_vision"},
+    },
+)
+"""Qwen3-VL-30B-A3B's: experts are published as (expert, in, out)."""
 ONEVISION = replace(
     NEXT,
     config={
@@ -436,6 +452,8 @@ def _save(model: Any, out: Path, kind: Kind) -> None:
     for name, tensor in model.state_dict().items():
         if name in tied:
             continue
+        if tensor.ndim == 3 and ".experts." in name:
+            tensor = tensor.mT
         held = next((old for old in kind.published if name.startswith(old)), "")
         tensors[kind.published.get(held, "") + name[len(held) :]] = tensor.contiguous().clone()
     save_file(tensors, out / "model.safetensors", {"format": "pt"})

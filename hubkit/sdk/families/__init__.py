@@ -23,6 +23,7 @@ from .blocks import (
     original_llava,
     siglip_tower,
 )
+from .experts import EXPERTS, Mixture, sparse_layers
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
@@ -32,9 +33,11 @@ from .templates import FLATTEN, LISTED, VICUNA
 __all__ = [
     "CLIP_LINEARS",
     "DECODER_LINEARS",
+    "EXPERTS",
     "FLATTEN",
     "LISTED",
     "VICUNA",
+    "Mixture",
     "PlainFamily",
     "Section",
     "Shapes",
@@ -50,4 +53,5 @@ __all__ = [
     "original_llava",
     "processor_problems",
     "siglip_tower",
+    "sparse_layers",
 ]

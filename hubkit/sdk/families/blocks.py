@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..family import TensorMap
@@ -69,10 +69,12 @@ def decoder(
     tied: bool,
     qkv_bias: bool = False,
     head_norms: bool = False,
+    mlp: Callable[[int, str], Shapes] | None = None,
 ) -> Shapes:
     """A Llama-like decoder: embeddings, `layers`N and norm below `layers` less its last part, and
     the output head `head`. With `head_norms` each head's queries and keys are normalised
-    (Qwen3)."""
+    (Qwen3). `mlp` gives what a layer, by its number, has below `mlp.` where that is no MLP; for
+    others it yields nothing."""
     hidden, inner, vocabulary = (
         text.size("hidden_size"),
         text.size("intermediate_size"),
@@ -94,14 +96,19 @@ def decoder(
         for name in ("q_norm", "k_norm") if head_norms else ():
             yield f"{at}self_attn.{name}.weight", (width,)
         yield from linear(f"{at}self_attn.o_proj", hidden, query * width, biased)
-        for name in ("gate_proj", "up_proj"):
-            yield from linear(f"{at}mlp.{name}", inner, hidden, mlp_biased)
-        yield from linear(f"{at}mlp.down_proj", hidden, inner, mlp_biased)
+        own = tuple(mlp(number, f"{at}mlp.")) if mlp else ()
+        yield from own or _mlp(f"{at}mlp.", hidden, inner, mlp_biased)
         yield f"{at}input_layernorm.weight", (hidden,)
         yield f"{at}post_attention_layernorm.weight", (hidden,)
     yield f"{layers}norm.weight", (hidden,)
     if not tied:
         yield head, (vocabulary, hidden)
+
+
+def _mlp(at: str, hidden: int, inner: int, biased: bool) -> Shapes:
+    for name in ("gate_proj", "up_proj"):
+        yield from linear(f"{at}{name}", inner, hidden, biased)
+    yield from linear(f"{at}down_proj", hidden, inner, biased)
 
 
 def original_llava(layout: Iterable[str]) -> Iterator[TensorMap]:

@@ -37,6 +37,19 @@ DECODERS: Mapping[str, Mapping[str, Any]] = {
         **_decoder(151936, 4096, 22016, 32, 32),
         **{"num_key_value_heads": 32, "head_dim": 128},
     },
+    "qwen3_moe": {
+        **_decoder(151936, 2048, 6144, 24, 32),
+        **{"num_key_value_heads": 4, "num_experts": 128, "moe_intermediate_size": 768},
+    },
+    "qwen3_vl_moe_text": {
+        **_decoder(151936, 2048, 5632, 24, 16),
+        **{"num_key_value_heads": 16, "num_experts": 60, "moe_intermediate_size": 1408},
+    },
+    "gpt_oss": {
+        **_decoder(201088, 2880, 2880, 36, 64),
+        **{"num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 128},
+        "attention_bias": True,
+    },
     "qwen2_vl": {**_decoder(152064, 8192, 29568, 80, 64), "num_key_value_heads": 8},
 }
 """Language models by model_type. Qwen2.5-VL's is Qwen2-VL's."""

@@ -18,6 +18,8 @@ CEILINGS: Mapping[str, int] = {
     **dict.fromkeys(("hidden_size", "embed_dim", "out_hidden_size", "d_model"), 1 << 17),
     "intermediate_size": 1 << 19,
     **dict.fromkeys(("num_attention_heads", "num_key_value_heads", "num_heads"), 1024),
+    **dict.fromkeys(("num_experts", "num_local_experts"), 1 << 12),  # 512: Qwen3-Next-80B-A3B
+    "moe_intermediate_size": 1 << 16,  # 1536: Qwen/Qwen3-VL-235B-A22B-Instruct
     "head_dim": 1 << 13,  # 512: google/gemma-3n-E4B-it
     "vocab_size": 1 << 21,  # 262,208: google/gemma-3-27b-it
     **dict.fromkeys(("image_size", "force_image_size"), 1 << 13),  # 896: google/gemma-3-27b-it

@@ -13,7 +13,7 @@ from typing import Any
 from ..assembly import AssembledFamily, Assembly, Taken
 from ..codec import decode, encode
 from ..errors import UsageError
-from ..family import ModelFamily, NativeModel, Problem, TensorMap
+from ..family import ExpertFamily, ModelFamily, NativeModel, Problem, TensorMap
 from ..outline import Outline, OutlineInput, OutliningFamily
 from ..run import SilentRun
 from ._base import ConformanceError, check_contract, require
@@ -74,6 +74,8 @@ def check_family(
         require(not problems, f"`check` finds fault with an official folder: {encode(problems)}")
     if callable(getattr(plugin, "aliases", None)):
         _check_aliases(plugin, config, layout)  # type: ignore[arg-type]
+    if callable(getattr(plugin, "experts", None)):
+        _check_experts(plugin, config, layout)  # type: ignore[arg-type]
     if parts is not None:
         _check_assembly(plugin, parts)  # type: ignore[arg-type]
     require(
@@ -223,6 +225,23 @@ def _check_aliases(
         by_source[alias.source].append(alias)
     for source, tensors in by_source.items():
         _check_rows(source, (sum(layout[tensor.name][0] for tensor in tensors),), tensors)
+
+
+def _check_experts(
+    plugin: ExpertFamily, config: Mapping[str, Any], layout: Mapping[str, tuple[int, ...]]
+) -> None:
+    for one in plugin.experts(config):
+        count, out, wide = one.shape
+        each: tuple[int, ...] = (count, wide, out)
+        if not one.stacked:
+            require(len(one.sources) == count, f"`experts`: {one.name} is not of {count} experts")
+            each = (out // len(one.sources[0]), wide)
+        for source in (name for names in one.sources for name in names):
+            require(
+                layout.get(source) == each,
+                f"`experts`: {one.name} takes {each} of {source}, `layout` has "
+                f"{layout.get(source)}",
+            )
 
 
 def _check_assembly(plugin: AssembledFamily, parts: Parts) -> None:

@@ -3,9 +3,14 @@ tensor is loaded here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,24 @@ class Replacement:
 
 
 @dataclass(frozen=True)
+class Wrapped:
+    """The LoRA of an adapter that targets parameters (peft's `target_parameters`): which parameter
+    of `module` it changes, and so its rank, only the model says. `depth` counts the wrappers of
+    other parameters around it on the same module; `parts` are its keys (`A`, `B`)."""
+
+    module: str
+    depth: int
+    parts: Mapping[str, str]
+    settings: Settings
+
+
+@dataclass(frozen=True)
 class Adapter:
-    """Every key of `source` is used by exactly one of `loras` and `replacements`. `name` is for
-    messages. `tying`: what happens to the embedding table happens to an output head that shares it
-    (peft's ensure_weight_tying). `base` is the base that the adapter names, if any. `unsaved` are
-    ends of names of modules that peft trained a copy of, and that no key belongs to."""
+    """Every key of `source` is used by exactly one of `loras`, `wrapped` and `replacements`. `name`
+    is for messages. `tying`: what happens to the embedding table happens to an output head that
+    shares it (peft's ensure_weight_tying). `base` is the base that the adapter names, if any.
+    `unsaved` are ends of names of modules that peft trained a copy of, and that no key belongs
+    to."""
 
     name: str
     source: Checkpoint
@@ -57,3 +75,4 @@ class Adapter:
     tying: bool = False
     base: str = ""
     unsaved: tuple[str, ...] = ()
+    wrapped: tuple[Wrapped, ...] = ()

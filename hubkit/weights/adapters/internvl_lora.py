@@ -13,8 +13,9 @@ from pathlib import Path
 from hubkit.sdk.errors import WeightsError
 
 from ...files.outside import read_config
-from ..settings import Settings, build, plain_names
+from ..settings import Settings, build
 from .adapter import Adapter
+from .names import plain_names
 from .opening import open_weights
 
 _RANKS = {"use_llm_lora": "language_model.", "use_backbone_lora": "vision_model."}

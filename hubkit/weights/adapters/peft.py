@@ -15,10 +15,10 @@ from hubkit.sdk.excerpt import shown
 
 from ...files.outside import inside, read_json
 from ..checkpoint import Checkpoint
-from ..settings import build, from_peft, plain_names
+from ..settings import build, from_peft
 from .adapter import Adapter
 from .extra_weights import with_trained_whole
-from .names import SETTINGS
+from .names import SETTINGS, plain_names
 from .opening import open_weights
 
 
@@ -43,7 +43,8 @@ def read_peft(folder: Path) -> Adapter:
     source = _weights(folder)
     try:
         source = with_trained_whole(folder, source)
-        adapter = build(folder.name, source, plain_names(source.tensors), {"": settings})
+        names = plain_names(source.tensors, nested=bool(settings.parameters))
+        adapter = build(folder.name, source, names, {"": settings})
     except BaseException:
         source.close()
         raise

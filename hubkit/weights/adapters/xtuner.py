@@ -19,11 +19,12 @@ from hubkit.sdk.excerpt import shown
 
 from ...files.outside import inside
 from ..checkpoint import Checkpoint
-from ..settings import Settings, build, from_peft, plain_names
+from ..settings import Settings, build, from_peft
 from ..torchfile import read_torch
 from ..unpickle import StoredTensor
 from . import zero3
 from .adapter import Adapter
+from .names import plain_names
 from .opening import open_weights
 from .xtuner_llava import official
 

@@ -20,6 +20,7 @@ STOPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "internvl2_5": ("<|im_end|>", ("<|im_start|>", "</s>", "<|endoftext|>")),
     "internvl_zh": ("</s>", ()),
     "Hermes-2": ("<|im_end|>", ("<|im_start|>", "</s>", "<|endoftext|>", "<|end_of_text|>")),
+    "internvl3_5_gpt_oss": ("<|return|>", ()),
     "phi3-chat": ("<|end|>", ("<|endoftext|>", "</s>", "<|assistant|>")),
 }
 """The templates of OpenGVLab's conversation.py: what ends an answer, and what a model may say

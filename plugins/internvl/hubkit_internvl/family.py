@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from hubkit.sdk import (
     CardFacts,
     Companions,
+    Experts,
     NativeModel,
     Problem,
     RecognisedModel,
@@ -33,8 +34,9 @@ class InternVL:
     sdk: ClassVar[str] = "1.0"
     support: ClassVar[Support] = Support(
         {
-            "en": "InternVL2 in every size; 2.5, 3 and 3.5 (dense) where they keep its layout",
-            "zh": "各种大小的 InternVL2；格式相同的 2.5、3 与 3.5（稠密）",
+            "en": "InternVL2 in every size; 2.5, 3 and 3.5 (dense and MoE) where they keep its "
+            "layout",
+            "zh": "各种大小的 InternVL2；格式相同的 2.5、3 与 3.5（稠密与 MoE）",
         },
         trainers=("peft", "xtuner"),
         engines=("transformers", "lmdeploy"),
@@ -55,7 +57,7 @@ class InternVL:
         template = str(config.get("template", ""))
         language = llm.kind_of(config).title
         series = "InternVL2.5/3" if template == "internvl2_5" else "InternVL2"
-        series = "InternVL3.5" if language == "Qwen3" else series
+        series = "InternVL3.5" if language in ("Qwen3", "Qwen3-MoE", "GPT-OSS") else series
         return RecognisedModel(
             family=self.name,
             description=f"{series} ({tower} + {language}, {_short(total)} parameters)",
@@ -79,6 +81,9 @@ class InternVL:
             chat_prelude=processor.chat_prelude(vision),
             notes=processor.notes(vision),
         )
+
+    def experts(self, config: Mapping[str, Any]) -> tuple[Experts, ...]:
+        return tuple(llm.experts(config))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         top, tower = Settings(config), Settings(config, "vision_config")

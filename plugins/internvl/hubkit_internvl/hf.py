@@ -8,7 +8,16 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar
 
-from hubkit.sdk import CardFacts, ModuleGroup, NativeModel, Support, TensorMap, UsageError, Vision
+from hubkit.sdk import (
+    CardFacts,
+    Experts,
+    ModuleGroup,
+    NativeModel,
+    Support,
+    TensorMap,
+    UsageError,
+    Vision,
+)
 from hubkit.sdk.families import PlainFamily, Section, Shapes
 from hubkit.sdk.family import RecognisedModel
 
@@ -20,6 +29,8 @@ _LLMS: Mapping[str, tuple[str, ...]] = {
     "llama": ("LlamaForCausalLM", "InternLM2ForCausalLM"),
     "qwen2": ("Qwen2ForCausalLM",),
     "qwen3": ("Qwen3ForCausalLM",),
+    "qwen3_moe": ("Qwen3MoeForCausalLM",),
+    "gpt_oss": ("GptOssForCausalLM",),
     "phi3": ("Phi3ForCausalLM",),
 }
 """The architectures in the official layout, by model_type here; InternLM2 is Llama here."""
@@ -85,6 +96,12 @@ class InternVLHF(PlainFamily):
             if _published(name) != part.source
         }
         return tuple(found)
+
+    def experts(self, config: Mapping[str, Any]) -> tuple[Experts, ...]:
+        return tuple(
+            replace(one, sources=tuple(tuple(map(_published, names)) for names in one.sources))
+            for one in llm.experts(_official(config, 0))
+        )
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """transformers' processor always adds the thumbnail, and makes tiles whatever

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hubkit.sdk import Experts
+
+from . import mixtures
 from .parts import Part, interleaved, whole
 from .settings import Settings
 
@@ -31,7 +34,8 @@ class Kind:
     """One architecture. `qkv` says how queries, keys and values are stored: apart, `grouped` by
     key/value head (InternLM2) or `fused` and fused natively too, as are gate and up (Phi-3).
     `linears` are the native linear layers. With `head_norms` each head's queries and keys are
-    normalised (Qwen3)."""
+    normalised (Qwen3). `experts` says how layers of experts are published: each expert's matrices
+    `apart` (Qwen3-MoE), or all in one tensor, `stacked` (GPT-OSS)."""
 
     title: str
     model_type: str
@@ -40,6 +44,7 @@ class Kind:
     bias_key: str = ""
     qkv_bias: bool = False
     head_norms: bool = False
+    experts: str = ""
     linears: tuple[str, ...] = (
         "q_proj",
         "k_proj",
@@ -70,6 +75,20 @@ KINDS: Mapping[str, Kind] = {
     "Qwen2ForCausalLM": Kind(title="Qwen2", model_type="qwen2", qkv_bias=True),
     "Qwen3ForCausalLM": Kind(
         title="Qwen3", model_type="qwen3", bias_key="attention_bias", head_norms=True
+    ),
+    "Qwen3MoeForCausalLM": Kind(
+        title="Qwen3-MoE",
+        model_type="qwen3_moe",
+        bias_key="attention_bias",
+        head_norms=True,
+        experts="apart",
+    ),
+    "GptOssForCausalLM": Kind(
+        title="GPT-OSS",
+        model_type="gpt_oss",
+        bias_key="attention_bias",
+        experts="stacked",
+        linears=("q_proj", "k_proj", "v_proj", "o_proj"),
     ),
     "Phi3ForCausalLM": Kind(
         title="Phi-3",
@@ -121,10 +140,14 @@ def parts(config: Mapping[str, Any]) -> Iterator[Part]:
         vocabulary,
         hidden,
     )
+    sparse = set(mixtures.layers(kind.experts, llm))
     for layer in range(llm.size("num_hidden_layers")):
         old, new = f"{OLD}model.layers.{layer}.", f"{NEW}layers.{layer}."
         yield from _attention(kind, llm, old, new)
-        yield from _mlp(kind, llm, old, new)
+        if layer in sparse:
+            yield from mixtures.parts(kind.experts, llm, f"{old}mlp.", f"{new}mlp.")
+        else:
+            yield from _mlp(kind, llm, old, new)
         yield whole(
             f"{old}{kind.names.attention_norm}.weight", f"{new}input_layernorm.weight", hidden
         )
@@ -134,6 +157,15 @@ def parts(config: Mapping[str, Any]) -> Iterator[Part]:
     yield whole(f"{OLD}model.norm.weight", f"{NEW}norm.weight", hidden)
     if not tied(config):
         yield whole(f"{OLD}{kind.names.head}.weight", "lm_head.weight", vocabulary, hidden)
+
+
+def experts(config: Mapping[str, Any]) -> Iterator[Experts]:
+    """What is in memory one parameter for all experts of a layer."""
+    kind, llm = kind_of(config), Settings(config, "llm_config")
+    for layer in mixtures.layers(kind.experts, llm):
+        at = f"layers.{layer}.mlp."
+        mixture = mixtures.mixture(kind.experts, llm)
+        yield from mixture.experts(f"{NEW}{at}", f"{OLD}model.{at}")
 
 
 def tied(config: Mapping[str, Any]) -> bool:
@@ -172,6 +204,8 @@ def _attention(kind: Kind, llm: Settings, old: str, new: str) -> Iterator[Part]:
                 )
     for name in ("q_norm", "k_norm") if kind.head_norms else ():
         yield whole(f"{old}self_attn.{name}.weight", f"{new}self_attn.{name}.weight", heads.size)
+    if kind.experts == "stacked":
+        yield whole(f"{old}self_attn.sinks", f"{new}self_attn.sinks", heads.query)
     yield whole(
         f"{old}{kind.names.output}.weight", f"{new}self_attn.o_proj.weight", hidden, rows[0]
     )

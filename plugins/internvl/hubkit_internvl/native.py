@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubkit.sdk import ModuleGroup, Vision
+from hubkit.sdk.families import EXPERTS
 
 from . import llm, vit
 from .settings import Settings
@@ -32,6 +33,15 @@ _EXTRA_TEXT_KEYS: Mapping[str, tuple[str, ...]] = {
     "llama": (),
     "qwen2": ("use_sliding_window", "sliding_window", "max_window_layers"),
     "qwen3": ("use_sliding_window", "sliding_window", "max_window_layers"),
+    "qwen3_moe": (
+        *("use_sliding_window", "sliding_window", "max_window_layers", "decoder_sparse_step"),
+        *("moe_intermediate_size", "num_experts_per_tok", "num_experts", "norm_topk_prob"),
+        *("mlp_only_layers", "num_local_experts"),
+    ),
+    "gpt_oss": (
+        *("sliding_window", "num_local_experts", "num_experts_per_tok", "swiglu_limit"),
+        *("swiglu_alpha", "layer_types", "experts_per_token"),
+    ),
     "phi3": ("sliding_window", "original_max_position_embeddings", "resid_pdrop", "embd_pdrop"),
 }
 _VISION_KEYS = (
@@ -131,8 +141,9 @@ def _vision(official: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def groups(official: Mapping[str, Any]) -> dict[str, ModuleGroup]:
+    kind = llm.kind_of(official)
     return {
-        "llm": ModuleGroup("model.language_model", llm.kind_of(official).linears),
+        "llm": ModuleGroup("model.language_model", kind.linears, EXPERTS if kind.experts else ()),
         "vit": ModuleGroup("model.vision_tower", vit.LINEARS),
         "projector": ModuleGroup("model.multi_modal_projector", ("linear_1", "linear_2")),
     }

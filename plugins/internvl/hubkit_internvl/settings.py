@@ -76,7 +76,8 @@ def _defaults(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
     architectures = values.get("architectures")
     name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     kind = name.removesuffix("ForCausalLM").lower()
-    return DECODERS.get(kind, {}) if section == "llm_config" else {}
+    renamed = {"qwen3moe": "qwen3_moe", "gptoss": "gpt_oss"}
+    return DECODERS.get(renamed.get(kind, kind), {}) if section == "llm_config" else {}
 
 
 def _wrong(key: str, message: str) -> UsageError:

@@ -72,7 +72,14 @@ def _turns(place: Place, value: Any) -> tuple[Turn, ...]:
             else f"must be a list of turns, not {value!r}"
         )
         raise place.error(_FIELD, found, remedy)
-    texts = [_text(place, number, turn) for number, turn in enumerate(value)]
+    texts: list[str] = []
+    for number, turn in enumerate(value):
+        text = turn.get("value") if type(turn) is dict else None
+        if not (type(text) is str and text.isascii() and text and not text.isspace()):
+            text = _text(place, number, turn)
+        elif turn.get("from") != _ROLES[number % 2]:
+            raise _text_problem(place, number, turn, _ROLES[number % 2])
+        texts.append(text)
     if sum(map(len, value)) > 2 * len(value):
         for number, turn in enumerate(value):
             place.check_message(f"{_FIELD}[{number}]", turn, _SAID, number % 2 == 1)

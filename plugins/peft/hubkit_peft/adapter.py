@@ -23,13 +23,16 @@ def write(model: Any, folder: Path) -> None:
     settings = json.loads(path.read_text("utf-8"))
     settings["base_model_name_or_path"] = None
     settings["target_modules"] = sorted(_adapted(model)) or settings["target_modules"]
+    settings["target_parameters"] = sorted(settings["target_parameters"] or []) or None
     settings["modules_to_save"] = sorted(settings["modules_to_save"] or []) or None
     path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _adapted(model: Any) -> Iterator[str]:
     """Full names: PEFT shortens a long list to common endings, through sets whose order varies
-    between processes."""
+    between processes. Wrappers of parameters are none of them."""
     return (
-        name for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A")
+        name
+        for name, module in model.get_base_model().named_modules()
+        if hasattr(module, "lora_A") and not hasattr(module, "parameter_name")
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import get_ident
 
 from hubkit.sdk import (
     DataError,
@@ -22,7 +25,9 @@ from hubkit.sdk.processing import Processor, load_tokenizer
 from .examples import AnyEncoder, Encoder
 from .forecast import Size
 from .options import Options
-from .processed import ProcessorEncoder
+from .processed import Own, ProcessorEncoder
+
+_AT_ONCE = 100
 
 
 def check_groups(options: Options, job: TrainInput) -> None:
@@ -48,8 +53,8 @@ def check_shares(options: Options, job: TrainInput) -> None:
 def open_encoder(job: TrainInput) -> AnyEncoder:
     stops = stop_ids(json_text.load(job.base / "generation_config.json"))
     if job.vision.fit == "processor":
-        processor = Processor.open(job.native)
-        return ProcessorEncoder(processor, job.vision, job.images, stops, _patch(job.native))
+        own = Own(Processor.open(job.native), get_ident())
+        return ProcessorEncoder(own, job.vision, job.images, stops, _patch(job.native))
     return Encoder(load_tokenizer(job.native), job.vision, job.images, stops)
 
 
@@ -74,25 +79,33 @@ def measure(
     """
     if not records:
         raise DataError("there is nothing to train on", "check the dataset and the held-out share")
-    sizes = []
-    for number, record in enumerate(records, 1):
-        if not record.turns or not all(turn.answer for turn in record.turns):
-            raise DataError(
-                f"record {record.id}: an answer is empty",
-                "give every turn an answer, or leave the record out",
-            )
-        size = encoder.size(record)
-        if size.tokens > options.max_length:
-            raise DataError(
-                f"record {record.id}: {size.tokens:,} tokens, max_length is {options.max_length:,}",
-                "raise max_length, shorten the text, or leave the record out (cutting it would cut "
-                "picture positions)",
-            )
-        sizes.append(size)
-        if number % 100 == 0 or number == len(records):
+    from .model import device_of
+
+    readers, sizes = options.readers(device_of(options)), list[Size]()
+    measured = partial(_measured, encoder, options.max_length)
+    with ThreadPoolExecutor(max(1, readers), "hubkit-sizes") as pool:
+        for start in range(0, len(records), _AT_ONCE):
+            part = records[start : start + _AT_ONCE]
+            sizes += pool.map(measured, part) if readers else map(measured, part)
             run.check_cancelled()
-            run.progress(number, len(records), "records checked")
+            run.progress(len(sizes), len(records), "records checked")
     return tuple(sizes)
+
+
+def _measured(encoder: AnyEncoder, most: int, record: Record) -> Size:
+    if not record.turns or not all(turn.answer for turn in record.turns):
+        raise DataError(
+            f"record {record.id}: an answer is empty",
+            "give every turn an answer, or leave the record out",
+        )
+    size = encoder.size(record)
+    if size.tokens > most:
+        raise DataError(
+            f"record {record.id}: {size.tokens:,} tokens, max_length is {most:,}",
+            "raise max_length, shorten the text, or leave the record out (cutting it would cut "
+            "picture positions)",
+        )
+    return size
 
 
 def records_of(job: TrainInput, options: Options) -> list[Record]:

@@ -1,13 +1,16 @@
-"""Whether torch can compile here: on a GPU, Triton builds a small C program against Python's
-headers."""
+"""Whether torch can compile here (on a GPU, Triton builds a small C program against Python's
+headers), where the result is kept, and an early beginning."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sysconfig
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 
 from hubkit.sdk import EnvironmentFailure
 
@@ -48,6 +51,30 @@ def remember() -> None:
     home = Path(os.environ.get("HUBKIT_HOME") or Path(cache) / "hubkit").expanduser().absolute()
     if os.access(next(folder for folder in (home, *home.parents) if folder.exists()), os.W_OK):
         os.environ.setdefault(_CACHE, str(home / "compiled"))
+
+
+def begin(compiled: bool, device: str) -> None:
+    """Does beside what else comes before the first step what that would wait for: a GPU's libraries
+    are loaded, the compiler is imported, and its processes start, which kernels are otherwise not
+    compiled in until some seconds later."""
+    if device == "cuda":
+        import torch
+
+        place = f"cuda:{torch.cuda.current_device()}"
+        Thread(target=_begin, args=(compiled, place), daemon=True).start()
+
+
+def _begin(compiled: bool, place: str) -> None:
+    import torch
+
+    heads = torch.zeros((1, 1, 64, 64), device=place, dtype=torch.bfloat16)
+    torch.nn.functional.scaled_dot_product_attention(heads @ heads, heads, heads)
+    if compiled:
+        with suppress(ImportError):  # a private name: without it, all is as it was
+            from torch._inductor.async_compile import maybe_warm_pool
+
+            import_module("torch._inductor.compile_fx")
+            maybe_warm_pool()
 
 
 def lacking(device: str) -> str:

@@ -4,7 +4,7 @@ alone."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -51,6 +51,8 @@ class Encoder:
     vision: Vision
     images: Path
     stops: tuple[int, ...]
+    lock: Any = field(default_factory=Lock)
+    """The tokenizer's, which several threads may not ask at once."""
 
     def text(
         self, record: Record, counts: Sequence[int]
@@ -69,7 +71,8 @@ class Encoder:
         answers = [turn.answer for turn in record.turns]
         render = partial(_render, self.tokenizer)
         for text, is_answer in segments(render, prompts(record, counts, self.vision), answers):
-            piece = self.tokenizer(text, add_special_tokens=False).input_ids
+            with self.lock:
+                piece = self.tokenizer(text, add_special_tokens=False).input_ids
             end = learnt(piece, self.stops) if is_answer else 0
             ids += piece
             labels += [*piece[:end], *[IGNORED] * (len(piece) - end)]
@@ -97,8 +100,8 @@ class Encoder:
             counts.append(columns * rows + (self.vision.thumbnail and columns * rows > 1))
         return counts
 
-    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> Example:
-        arrays = self.pixels(record) if pixels is None else pixels
+    def example(self, record: Record) -> Example:
+        arrays = self.pixels(record)
         ids, labels = self.text(record, [len(array) for array in arrays])
         return Example(ids, labels, _joined(arrays, self.vision.tile))
 
@@ -179,7 +182,7 @@ class AnyEncoder(Protocol):
 
     def pixels(self, record: Record) -> list[Any]: ...
 
-    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> Any: ...
+    def example(self, record: Record) -> Any: ...
 
     def unseen(self, record: Record) -> Any: ...
 
@@ -205,14 +208,10 @@ class Examples:
     def __getitem__(self, number: int) -> Any:
         if number in self._kept:
             return self._kept[number]
-        record, seen = self._records[number], self._seen(number)
-        pixels = None if seen else self._encoder.pixels(record)
+        record, encoder = self._records[number], self._encoder
+        made = encoder.unseen(record) if self._seen(number) else encoder.example(record)
+        example = replace(made, number=number)
         with self._lock:
-            if pixels is None:
-                example = self._encoder.unseen(record)
-            else:
-                example = self._encoder.example(record, pixels)
-            example = replace(example, number=number)
             if example.nbytes <= self._room and number not in self._kept:
                 self._room -= example.nbytes
                 self._kept[number] = example

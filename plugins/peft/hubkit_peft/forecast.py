@@ -72,7 +72,7 @@ class Predictor:
         self._layers, self._width, self._inner = (
             text["num_hidden_layers"],
             text["hidden_size"],
-            text["intermediate_size"],
+            _inner(text),
         )
         heads = text["num_attention_heads"]
         head = text.get("head_dim") or self._width // heads
@@ -185,6 +185,12 @@ def predict(
     operations = sum(predictor.operations(size) for size in sizes) / len(sizes)
     memory = predictor.memory(sizes, batch_size, checkpointing, bytes_each)
     return Forecast(batch_size, checkpointing, steps, samples, operations, memory, predictor.shares)
+
+
+def _inner(text: Mapping[str, Any]) -> int:
+    """The width within a layer's MLP, or of all experts that a token goes through."""
+    chosen = text.get("num_experts_per_tok") or 1
+    return int((text.get("moe_intermediate_size") or text["intermediate_size"]) * chosen)
 
 
 def _side(size: int | list[int]) -> int:

@@ -27,8 +27,8 @@ METRICS = "metrics.jsonl"
 
 
 class Program(Protocol):
-    """How batches are laid out and their loss is computed: `fast.Fast` or `plain.Plain`. `features`
-    are what it keeps of pictures, if it does."""
+    """How batches are laid out and their loss is computed: `fast.Fast`, `fast.Arranged` or
+    `plain.Plain`. `features` are what it keeps of pictures, if it does."""
 
     features: Any
 
@@ -95,7 +95,8 @@ class _Loop:
 
     def train(self) -> list[Metric]:
         training, done = self.training, len(self.metrics)
-        feed = Feed(training.examples.__getitem__, self._batches, _threads(training))
+        readers = self.options.readers(training.device)
+        feed = Feed(training.examples.__getitem__, self._batches, readers)
         self._see_again(feed, done)
         for step, batches in enumerate(feed.steps(self._own, done, training.steps), done):
             self.run.check_cancelled()
@@ -264,11 +265,6 @@ def pace(step: int, steps: int, warmup_ratio: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def _threads(training: Training) -> int:
-    workers = training.options.workers
-    return workers if workers >= 0 else (0 if training.device == "cpu" else 4)
 
 
 def _out_of_memory(batch_size: int) -> EnvironmentFailure:

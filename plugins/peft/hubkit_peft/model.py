@@ -104,20 +104,30 @@ def _quantization(
 
 
 def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options) -> Any:
-    """A PeftModel: LoRA on the linears of the groups in `lora`, whole modules (PEFT's
-    `modules_to_save`) for those in `full`.
+    """A PeftModel: LoRA on the linears of the groups in `lora`, with `experts` on the matrices of
+    their experts too; whole modules (PEFT's `modules_to_save`) for those in `full`.
 
     What is trained is kept in float32, whatever the precision of the rest.
+
+    Raises:
+        UsageError: there are no experts.
     """
     from peft import LoraConfig, get_peft_model
     from peft.utils.constants import DUMMY_TARGET_MODULES
 
+    experts = [name for key in options.lora for name in _experts(model, groups[key])]
+    if options.experts and not experts:
+        raise UsageError(
+            f"train.options: experts is true, and {', '.join(options.lora) or 'lora'} has none",
+            "leave experts out, or name the group that has them in lora",
+        )
     settings = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         target_modules=sorted(name for key in options.lora for name in _linears(model, groups[key]))
         or DUMMY_TARGET_MODULES,
+        target_parameters=sorted(experts) if options.experts else None,
         modules_to_save=sorted(groups[key].prefix for key in options.full) or None,
         base_model_name_or_path=None,
     )
@@ -126,6 +136,12 @@ def with_adapter(model: Any, groups: Mapping[str, ModuleGroup], options: Options
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return model
+
+
+def _experts(model: Any, group: ModuleGroup) -> Iterator[str]:
+    for name, _ in model.get_submodule(group.prefix).named_parameters():
+        if group.experts and f".{name}".endswith(tuple(f".{end}" for end in group.experts)):
+            yield f"{group.prefix}.{name}"
 
 
 def _linears(model: Any, group: ModuleGroup) -> Iterator[str]:

@@ -12,12 +12,13 @@ class Options:
 
     `lora` and `full` name module groups (`llm`, `vit`, `projector`): those that get a LoRA and
     those that are trained whole; all else is frozen. `lora` may be empty, as when a new projector
-    learns first. `steps` counts optimizer steps and, when it is not 0, overrides `epochs`. A step
-    takes `accumulation` batches of `batch_size` records on each GPU; `batch_size` 0 takes the
-    largest of 1, 2, 4, 8, 16 that memory is predicted to hold. `max_length` is in tokens, image
-    positions included. `validation` records are set aside, by the seed, and their loss is taken
-    every `validate_every` steps (0: once an epoch) and at the end; `keep` says which state becomes
-    the adapter.
+    learns first. With `experts` the matrices of a mixture's experts have LoRAs too (peft's
+    `target_parameters`), each expert one of rank `rank`. `steps` counts optimizer steps and, when
+    it is not 0, overrides `epochs`. A step takes `accumulation` batches of `batch_size` records on
+    each GPU; `batch_size` 0 takes the largest of 1, 2, 4, 8, 16 that memory is predicted to hold.
+    `max_length` is in tokens, image positions included. `validation` records are set aside, by the
+    seed, and their loss is taken every `validate_every` steps (0: once an epoch) and at the end;
+    `keep` says which state becomes the adapter.
 
     Where and in what form. `threads` 0 leaves the number to torch. `precision` auto is float32 on a
     CPU, bfloat16 on a GPU; what is trained is always kept in float32. `quantize` keeps the frozen
@@ -42,6 +43,7 @@ class Options:
     dropout: float = 0.0
     lora: tuple[str, ...] = ("llm",)
     full: tuple[str, ...] = ("projector",)
+    experts: bool = False
     epochs: float = 3.0
     steps: int = 0
     batch_size: int = 8
@@ -99,12 +101,18 @@ class Options:
             raise ValueError("lora or full must name at least one group")
         if both := sorted(set(self.lora) & set(self.full)):
             raise ValueError(f"{', '.join(both)} cannot be in both lora and full")
+        if self.experts and self.dropout:
+            raise ValueError("experts needs dropout: 0, as peft has none for parameters")
         if self.keep == "best" and not self.validation:
             raise ValueError("keep: best needs validation, a number of records to judge by")
         if self.quantize != "none" and self.shard == "always":
             raise ValueError("quantize and shard: always exclude each other")
         if self.quantize != "none" and "llm" in self.full:
             raise ValueError("quantize and llm in full exclude each other")
+
+    def readers(self, device: str) -> int:
+        """Threads that read pictures; 0 where that is done when it is asked for."""
+        return self.workers if self.workers >= 0 else (0 if device == "cpu" else 4)
 
     @property
     def fast(self) -> bool:

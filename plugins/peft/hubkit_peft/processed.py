@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +45,27 @@ class SplitExample(ProcessedExample):
         return sum(label != IGNORED for label in self.labels)
 
 
+class Own(threading.local):
+    """A processor for each thread: its tokenizer is not to be asked by several at once."""
+
+    def __init__(self, processor: Processor, thread: int) -> None:
+        self.processor = processor if threading.get_ident() == thread else deepcopy(processor)
+
+
 @dataclass(frozen=True)
 class ProcessorEncoder:
     """What stays the same for all records. `stops` are the ids that end an answer; a patch of a
     picture has `patch` numbers."""
 
-    processor: Processor
+    own: Own
     vision: Vision
     images: Path
     stops: tuple[int, ...]
     patch: int
+
+    @property
+    def processor(self) -> Processor:
+        return self.own.processor
 
     @property
     def tokenizer(self) -> Any:
@@ -88,7 +101,7 @@ class ProcessorEncoder:
                     raise unreadable(record, name, error) from None
         return found
 
-    def example(self, record: Record, pixels: Sequence[Any] | None = None) -> ProcessedExample:
+    def example(self, record: Record) -> ProcessedExample:
         """Raises what `Encoder.text` raises, and DataError for what the processor or the model does
         not take."""
         if self.processor.split and len(record.turns) > 1:
@@ -97,7 +110,7 @@ class ProcessorEncoder:
                 "with an encoder and writes one answer",
                 "make a record of each turn, with what was said before it in its question",
             )
-        pictures = self.pixels(record) if pixels is None else pixels
+        pictures = self.pixels(record)
         pieces: list[Inputs] = []
         labels: list[int] = []
         asked = parts(record, self.vision)
@@ -117,6 +130,15 @@ class ProcessorEncoder:
 
     def unseen(self, record: Record) -> ProcessedExample:
         return self.example(record)
+
+
+def cast(inputs: Inputs, dtype: Any) -> Inputs:
+    """With what is seen as numbers in `dtype`."""
+    seen = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in inputs.pictures.items()
+    }
+    return replace(inputs, pictures=seen)
 
 
 def padded(examples: Sequence[ProcessedExample], pad: int) -> dict[str, Any]:

@@ -30,14 +30,14 @@ def prepare(
 
     check_groups(options, job)
     check_shares(options, job)
-    gang = Gang.of_environment()
+    gang, device = Gang.of_environment(), settle(job, options)
+    free = gang.least(free_memory(device))
+    compiled, slower = compiling.settle(options, device)
+    compiling.begin(compiled, device)
     encoder = open_encoder(job)
     records = records_of(job, options)
     sizes = measure(records, encoder, options, run)
-    device = settle(job, options)
-    compiled, slower = compiling.settle(options, device)
-    learnt, free = len(records) - options.validation, gang.least(free_memory(device))
-    forecast = None
+    learnt, forecast = len(records) - options.validation, None
     if options.shard == "always" or (
         options.shard == "auto"
         and gang.size > 1
@@ -132,10 +132,15 @@ def _program(
 ) -> tuple[Any, str]:
     """The program, and what to say of the features that it keeps."""
     longest = -(-max(size.tokens for size in sizes) // 8) * 8
-    if options.fast and job.vision.fit != "processor":
-        from .fast import Fast, features
+    found = encoder.tokenizer.pad_token_id
+    pad = encoder.stops[0] if found is None else found
+    if options.fast:
+        from .fast import Arranged, Fast, features
 
-        if Fast.fits(model, longest):
+        if job.vision.fit == "processor":
+            if Arranged.fits(model, longest):
+                return Arranged(model, pad, compiled, forecast.checkpointing), ""
+        elif Fast.fits(model, longest):
             tiles = [] if share else [size.tiles for size in sizes[:learnt]]
             kept, said = features.settle(model, job.vision, options, forecast, tiles, device, free)
             fast = Fast(
@@ -157,8 +162,6 @@ def _program(
         share_all(inner.language_model, inner.language_model.layers, share)
         share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
         place_rest(model, device)
-    found = encoder.tokenizer.pad_token_id
-    pad = encoder.stops[0] if found is None else found
     if job.vision.fit == "processor":
         split = isinstance(encoder, processed.ProcessorEncoder) and encoder.processor.split
         program = Plain(model, partial(processed.padded, pad=pad), split)
@@ -167,7 +170,7 @@ def _program(
 
 
 def _tell(run: Run, forecast: Forecast, program: Any, kept: str, gang: Gang, device: str) -> None:
-    how = f"{type(program).__name__.lower()} implementation" + (
+    how = f"{'plain' if isinstance(program, Plain) else 'fast'} implementation" + (
         ", activations checkpointed" if forecast.checkpointing else ""
     )
     how += f", frozen weights in shares over {forecast.shares} GPUs" if forecast.shares > 1 else ""

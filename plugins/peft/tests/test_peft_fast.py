@@ -156,6 +156,17 @@ def test_long_answers_are_scored_in_pieces(monkeypatch):
     torch.testing.assert_close(*(torch.autograd.grad(each, hidden)[0] for each in (pieces, whole)))
 
 
+def test_a_head_of_an_odd_width_gets_rows_and_the_model_keeps_its_own():
+    from hubkit_peft.fast.loss import Head
+
+    linear, hidden = torch.nn.Linear(6, 13, bias=False), torch.randn(3, 6)
+    expected = linear(hidden)
+    logits = Head(linear)(hidden)
+    torch.testing.assert_close(logits, expected)
+    assert logits.shape == (3, 13) and linear.weight.shape == (13, 6)
+    assert linear.weight.untyped_storage().nbytes() == 16 * 6 * 4
+
+
 def curve(job, chosen=None, **options):
     done = job(chosen, name="-".join(map(str, options.values())), **options)
     PeftTrainer().train(done, SilentRun())

@@ -1,4 +1,4 @@
-"""The Qwen2-VL, Qwen2.5-VL and Qwen3-VL (dense) model families in the layout of Qwen's own
+"""The Qwen2-VL, Qwen2.5-VL and Qwen3-VL model families in the layout of Qwen's own
 repositories, from tables alone. Their pictures (any resolution) are arranged by the model's own
 processor, which trainer `peft` and engine `transformers` run; it needs no torchvision.
 """

@@ -1,24 +1,30 @@
-"""Qwen3-VL (dense): a vision transformer with learnt positions, mergers after several of its
-layers, and Qwen3."""
+"""Qwen3-VL: a vision transformer with learnt positions, mergers after several of its layers, and
+Qwen3 or Qwen3-MoE, whose published weights hold all experts of a layer in one tensor, (expert, in,
+out)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hubkit.sdk import ModuleGroup, Support, Vision
+from hubkit.sdk import Experts, ModuleGroup, Support, Vision
 from hubkit.sdk.families import (
     DECODER_LINEARS,
+    EXPERTS,
+    Mixture,
     PlainFamily,
     Section,
     Shapes,
     decoder,
     linear,
     normed,
+    sparse_layers,
 )
 from hubkit.sdk.families.defaults import DECODERS, VISION
 
 HALF = (0.5, 0.5, 0.5)
+_MOE = "Qwen3VLMoeForConditionalGeneration"
+_LLM = "model.language_model."
 
 
 class Qwen3VL(PlainFamily):
@@ -27,17 +33,17 @@ class Qwen3VL(PlainFamily):
     name: ClassVar[str] = "qwen3_vl"
     title: ClassVar[str] = "Qwen3-VL"
     support: ClassVar[Support] = Support(
-        {"en": "Qwen3-VL (dense)", "zh": "Qwen3-VL（稠密）"},
+        {"en": "Qwen3-VL (dense and MoE)", "zh": "Qwen3-VL（稠密与 MoE）"},
         trainers=("peft",),
         engines=("transformers",),
         layouts=("hf",),
         proved=("check", "merge", "step"),
     )
     mark: ClassVar[str] = "Qwen"
-    architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration",)
+    architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration", _MOE)
     held: ClassVar[tuple[tuple[str, str], ...]] = ()
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
-        "llm": ModuleGroup("model.language_model", DECODER_LINEARS),
+        "llm": ModuleGroup("model.language_model", DECODER_LINEARS, EXPERTS),
         "vit": ModuleGroup("model.visual.blocks", ("qkv", "proj", "linear_fc1", "linear_fc2")),
         "projector": ModuleGroup("model.visual.merger", ("linear_fc1", "linear_fc2")),
     }
@@ -47,10 +53,22 @@ class Qwen3VL(PlainFamily):
         return key, 151655 if number is None else number
 
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
-        text = Section(config, "text_config", DECODERS["qwen3_vl_text"])
+        text, mixture = _text(config)
+        sparse = set(sparse_layers(text)) if mixture else ()
+
+        def mlp(number: int, at: str) -> Shapes:
+            if mixture and number in sparse:
+                yield from mixture.shapes(at)
+
         tied = Section(config).get("tie_word_embeddings", bool, False)
         yield from _tower(Section(config, "vision_config", VISION["qwen3_vl"]))
-        yield from decoder(text, "model.language_model.", "lm_head.weight", tied, head_norms=True)
+        yield from decoder(text, _LLM, "lm_head.weight", tied, head_norms=True, mlp=mlp)
+
+    def experts(self, config: Mapping[str, Any]) -> tuple[Experts, ...]:
+        text, mixture = _text(config)
+        layers = sparse_layers(text) if mixture else ()
+        places = (f"{_LLM}layers.{number}.mlp." for number in layers)
+        return tuple(one for at in places if mixture for one in mixture.experts(at, at))
 
     def vision(self, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Vision:
         """The smallest unit, one position: `spatial_merge_size` patches squared."""
@@ -61,6 +79,13 @@ class Qwen3VL(PlainFamily):
         return Vision(
             side, 1, 1, max(1, most), False, HALF, HALF, start, "<|image_pad|>", end, "processor"
         )
+
+
+def _text(config: Mapping[str, Any]) -> tuple[Section, Mixture | None]:
+    if _MOE not in (config.get("architectures") or ()):
+        return Section(config, "text_config", DECODERS["qwen3_vl_text"]), None
+    text = Section(config, "text_config", DECODERS["qwen3_vl_moe_text"])
+    return text, Mixture.of(text, stacked=True)
 
 
 def _tower(vit: Section) -> Shapes:

@@ -23,19 +23,19 @@ class Spans:
         return len(set(self.lengths)) == 1
 
 
-def causal(query: Any, key: Any, value: Any, spans: Spans) -> Any:
+def within(is_causal: bool, query: Any, key: Any, value: Any, spans: Spans) -> Any:
     """(tokens, heads, head) each, with fewer heads in `key` and `value` where heads are shared."""
     if spans.even:
         batch = [
             part.unflatten(0, (len(spans.lengths), spans.lengths[0]))
             for part in (query, key, value)
         ]
-        return dense(True, *batch).flatten(0, 1)
-    if query.is_cuda and query.dtype != torch.float32 and _varlen() is not None:
+        return dense(is_causal, *batch).flatten(0, 1)
+    if query.is_cuda and query.dtype != torch.float32 and _varlen(is_causal) is not None:
         longest = max(spans.lengths)
-        return _varlen()(query, key, value, spans.bounds, spans.bounds, longest, longest)
+        return _varlen(is_causal)(query, key, value, spans.bounds, spans.bounds, longest, longest)
     samples = zip(*(part.split(spans.lengths) for part in (query, key, value)), strict=True)
-    return torch.cat([dense(True, *(part[None] for part in sample))[0] for sample in samples])
+    return torch.cat([dense(is_causal, *(part[None] for part in one))[0] for one in samples])
 
 
 def dense(is_causal: bool, query: Any, key: Any, value: Any) -> Any:
@@ -58,8 +58,8 @@ def dense(is_causal: bool, query: Any, key: Any, value: Any) -> Any:
 
 
 @cache
-def _varlen() -> Any:
-    """torch's causal attention over rows of samples (from torch 2.10), None where there is none."""
+def _varlen(is_causal: bool) -> Any:
+    """torch's attention over rows of samples (from torch 2.10), None where there is none."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -68,7 +68,9 @@ def _varlen() -> Any:
 
     names = inspect.signature(varlen_attn).parameters
     settings: dict[str, Any] = (
-        {"window_size": (-1, 0)} if "window_size" in names else {"is_causal": True}
+        {"window_size": (-1, 0 if is_causal else -1)}
+        if "window_size" in names
+        else {"is_causal": is_causal}
     )
     if "enable_gqa" in names:  # torch 2.11 shares heads without being told
         settings["enable_gqa"] = True

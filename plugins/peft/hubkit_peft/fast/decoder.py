@@ -1,5 +1,5 @@
-"""The decoder layers of Llama and its kin (Qwen2, Qwen3, Mistral, InternLM2 as Llama), over rows of
-tokens without padding.
+"""The decoder layers of Llama and its kin (Qwen2, Qwen3 and those of Qwen-VL, Mistral, InternLM2 as
+Llama), over rows of tokens without padding.
 
 A layer is two compiled functions with attention, which needs no compiler, between them. In the last
 layer only rows that are asked for an answer go through the second one.
@@ -7,19 +7,46 @@ layer only rows that are asked for an answer go through the second one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from ..shares import Share, release
-from .attention import Spans, causal
+from .attention import Spans, within
 from .compiled import compiled
 from .lora import Joint
 
 _PARTS = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj", "act_fn")
+_KINDS = {
+    *("llama", "mistral", "qwen2", "qwen3"),
+    *("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"),
+}
+"""By model_type. Others have layers of the same parts and do something else with them: Granite
+scales what it adds, Ernie's positions turn other pairs of columns, SmolLM3 leaves some out."""
 
 
-def fits(layer: Any) -> bool:
+def fits(text: Any, longest: int) -> bool:
+    """Whether the language model is one that this module knows. It must be frozen but for LoRAs,
+    and no sample longer than the positions it was made for (beyond them, rotary frequencies depend
+    on the sample's length) or than what a token sees."""
+    config = text.config
+    window = getattr(config, "sliding_window", None)
+    trained = {
+        name
+        for name, parameter in text.named_parameters()
+        if parameter.requires_grad and "lora_" not in name
+    }
+    return (
+        config.model_type in _KINDS
+        and not trained
+        and longest <= min(config.max_position_embeddings, window or longest)
+        and not getattr(config, "attention_dropout", 0.0)
+        and all(map(_fits, text.layers))
+    )
+
+
+def _fits(layer: Any) -> bool:
     """True when `layer` is made of the parts that this module knows, and of nothing else that has
     weights."""
     names = {name.split(".")[0] for name, _ in layer.named_parameters()}
@@ -48,7 +75,7 @@ class Layer(torch.nn.Module):
 
     def forward(self, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
         query, key, value = self.steps[0](self, hidden, cos, sin, keys)
-        attended = causal(query, key, value, spans)
+        attended = within(True, query, key, value, spans)
         if rows is not None:
             hidden, attended, keys = (
                 hidden[rows],
@@ -109,14 +136,27 @@ class Decoder(torch.nn.Module):
         if share:
             share(self)
 
-    def forward(self, hidden: Any, cos: Any, sin: Any, keys: Any, spans: Spans, rows: Any) -> Any:
-        """(tokens, width) -> (rows, width): the last layer's output at `rows`."""
+    def forward(
+        self,
+        hidden: Any,
+        cos: Any,
+        sin: Any,
+        keys: Any,
+        spans: Spans,
+        rows: Any,
+        added: Sequence[Any] = (),
+    ) -> Any:
+        """(tokens, width) -> (rows, width): the last layer's output at `rows`. `added`, (tokens,
+        width) each, are added to what the first layers make."""
         from torch.utils.checkpoint import checkpoint
 
-        for layer in self.layers:
-            inputs = hidden, cos, sin, keys, spans, rows if layer is self.layers[-1] else None
+        for number, layer in enumerate(self.layers):
+            chosen = rows if layer is self.layers[-1] else None
+            inputs = hidden, cos, sin, keys, spans, chosen
             if self.checkpointed and torch.is_grad_enabled():
                 hidden = checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
             else:
                 hidden = layer(*inputs)
+            if number < len(added):
+                hidden = hidden + (added[number] if chosen is None else added[number][chosen])
         return hidden

@@ -9,6 +9,21 @@ import torch
 _ROWS_AT_ONCE = 2048
 
 
+class Head:
+    """A frozen output layer without bias. Its weight gets rows of 0 up to a multiple of 8, which
+    matrix units need (InternVL2-2B has 92,553), and `linear` becomes a view of the others."""
+
+    def __init__(self, linear: Any) -> None:
+        self._weight, self._columns = linear.weight.data, len(linear.weight)
+        if more := -self._columns % 8:
+            rest = self._weight.new_zeros((more, self._weight.shape[1]))
+            self._weight = torch.cat([self._weight, rest])
+            linear.weight.data = self._weight[: self._columns]
+
+    def __call__(self, hidden: Any) -> Any:
+        return torch.nn.functional.linear(hidden, self._weight)[:, : self._columns]
+
+
 def answer_loss(hidden: Any, head: Any, targets: Any) -> Any:
     """Sum over rows. `hidden` (rows, width), `targets` int64 (rows,). Above 2,048 rows the logits
     are made piece by piece and again in the backward pass: at a vocabulary of 92,553 each thousand

@@ -14,7 +14,7 @@ from ..examples import Example
 from ..shares import Share, place_rest
 from . import decoder, vision
 from .features import Features
-from .loss import answer_loss
+from .loss import Head, answer_loss
 
 
 class Fast:
@@ -40,6 +40,7 @@ class Fast:
         text.embed_tokens.to(device)
         self._tower = vision.Tower(self._inner, seen.mean, seen.std, compiling, features, share)
         place_rest(model, device)
+        self._head = Head(self._base.lm_head)
         self._dtype = text.embed_tokens.weight.dtype
         places = torch.arange(
             longest + 8, device=text.embed_tokens.weight.device
@@ -50,22 +51,9 @@ class Fast:
 
     @staticmethod
     def fits(model: Any, longest: int) -> bool:
-        """Whether the model is made of parts known here; its language model must be frozen but for
-        LoRAs, and no sample longer than the positions it was made for (beyond them, rotary
-        frequencies depend on the sample's length)."""
+        """Whether the model is made of parts known here."""
         inner = model.get_base_model().model
-        text = inner.language_model
-        trained = {
-            name
-            for name, parameter in text.named_parameters()
-            if parameter.requires_grad and "lora_" not in name
-        }
-        return (
-            vision.fits(inner)
-            and not trained
-            and longest <= text.config.max_position_embeddings
-            and all(decoder.fits(layer) for layer in text.layers)
-        )
+        return vision.fits(inner) and decoder.fits(inner.language_model, longest)
 
     def collate(
         self, examples: Sequence[Example], samples: Sequence[int], seed: int, packing: str
@@ -83,7 +71,7 @@ class Fast:
         hidden = self._decoder(
             hidden, cos, sin, batch.keys if learning else None, batch.spans, batch.rows
         )
-        return answer_loss(text.norm(hidden), self._base.lm_head, batch.targets)
+        return answer_loss(text.norm(hidden), self._head, batch.targets)
 
     def see(self, batch: Packed) -> Any:
         """What the ViT makes of the batch's pictures, for `mlp1`."""
