@@ -18,6 +18,7 @@ PLUGINS = (
     "gguf",
     "git_lfs",
     "hf_datasets",
+    "blip2",
     "huggingface",
     "internvl",
     "llama_cpp",

@@ -28,6 +28,7 @@ def load(native: Path) -> Any:
     made: dict[str, Callable[[], Any]] = {
         "image_processor": lambda: _image_processor(native),
         "tokenizer": lambda: fast_tokenizer(native),
+        "qformer_tokenizer": lambda: fast_tokenizer(native / "qformer_tokenizer"),
         "video_processor": lambda: None,
     }
     needed = kind.get_attributes()
@@ -56,8 +57,8 @@ def fast_tokenizer(native: Path) -> Any:
 
     if not (native / "tokenizer.json").is_file():
         raise UsageError(
-            "the model has no tokenizer.json: without it its tokenizer is code, which is not run "
-            "here",
+            f"{native.name} has no tokenizer.json: without it its tokenizer is code, which is not "
+            "run here",
             "add the tokenizer.json that transformers saves for this tokenizer (`save_pretrained` "
             "of the fast class)",
         )

@@ -25,7 +25,9 @@ class Assembly:
     `fresh` ones, with their shapes, start at random, uniformly within one over the root of their
     inputs, as torch's linear layers do; a bias counts as part of its weight. `files` are JSON files
     beside config.json, `tokenizer` keys for tokenizer_config.json. `chat_prelude` goes before the
-    language model's chat template, or before `chat_template` where it has none."""
+    language model's chat template, or before `chat_template` where it has none; with `own_template`
+    the latter takes the place of any. `stops` are texts of tokens that end an answer, beside the
+    language model's own; those that its tokenizer lacks are passed over."""
 
     config: Mapping[str, Any]
     tensors: Mapping[str, tuple[Taken, ...]]
@@ -34,6 +36,8 @@ class Assembly:
     tokenizer: Mapping[str, Any]
     chat_prelude: str
     chat_template: str
+    own_template: bool = False
+    stops: tuple[str, ...] = ()
 
 
 class AssembledFamily(ModelFamily, Protocol):

@@ -66,8 +66,8 @@ class ModuleGroup:
 @dataclass(frozen=True)
 class NativeModel:
     """The same model as transformers knows it: its config.json and where each tensor comes from.
-    `groups` has the keys `llm`, `vit` and `projector`; `mlp1`, as SDK 1.2 and before called the
-    projector, is read as that.
+    `groups` has the keys `llm`, `vit` and `projector`, and those of parts that few models have
+    (`qformer`); `mlp1`, as SDK 1.2 and before called the projector, is read as that.
 
     `files` are further JSON files of the native folder, by name (the processor's); `tokenizer` are
     keys for its tokenizer_config.json. `chat_prelude` is Jinja to put before the folder's own chat

@@ -65,6 +65,12 @@ class Processor:
 
     processor: Any
     template: str
+    marks: int = 1
+    """How many of its marks stand for a picture in the template's text: BLIP-2's without a number
+    of its own are written out, one a position (MiniGPT-4)."""
+    split: bool = False
+    """The language model reads a text with an encoder, and writes with a decoder that sees nothing
+    else of it: answers are no part of what it takes."""
 
     @classmethod
     def open(cls, native: Path) -> Processor:
@@ -87,11 +93,23 @@ class Processor:
                 f"{native.name} has no chat template",
                 "copy chat_template.jinja, or the file that has it, from the base model",
             )
-        return cls(processor, template)
+        config = _config(native)
+        text = getattr(config, "text_config", config)
+        queries = getattr(config, "num_query_tokens", 1)
+        written = getattr(processor, "num_query_tokens", 0) is None
+        split = bool(getattr(text, "is_encoder_decoder", False))
+        return cls(processor, template, queries if written else 1, split)
 
     @property
     def tokenizer(self) -> Any:
         return self.processor.tokenizer
+
+    @property
+    def leads(self) -> bool:
+        """Whether the processor puts a picture's positions before the text and special tokens
+        around it, with no mark of the picture in the text: BLIP's do (transformers 5.23,
+        Blip2Processor). Their models take one picture, at the beginning of a conversation."""
+        return getattr(self.processor, "num_query_tokens", None) is not None
 
     def render(self, messages: list[dict[str, Any]], speak: bool) -> str:
         """A Render of `hubkit.sdk.chat`, for messages whose contents are lists of parts."""
@@ -102,20 +120,36 @@ class Processor:
         )
 
     def short_ids(self, text: str) -> tuple[int, ...]:
-        """The ids of a rendered text in which each picture has one position."""
-        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        """The ids of the beginning of a rendered text, in which each picture has one position."""
+        mark = str(getattr(self.processor, "image_token", ""))
+        if self.marks > 1:
+            text = text.replace(mark * self.marks, mark)
+        ids = self.tokenizer(text, add_special_tokens=self.leads).input_ids
+        if not self.leads:
+            return tuple(ids)
+        return (int(self.tokenizer.convert_tokens_to_ids(mark)), *ids)
 
-    def inputs(self, text: str, pictures: Sequence[Any] = (), where: str = "the prompt") -> Inputs:
+    def inputs(
+        self,
+        text: str,
+        pictures: Sequence[Any] = (),
+        where: str = "the prompt",
+        begins: bool | None = None,
+    ) -> Inputs:
         """A piece of a rendered conversation with its pictures, RGB images of PIL; `where` names it
-        in errors.
+        in errors. `begins` says whether it is the first one; None, that it is if it has pictures.
 
         Raises:
             UsageError: the template does not put one mark for each picture, or the processor's
                 files lack something.
-            DataError: the processor cannot take a picture, for its shape for example.
+            DataError: the processor cannot take a picture, for its shape for example, or the model
+                not so many.
         """
-        mark = getattr(self.processor, "image_token", None)
-        if mark and text.count(mark) != len(pictures):
+        begins = bool(pictures) if begins is None else begins
+        if self.leads or (self.marks > 1 and begins and not pictures):
+            _check_leading(len(pictures), begins, where)
+        mark = "" if self.leads else str(getattr(self.processor, "image_token", None) or "")
+        if mark and text.count(mark) != self.marks * len(pictures):
             raise UsageError(
                 f"{where}: the chat template puts {text.count(mark)} {mark} for {len(pictures)} "
                 "pictures",
@@ -125,7 +159,10 @@ class Processor:
         given = {"images": list(pictures)} if pictures else {}
         try:
             output = self.processor(
-                text=[text], add_special_tokens=False, return_tensors="pt", **given
+                text=[text],
+                add_special_tokens=self.leads and begins,
+                return_tensors="pt",
+                **given,
             )
         except (ValueError, OSError) as error:
             raise DataError(
@@ -146,13 +183,16 @@ class Processor:
 
         ids = tuple(output.pop(_IDS)[0].tolist())
         output.pop(_MASK, None)
+        beside = self._beside(output)
+        if not pictures:
+            output = {name: value for name, value in output.items() if name not in beside}
         if strange := [name for name, value in output.items() if not torch.is_tensor(value)]:
             raise UsageError(
                 f"the model's processor gives {', '.join(sorted(strange))} in no tensor, for "
                 f"{pictures} pictures of one prompt",
                 "one picture a prompt may do; else train and serve this model elsewhere",
             )
-        own = set(getattr(self.processor.image_processor, "model_input_names", ()))
+        own = {*getattr(self.processor.image_processor, "model_input_names", ()), *beside}
         aligned = {
             name: value
             for name, value in output.items()
@@ -160,6 +200,32 @@ class Processor:
         }
         rest = {name: value for name, value in output.items() if name not in aligned}
         return Inputs(ids, aligned, rest)
+
+    def _beside(self, output: Mapping[str, Any]) -> set[str]:
+        """What further tokenizers make of the text for the part that sees (`qformer_tokenizer`:
+        `qformer_input_ids`): it belongs to the picture."""
+        parts = [name for name in self.processor.get_attributes() if name.endswith("_tokenizer")]
+        starts = tuple(part.removesuffix("tokenizer") for part in parts)
+        return {name for name in output if starts and name.startswith(starts)}
+
+
+def _config(native: Path) -> Any:
+    """None where it cannot be read: whoever loads the model tells it."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(native)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _check_leading(pictures: int, begins: bool, where: str) -> None:
+    if pictures != begins:
+        raise DataError(
+            f"{where}: {pictures} pictures here; this model sees one, at the beginning of a "
+            "conversation",
+            "make a record of each picture, with one <image> in its first prompt",
+        )
 
 
 def joined(pieces: Sequence[Inputs]) -> Inputs:

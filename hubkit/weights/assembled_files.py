@@ -3,6 +3,7 @@ more."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def write_files(llm: Path, out: Path, plan: Assembly, family: AssembledFamily) -
             **decoder,
             str(number): {"content": text, **flags, "special": True},
         }
-    template = _template(llm, settings) or plan.chat_template
+    own = "" if plan.own_template else _template(llm, settings)
+    template = own or plan.chat_template
     settings = {
         key: value for key, value in settings.items() if key not in ("chat_template", "auto_map")
     }
@@ -76,10 +78,22 @@ def write_files(llm: Path, out: Path, plan: Assembly, family: AssembledFamily) -
         SETTINGS: without_local_paths(settings),
         **plan.files,
     }
-    made["generation_config.json"] = _generation(llm, plan)
+    made["generation_config.json"] = _stopping(_generation(llm, plan), tokenizer, plan.stops)
     for name, data in made.items():
         write_json(out / name, data)
     return [written(out, name) for name in (*made, TEMPLATE)]
+
+
+def _stopping(
+    generation: dict[str, Any], tokenizer: dict[str, Any], texts: Sequence[str]
+) -> dict[str, Any]:
+    """With the ids of `texts` among those that end an answer."""
+    vocabulary = tokenizer["model"]["vocab"]
+    if not (more := [vocabulary[text] for text in texts if text in vocabulary]):
+        return generation
+    found = generation.get("eos_token_id")
+    known = found if isinstance(found, list) else [found] if isinstance(found, int) else []
+    return {**generation, "eos_token_id": list(dict.fromkeys([*known, *more]))}
 
 
 def _template(llm: Path, settings: dict[str, Any]) -> str:

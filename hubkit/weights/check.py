@@ -22,6 +22,7 @@ from ..hygiene.search import search
 from .adapters.names import SETTINGS, WEIGHTS
 from .checkpoint import Checkpoint, inspect
 from .companions import INDEX, companion_names
+from .copies import with_copies
 from .diagnosis import diagnosis, layout_problems
 from .gguf import gguf_problems, is_gguf
 from .header import BITS
@@ -145,6 +146,7 @@ def _weights(
         yield Problem("config.json", error.message, error.remedy)
         return
     checkpoint = as_published(checkpoint, family, layout)
+    layout = with_copies(checkpoint, family, config, layout)
     if found := diagnosis(checkpoint, family, config, layout):
         yield found
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.sdk import json_text
 from hubkit.sdk.errors import WeightsError
+from hubkit.sdk.families.soundness import TEMPLATE, templates
 from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.files import read_bytes
 
@@ -51,10 +52,20 @@ def companion_bytes(folder: Path, family: ModelFamily, config: Mapping[str, Any]
 def carry(
     source: Path, out: Path, family: ModelFamily, config: Mapping[str, Any]
 ) -> list[WrittenFile]:
-    """Copies the companion files; JSON loses its local paths."""
-    return [
-        copy(inside(source, name), out, name) for name in companion_names(source, family, config)
-    ]
+    """Copies the companion files; JSON loses its local paths. A folder without a chat template gets
+    the family's, where it has one: others shall prompt the model as hubkit does."""
+    names = companion_names(source, family, config)
+    files = [copy(inside(source, name), out, name) for name in names]
+    return files + own_template(out, family, config)
+
+
+def own_template(out: Path, family: ModelFamily, config: Mapping[str, Any]) -> list[WrittenFile]:
+    """The family's chat template, written into a folder that has none."""
+    known = getattr(family, "chat_template", None)
+    if known is None or templates(out):
+        return []
+    (out / TEMPLATE).write_text(known(config), encoding="utf-8", newline="\n")
+    return [written(out, TEMPLATE)]
 
 
 def carry_index(source: Path, out: Path) -> list[WrittenFile]:

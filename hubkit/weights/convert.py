@@ -21,6 +21,7 @@ from ..files.outside import inside, read_config
 from ..files.pointers import refuse_pointers
 from .checkpoint import Checkpoint, Shard
 from .companions import INDEX, carry, carry_index, companion_bytes, written
+from .copies import copies_of
 from .header import Header, TensorInfo, build_header
 from .merge import check_layout, split
 from .model import Model
@@ -145,13 +146,16 @@ def to_official(
         maps = view.tensors
         known = targets(maps, layout)
         recipe = _reverse(weights, {entry.name: known[entry.name] for entry in maps}, layout)
+        count = len(recipe)
+        copies = copies_of(family, config).items()
+        recipe = {**recipe, **{name: recipe[of] for name, of in copies}}
         headers, alike = _official_headers(weights, recipe, family, config, like)
         with staged(out, weights.total_size + companion_bytes(like, family, config)) as partial:
             files = _write(partial, weights, headers, recipe, run, jobs)
             files += carry_index(like, partial) if alike else indexed(partial, headers)
             files += carry(like, partial, family, config)
             weights.check_unchanged()
-    return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), len(recipe))
+    return ConvertReport(tuple(sorted(files, key=lambda file: file.path)), count)
 
 
 def _check_settings(own: Mapping[str, Any], view: Mapping[str, Any], like: str) -> None:

@@ -19,7 +19,7 @@ _QUANTISED = re.compile(
 )
 """What AWQ, GPTQ, FP8, compressed-tensors and bitsandbytes put beside or in place of a weight."""
 _WRAPPED = re.compile(r"(.*\.)?(base_model\.model\..*|lora_[AB]\..*|base_layer\..*)")
-_BY_TOKEN = re.compile(r"(.*\.)?(embed_tokens|tok_embeddings|lm_head|output)\.weight")
+_BY_TOKEN = re.compile(r"(.*\.)?(embed_tokens|shared|tok_embeddings|lm_head|output)\.weight")
 QUANTISATION = "quantization_config"
 
 

@@ -22,6 +22,7 @@ from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
+from .copies import check_copies, check_untouched, copies_of, with_copies
 from .diagnosis import check_floats, diagnosis, layout_problems
 from .expert_steps import Loader
 from .experts import Stacks, explained
@@ -155,6 +156,7 @@ def _place_all(
     layout: Mapping[str, tuple[int, ...]],
     tie: Tie | None,
 ) -> dict[str, list[Edit]]:
+    copies = copies_of(family, config)
     if tie is not None:
         config, layout = tie.config, {**layout, tie.head: layout[tie.table]}
     known = targets(family.native(config).tensors, layout)
@@ -168,6 +170,7 @@ def _place_all(
         placed = place(adapter, known, weight, aliases, of_experts)
         for name, found in (tied_edits(adapter, placed, tie) if tie else placed).items():
             edits.setdefault(name, []).extend(found)
+    check_untouched(edits, copies, tie)
     return edits
 
 
@@ -206,6 +209,7 @@ def check_layout(
     """
     layout = family.layout(config)
     weights = as_published(weights, family, layout)
+    layout = with_copies(weights, family, config, layout)
     if found := diagnosis(weights, family, config, layout):
         raise WeightsError(f"{weights.folder.name}: {found.message}", found.remedy)
     problems = layout_problems(weights, layout)
@@ -216,6 +220,7 @@ def check_layout(
             f"{'; '.join(problems[:8])}{more}",
             "take config.json and the weights from the same revision of the base",
         )
+    check_copies(weights, family, config)
     return weights, layout
 
 

@@ -14,7 +14,7 @@ from ..files.disk import write_json
 from ..files.outside import inside, read_json, read_text
 from ..hygiene.local_paths import without_local_paths
 from . import bytelevel
-from .companions import companion_names, copy, written
+from .companions import companion_names, copy, own_template, written
 from .stream import WrittenFile
 from .tokenizer import from_sentencepiece
 
@@ -56,7 +56,8 @@ def write_native_files(
     ]
     changed = _settings(out, native) | _without_code(out, {file.path for file in files})
     kept = [file for file in files if file.path not in changed]
-    return [*kept, *(written(out, name) for name in (*made, *sorted(changed)))]
+    told = own_template(out, family, config)
+    return [*kept, *told, *(written(out, name) for name in (*made, *sorted(changed)))]
 
 
 def _settings(out: Path, native: NativeModel) -> set[str]:

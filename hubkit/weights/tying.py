@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint
 from .placement import Edit
 
 _KEY = "tie_word_embeddings"
-_TABLE = re.compile(r"(.*\.)?(embed_tokens|tok_embeddings)\.weight")
+_TABLE = re.compile(r"(.*\.)?(embed_tokens|shared|tok_embeddings)\.weight")
 _BLOCK = 16 * 2**20
 """Bytes compared at a time."""
 
@@ -100,19 +100,20 @@ def _alike(adapter: Adapter, one: LoRA | Replacement, other: LoRA | Replacement)
     source = adapter.source
     if isinstance(one, Replacement) or isinstance(other, Replacement):
         assert isinstance(one, Replacement) and isinstance(other, Replacement)
-        return _equal(source, one.key, other.key)
+        return equal(source, one.key, other.key)
     if one.scale != other.scale or one.magnitude or other.magnitude or one.bias or other.bias:
         return False
     import torch
 
     if one.transposed == other.transposed:
-        return _equal(source, one.down, other.down) and _equal(source, one.up, other.up)
+        return equal(source, one.down, other.down) and equal(source, one.up, other.up)
     pairs = ((one.down, other.up), (one.up, other.down))
     return all(bool(torch.equal(source.load(a), source.load(b).T)) for a, b in pairs)
 
 
-def _equal(source: Checkpoint, one: str, other: str) -> bool:
-    """Compares block by block: tables of large vocabularies take gigabytes."""
+def equal(source: Checkpoint, one: str, other: str) -> bool:
+    """Whether two tensors have the same bytes. Compares block by block: tables of large
+    vocabularies take gigabytes."""
     a, b = source.tensors[one], source.tensors[other]
     if (a.dtype, a.shape) != (b.dtype, b.shape):
         return False

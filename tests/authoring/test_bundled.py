@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = {
     *("anls", "contains", "exact_match", "multiple_choice"),
     *("internvl", "internvl_hf", "llava", "llava_next", "llava_onevision"),
-    *("qwen3_vl", "qwen_vl"),
+    *("blip2", "instructblip", "minigpt4", "qwen3_vl", "qwen_vl"),
     *("foodieqa", "hf_datasets", "llava_json", "sharegpt"),
 }
 SLOW = {

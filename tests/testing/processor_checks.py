@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubkit.rehearsal import serve
+from hubkit.sdk import Record
 from testing.tiny_processor import Kind, answers, make, records
 
 RELEASE = """\
@@ -49,8 +51,9 @@ def check_trained_and_asked(training: Any, questions: Any, linears: int, family:
     return trained
 
 
-def check_rows_apart(training: Any) -> None:
-    """The logits of each conversation are those that it has alone, whatever is beside it."""
+def check_rows_apart(training: Any, own: Sequence[Record] | None = None) -> None:
+    """The logits of each conversation are those that it has alone, whatever is beside it. The
+    records are `own`, or the usual ones."""
     import torch
     from hubkit_peft.checked import open_encoder
     from transformers import AutoModelForImageTextToText
@@ -58,7 +61,7 @@ def check_rows_apart(training: Any) -> None:
     from hubkit.sdk.processing import batched
 
     encoder = open_encoder(training)
-    rows = [encoder.example(record).inputs for record in records()]
+    rows = [encoder.example(record).inputs for record in own or records()]
     model = AutoModelForImageTextToText.from_pretrained(training.native, dtype=torch.float32).eval()
     with torch.no_grad():
         for side in ("left", "right"):

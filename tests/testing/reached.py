@@ -24,6 +24,7 @@ ROOMS = (
     "hubkit/files",
     "hubkit/sdk/checkpoints",
     "hubkit/sdk/families",
+    "plugins/blip2/hubkit_blip2",
     "plugins/internvl/hubkit_internvl",
     "plugins/llava/hubkit_llava",
     "plugins/llava_next/hubkit_llava_next",

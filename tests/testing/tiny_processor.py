@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,14 @@ class Kind:
     named: Mapping[str, str] = field(default_factory=dict)
     """Further tokens that the tokenizer's settings name."""
     head: str = ""
-    """`tied` where the class ties the output head though config.json does not say so."""
+    """`tied` where the class ties the output head though config.json does not say so; `apart`
+    where it ties the head that the published weights have apart."""
+    around: str = ""
+    """What the tokenizer puts around a text: `</s> $A`."""
+    untold: Callable[[Mapping[str, Any]], str] | None = None
+    """The chat template, by config.json, where the published folder has none."""
+    more: Callable[[Path, dict[str, int]], None] | None = None
+    """Writes what else the folder needs, by the ids of the tokens."""
 
 
 _QWEN_TEMPLATE = (
@@ -361,14 +368,19 @@ def make(kind: Kind, out: Path, steps: int = 0, seed: int = 5) -> Path:
     model = AutoModelForImageTextToText.from_config(
         AutoConfig.from_pretrained(out), dtype=torch.float32
     )
+    _settle(model, kind)
     if steps:
+        template = out / "chat_template.jinja"
+        if kind.untold:
+            template.write_text(kind.untold(json.loads((out / "config.json").read_text("utf-8"))))
         _train(model, out, kind, steps, seed)
+        template.unlink(missing_ok=True)
     _save(model, out, kind)
     return out
 
 
 def _write_files(kind: Kind, out: Path) -> None:
-    ids = _tokenizer(kind, out / "tokenizer.json")
+    ids = make_tokenizer(kind, out / "tokenizer.json")
     named = {"eos_token": kind.stop, "pad_token": kind.special[0]}
     settings = {
         **named,
@@ -395,11 +407,24 @@ def _write_files(kind: Kind, out: Path) -> None:
     }
     for name, data in written.items():
         (out / name).write_text(json.dumps(data, indent=1), "utf-8")
+    if kind.more:
+        kind.more(out, ids)
 
 
-def _tokenizer(kind: Kind, path: Path) -> dict[str, int]:
+def _settle(model: Any, kind: Kind) -> None:
+    """A head of its own, and queries that differ: BLIP's class makes them of zeros."""
+    import torch
+
+    if kind.head == "apart":
+        head = model.get_output_embeddings()
+        head.weight = torch.nn.Parameter(torch.randn_like(head.weight) * 0.05)
+    if hasattr(model, "query_tokens"):
+        torch.nn.init.normal_(model.query_tokens)
+
+
+def make_tokenizer(kind: Kind, path: Path) -> dict[str, int]:
     """A byte-level BPE; the ids of all tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -411,6 +436,9 @@ def _tokenizer(kind: Kind, path: Path) -> dict[str, int]:
         show_progress=False,
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
+    if kind.around:
+        used = [(token, tokenizer.token_to_id(token)) for token in kind.special]
+        tokenizer.post_processor = processors.TemplateProcessing(kind.around, special_tokens=used)
     tokenizer.save(str(path))
     return dict(tokenizer.get_vocab())
 
@@ -419,9 +447,10 @@ def _save(model: Any, out: Path, kind: Kind) -> None:
     from safetensors.torch import save_file
 
     tensors = {}
+    apart = kind.head == "apart"
+    tied = {n for n in model.all_tied_weights_keys if not (apart and n.endswith("lm_head.weight"))}
     for name, tensor in model.state_dict().items():
-        tied = kind.config.get("tie_word_embeddings") or kind.head == "tied"
-        if name == "lm_head.weight" and tied:
+        if name in tied:
             continue
         if tensor.ndim == 3 and ".experts." in name:
             tensor = tensor.mT
@@ -488,7 +517,7 @@ def _train(model: Any, folder: Path, kind: Kind, steps: int, seed: int) -> None:
     for _ in range(steps):
         chosen = dice.sample(examples, 16)
         batch = batched([inputs for inputs, _ in chosen], pad, "right")
-        width = batch["input_ids"].shape[1]
+        width = max(len(row) for _, row in chosen)
         labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in chosen])
         model(**batch, labels=labels).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -506,15 +535,18 @@ def _lessons(processor: Processor, seed: int, count: int) -> Iterator[tuple[Any,
         left, right = dice.choice(sorted(COLOURS)), dice.choice(sorted(COLOURS))
         text = dice.choice((ASK, DESCRIBE))
         record = Record("", ("",), (Turn(f"<image>\n{text}", f"a picture in {left} and {right}"),))
-        pieces, labels = [], []
+        pieces: list[Any] = []
+        labels: list[int] = []
         said = [text_parts(record.turns[0].answer)]
         for piece, is_answer in segments(processor.render, parts(record, plain), said):
-            pieces.append(
-                processor.inputs(piece, [] if is_answer else [picture(dice, left, right)])
-            )
+            own = [] if is_answer else [picture(dice, left, right)]
+            pieces.append(processor.inputs(piece, own))
             ids = pieces[-1].ids
             labels += [*ids[:-1], -100] if is_answer else [-100] * len(ids)
-        yield joined(pieces), labels
+        if processor.split:
+            yield pieces[0], [*pieces[1].ids]
+        else:
+            yield joined(pieces), labels
 
 
 def jobs(

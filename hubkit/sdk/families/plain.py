@@ -178,7 +178,7 @@ class PlainFamily(ABC):
             (
                 shape[0]
                 for name, shape in self.shapes(config)
-                if name.endswith("embed_tokens.weight")
+                if name.endswith(("embed_tokens.weight", ".shared.weight"))
             ),
             0,
         )

@@ -12,6 +12,7 @@ from hubkit.sdk.errors import UsageError
 from .adapter import Adapter
 from .extra_weights import check_all_read
 from .internvl_lora import is_internvl, read_internvl
+from .minigpt4 import is_minigpt4, read_minigpt4
 from .names import SETTINGS
 from .peft import is_peft, read_peft
 from .xtuner import DEEPSPEED, is_xtuner, read_xtuner
@@ -29,11 +30,13 @@ class AdapterFormat:
 
 FORMATS = (
     AdapterFormat("peft", is_peft, read_peft),
+    AdapterFormat("minigpt4", is_minigpt4, read_minigpt4),
     AdapterFormat("xtuner", is_xtuner, read_xtuner),
     AdapterFormat("xtuner_llava", is_llava, read_llava),
     AdapterFormat("internvl_lora", is_internvl, read_internvl),
 )
-"""In the order in which a path is tried: InternVL's own is a whole model folder."""
+"""In the order in which a path is tried: XTuner's is any other file, InternVL's own a whole model
+folder."""
 
 
 def format_of(path: Path) -> AdapterFormat:
@@ -54,8 +57,9 @@ def format_of(path: Path) -> AdapterFormat:
 
 
 def read_adapter(path: Path) -> Adapter:
-    """Opens a PEFT folder, xtuner's `iter_N.pth` (a file, or DeepSpeed's folder), the folder that
-    its `pth_to_hf` makes of a LLaVA, or InternVL's own LoRA folder.
+    """Opens a PEFT folder, MiniGPT-4's projection (a file), xtuner's `iter_N.pth` (a file, or
+    DeepSpeed's folder), the folder that its `pth_to_hf` makes of a LLaVA, or InternVL's own LoRA
+    folder.
 
     The adapter's `source` is to be closed.
 

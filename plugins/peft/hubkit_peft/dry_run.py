@@ -79,7 +79,7 @@ def predicted(
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     config = described(job)
     predictor = Predictor(config, options, weights - 4 * trained, trained)
-    bytes_each = model.get_base_model().lm_head.weight.element_size()
+    bytes_each = model.get_base_model().get_output_embeddings().weight.element_size()
     batch, checkpointing = predictor.choose(sizes, free, bytes_each)
     fits = predictor.fits(sizes, batch, checkpointing, free, bytes_each)
     if options.shard == "always" or (
@@ -112,7 +112,24 @@ def described(job: TrainInput) -> Mapping[str, Any]:
         "intermediate_size": vision.get("intermediate_size") or int(width * vision["mlp_ratio"]),
         "num_hidden_layers": vision.get("depth") or vision["num_hidden_layers"],
     }
-    return {"text_config": found.get_text_config().to_dict(), "vision_config": tower}
+    return {"text_config": _text(found.get_text_config()), "vision_config": tower}
+
+
+def _text(config: Any) -> Mapping[str, Any]:
+    """OPT and T5 have other names for the inner width; T5 has as many layers again that write."""
+    inner = next(
+        getattr(config, key)
+        for key in ("intermediate_size", "ffn_dim", "d_ff")
+        if hasattr(config, key)
+    )
+    return {
+        **config.to_dict(),
+        "hidden_size": config.hidden_size,
+        "num_attention_heads": config.num_attention_heads,
+        "num_hidden_layers": config.num_hidden_layers + getattr(config, "num_decoder_layers", 0),
+        "intermediate_size": inner,
+        **({"head_dim": config.head_dim} if getattr(config, "head_dim", None) else {}),
+    }
 
 
 def free_memory(device: str) -> int:

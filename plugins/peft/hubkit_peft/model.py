@@ -147,6 +147,6 @@ def _experts(model: Any, group: ModuleGroup) -> Iterator[str]:
 def _linears(model: Any, group: ModuleGroup) -> Iterator[str]:
     import torch
 
-    for name, module in model.get_submodule(group.prefix).named_modules():
+    for name, module in model.get_submodule(group.prefix).named_modules(prefix=group.prefix):
         if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in group.linears:
-            yield f"{group.prefix}.{name}"
+            yield name

@@ -14,8 +14,14 @@ from .examples import IGNORED, Example
 class Plain:
     features = None
 
-    def __init__(self, model: Any, padded: Callable[[Sequence[Any]], dict[str, Any]]) -> None:
-        self._model, self._padded = model, padded
+    def __init__(
+        self,
+        model: Any,
+        padded: Callable[[Sequence[Any]], dict[str, Any]],
+        split: bool = False,
+    ) -> None:
+        """With `split`, labels are those of a decoder of its own, each predicted in its place."""
+        self._model, self._padded, self._split = model, padded, split
 
     def collate(
         self, examples: Sequence[Any], samples: Sequence[int], seed: int, packing: str
@@ -32,7 +38,16 @@ class Plain:
         tensors = batch.tensors
         half = self._model.dtype == torch.bfloat16
         with torch.autocast(tensors["input_ids"].device.type, torch.bfloat16, enabled=half):
+            if self._split:  # T5's class (transformers 5.23) gives the mean, whatever it is told
+                return _summed(self._model(**tensors).logits, tensors["labels"])
             return self._model(**tensors, num_items_in_batch=1).loss
+
+
+def _summed(logits: Any, labels: Any) -> Any:
+    from torch.nn.functional import cross_entropy
+
+    flat = logits.float().flatten(0, 1)
+    return cross_entropy(flat, labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 class Padded:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hubkit.sdk import Record, Vision, parts, pictures_of, segments, text_parts
+from hubkit.sdk import DataError, Record, Vision, parts, pictures_of, segments, text_parts
 from hubkit.sdk.processing import Inputs, Processor, batched, joined
 
 from .examples import IGNORED, learnt, opened, unreadable
@@ -28,6 +28,21 @@ class ProcessedExample:
     @property
     def nbytes(self) -> int:
         return self.inputs.nbytes + 8 * len(self.labels)
+
+    @property
+    def answers(self) -> int:
+        """How many tokens are learnt; the first of a row has none before it that would tell it."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+@dataclass(frozen=True)
+class SplitExample(ProcessedExample):
+    """For a model that reads with an encoder and writes with a decoder: `labels` are the answer
+    alone."""
+
+    @property
+    def answers(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
 
 
 class Own(threading.local):
@@ -64,14 +79,15 @@ class ProcessorEncoder:
             for tensor in example.inputs.pictures.values()
             if tensor.is_floating_point()
         )
-        answers = sum(label != IGNORED for label in example.labels[1:])
-        return Size(len(example.labels), answers, numbers // self.patch)
+        beside = len(example.labels) if self.processor.split else 0
+        return Size(len(example.inputs.ids) + beside, example.answers, numbers // self.patch)
 
     def prompt(self, record: Record) -> tuple[str, tuple[int, ...], str]:
         """What stands before the record's first answer: its text and its ids with one position for
         each picture, and the digest of what the model is given for it."""
         text, _ = next(segments(self.processor.render, parts(record, self.vision)[:1], ()))
-        given = self.processor.inputs(text, pictures_of(record, 0, self.pixels(record)))
+        own = pictures_of(record, 0, self.pixels(record))
+        given = self.processor.inputs(text, own, begins=True)
         return text, self.processor.short_ids(text), given.digest()
 
     def pixels(self, record: Record) -> list[Any]:
@@ -86,7 +102,14 @@ class ProcessorEncoder:
         return found
 
     def example(self, record: Record) -> ProcessedExample:
-        """Raises what `Encoder.text` raises, and DataError for what the processor does not take."""
+        """Raises what `Encoder.text` raises, and DataError for what the processor or the model does
+        not take."""
+        if self.processor.split and len(record.turns) > 1:
+            raise DataError(
+                f"record {record.id}: {len(record.turns)} turns, and this model reads one text "
+                "with an encoder and writes one answer",
+                "make a record of each turn, with what was said before it in its question",
+            )
         pictures = self.pixels(record)
         pieces: list[Inputs] = []
         labels: list[int] = []
@@ -95,10 +118,14 @@ class ProcessorEncoder:
         for text, is_answer in segments(self.processor.render, asked, said):
             turn = len(pieces) // 2
             own = () if is_answer else pictures_of(record, turn, pictures)
-            piece = self.processor.inputs(text, own, f"record {record.id}, turn {turn + 1}")
+            where = f"record {record.id}, turn {turn + 1}"
+            piece = self.processor.inputs(text, own, where, begins=not pieces)
             end = learnt(piece.ids, self.stops) if is_answer else 0
             labels += [*piece.ids[:end], *[IGNORED] * (len(piece.ids) - end)]
             pieces.append(piece)
+        if self.processor.split:
+            asked_ids = len(pieces[0].ids)
+            return SplitExample(pieces[0], tuple(labels[asked_ids:]))
         return ProcessedExample(joined(pieces), tuple(labels))
 
     def unseen(self, record: Record) -> ProcessedExample:
@@ -119,6 +146,6 @@ def padded(examples: Sequence[ProcessedExample], pad: int) -> dict[str, Any]:
     import torch
 
     batch = batched([example.inputs for example in examples], pad, "right")
-    width = batch["input_ids"].shape[1]
+    width = max(len(example.labels) for example in examples)
     rows = [[*one.labels, *[IGNORED] * (width - len(one.labels))] for one in examples]
     return {**batch, "labels": torch.tensor(rows)}

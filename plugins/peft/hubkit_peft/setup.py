@@ -163,7 +163,9 @@ def _program(
         share_all(inner.vision_tower, inner.vision_tower.encoder.layer, share)
         place_rest(model, device)
     if job.vision.fit == "processor":
-        return Plain(model, partial(processed.padded, pad=pad)), ", samples padded, never packed"
+        split = isinstance(encoder, processed.ProcessorEncoder) and encoder.processor.split
+        program = Plain(model, partial(processed.padded, pad=pad), split)
+        return program, ", samples padded, never packed"
     return Plain(model, partial(plain.padded, pad=pad, seen=job.vision)), ""
 
 

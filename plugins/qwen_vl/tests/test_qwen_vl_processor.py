@@ -229,9 +229,9 @@ BROKEN: dict[str, tuple[dict[str, Any], type[HubkitError], str, int]] = {
         4,
     ),
     "other parts": (
-        {"processor_class": "InstructBlipProcessor"},
+        {"processor_class": "Gemma3nProcessor"},
         UsageError,
-        "InstructBlipProcessor needs qformer_tokenizer",
+        "Gemma3nProcessor needs feature_extractor",
         2,
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from hubkit.sdk import Answer, EnvironmentFailure
 from hubkit.sdk.processing import Inputs, batched, joined
 
-from .inputs import Arrangement, Question, pieces
+from .inputs import Arrangement, Question, pieces, whole
 from .loading import Loaded
 
 
@@ -24,6 +24,8 @@ class Talk:
 
     def inputs(self, arrange: Arrangement) -> Inputs:
         """What the model takes to speak next."""
+        if arrange.split:
+            return whole(arrange, self.question, self.texts)
         self._pieces += pieces(arrange, self.question, len(self._pieces), self.texts)
         return joined(self._pieces)
 
@@ -64,7 +66,7 @@ def answer(loaded: Loaded, questions: Sequence[Question], max_new_tokens: int) -
 
 def _speak(loaded: Loaded, talks: Sequence[Talk], max_new_tokens: int) -> list[list[int]]:
     """The ids that follow each conversation, padded after the stop. Prompts are padded on the
-    left."""
+    left. A decoder of its own begins with one token that is no part of the answer."""
     import torch
     from transformers import GenerationConfig
 
@@ -80,5 +82,5 @@ def _speak(loaded: Loaded, talks: Sequence[Talk], max_new_tokens: int) -> list[l
             generation_config=settings,
             **{name: tensor.to(loaded.device) for name, tensor in given.items()},
         )
-    width = given["input_ids"].shape[1]
+    width = 1 if loaded.arrange.split else given["input_ids"].shape[1]
     return [[int(number) for number in row] for row in sequences[:, width:].tolist()]

@@ -30,6 +30,8 @@ class Arrangement(Protocol):
 
     tokenizer: Any
     template: str
+    split: bool
+    """The model reads with an encoder and writes with a decoder of its own."""
 
     def see(self, picture: Any) -> Any:
         """An open picture (PictureFile, or an image of PIL) as `ask` and `inputs` take it. Raises
@@ -44,9 +46,11 @@ class Arrangement(Protocol):
     def render(self, messages: list[dict[str, Any]], speak: bool) -> str:
         """The chat template's text."""
 
-    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
-        """What the model takes for a piece of that text with its pictures; `where` is for
-        errors."""
+    def inputs(
+        self, text: str, pictures: Sequence[Any], where: str, begins: bool = False
+    ) -> Inputs:
+        """What the model takes for a piece of that text with its pictures; `where` is for errors,
+        `begins` says whether it is the first."""
 
     def first(self, record: Record, images: Path) -> tuple[str, tuple[int, ...], str]:
         """The record's first prompt with one position a picture, its ids, and the digest of its
@@ -57,6 +61,7 @@ class Tiled:
     """As hubkit tiles pictures."""
 
     template = "the tokenizer's chat_template"
+    split = False
 
     def __init__(self, tokenizer: Any, vision: Vision) -> None:
         self.tokenizer, self._vision = tokenizer, vision
@@ -77,7 +82,9 @@ class Tiled:
             )
         )
 
-    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
+    def inputs(
+        self, text: str, pictures: Sequence[Any], where: str, begins: bool = False
+    ) -> Inputs:
         import numpy
         import torch
 
@@ -101,6 +108,7 @@ class Processed:
     def __init__(self, processor: Processor, vision: Vision) -> None:
         self._processor, self._vision = processor, vision
         self.tokenizer, self.render = processor.tokenizer, processor.render
+        self.split = processor.split
 
     def see(self, picture: Any) -> Any:
         return picture.rgb() if isinstance(picture, PictureFile) else picture
@@ -111,8 +119,10 @@ class Processed:
     def say(self, text: str) -> Any:
         return text_parts(text)
 
-    def inputs(self, text: str, pictures: Sequence[Any], where: str) -> Inputs:
-        return self._processor.inputs(text, pictures, where)
+    def inputs(
+        self, text: str, pictures: Sequence[Any], where: str, begins: bool = False
+    ) -> Inputs:
+        return self._processor.inputs(text, pictures, where, begins)
 
     def first(self, record: Record, images: Path) -> tuple[str, tuple[int, ...], str]:
         asked = question(record, images, self)
@@ -161,19 +171,33 @@ def pieces(
     """The conversation up to where the model is to speak again, in the pieces that are tokenized
     one by one: two for each turn that is `answered`, and the last prompt. The first `done` are
     known and left out."""
+    for number, (text, is_answer) in enumerate(_texts(arrange, question, answered)):
+        if number >= done:
+            turn = number // 2
+            own = () if is_answer else pictures_of(question.record, turn, question.pictures)
+            where = f"record {question.record.id}, turn {turn + 1}"
+            yield arrange.inputs(text, own, where, begins=not number)
+
+
+def whole(arrange: Arrangement, question: Question, answered: Sequence[str]) -> Inputs:
+    """All of the conversation up to where the model is to speak again, for one that reads with an
+    encoder: its text is tokenized as one."""
+    text = "".join(text for text, _ in _texts(arrange, question, answered))
+    where = f"record {question.record.id}"
+    return arrange.inputs(text, question.pictures, where, begins=True)
+
+
+def _texts(
+    arrange: Arrangement, question: Question, answered: Sequence[str]
+) -> Iterator[tuple[str, bool]]:
     leading = (
         [{"role": "system", "content": arrange.say(question.system)}] if question.system else []
     )
-    texts = segments(
+    yield from segments(
         lambda messages, speak: arrange.render(leading + messages, speak),
         question.asked[: len(answered) + 1],
         [arrange.say(text) for text in answered],
     )
-    for number, (text, is_answer) in enumerate(texts):
-        if number >= done:
-            turn = number // 2
-            own = () if is_answer else pictures_of(question.record, turn, question.pictures)
-            yield arrange.inputs(text, own, f"record {question.record.id}, turn {turn + 1}")
 
 
 def measured(

@@ -15,7 +15,7 @@ from .options import Options
 @dataclass(frozen=True)
 class Loaded:
     """`stops` are the ids that end an answer; `context` is the most tokens that prompt and answer
-    may have together."""
+    may have together; T5's positions are relative, and 512 are what it was trained with."""
 
     model: Any
     arrange: Arrangement
@@ -54,7 +54,8 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
         )
     _check_image_token(model, arrange.tokenizer, vision)
     stops = stop_ids(json_text.load(official / "generation_config.json"))
-    context = int(model.config.get_text_config().max_position_embeddings)
+    text = model.config.get_text_config()
+    context = int(getattr(text, "max_position_embeddings", 0) or getattr(text, "n_positions", 512))
     return Loaded(model.to(device).eval(), arrange, stops, device, context)
 
 

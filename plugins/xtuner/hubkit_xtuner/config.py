@@ -135,7 +135,7 @@ def _dataset(
         f"{at}.data_paths": str(data),
         f"{at}.image_folders": str(job.images),
     }
-    if options.prompt == "xtuner":
+    if options.prompt == "xtuner":  # refused for language models that have no stock template
         return {
             **where,
             "prompt_template": STOCK_TEMPLATES[llm],

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy
 import torch
+from transformers import AutoTokenizer
 from xtuner.dataset import InternVL_V1_5_Dataset
+from xtuner.dataset.internvl_dataset import load_json_or_jsonl
 
 from hubkit.sdk import Vision, open_picture, tiles
 from hubkit.sdk.codec import decode
@@ -21,8 +23,24 @@ class Conversations(InternVL_V1_5_Dataset):
     record. A picture that cannot be read ends the training instead of being replaced by a random
     other record."""
 
-    def __init__(self, vision: dict[str, Any], stops: list[int], **settings: Any) -> None:
-        super().__init__(template={}, **settings)
+    def __init__(
+        self,
+        vision: dict[str, Any],
+        stops: list[int],
+        *,
+        model_path: str,
+        data_paths: str,
+        image_folders: str,
+        max_length: int,
+        repeat_times: int = 1,
+    ) -> None:
+        """In place of xtuner's own, which is for the templates of two language models, and refuses
+        all others; the file that hubkit writes has every record's length."""
+        self.data: list[dict[str, Any]] = load_json_or_jsonl(data_paths) * repeat_times
+        self.image_folder = [image_folders] * len(self.data)
+        self.group_length = [one["length"] for one in self.data]
+        self.max_length, self._max_refetch = max_length, 0
+        self.tokenizer = AutoTokenizer.from_pretrained(model_path, trust_remote_code=True)
         self._vision = decode(Vision, vision, "vision")
         self._stops = tuple(stops)
 

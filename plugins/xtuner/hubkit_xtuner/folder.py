@@ -12,9 +12,15 @@ from typing import Any
 from hubkit.sdk import RefusedError, UsageError, json_text
 from hubkit.sdk.files import read_text
 
-TRAINED = ("InternLM2ForCausalLM", "Phi3ForCausalLM")
-"""What xtuner's InternVL_V1_5_Dataset takes; for other language models it raises a bare
+from .trainable import DECODERS
+
+STOCK = ("InternLM2ForCausalLM", "Phi3ForCausalLM")
+"""What xtuner's own InternVL_V1_5_Dataset takes; for other language models it raises a bare
 NotImplementedError."""
+TRAINED = (*STOCK, *DECODERS)
+_ROTATIONS = (None, "default", "dynamic", "linear")
+"""What hubkit's modules compute of `rope_scaling`."""
+_PEFT = "use `trainer: peft`"
 _KEYS = (
     "bos_token",
     "eos_token",
@@ -29,18 +35,52 @@ def language_model(config: Mapping[str, Any]) -> str:
     """The architecture of the language model.
 
     Raises:
-        UsageError: xtuner cannot train it.
+        UsageError: neither xtuner nor hubkit's modules for it can train it.
     """
     llm = config.get("llm_config")
     names = llm.get("architectures") if isinstance(llm, Mapping) else None
     name = str(names[0]) if isinstance(names, list) and names else ""
-    if name not in TRAINED:
+    if not isinstance(llm, Mapping) or name not in TRAINED:
         raise UsageError(
-            f"config.json: llm_config.architectures is {names!r}; xtuner's InternVL dataset takes "
-            f"only {' and '.join(TRAINED)}",
-            "use `trainer: peft`, or a base with such a language model (InternVL2 2B, 4B, 8B, 26B)",
+            f"config.json: llm_config.architectures is {names!r}; with xtuner hubkit trains "
+            f"{', '.join(TRAINED)}",
+            f"{_PEFT}, which trains every language model of the family",
         )
+    if name in DECODERS:
+        _check_modules(llm)
     return name
+
+
+def _check_modules(llm: Mapping[str, Any]) -> None:
+    """Raises UsageError for a setting that hubkit's modules for xtuner do not compute."""
+    scaling = llm.get("rope_scaling") or {}
+    kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, Mapping) else "?"
+    for key, value, known in (
+        ("rope_scaling", kind, _ROTATIONS),
+        ("hidden_act", llm.get("hidden_act", "silu"), ("silu",)),
+        ("use_sliding_window", bool(llm.get("use_sliding_window")), (False,)),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"config.json: llm_config.{key} is {value!r}, which hubkit's modules for xtuner do "
+                "not compute",
+                _PEFT,
+            )
+
+
+def check_options(llm: str, *, stock_prompt: bool, remote_code: bool) -> None:
+    """Raises UsageError for what xtuner itself does with InternLM2 and Phi-3 alone."""
+    if llm not in STOCK and stock_prompt:
+        raise UsageError(
+            f"prompt: xtuner is for {' and '.join(STOCK)}; for {llm} xtuner has none",
+            "set prompt: template, which trains with the tokenizer's own",
+        )
+    if llm == "Qwen3ForCausalLM" and remote_code:
+        raise UsageError(
+            "allow_remote_code: the folder's code needs transformers 4.51 for Qwen3, and xtuner "
+            "wants 4.48",
+            "leave allow_remote_code out: hubkit's own modules train this model",
+        )
 
 
 def prepare(base: Path, native: Path, out: Path, *, remote_code: bool) -> Path:

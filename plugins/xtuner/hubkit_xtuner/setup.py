@@ -58,6 +58,9 @@ def prepare(job: TrainInput, options: Options, run: Run) -> Training:
     """Raises what the trainer raises before training."""
     base = json_text.load(job.base / "config.json")
     llm = folder.language_model(base)
+    folder.check_options(
+        llm, stock_prompt=options.prompt == "xtuner", remote_code=options.allow_remote_code
+    )
     gpu = checks.uses_gpu(options)
     checks.installed(options, gpu)
     checks.files(options)

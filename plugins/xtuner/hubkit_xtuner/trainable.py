@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+DECODERS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+"""Language models that hubkit's own modules train, with transformers' names."""
 Linear = tuple[str, int, int]
 """Last part of the name, inputs, outputs."""
 
@@ -50,6 +52,8 @@ def language_linears(base: Mapping[str, Any]) -> list[Linear]:
     )
     kv = int(llm.get("num_key_value_heads") or heads)
     qkv = (heads + 2 * kv) * (hidden // heads)
+    if llm["architectures"][0] in DECODERS:
+        return _decoder_linears(llm, hidden, inner, heads, kv)
     if llm["architectures"][0] == "Phi3ForCausalLM":
         layer = [
             ("qkv_proj", hidden, qkv),
@@ -65,6 +69,23 @@ def language_linears(base: Mapping[str, Any]) -> list[Linear]:
         ("w2", inner, hidden),
     ]
     return [*layer * int(llm["num_hidden_layers"]), ("output", hidden, int(llm["vocab_size"]))]
+
+
+def _decoder_linears(
+    llm: Mapping[str, Any], hidden: int, inner: int, heads: int, kv: int
+) -> list[Linear]:
+    newest = llm["architectures"][0] == "Qwen3ForCausalLM"
+    size = int(llm.get("head_dim") or (128 if newest else hidden // heads))
+    layer = [
+        ("q_proj", hidden, heads * size),
+        ("k_proj", hidden, kv * size),
+        ("v_proj", hidden, kv * size),
+        ("o_proj", heads * size, hidden),
+        ("gate_proj", hidden, inner),
+        ("up_proj", hidden, inner),
+        ("down_proj", inner, hidden),
+    ]
+    return layer * int(llm["num_hidden_layers"])
 
 
 def vision_linears(base: Mapping[str, Any]) -> list[Linear]:

@@ -97,15 +97,38 @@ def test_a_template_without_a_known_stop_is_refused(records, job, tokenizer):
         data.check(records, job(), tokenizer, (1,), 500, stock=False, run=SilentRun())
 
 
-@pytest.mark.parametrize("name", ["Qwen2ForCausalLM", "LlamaForCausalLM"])
-def test_language_models_that_xtuner_does_not_take(name):
-    with pytest.raises(
-        UsageError, match="takes only InternLM2ForCausalLM and Phi3ForCausalLM"
-    ) as caught:
+@pytest.mark.parametrize("name", ["Qwen3MoeForCausalLM", "InternLM3ForCausalLM"])
+def test_language_models_that_it_does_not_train(name):
+    with pytest.raises(UsageError, match="with xtuner hubkit trains InternLM2") as caught:
         folder.language_model({"llm_config": {"architectures": [name]}})
     assert "trainer: peft" in caught.value.remedy
     with pytest.raises(UsageError, match="architectures is None"):
         folder.language_model({})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "rope_scaling is 'yarn'"),
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ({"use_sliding_window": True}, "use_sliding_window is True"),
+    ],
+)
+def test_settings_that_the_modules_do_not_compute(settings, message):
+    known = {"architectures": ["Qwen2ForCausalLM"]}
+    assert folder.language_model({"llm_config": known}) == "Qwen2ForCausalLM"
+    with pytest.raises(UsageError, match=message) as caught:
+        folder.language_model({"llm_config": {**known, **settings}})
+    assert "trainer: peft" in caught.value.remedy
+
+
+def test_options_that_are_for_xtuners_own_language_models():
+    with pytest.raises(UsageError, match="prompt: xtuner is for InternLM2ForCausalLM and Phi3"):
+        folder.check_options("LlamaForCausalLM", stock_prompt=True, remote_code=False)
+    with pytest.raises(UsageError, match=r"allow_remote_code: .* transformers 4\.51 for Qwen3"):
+        folder.check_options("Qwen3ForCausalLM", stock_prompt=False, remote_code=True)
+    folder.check_options("InternLM2ForCausalLM", stock_prompt=True, remote_code=True)
+    folder.check_options("Qwen3ForCausalLM", stock_prompt=False, remote_code=False)
 
 
 def test_an_old_tokenizers_library_can_read_the_folders(base, native, tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hubkit_internvl import InternVL
 from hubkit_xtuner import XtunerTrainer, config, folder
 from testing.projects import make_project
 
@@ -311,3 +312,60 @@ def test_the_check_drives_it_in_its_environment(home: Path, python: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert {one["state"] for one in steps.values()} == {"ok"}
     assert steps["life"]["message"] == "6 steps, repeated and resumed to the same bytes"
+
+
+LANGUAGE: dict[str, dict[str, Any]] = {
+    "LlamaForCausalLM": {"model_type": "llama"},
+    "Qwen2ForCausalLM": {"model_type": "qwen2", "tie_word_embeddings": True},
+    "Qwen3ForCausalLM": {"model_type": "qwen3", "head_dim": 32},
+}
+
+
+def with_language_model(base: Path, name: str, out: Path) -> tuple[Path, Path]:
+    """The tiny base with random weights and another language model, official and native."""
+    import torch
+    from safetensors.torch import save_file
+
+    from hubkit.weights.convert import to_native
+    from hubkit.weights.model import open_model
+
+    official = out / "base"
+    shutil.copytree(base, official, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    settings = json.loads((base / "config.json").read_text("utf-8"))
+    old = settings["llm_config"]
+    kept = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+    heads = ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+    own = {key: old[key] for key in (*kept, *heads, "rms_norm_eps", "torch_dtype") if key in old}
+    own |= {"architectures": [name], "hidden_act": "silu", "tie_word_embeddings": False}
+    settings["llm_config"] = {**own, **LANGUAGE[name]}
+    (official / "config.json").write_text(json.dumps(settings), "utf-8")
+    dtype = torch.bfloat16 if settings.get("torch_dtype") == "bfloat16" else torch.float32
+    torch.manual_seed(2)
+    tensors = {
+        key: (torch.ones(shape) if len(shape) == 1 else torch.randn(shape) * 0.05).to(dtype)
+        for key, shape in InternVL().layout(settings).items()
+    }
+    save_file(tensors, official / "model.safetensors", {"format": "pt"})
+    to_native(open_model(official), out / "native")
+    return official, out / "native"
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_every_language_model_of_the_family(
+    name: str, there: XtunerTrainer, job: Callable[..., TrainInput], base: Path, tmp_path: Path
+) -> None:
+    """Trained by xtuner through hubkit's modules; transformers' own class has the merged weights'
+    numbers."""
+    from hubkit.weights.check import check
+    from hubkit.weights.merge import merge
+    from hubkit.weights.model import open_model
+
+    official, native = with_language_model(base, name, tmp_path)
+    one = replace(job(iterations=2, warmup_ratio=0), base=official, native=native)
+    output = there.train(one, SilentRun())
+    assert output.prompt_ids.count(7) == 1 and output.steps == 2
+    model = open_model(official)
+    report = merge(model, one.output / output.adapter, tmp_path / "merged")
+    layers = model.config["llm_config"]["num_hidden_layers"]
+    assert (report.merged, report.replaced) == (7 * layers, 6) and report.largest_delta > 0
+    assert check(tmp_path / "merged", model.family) == ()

@@ -12,7 +12,7 @@ from typing import Any
 from hubkit.sdk import HubkitError, Record, Turn
 from hubkit.sdk.processing import Inputs, batched, joined
 
-from ..inputs import Question, pieces
+from ..inputs import Question, pieces, whole
 from ..loading import Loaded
 from .errors import Refusal
 from .growing import GrowingText
@@ -91,7 +91,11 @@ class Generator:
         try:
             asked = Question(record, arrange.ask(record, chat.pictures), chat.pictures, chat.system)
             with self._eye:
-                inputs = joined(list(pieces(arrange, asked, 0, chat.answered)))
+                inputs = (
+                    whole(arrange, asked, chat.answered)
+                    if arrange.split
+                    else joined(list(pieces(arrange, asked, 0, chat.answered)))
+                )
         except HubkitError as error:
             raise Refusal(f"{error.message}: {error.remedy}", "messages") from None
         room = self._loaded.context - len(inputs.ids)

@@ -22,6 +22,30 @@ class InternLM2Config(PretrainedConfig):
         super().__init__(**{**defaults, **values})
 
 
+class DecoderConfig(PretrainedConfig):
+    """Of Llama, Qwen2 or Qwen3; which, `architectures` says. Values that config.json leaves out are
+    those of transformers' classes."""
+
+    model_type = "llama"
+
+    def __init__(self, **values: Any) -> None:
+        heads = values.get("num_attention_heads", 32)
+        newest = "Qwen3ForCausalLM" in (values.get("architectures") or ())
+        defaults = {
+            "num_key_value_heads": heads,
+            "head_dim": 128 if newest else None,
+            "attention_bias": False,
+            "rope_scaling": None,
+            "rope_theta": 10000.0,
+            "max_position_embeddings": 32768 if newest else 2048,
+            "rms_norm_eps": 1e-6,
+            "tie_word_embeddings": False,
+        }
+        super().__init__(
+            **{**defaults, **{key: value for key, value in values.items() if value is not None}}
+        )
+
+
 class VisionConfig(PretrainedConfig):
     model_type = "intern_vit_6b"
 
@@ -70,11 +94,11 @@ class InternVLConfig(PretrainedConfig):
 
 
 def _language_config(architecture: str) -> Any:
-    if architecture != "Phi3ForCausalLM":
-        return InternLM2Config
-    from transformers import Phi3Config  # since 4.41
+    if architecture == "Phi3ForCausalLM":
+        from transformers import Phi3Config  # since 4.41
 
-    return Phi3Config
+        return Phi3Config
+    return InternLM2Config if architecture == "InternLM2ForCausalLM" else DecoderConfig
 
 
 def _dict(values: Mapping[str, Any] | PretrainedConfig | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .configuration import InternVLConfig
+from .decoder import DecoderForCausalLM
 from .internlm2 import InternLM2ForCausalLM
 from .vit import InternVisionModel
 
@@ -83,7 +84,7 @@ def _language_class(architecture: str) -> Any:
         from transformers import Phi3ForCausalLM  # since 4.41
 
         return Phi3ForCausalLM
-    return {"InternLM2ForCausalLM": InternLM2ForCausalLM}[architecture]
+    return InternLM2ForCausalLM if architecture == "InternLM2ForCausalLM" else DecoderForCausalLM
 
 
 def shuffled(hidden: Tensor, factor: int, version: str) -> Tensor:
