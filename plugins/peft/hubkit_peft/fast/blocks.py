@@ -29,6 +29,7 @@ class Tower:
         self._steps: tuple[Any, Any] = (_asked, _answered)
         if compiling and self._frozen:
             self._steps = compiled(_asked), compiled(_answered)
+        inner.visual.forward = partial(self._whole, inner.visual.forward)
         embed = inner.visual.patch_embed
         embed.forward = partial(self._embedded, embed.proj)
         for number, block in enumerate(inner.visual.blocks):
@@ -43,6 +44,13 @@ class Tower:
             self._visual(pixels, grid_thw=grids)
         taken, self._taken = self._taken, None
         return torch.cat(taken, 1)
+
+    def _whole(self, forward: Any, pixels: Any, grid_thw: Any, **more: Any) -> Any:
+        """transformers' own forward; what it would make of `grid_thw`, which is on the host, is
+        made there, since on a GPU each number that it reads is a wait."""
+        return forward(
+            pixels, grid_thw=grid_thw, **_arranged(self._visual, grid_thw, pixels.device), **more
+        )
 
     def _embedded(self, proj: Any, patches: Any) -> Any:
         """A convolution whose stride is its size is a product, and faster as one."""
@@ -69,7 +77,7 @@ class Tower:
             return self.given.chunk(len(self._read), 1)[self._read.index(number)].contiguous()
         with torch.autocast(hidden.device.type, enabled=False) if self._frozen else nullcontext():
             query, key, value = self._steps[0](block, hidden, *position_embeddings)
-            attended = within(False, query, key, value, _spans(cu_seqlens))
+            attended = within(False, query, key, value, _spans(cu_seqlens, hidden.device))
             hidden = self._steps[1](block, hidden, attended)
         if self._taken is not None and number in self._read:
             self._taken.append(hidden)
@@ -107,10 +115,33 @@ def _widen(mlp: Any) -> None:
     mlp.down_proj.weight.data = pad(mlp.down_proj.weight.data, (0, more))
 
 
+def _arranged(visual: Any, grids: Any, device: Any) -> dict[str, Any]:
+    """Positions, order and limits of patches; limits stay on the host."""
+    from transformers import vision_utils as made
+
+    merged = visual.spatial_merge_size
+    found = {"position_ids": made.get_vision_position_ids(grids, merged)}
+    limits = {"cu_seqlens": made.get_vision_cu_seqlens(grids)}
+    if hasattr(visual, "window_size"):
+        found["window_index"], limits["cu_window_seqlens"] = made.get_vision_window_index(
+            grids, merged, visual.window_size, visual.patch_size
+        )
+    if hasattr(visual, "num_grid_per_side"):
+        way = visual.interpolation_mode, visual.interpolation_align_corners, merged
+        names = "interp_indices", "interp_weights"
+        resampled = made.get_vision_interpolation_indices_and_weights(
+            grids, visual.num_grid_per_side, *way
+        )
+        found |= zip(names, resampled, strict=True)
+    if device.type == "cuda":
+        found = {name: tensor.pin_memory() for name, tensor in found.items()}
+    return limits | {name: tensor.to(device, non_blocking=True) for name, tensor in found.items()}
+
+
 @lru_cache(4)
-def _spans(bounds: Any) -> Spans:
-    """Of a tensor, which is the same for many blocks: to read it is to wait for the GPU."""
-    return Spans(tuple(bounds.diff().tolist()), bounds)
+def _spans(bounds: Any, device: Any) -> Spans:
+    """Of a tensor that is the same for many blocks."""
+    return Spans(tuple(bounds.diff().tolist()), bounds.to(device))
 
 
 def _asked(block: Any, hidden: Any, cos: Any, sin: Any) -> tuple[Any, Any, Any]:
