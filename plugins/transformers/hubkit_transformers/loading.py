@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from .options import Options
 @dataclass(frozen=True)
 class Loaded:
     """`stops` are the ids that end an answer; `context` is the most tokens that prompt and answer
-    may have together."""
+    may have together. Up to `steady` positions one row of a batch does not change how others are
+    seen."""
 
     model: Any
     arrange: Arrangement
     stops: tuple[int, ...]
     device: str
     context: int
+    dtype: str
+    steady: int
 
     @property
     def pad(self) -> int:
@@ -54,8 +59,18 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
         )
     _check_image_token(model, arrange.tokenizer, vision)
     stops = stop_ids(json_text.load(official / "generation_config.json"))
-    context = int(model.config.get_text_config().max_position_embeddings)
-    return Loaded(model.to(device).eval(), arrange, stops, device, context)
+    text = model.config.get_text_config()
+    context = int(text.max_position_embeddings)
+    model = model.to(device).eval()
+    return Loaded(model, arrange, stops, device, context, name, min(context, _steady(text)))
+
+
+def _steady(text: Any) -> int:
+    """Rotary positions that grow with the longest row (dynamic, longrope) start to do so here."""
+    said = getattr(text, "rope_parameters", None) or {}
+    kinds = (said, *(kind for kind in said.values() if isinstance(kind, Mapping)))
+    found = [kind.get("original_max_position_embeddings") for kind in kinds]
+    return min([int(number) for number in found if number], default=sys.maxsize)
 
 
 def _device(options: Options) -> str:
