@@ -26,6 +26,7 @@ from .blocks import (
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
+from .servers import server
 from .soundness import folder_problems, llava_processor_problems, processor_problems
 from .templates import FLATTEN, LISTED, VICUNA
 
@@ -49,5 +50,6 @@ __all__ = [
     "normed",
     "original_llava",
     "processor_problems",
+    "server",
     "siglip_tower",
 ]

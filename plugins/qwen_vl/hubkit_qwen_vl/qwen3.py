@@ -34,6 +34,7 @@ class Qwen3VL(PlainFamily):
         proved=("check", "merge", "step"),
     )
     mark: ClassVar[str] = "Qwen"
+    servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")
     architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration",)
     held: ClassVar[tuple[tuple[str, str], ...]] = ()
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
