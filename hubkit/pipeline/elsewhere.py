@@ -36,7 +36,7 @@ from ..scheduling import SCHEDULERS, Job, Scheduler
 from ..sdk import codec, json_text
 from ..sdk.errors import from_json
 from .following import follow
-from .spec.model import Spec, environment
+from .spec.model import EnvironmentField, Spec, environment
 from .spec.where import Where
 from .stage import Context, Stage
 from .workspace import Workspace
@@ -69,17 +69,28 @@ class Collected:
 def check(stage: Stage[Any], context: Context) -> None:
     """Raises EnvironmentFailure when the scheduler would refuse the stage's job, unless that was
     submitted before, and UsageError when its environment depends on the machine."""
-    section = getattr(context.spec, stage.name)
-    if environment(section.environment).locked == "":
-        raise UsageError(
-            f"{stage.name}.environment: `locked` takes the lock that fits this machine, and the "
-            f"stage runs on another",
-            f"name the variant, such as `{stage.name}.environment: locked:cu12`",
-        )
+    for key, named in _environments(context.spec, stage.name).items():
+        if environment(named).locked == "":
+            raise UsageError(
+                f"{key}: `locked` takes the lock that fits this machine, and the stage runs on "
+                "another",
+                f"name the variant, such as `{key}: locked:cu12`",
+            )
     if _read(context.workspace.job(stage.name)) is not None:
         return
     where = context.spec.where_of(stage.name)
     SCHEDULERS[where.scheduler]().check(_job(stage, context, _new_name(stage, context.spec), where))
+
+
+def _environments(spec: Spec, stage: str) -> dict[str, EnvironmentField]:
+    """By their keys in the release file."""
+    if stage != "variants":
+        return {f"{stage}.environment": getattr(spec, stage).environment}
+    found: dict[str, EnvironmentField] = {}
+    for number, one in enumerate(spec.variants):
+        found[f"variants.{number}.environment"] = one.environment
+        found[f"variants.{number}.ask.environment"] = one.ask.environment
+    return found
 
 
 def refuse_running(stage: Stage[Any], context: Context) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from testing.projects import NAME
 from testing.releases import Notes
 
 import hubkit
@@ -15,7 +16,10 @@ from hubkit.pipeline import elsewhere, on_node
 from hubkit.pipeline.following import PROGRESS, STARTED, follow
 from hubkit.pipeline.spec.file import load
 from hubkit.pipeline.spec.where import Where
+from hubkit.pipeline.stage import Context
+from hubkit.pipeline.stages import evaluate, stage_named
 from hubkit.pipeline.stages.train import check_nodes
+from hubkit.pipeline.workspace import Workspace
 from hubkit.scheduling import Job, Needs, State
 
 
@@ -67,6 +71,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job("a.train.1", tmp_path, ("true",), {}, Needs())
 
 
+def workspace(spec: Path) -> Workspace:
+    return Workspace(spec.parent, NAME)
+
+
 def request(folder: Path, spec: Path, **changes: str) -> None:
     made = {
         "hubkit": on_node.__version__,
@@ -85,6 +93,22 @@ def test_an_environment_that_depends_on_the_machine_is_refused_at_once(project: 
         hubkit.release(project, overrides=["train.environment=locked"], where="slurm")
     assert "`train.environment: locked:cu12`" in str(raised.value)
     assert not (project.parent / ".hubkit").exists()
+
+
+def test_a_variant_s_environment_is_named_too(project: Path) -> None:
+    spec = load(project, ["where=slurm", "variants=[{name: GGUF, ask: {environment: locked}}]"])
+    with pytest.raises(UsageError, match=r"variants.0.ask.environment: `locked` takes"):
+        elsewhere.check(stage_named("variants"), Context(spec, workspace(project), Watched()))
+
+
+def test_an_evaluation_on_several_nodes_must_know_how_many_answer(project: Path) -> None:
+    spec = load(project, ["where={scheduler: slurm, nodes: 2}", "evaluate.processes=0"])
+    with pytest.raises(UsageError, match=r"evaluate.processes is 0: one for each GPU of a node"):
+        evaluate.check_nodes(spec)
+    for said in ("where.gpus=4", "evaluate.processes=2"):
+        evaluate.check_nodes(
+            load(project, ["where={scheduler: slurm, nodes: 2}", "evaluate.processes=0", said])
+        )
 
 
 def test_a_trainer_that_takes_one_node_is_refused_two(project: Path) -> None:

@@ -65,7 +65,10 @@ class Where(BaseModel):
 
     scheduler: SchedulerName = Field(description="who hands out the machines")
     nodes: int = Field(
-        1, ge=1, description="of the training, where its trainer can; other stages take one"
+        1,
+        ge=1,
+        description="of the training, where its trainer can, and of the evaluation; other stages "
+        "take one",
     )
     gpus: int = Field(0, ge=0, description="per node; 0: the scheduler's default")
     cpus: int = Field(0, ge=0, description="per node; 0: the scheduler's default")

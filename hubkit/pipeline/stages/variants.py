@@ -16,6 +16,7 @@ from ...errors import HubkitError
 from ...evaluation.results import percent
 from ...files.disk import remove
 from ...inference.questions import Questioning
+from ...inference.shares import processes_here
 from ...packaging.track import link_model
 from ...sdk import Answer, read_records
 from ...variants.judge import Standard, judge
@@ -155,7 +156,12 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
     standard = _standard(context, entry)
     smoking = questions(context, entry.ask, smoke.smoke_questions(context))
     records = [standard.sample.record, *standard.records]
-    asking = replace(smoking, records=records, max_new_tokens=spec.evaluate.max_new_tokens)
+    asking = replace(
+        smoking,
+        records=records,
+        max_new_tokens=spec.evaluate.max_new_tokens,
+        processes=processes_here(entry.ask.processes),
+    )
     variant = replace(model, folder=place.model)
     judged = judge(variant, smoking, asking, standard, out, place.answers, run)
     files = tuple(

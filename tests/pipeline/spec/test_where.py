@@ -48,6 +48,13 @@ def test_a_stage_s_own_comes_before_the_release_s(tmp_path: Path) -> None:
     assert spec.where_of("evaluate") == Where(scheduler="slurm")
 
 
+def test_variants_go_where_the_release_does(tmp_path: Path) -> None:
+    spec = loaded(tmp_path, "where: slurm\nvariants: [{name: GGUF}]\n")
+    assert "variants" in spec.heavy
+    assert spec.where_of("variants") == Where(scheduler="slurm")
+    assert "variants" not in loaded(tmp_path, "where: slurm\n").heavy
+
+
 def test_another_scheduler_for_one_command(tmp_path: Path) -> None:
     spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\nsmoke: {where: local}\n")
     assert spec.placed("slurm") == spec
@@ -67,7 +74,8 @@ def test_a_node_reads_the_release_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_release_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     here = card_facts.settings(loaded(tmp_path, ""))
-    stages = "".join(f"{stage}: {{where: slurm}}\n" for stage in ("train", "smoke", "evaluate"))
+    stages = "train: {where: slurm}\nsmoke: {where: slurm}\n"
+    stages += "evaluate: {where: slurm, processes: 8}\n"
     there = card_facts.settings(loaded(tmp_path, f"where: {{scheduler: slurm, gpus: 8}}\n{stages}"))
     assert there == here
 
