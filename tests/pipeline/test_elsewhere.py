@@ -112,9 +112,9 @@ def test_an_evaluation_on_several_nodes_must_know_how_many_answer(project: Path)
 
 
 def test_a_trainer_that_takes_one_node_is_refused_two(project: Path) -> None:
-    spec = load(project, ["train.trainer=xtuner", "train.options={}"])
+    spec = load(project, ["train.trainer=nextgpt_stages", "train.options={}"])
     where = Where(scheduler="slurm", nodes=2)
-    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer xtuner takes one"):
+    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer nextgpt_stages takes one"):
         check_nodes(spec.model_copy(update={"where": where}))
     check_nodes(load(project).model_copy(update={"where": where}))
 
