@@ -583,10 +583,18 @@ class Spec(_Model):
         return own or self.where
 
     def placed(self, scheduler: SchedulerName) -> Spec:
-        """The same release with `scheduler` for what it asks of no other by a stage's own
-        `where`."""
+        """The same release with `scheduler` for what it asks of no other by a stage's own `where`.
+
+        Raises:
+            UsageError: the scheduler needs settings, and the release has none for it.
+        """
         if self.where.scheduler == scheduler:
             return self
+        if scheduler == "kubernetes":
+            raise UsageError(
+                "--where kubernetes: the release file says neither image nor claim",
+                "write `where: {scheduler: kubernetes, image: IMAGE, claim: CLAIM}` into it",
+            )
         return self.model_copy(update={"where": Where(scheduler=scheduler)})
 
 
