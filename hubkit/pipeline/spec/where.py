@@ -122,8 +122,8 @@ class Where(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Where:
-        if self.scheduler == LOCAL and (given := self.model_fields_set - {"scheduler"}):
-            raise ValueError(f"without {', '.join(sorted(given))} when the scheduler is local")
+        if self.scheduler == LOCAL and (given := self._given()):
+            raise ValueError(f"without {', '.join(given)} when the scheduler is local")
         if self.scheduler == "slurm" and (self.image or self.claim or self.mount):
             raise ValueError(
                 "without image, claim and mount when the scheduler is slurm; `python` may start a "
@@ -132,6 +132,15 @@ class Where(BaseModel):
         if self.scheduler == "kubernetes":
             self._whole_of_kubernetes()
         return self
+
+    def _given(self) -> list[str]:
+        """What is not as it would be by itself."""
+        fields = type(self).model_fields
+        return [
+            name
+            for name in sorted(fields)
+            if name != "scheduler" and getattr(self, name) != fields[name].default
+        ]
 
     def _whole_of_kubernetes(self) -> None:
         if not (self.image and self.claim):

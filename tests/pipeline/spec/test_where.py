@@ -75,8 +75,13 @@ def test_another_scheduler_for_one_command(tmp_path: Path) -> None:
 
 
 def test_a_node_reads_the_release_as_it_was_written(tmp_path: Path) -> None:
-    spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\ntrain: {where: slurm}\n")
-    assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+    for text in (
+        "where: {scheduler: slurm, hours: 2}\ntrain: {where: slurm}\n",
+        "evaluate: {where: {scheduler: slurm, nodes: 2}}\n",  # and all else here
+        "where: {scheduler: kubernetes, image: i, claim: c}\nsmoke: {where: local}\n",
+    ):
+        spec = loaded(tmp_path, text)
+        assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
 
 
 def test_a_release_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
