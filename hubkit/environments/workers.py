@@ -47,6 +47,7 @@ def call(
     run: Run,
     folder: Path,
     deadline: float | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> TrainOutput: ...
 @overload
 def call(

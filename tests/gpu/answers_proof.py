@@ -1,9 +1,9 @@
-"""An evaluation answered by one process on one GPU, then by one on each GPU of this machine.
+"""Questions answered by one process on one GPU, then by one on each GPU of this machine.
 
     python tests/gpu/answers_proof.py FOLDER [RECORDS]
 
-Proves that the rows are the same, each process seeing one GPU alone, and prints what either took;
-exits 1 when a row differs. Needs two GPUs. The quickstart's tiny model reads printed digits.
+Proves that the answers are the same, each process seeing one GPU alone, and prints what either
+took; exits 1 when one differs. Needs two GPUs. The quickstart's tiny model reads printed digits.
 """
 
 from __future__ import annotations
@@ -11,52 +11,45 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import hubkit
+from hubkit.environments import CURRENT
 from hubkit.environments.machine import gpus
+from hubkit.inference.questions import Questioning, ask
+from hubkit.inference.shares import processes_here
 from hubkit.quickstart.glyphs import draw
+from hubkit.sdk import IMAGE, Record, SilentRun, Turn
+from hubkit.weights.convert import native_view
+from hubkit.weights.model import open_model
 
 BASE = Path(hubkit.__file__).parent / "quickstart" / "base"
 
 
-def write_digits(folder: Path, count: int) -> None:
-    dice, entries = random.Random(5), []
+def main(folder: Path, count: int) -> int:
+    dice, records = random.Random(5), []
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        digit, name = number % 10, f"{number}.png"
-        draw(digit, 56, 56, dice, 0.2).save(folder / "images" / name)
-        asked = {"from": "human", "value": "<image>\nWhich digit is this?"}
-        said = {"from": "gpt", "value": str(digit)}
-        entries.append({"id": str(number), "image": name, "conversations": [asked, said]})
-    (folder / "digits.json").write_text(json.dumps(entries), "utf-8")
-
-
-def main(folder: Path, records: int) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    base = folder / "InternVL2-Tiny"
-    shutil.copytree(BASE, base, ignore=shutil.ignore_patterns("__pycache__"))
-    write_digits(folder / "digits", records)
-    rows, seen = {}, gpus(os.environ)
-    for name, processes in (("one", 1), ("each GPU", 0)):
-        samples, started = folder / f"{processes}.jsonl", time.monotonic()
-        result = hubkit.evaluate(
-            base,
-            folder / "digits" / "digits.json",
-            images=folder / "digits" / "images",
-            options={"batch_size": 16},
-            processes=processes,
-            samples=samples,
+        draw(number % 10, 56, 56, dice, 0.2).save(folder / "images" / f"{number}.png")
+        asked = (Turn(f"{IMAGE}\nWhich digit is this?", ""),)
+        records.append(Record(str(number), (f"{number}.png",), asked))
+    model, run, texts = open_model(BASE), SilentRun(), []
+    native = native_view(model, folder / "native", run)
+    for processes in (1, processes_here(0)):
+        asking = Questioning(
+            "transformers", CURRENT, {}, 16, records, folder / "images", processes=processes
         )
-        rows[name] = samples.read_text("utf-8").splitlines()
-        took = round(time.monotonic() - started, 1)
-        told = {"processes": name, "records": result.count, "score": result.score, "seconds": took}
-        print(json.dumps(told), flush=True)
-    different = sum(a != b for a, b in zip(*rows.values(), strict=True))
-    print(json.dumps({"GPUs": len(seen), "different rows": different}), flush=True)
+        started = time.monotonic()
+        output, answers = ask(asking, model, native, folder / str(processes), run)
+        texts.append([answer.texts for answer in answers])
+        right = sum(answer.texts[0] == str(n % 10) for n, answer in enumerate(answers))
+        told = {"processes": processes, "records": count, "right": right}
+        told |= {"seconds": round(time.monotonic() - started, 1)}
+        print(json.dumps({**told, "answering": round(output.total_seconds, 1)}), flush=True)
+    different = sum(a != b for a, b in zip(*texts, strict=True))
+    print(json.dumps({"GPUs": len(gpus(os.environ)), "different": different}), flush=True)
     return int(different > 0)
 
 
