@@ -24,10 +24,11 @@ RECORDS = [Record(str(n % 7), (), (Turn(f"question {n}", ""),)) for n in range(1
 
 class Engine:
     """Answers by the record's place, and goes on where its file ends; it stops before the record
-    that `stop` names."""
+    that `stop` names, when so many `others` have answered theirs."""
 
-    def __init__(self, stop: str = "", version: str = "1") -> None:
-        self.stop, self.version = stop, version
+    def __init__(self, stop: str = "", others: int = 0, version: str = "1") -> None:
+        self.stop, self.others, self.version = stop, others, version
+        self.done = threading.Semaphore(0)
         self.asked: list[str] = []
         self.given: list[dict[str, str]] = []
 
@@ -41,12 +42,14 @@ class Engine:
             for number, record in enumerate(records[done:], done + 1):
                 run.check_cancelled()
                 if record.turns[0].prompt == f"question {self.stop}":
+                    assert all(self.done.acquire(timeout=60) for _ in range(self.others))
                     raise DataError(f"record {self.stop} cannot be asked", "leave it out")
                 self.asked.append(record.turns[0].prompt)
                 answer = Answer(record.id, (f"of {record.turns[0].prompt}",), ("stop",))
                 file.write(json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n")
                 file.flush()
                 run.progress(number, len(records), "records")
+        self.done.release()
         answers = [Answer(one.id, (f"of {one.turns[0].prompt}",), ("stop",)) for one in records]
         prompt, versions = records[0].turns[0].prompt, {"engine": self.version}
         return GenerateOutput(ANSWERS, prompt, "plain", versions, 0.0, 0.1, 0.2), answers
@@ -80,7 +83,7 @@ def test_the_answers_are_those_of_one_process(tmp_path: Path, whole: bytes, proc
 def test_a_run_that_was_broken_off_goes_on_with_any_number(
     tmp_path: Path, whole: bytes, then: int
 ) -> None:
-    first, second, out = Engine(stop="9"), Engine(), tmp_path / "out"
+    first, second, out = Engine(stop="9", others=2), Engine(), tmp_path / "out"
     with pytest.raises(DataError, match="record 9 cannot be asked"):
         shares.ask_all(first, dealt(3), out, SilentRun())
     if then == 1:

@@ -280,7 +280,7 @@ def read_until(terminal: int, wanted: str) -> str:
 
 
 def test_four_releases_of_which_one_fails(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
-    where, options = "{scheduler: slurm, memory: 1500M}", "steps: 1, batch_size: 2"
+    where, options = "{scheduler: slurm, memory: 1500M}", "steps: 2, batch_size: 2"
     specs = [
         project(tmp_path / name, digits, options, where) for name in ("one", "two", "three", "four")
     ]
