@@ -137,9 +137,9 @@ def _program(
     if options.fast:
         from .fast import Arranged, Fast, blocks, features, vision
 
-        inner = model.get_base_model().model
         own = job.vision.fit == "processor"
         if (Arranged if own else Fast).fits(model, longest):
+            inner = model.get_base_model().model
             shape = blocks.shape(inner) if own else vision.shape(inner, job.vision)
             tiles = [] if share else [size.tiles for size in sizes[:learnt]]
             kept, said = features.settle(shape, model.dtype, options, forecast, tiles, device, free)
