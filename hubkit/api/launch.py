@@ -69,8 +69,9 @@ def launch(
     )
     made = FORMATS[format](launched)
     back = f"#   rsync -a CLUSTER:sky_workdir/.hubkit {folder}/\n" if format == "sky" else ""
-    slurm = [f"where.{key}" for key in ("partition", "flags", "python") if getattr(where, key)]
-    left = f"# Left out, since Slurm alone knows it: {', '.join(slurm)}\n" if slurm else ""
+    own = [f"where.{key}" for key in ("partition", "flags", "python") if getattr(where, key)]
+    alone = f"{where.scheduler.capitalize()} alone knows it"
+    left = f"# Left out, since {alone}: {', '.join(own)}\n" if own else ""
     head = f"# {path.name} up to its evaluation. Afterwards:\n{back}#   hubkit release {path}\n"
     return f"{head}{left}{_yaml(made)}"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testing import light_plugins
 from testing.projects import NAME, make_project
 from testing.slurm_cluster import Cluster
 
@@ -183,43 +185,19 @@ def test_a_node_that_joins_trains_with_the_first(tmp_path: Path, digits: Path, o
     assert not (tmp_path / "run" / ".hubkit" / NAME / "train").exists()
 
 
-PARROT = """
-import json, os
-from dataclasses import dataclass
-from hubkit.sdk import Answer, GenerateOutput, Requirements, read_records, write_jsonl
-
-@dataclass(frozen=True)
-class Options:
-    batch_size: int = 1
-
-class Parrot:
-    kind, name, sdk, reads, Options = "engine", "parrot", "1.5", "model", Options
-    requirements = Requirements((), "")
-
-    def generate(self, job, run):
-        records = list(read_records(job.records))
-        node = os.environ.get("PET_NODE_RANK", "alone")
-        with open(f"{job.images}/asked-by-{node}", "a") as told:
-            told.writelines(f"{job.model.name} {record.id}\\n" for record in records)
-        said = [tuple(f"what is {turn.prompt}" for turn in one.turns) for one in records]
-        answers = [Answer(r.id, t, ("stop",) * len(t)) for r, t in zip(records, said)]
-        write_jsonl(job.output / "answers.jsonl", answers)
-        return GenerateOutput("answers.jsonl", "", "none", {"parrot": "1"}, 0.0, 0.1, 0.2)
-"""
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How hubkit is started with an engine and a trainer that need no time; here it is so."""
+    plugin = light_plugins.install(tmp_path / "plugin")
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    return f"env PYTHONPATH={plugin} {sys.executable}"
 
 
 def test_two_nodes_answer_what_one_process_does(
-    tmp_path: Path, slurm: Cluster, one: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, slurm: Cluster, one: Path, python: str
 ) -> None:
-    """Two processes on each, of an engine that needs no time."""
-    plugin, info = tmp_path / "plugin", tmp_path / "plugin" / "parrot-1.0.dist-info"
-    info.mkdir(parents=True)
-    (plugin / "parrot.py").write_text(PARROT, "utf-8")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot\nVersion: 1.0\n", "utf-8")
-    (info / "entry_points.txt").write_text("[hubkit.engine]\nparrot = parrot:Parrot\n", "utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    """Two processes on each."""
     spec = Path(shutil.copytree(one.parent, tmp_path / "project")) / "release.yaml"
-    python = f"env PYTHONPATH={plugin} {sys.executable}"
     where = f"{{scheduler: slurm, nodes: 2, memory: 1G, python: {python}}}"
 
     def evaluated(*more: str) -> dict[str, bytes]:
@@ -279,19 +257,25 @@ def read_until(terminal: int, wanted: str) -> str:
     return text.replace("\r\n", "")
 
 
-def test_four_releases_of_which_one_fails(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
-    where, options = "{scheduler: slurm, memory: 1500M}", "steps: 2, batch_size: 2"
+def test_four_releases_of_which_one_fails(
+    tmp_path: Path, digits: Path, slurm: Cluster, python: str
+) -> None:
     specs = [
-        project(tmp_path / name, digits, options, where) for name in ("one", "two", "three", "four")
+        project(tmp_path / name, digits, OPTIONS, f"{{scheduler: slurm, python: {python}}}")
+        for name in ("one", "two", "three", "four")
     ]
-    bad = specs[2].read_text("utf-8").replace("learning_rate: 1.0e-3", "learning_rate: 1.0e+30")
-    specs[2].write_text(bad, "utf-8")
+    for number, spec in enumerate(specs):
+        text = spec.read_text("utf-8")
+        options = re.search(r"  options: .*steps.*", text)
+        assert options is not None
+        light = f"  trainer: sleeper\n  options: {{diverges: {str(number == 2).lower()}}}"
+        spec.write_text(text.replace(options[0], light), "utf-8")
     code, events = finish(start(specs, slurm))
     report = events[-1]["releases"]
     assert [one["state"] for one in report] == ["done", "done", "failed", "done"]
-    assert code == report[2]["exit_code"] == 4
-    assert "the loss is" in report[2]["message"]
-    assert report[2]["remedy"]
+    assert code == report[2]["exit_code"] == 2
+    assert "the loss is nan" in report[2]["message"]
+    assert report[2]["remedy"] == "lower the learning rate"
     assert notes(events).count("submitted as slurm job") == 4
     for number, spec in enumerate(specs):
         sealed = spec.parent / ".hubkit" / NAME / "train" / "seal.json"
