@@ -174,10 +174,10 @@ def test_a_terminal_is_asked_and_each_answer_looked_into(place: Path) -> None:
             ("Dataset", "data/digits.json"),
             ("Adapter", ""),
             ("Author", AUTHOR),
-            ("Publish to", "git:./eye.git"),
+            ("[git:./hub/InternVL2-Tiny-digits.git]", "git:./eye.git"),
             ("contain 'InternVL'", "git:./InternVL2-Tiny-Eye.git"),
         ):
-            terminal.wait_for(question)
+            assert "at work" not in terminal.wait_for(question)
             terminal.type(f"{answer}\n")
         assert "wrote release.yaml" in terminal.rest()
     spec = hubkit.load_spec(Path("release.yaml"))
