@@ -150,6 +150,18 @@ def test_prepared_data_keep_their_holdout(place: Path) -> None:
     assert spec.data.images == place / "data" / "images"
 
 
+def test_the_mark_for_a_picture_is_no_english(place: Path) -> None:
+    data = place / "data" / "digits.json"
+    records = json.loads(data.read_text("utf-8"))
+    for record in records:
+        record["conversations"] = [
+            {"from": "human", "value": "<image>\n这是几？"},
+            {"from": "gpt", "value": "三"},
+        ]
+    data.write_text(json.dumps(records), "utf-8")
+    assert recognise(data).languages == ("zh",)
+
+
 def test_answers_choose_the_metric() -> None:
     assert metric(["A", "C"]) == "multiple_choice"
     assert metric(["7", "eight"]) == "exact_match"
