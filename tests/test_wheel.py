@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = (
+    "compressed",
     "foodieqa",
     "gguf",
     "git_lfs",

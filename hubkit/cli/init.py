@@ -57,12 +57,15 @@ def command(
         click.echo(f"wrote {path}; edit it, then: hubkit plan {path}")
         return
     author = author or api.git_author()
-    with reporter(as_json=False) as report:
-        if sys.stdin.isatty() and sys.stderr.isatty() and not (base and data and author):
-            draft = _asked(base, data, images, adapter, to, name, author, license)
+    draft: Draft | None = None
+    if sys.stdin.isatty() and sys.stderr.isatty() and not (base and data and author):
+        draft = _asked(base, data, images, adapter, to, name, author, license)
+    else:
+        _require(base=base, data=data, author=author)
+    with reporter(as_json=False) as report:  # a bar that moves would write over the questions
+        if draft:
             api.write(draft, path, report)
         else:
-            _require(base=base, data=data, author=author)
             api.init(
                 path,
                 base=base,

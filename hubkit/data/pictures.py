@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -20,6 +21,8 @@ Look = Literal["open", "exist"]
 _THREADS = 8
 _GUESSES = 20
 """Missing images for which their folder is searched for one of a similar name."""
+_FOLDERS = 200
+"""Below the folder of the images, in which the first missing one is looked for."""
 _TRIED = 256
 """Files of a folder that is only listed that are looked into for Git LFS pointers: a clone has them
 for all pictures, or for none."""
@@ -51,6 +54,7 @@ class Pictures:
         self._listings: dict[str, Hashes] = {}
         self._own: set[str] = set()
         self._guesses = 0
+        self._remedy = ""
 
     def path(self, name: str) -> Path:
         return (self.extracted if self.extracted and name in self._own else self.folder) / name
@@ -95,9 +99,17 @@ class Pictures:
         """What is wrong with the image, as far as was looked, and what to do."""
         found = self.known[name] if self.look == "open" else self._listed(name)
         if found == _ABSENT:
-            remedy = f"images are looked for in {self.folder}; see data.images, or --images"
-            return self._absent(name), remedy
+            self._remedy = self._remedy or self._look_below(name)
+            return self._absent(name), self._remedy
         return (found, _REPLACE) if isinstance(found, str) else None
+
+    def _look_below(self, name: str) -> str:
+        """What to do about images that are missing, by the first of them."""
+        with suppress(OSError, ValueError):  # no folder, or a name that none can have
+            for folder in sorted(self.folder.iterdir())[:_FOLDERS]:
+                if (folder / name).is_file():
+                    return f"it is in {folder}: name that folder in data.images, or with --images"
+        return f"images are looked for in {self.folder}; see data.images, or --images"
 
     def _listed(self, name: str) -> str | None:
         folder, _, file = name.rpartition("/")

@@ -14,7 +14,7 @@ from ..sdk import Record, Row
 from .preparation import HOLDOUT, TRAIN
 from .scan import rows
 from .terms import terms_of
-from .writing import languages, scripts
+from .texts import texts_of
 
 USUAL = "llava_json"
 _LOOKED = 200
@@ -58,14 +58,7 @@ def recognise(path: Path, images: Path | None = None) -> Recognised:
         format=format,
         images=_images(source, records, images),
         title=terms_of(format, source, {}).benchmark or _title(source),
-        languages=languages(
-            scripts(
-                text
-                for record in records
-                for turn in record.turns
-                for text in (turn.prompt, turn.answer)
-            )
-        ),
+        languages=texts.languages if (texts := texts_of(records)) else (),
         answers=tuple(turn.answer for record in records for turn in record.turns),
         holdout_file=holdout if source.name == TRAIN and holdout.is_file() else None,
     )

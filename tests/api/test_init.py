@@ -150,6 +150,18 @@ def test_prepared_data_keep_their_holdout(place: Path) -> None:
     assert spec.data.images == place / "data" / "images"
 
 
+def test_the_mark_for_a_picture_is_no_english(place: Path) -> None:
+    data = place / "data" / "digits.json"
+    records = json.loads(data.read_text("utf-8"))
+    for record in records:
+        record["conversations"] = [
+            {"from": "human", "value": "<image>\n这是几？"},
+            {"from": "gpt", "value": "三"},
+        ]
+    data.write_text(json.dumps(records), "utf-8")
+    assert recognise(data).languages == ("zh",)
+
+
 def test_answers_choose_the_metric() -> None:
     assert metric(["A", "C"]) == "multiple_choice"
     assert metric(["7", "eight"]) == "exact_match"
@@ -174,10 +186,10 @@ def test_a_terminal_is_asked_and_each_answer_looked_into(place: Path) -> None:
             ("Dataset", "data/digits.json"),
             ("Adapter", ""),
             ("Author", AUTHOR),
-            ("Publish to", "git:./eye.git"),
+            ("[git:./hub/InternVL2-Tiny-digits.git]", "git:./eye.git"),
             ("contain 'InternVL'", "git:./InternVL2-Tiny-Eye.git"),
         ):
-            terminal.wait_for(question)
+            assert "at work" not in terminal.wait_for(question)
             terminal.type(f"{answer}\n")
         assert "wrote release.yaml" in terminal.rest()
     spec = hubkit.load_spec(Path("release.yaml"))

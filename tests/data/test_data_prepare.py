@@ -136,6 +136,17 @@ def test_all_problems_are_named_with_file_record_and_field_and_nothing_is_writte
     )
 
 
+def test_pictures_that_lie_in_a_folder_below_are_found_for_the_remedy(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "in", 4)
+    images = tmp_path / "in" / "pics"
+    images.mkdir()
+    (tmp_path / "in" / "img").rename(images / "img")
+    with pytest.raises(DataError) as caught:
+        prepare(source, tmp_path / "out")
+    assert f"it is in {images}" in caught.value.remedy
+    assert prepare(source, tmp_path / "out", images=images).train == 4
+
+
 def test_fix_repairs_what_is_safe_and_says_so(tmp_path: Path) -> None:
     source = dataset(tmp_path / "in", 4, r1={"conversations": talk("Which?")}, r2={"id": "0"})
     done = prepare(source, tmp_path / "out", fix=True)
