@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,29 @@ def check_trained_and_asked(training: Any, questions: Any, linears: int, family:
 
     trained, asked = check_processing(PeftTrainer(), training, TransformersEngine(), questions)
     assert asked.template == "the processor's chat_template"
+    _check_batches(questions)
     merged = training.output / "merged"
     base = Model.of(training.base, family) if family else open_model(training.base)
     assert merge(base, training.output / trained.adapter, merged).merged == linears
     assert check(merged, base.family) == ()
     return trained
+
+
+def _check_batches(questions: Any) -> None:
+    """Answers are those of one by one, though nothing is asked again."""
+    from hubkit_transformers import TransformersEngine
+
+    from hubkit.sdk import SilentRun
+
+    found = []
+    for size in (1, 4):
+        output = questions.output.with_name(f"by{size}")
+        output.mkdir()
+        options = {**questions.options, "batch_size": size, "exact": False}
+        job = replace(questions, output=output, options=options)
+        made = TransformersEngine().generate(job, SilentRun())
+        found.append((output / made.answers).read_bytes())
+    assert found[0] == found[1]
 
 
 def check_rows_apart(training: Any, own: Sequence[Record] | None = None) -> None:
