@@ -41,6 +41,7 @@ class Qwen3VL(PlainFamily):
     )
     mark: ClassVar[str] = "Qwen"
     architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration", _MOE)
+    servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")
     held: ClassVar[tuple[tuple[str, str], ...]] = ()
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS, EXPERTS),
