@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import EnvironmentFailure, UsageError, Vision, WeightsError, json_text, stop_ids
+from hubkit.sdk.checkpoints.compressed import is_compressed
 
 from .inputs import Arrangement, arrangement
 from .options import Options
@@ -48,6 +50,13 @@ def load(native: Path, official: Path, vision: Vision, options: Options) -> Load
     name = (
         options.dtype if options.dtype != "auto" else ("float32" if device == "cpu" else "bfloat16")
     )
+    if is_compressed(json_text.load(native / "config.json")) and not find_spec(
+        "compressed_tensors"
+    ):
+        raise EnvironmentFailure(
+            f"the weights of {native.name} are compressed, and compressed-tensors is not installed",
+            "pip install compressed-tensors where this engine runs",
+        )
     arrange = arrangement(native, vision)
     model, info = AutoModelForImageTextToText.from_pretrained(
         native, dtype=getattr(torch, name), output_loading_info=True

@@ -259,6 +259,18 @@ def test_wrong_image_token_is_refused(job, native, tmp_path):
         answers(replace(job(), native=other))
 
 
+def test_compressed_weights_need_their_package(job, native, tmp_path, monkeypatch):
+    from hubkit_transformers import loading
+
+    other = shutil.copytree(native, tmp_path / "native")
+    config = json.loads((other / "config.json").read_text("utf-8"))
+    config["quantization_config"] = {"quant_method": "compressed-tensors"}
+    (other / "config.json").write_text(json.dumps(config), "utf-8")
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFailure, match="compressed-tensors is not installed"):
+        answers(replace(job(), native=other))
+
+
 def test_missing_tokenizer_is_refused(job, native, tmp_path):
     other = shutil.copytree(
         native, tmp_path / "native", ignore=shutil.ignore_patterns("tokenizer.json")
