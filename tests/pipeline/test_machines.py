@@ -236,3 +236,16 @@ def test_four_releases_of_which_one_fails(tmp_path: Path, digits: Path, slurm: C
     for number, spec in enumerate(specs):
         sealed = spec.parent / ".hubkit" / NAME / "train" / "seal.json"
         assert sealed.exists() == (number != 2)
+
+
+def test_variants_are_a_job(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
+    spec = project(tmp_path, digits, "steps: 1, batch_size: 2", "slurm")
+    text = spec.read_text("utf-8").partition("publish:")[0]
+    for stage in ("train", "smoke", "evaluate"):
+        text = text.replace(f"{stage}:\n", f"{stage}:\n  where: local\n")
+    variant = "{name: GGUF, ask: {options: {threads: 1}}, require: {drop: '<= 100 %'}}"
+    spec.write_text(f"{text}where: slurm\nvariants: [{variant}]\n", "utf-8")
+    code, events = finish(start([spec], slurm, until="variants"))
+    assert code == 0, events[-3:]
+    assert notes(events).count("submitted as slurm job") == 1
+    assert f"GGUF/model/{NAME}-F16.gguf" in stage_files(spec, "variants")

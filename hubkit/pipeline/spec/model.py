@@ -560,13 +560,15 @@ class Spec(_Model):
     @property
     def heavy(self) -> tuple[str, ...]:
         """The stages that need hardware."""
-        return (*(() if self.train.adapter else ("train",)), "smoke", "evaluate")
+        trained = () if self.train.adapter else ("train",)
+        return (*trained, "smoke", "evaluate", *(("variants",) if self.variants else ()))
 
     def where_of(self, stage: str) -> Where:
-        """Where a stage runs; one that needs no hardware runs here."""
+        """Where a stage runs; one that needs no hardware runs here, variants where the release
+        does."""
         if stage not in self.heavy:
             return Where(scheduler=LOCAL)
-        own: Where | None = getattr(self, stage).where
+        own: Where | None = getattr(getattr(self, stage), "where", None)
         return own or self.where
 
     def placed(self, scheduler: SchedulerName) -> Spec:

@@ -50,7 +50,7 @@ class CompressedExporter:
             ("torch", "2.10"),
             ("transformers", "5.15"),
             ("llmcompressor", "0.14"),
-            ("compressed-tensors", "0.19"),
+            ("compressed_tensors", "0.19"),
         ),
         "",
         "locks",

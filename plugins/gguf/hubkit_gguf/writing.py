@@ -3,7 +3,9 @@ memory."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,13 @@ from hubkit.sdk.checkpoints import Weights
 
 from .tensors import Tensor
 
-_BLOCK = 16 << 20
-"""Numbers that are converted at once."""
+_READ = 16 << 20
+"""Bytes that are read at once."""
+_BLOCK = 1 << 18
+"""Numbers that are converted at once: what a processor's cache holds."""
+_THREADS = 2
+"""More wait for the disk."""
+_STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
 
 
 class File:
@@ -94,54 +101,94 @@ class File:
         from gguf import GGMLQuantizationType
         from gguf.quants import quantize
 
-        kind = self._type(weights, tensor)
-        for array in _arrays(weights, tensor):
-            with numpy.errstate(over="ignore"):  # told below, with the tensor's name
-                made = quantize(numpy.ascontiguousarray(array), GGMLQuantizationType[kind])
-            if not numpy.isfinite(array).all() or not numpy.isfinite(_halves(made, kind)).all():
-                raise WeightsError(
-                    f"{tensor.source} holds a number that is none, or none of the type {kind}",
-                    "look for NaN in the weights; type bf16 has room for numbers beyond 65,504",
+        kind, dtype = self._type(weights, tensor), weights[tensor.source].dtype
+
+        def made(stored: Any) -> bytes | None:
+            """None where a number is none, or none of the type."""
+            array = _floats(stored, dtype)
+            with numpy.errstate(over="ignore"):
+                found = (
+                    array.astype("<f2")
+                    if kind == "F16"
+                    else quantize(array, GGMLQuantizationType[kind])
                 )
-            yield made.tobytes()
+            sound = numpy.isfinite(array).all() if kind != "F16" else True
+            return found.tobytes() if sound and _finite(found, kind) else None
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for block in _each(pool, made, _arrays(weights, tensor)):
+                if block is None:
+                    raise WeightsError(
+                        f"{tensor.source} holds a number that is none, or none of the type {kind}",
+                        "look for NaN in the weights; type bf16 has room for numbers beyond 65,504",
+                    )
+                yield block
 
 
-def _halves(made: Any, kind: str) -> Any:
-    """The float16 numbers of a quantised array: all, or the scales of blocks of 32."""
+def _each(
+    pool: ThreadPoolExecutor, work: Callable[[Any], bytes | None], items: Iterator[Any]
+) -> Iterator[bytes | None]:
+    """`work(item)` of each, in order; few are in memory at once."""
+    waiting: deque[Future[bytes | None]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > 2 * _THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _finite(made: Any, kind: str) -> bool:
+    """Whether the float16 numbers of a quantised array are numbers: all, or the scales of blocks of
+    32."""
     import numpy
 
-    if kind == "F16":
-        return made
+    if kind == "F16":  # the exponent's bits all set: infinite, or no number
+        return bool(((made.view("<u2") & 0x7FFF).max(initial=0)) < 0x7C00)
     if kind == "Q8_0":  # block_q8_0 of ggml: a scale, then 32 bytes
-        return numpy.ascontiguousarray(made.reshape(-1, 34)[:, :2]).view("<f2")
-    return numpy.zeros(0)
+        scales = numpy.ascontiguousarray(made.reshape(-1, 34)[:, :2]).view("<f2")
+        return bool(numpy.isfinite(scales).all())
+    return True
 
 
 def _arrays(weights: Weights, tensor: Tensor) -> Iterator[Any]:
+    """The tensor as it is stored, bfloat16 as its bits, by rows in blocks that a processor's cache
+    holds; rearranged in one piece first."""
+    import numpy
+
     info = weights[tensor.source]
+    kind = _STORED.get(info.dtype)
+    if kind is None:
+        raise WeightsError(
+            f"weights of type {info.dtype} cannot be written as GGUF",
+            "convert them to bfloat16 first",
+        )
     if tensor.arrange is not None or not info.shape:
-        whole = _floats(weights.read(tensor.source), info.dtype).reshape(info.shape)
-        yield tensor.arrange(whole) if tensor.arrange else whole
+        whole = numpy.frombuffer(weights.read(tensor.source), kind).reshape(info.shape)
+        arranged = numpy.ascontiguousarray(tensor.arrange(whole) if tensor.arrange else whole)
+        yield from _by_rows(arranged)
         return
-    width = max(1, info.row_size)
-    step = max(1, _BLOCK // width)
+    step = max(1, _READ // max(1, info.row_size))
     for start in range(0, info.rows, step):
         end = min(start + step, info.rows)
         raw = weights.read(tensor.source, (start, end))
-        yield _floats(raw, info.dtype).reshape((end - start, *info.shape[1:]))
+        yield from _by_rows(numpy.frombuffer(raw, kind).reshape((end - start, *info.shape[1:])))
 
 
-def _floats(raw: bytes, dtype: str) -> Any:
-    """float32 of bfloat16, float16 or float32."""
-    import numpy
+def _by_rows(array: Any) -> Iterator[Any]:
+    if array.ndim < 2:
+        yield array
+        return
+    step = max(1, _BLOCK // max(1, array[0].size))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
 
+
+def _floats(stored: Any, dtype: str) -> Any:
+    """float32."""
     if dtype == "BF16":
-        return (numpy.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-    if dtype not in ("F16", "F32"):
-        raise WeightsError(
-            f"weights of type {dtype} cannot be written as GGUF", "convert them to bfloat16 first"
-        )
-    return numpy.frombuffer(raw, "<f2" if dtype == "F16" else "<f4").astype("<f4")
+        return (stored.astype("<u4") << 16).view("<f4")
+    return stored.astype("<f4")
 
 
 def write_all(files: Sequence[File], weights: Weights, run: Run) -> None:

@@ -48,6 +48,14 @@ def test_a_stage_s_own_comes_before_the_release_s(tmp_path: Path) -> None:
     assert spec.where_of("evaluate") == Where(scheduler="slurm")
 
 
+def test_variants_are_made_and_asked_where_the_release_is(tmp_path: Path) -> None:
+    text = "where: {scheduler: slurm, hours: 2}\n"
+    assert loaded(tmp_path, text).where_of("variants") == Where(scheduler="local")
+    spec = loaded(tmp_path, f"{text}variants: [{{name: GGUF}}]\n")
+    assert spec.where_of("variants").hours == 2.0
+    assert spec.where_of("package") == Where(scheduler="local")
+
+
 def test_another_scheduler_for_one_command(tmp_path: Path) -> None:
     spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\nsmoke: {where: local}\n")
     assert spec.placed("slurm") == spec
