@@ -105,15 +105,13 @@ class File:
 
         def made(stored: Any) -> bytes | None:
             """None where a number is none, or none of the type."""
+            if (dtype, kind) == ("BF16", "F16"):
+                return halves(stored)
             array = _floats(stored, dtype)
             with numpy.errstate(over="ignore"):
-                found = (
-                    array.astype("<f2")
-                    if kind == "F16"
-                    else quantize(array, GGMLQuantizationType[kind])
-                )
-            sound = numpy.isfinite(array).all() if kind != "F16" else True
-            return found.tobytes() if sound and _finite(found, kind) else None
+                found = quantize(array, GGMLQuantizationType[kind])
+            sound = numpy.isfinite(array).all() and numpy.isfinite(_scales(found, kind)).all()
+            return found.tobytes() if sound else None
 
         with ThreadPoolExecutor(_THREADS) as pool:
             for block in _each(pool, made, _arrays(weights, tensor)):
@@ -138,17 +136,33 @@ def _each(
         yield waiting.popleft().result()
 
 
-def _finite(made: Any, kind: str) -> bool:
-    """Whether the float16 numbers of a quantised array are numbers: all, or the scales of blocks of
-    32."""
+def halves(bits: Any) -> bytes | None:
+    """float16 of bfloat16's bits; None where one is beyond it, or no number.
+
+    float16's three further bits of the fraction take what bfloat16 has less of the exponent, so
+    only numbers below float16's normal ones are rounded: five times as fast as by float32.
+    """
     import numpy
 
-    if kind == "F16":  # the exponent's bits all set: infinite, or no number
-        return bool(((made.view("<u2") & 0x7FFF).max(initial=0)) < 0x7C00)
+    size = bits & numpy.uint16(0x7FFF)
+    if size.size and size.max() >= 143 << 7:  # 65,536 and beyond
+        return None
+    made = ((bits << numpy.uint16(3)) - numpy.uint16(112 << 10 & 0xFFFF)) & numpy.uint16(0x7FFF)
+    made |= bits & numpy.uint16(0x8000)
+    small = size < 113 << 7
+    made[small] = _floats(bits[small], "BF16").astype("<f2").view("<u2")
+    return bytes(made.tobytes())
+
+
+def _scales(made: Any, kind: str) -> Any:
+    """The float16 numbers of a quantised array: all, or the scales of blocks of 32."""
+    import numpy
+
+    if kind == "F16":
+        return made
     if kind == "Q8_0":  # block_q8_0 of ggml: a scale, then 32 bytes
-        scales = numpy.ascontiguousarray(made.reshape(-1, 34)[:, :2]).view("<f2")
-        return bool(numpy.isfinite(scales).all())
-    return True
+        return numpy.ascontiguousarray(made.reshape(-1, 34)[:, :2]).view("<f2")
+    return numpy.zeros(0)
 
 
 def _arrays(weights: Weights, tensor: Tensor) -> Iterator[Any]:
