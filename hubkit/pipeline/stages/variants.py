@@ -16,6 +16,7 @@ from ...errors import HubkitError
 from ...evaluation.results import percent
 from ...files.disk import remove
 from ...inference.questions import Questioning
+from ...inference.shares import processes_here
 from ...packaging.track import link_model
 from ...sdk import Answer, read_records
 from ...sdk.checkpoints.compressed import is_compressed
@@ -157,7 +158,12 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
     standard = _standard(context, entry)
     smoking = questions(context, entry.ask, smoke.smoke_questions(context))
     records = [standard.sample.record, *standard.records]
-    asking = replace(smoking, records=records, max_new_tokens=spec.evaluate.max_new_tokens)
+    asking = replace(
+        smoking,
+        records=records,
+        max_new_tokens=spec.evaluate.max_new_tokens,
+        processes=processes_here(entry.ask.processes),
+    )
     judged = judge(_opened(model, place.model), smoking, asking, standard, out, place.answers, run)
     files = tuple(
         WrittenFile(name, (place.model / name).stat().st_size, sha256(place.model / name))

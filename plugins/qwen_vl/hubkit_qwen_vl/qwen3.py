@@ -40,8 +40,8 @@ class Qwen3VL(PlainFamily):
         proved=("check", "merge", "step"),
     )
     mark: ClassVar[str] = "Qwen"
-    architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration", _MOE)
     servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")
+    architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration", _MOE)
     held: ClassVar[tuple[tuple[str, str], ...]] = ()
     groups: ClassVar[Mapping[str, ModuleGroup]] = {
         "llm": ModuleGroup("model.language_model", DECODER_LINEARS, EXPERTS),

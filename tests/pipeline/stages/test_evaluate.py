@@ -117,6 +117,7 @@ def test_a_killed_evaluation_continues(tmp_path: Path, digits: Path) -> None:
         options={"batch_size": 1, "threads": 1},
         baseline=BASE,
         metrics=("exact_match", "contains"),
+        processes=2,
         samples=tmp_path / "again.jsonl",
     )
     again = [
