@@ -17,6 +17,7 @@ from ...sdk import ReleaseFile
 from ...sdk.codec import encode
 from ...weights.check import ADAPTER
 from ...weights.export import Names, write_adapter
+from ...weights.model import Model
 from ...weights.stream import WrittenFile
 from .. import card_facts, variant_facts
 from ..spec.model import Variant
@@ -121,7 +122,8 @@ def _run(context: Context, out: Path) -> Packaged:
     provenance.write(
         folder, card_facts.provenance(context, {file.path: file.sha256 for file in weights})
     )
-    packaged = _track(context, folder, files)
+    model = merge.merged_model(context)
+    packaged = _track(context, model, folder, files)
     commits = {}
     for entry, made, source in variants.made(context):
         if entry.publish == "own":
@@ -129,7 +131,8 @@ def _run(context: Context, out: Path) -> Packaged:
             link_model(source, place)
             write_card(place, variant_facts.facts(context, entry, made, _weights(made.files)))
             provenance.write(place, variant_facts.provenance(context, entry, made))
-            commits[entry.name] = _track(context, place, made.files).commit
+            own = variants.opened(model, place)
+            commits[entry.name] = _track(context, own, place, made.files).commit
     return replace(packaged, variants=commits)
 
 
@@ -139,11 +142,11 @@ def _weights(files: Iterable[WrittenFile]) -> tuple[ReleaseFile, ...]:
     )
 
 
-def _track(context: Context, folder: Path, files: Iterable[WrittenFile]) -> Packaged:
+def _track(context: Context, model: Model, folder: Path, files: Iterable[WrittenFile]) -> Packaged:
     spec = context.spec
     packaged, listed = track_release(
         folder,
-        merge.merged_model(context),
+        model,
         name=folder.name,
         tag=spec.tag,
         created=context.workspace.planned(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...digests import of_json, sha256
 from ...environments.outputs import discard_worker
-from ...errors import HubkitError
+from ...errors import HubkitError, RefusedError
 from ...evaluation.results import percent
 from ...files.disk import remove
 from ...inference.questions import Questioning
@@ -155,6 +155,11 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
         deadline=seconds(entry.deadline),
     )
     discard_worker(place.model.parent)
+    if entry.publish == "within" and is_compressed(opened(model, place.model).config):
+        raise RefusedError(
+            "weights in safetensors beside those of the release would be taken for its own",
+            "leave `publish: within` out: the variant gets a repository of its own",
+        )
     standard = _standard(context, entry)
     smoking = questions(context, entry.ask, smoke.smoke_questions(context))
     records = [standard.sample.record, *standard.records]
@@ -164,7 +169,7 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
         max_new_tokens=spec.evaluate.max_new_tokens,
         processes=processes_here(entry.ask.processes),
     )
-    judged = judge(_opened(model, place.model), smoking, asking, standard, out, place.answers, run)
+    judged = judge(opened(model, place.model), smoking, asking, standard, out, place.answers, run)
     files = tuple(
         WrittenFile(name, (place.model / name).stat().st_size, sha256(place.model / name))
         for name in sorted(output.files)
@@ -174,7 +179,7 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
     )
 
 
-def _opened(model: Model, folder: Path) -> Model:
+def opened(model: Model, folder: Path) -> Model:
     """The variant: of the merged model's family, but for weights that are compressed, which lie in
     transformers' own layout."""
     variant = open_model(folder)

@@ -26,7 +26,7 @@ class Talk:
     def inputs(self, prepare: Preparing) -> Inputs:
         """What the model takes to speak next."""
         if self.texts:
-            self._pieces = prepare.further(self.ready.question, self._pieces, self.texts)
+            self._pieces = prepare.continued(self.ready.question, self._pieces, self.texts)
         return joined(self._pieces)
 
     def add(self, tokenizer: Any, ids: list[int], stops: tuple[int, ...]) -> None:
@@ -106,7 +106,7 @@ class Asker:
         return talks
 
     def _speak(self, talks: Sequence[Talk]) -> None:
-        """One turn of each. Prompts are padded on the left; a decoder of its own begins with one
+        """One turn of each. Prompts are padded on the left. A decoder of its own begins with one
         token that is no part of the answer."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList

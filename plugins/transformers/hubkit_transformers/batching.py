@@ -4,7 +4,7 @@ together by length, so that little of a batch is padding."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -57,16 +57,23 @@ class Preparing:
         place, record = numbered
         question = self._ask(record)
         with self._alone:
-            first = next(pieces(self._arrange, question, 0, ()))
+            first = self._first(question)
         needs = (len(first.ids) + self._tokens) * len(question.asked)
         return Ready(place, question, first, needs)
 
-    def further(self, question: Question, known: list[Inputs], texts: list[str]) -> list[Inputs]:
-        """The pieces of the conversation, of which the first are `known`."""
+    def continued(
+        self, question: Question, known: Sequence[Inputs], texts: Sequence[str]
+    ) -> list[Inputs]:
+        """The pieces of the conversation with what was answered, of which the first are `known`."""
         with self._alone:
             if self._arrange.split:
                 return [whole(self._arrange, question, texts)]
             return [*known, *pieces(self._arrange, question, len(known), texts)]
+
+    def _first(self, question: Question) -> Inputs:
+        if self._arrange.split:
+            return whole(self._arrange, question, ())
+        return next(pieces(self._arrange, question, 0, ()))
 
 
 def batches(
