@@ -37,14 +37,15 @@ class Experts:
     parameter under `name`; peft calls it so in `target_parameters`. `shape` is (expert, out, in).
 
     `sources` are the official tensors: for each expert those whose rows, one below the other, are
-    its matrix of (out, in); or a single tensor of all experts, which is (expert, in, out). With
-    `as_published` the parameter in memory is (expert, in, out) too.
+    its matrix of (out, in); or a single tensor of all experts, which is (expert, in, out) where
+    `turned`. The parameter in memory is (expert, in, out) where `held_turned`.
     """
 
     name: str
     shape: tuple[int, int, int]
     sources: tuple[tuple[str, ...], ...]
-    as_published: bool = False
+    turned: bool = False
+    held_turned: bool = False
 
     @property
     def stacked(self) -> bool:

@@ -4,22 +4,23 @@ loads it, in a worker, and kept."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from .environment import Requirements
-from .family import ModelFamily, ModuleGroup
+from .family import Experts, ModelFamily, ModuleGroup
 from .run import Run
 
 
 @dataclass(frozen=True)
 class OutlineInput:
-    """`config` is a config.json, `names` are the tensors of the weights beside it; there may be
-    none."""
+    """`config` is a config.json, `names` are the tensors of the weights beside it, and `shapes`
+    their shapes; there may be none."""
 
     config: Mapping[str, Any]
     names: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class OutlinedTensor:
 
 @dataclass(frozen=True)
 class Outline:
-    """`tensors` are all that the model has in memory but those that are another one. `head` is the
-    one that becomes a tensor of its own when config.json no longer ties it. `groups` as in
-    NativeModel, those of them that the model has."""
+    """`tensors` are all that the weights hold: what the model has in memory but what is another
+    tensor, and what the library leaves out as it loads. `head` is the one that becomes a tensor of
+    its own when config.json no longer ties it. `groups` as in NativeModel, those of them that the
+    model has; `experts` as in ExpertFamily."""
 
     architecture: str
     tensors: tuple[OutlinedTensor, ...]
     groups: Mapping[str, ModuleGroup]
     head: OutlinedTensor | None = None
     image_token_id: int | None = None
+    experts: tuple[Experts, ...] = ()
 
 
 class OutliningFamily(ModelFamily, Protocol):

@@ -62,7 +62,8 @@ class Loader:
     def _factors(
         self, edit: Edit, lora: LoRA, part: Slice, wide: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(out, rank) and (rank, in) of one expert; or of all, for (expert, in, out)."""
+        """(out, rank) and (rank, in) of one expert; or of all, with the experts before them, and
+        turned where the tensor is."""
         count = part.count
         down = self._tensor(edit, lora.down, lambda a: a.to(wide).view(count, lora.rank, -1))
         up = self._tensor(
@@ -71,9 +72,9 @@ class Loader:
             lambda b: b.to(wide).view(len(b), lora.rank, count).permute(2, 0, 1).contiguous(),
         )
         left, right = (down.mT, up.mT) if part.swapped else (up, down)
-        if part.expert is None:
-            return right.mT, left.mT
-        return left[part.expert], right[part.expert]
+        if part.turned:
+            left, right = right.mT, left.mT
+        return (left, right) if part.expert is None else (left[part.expert], right[part.expert])
 
     def _tensor(
         self, edit: Edit, key: str, arranged: Callable[[torch.Tensor], torch.Tensor]
@@ -88,7 +89,9 @@ class Loader:
 
 
 def _of(part: Slice, whole: torch.Tensor) -> torch.Tensor:
-    return whole.mT if part.expert is None else whole[part.expert]
+    if part.expert is None:
+        return whole.mT if part.turned else whole
+    return whole[part.expert]
 
 
 class _Stacked(LowRank):

@@ -84,13 +84,14 @@ def explained(
             loras.append(_plain(adapter, one))
         else:
             found.append(_stacked(adapter, one, stacks))
+    _check_saved(adapter, stacks, found)
     given: list[tuple[LoRA | Replacement, Experts, bool]] = [
         (one.lora, one.experts, _swapped(adapter, one, found)) for one in found
     ]
     rest = []
     for replacement in adapter.replacements:
         whole = stacks.named(replacement.tensor)
-        if whole is None or whole.as_published:
+        if whole is None or (whole.stacked and whole.turned == whole.held_turned):
             rest.append(replacement)
         else:
             _check_shape(adapter, replacement, whole)
@@ -149,6 +150,19 @@ def _stacked(adapter: Adapter, one: Wrapped, stacks: Stacks) -> _Found:
     return _Found(lora, experts, width, height)
 
 
+def _check_saved(adapter: Adapter, stacks: Stacks, found: Sequence[_Found]) -> None:
+    """peft wraps every parameter that has such a name."""
+    held = {one.experts.name for one in found}
+    for experts in stacks.all if adapter.wrapped else ():
+        if _targets(adapter.wrapped[0], experts.name) and experts.name not in held:
+            raise WeightsError(
+                f"{adapter.name}: target_parameters names {experts.name!r}, of which the adapter "
+                "holds nothing",
+                "save the adapter again with it; if it was not trained, take it out of "
+                "target_parameters",
+            )
+
+
 def _targets(one: Wrapped, name: str) -> bool:
     return any(name == end or name.endswith(f".{end}") for end in one.settings.parameters)
 
@@ -179,8 +193,9 @@ def _check_shape(adapter: Adapter, replacement: Replacement, experts: Experts) -
 def _places(experts: Experts, swapped: bool) -> Iterator[tuple[Target, Slice]]:
     count, out, wide = experts.shape
     if experts.stacked:
-        whole = (Span(0, count, 0),)
-        yield Target(experts.sources[0][0], whole, (count, wide, out)), Slice(count, swapped)
+        shape = (count, wide, out) if experts.turned else experts.shape
+        target = Target(experts.sources[0][0], (Span(0, count, 0),), shape)
+        yield target, Slice(count, swapped, turned=experts.turned)
         return
     for number, sources in enumerate(experts.sources):
         height = out // len(sources)

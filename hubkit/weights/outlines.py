@@ -39,16 +39,17 @@ def outlined(
         EnvironmentFailure: `environment` lacks the library, or its version does not know the model.
     """
     checkpoint, _ = inspect(folder)
-    names: tuple[str, ...] = ()
+    shapes: dict[str, tuple[int, ...]] = {}
     if checkpoint is not None:
         with checkpoint:
-            names = tuple(checkpoint.tensors)
+            shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
     environment = resolve(environment or CURRENT, family, SilentRun())
     versions = versions_in(environment, [module for module, _ in family.requirements.modules])
-    kept = home() / _FOLDER / f"{of_json([family.name, config, sorted(names), versions])}.json"
+    asked = of_json([family.name, config, sorted(shapes.items()), versions])
+    kept = home() / _FOLDER / f"{asked}.json"
     outline = _read(kept) if versions else None
     if outline is None:
-        outline = _asked(family, OutlineInput(config, names), environment)
+        outline = _asked(family, OutlineInput(config, tuple(shapes), shapes), environment)
         if versions:
             _keep(outline, kept)
     return family.outlined(outline, folder, config)

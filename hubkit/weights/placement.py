@@ -47,12 +47,13 @@ class Target:
 @dataclass(frozen=True)
 class Slice:
     """What of an adapter's tensors for `count` experts an official tensor takes: those of
-    `expert`, or of all where it is None, and then turned to (expert, in, out). `swapped`: A is of
-    `out`, B of `in`."""
+    `expert`, or of all where it is None, and then as (expert, in, out) where `turned`. `swapped`: A
+    is of `out`, B of `in`."""
 
     count: int
     swapped: bool
     expert: int | None = None
+    turned: bool = False
 
 
 @dataclass(frozen=True)

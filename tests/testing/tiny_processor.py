@@ -326,6 +326,42 @@ QWEN3_MOE = replace(
     },
 )
 """Qwen3-VL-30B-A3B's: experts are published as (expert, in, out)."""
+_LINEAR = {
+    **{"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_conv_kernel_dim": 4},
+    **{"linear_key_head_dim": 16, "linear_value_head_dim": 16},
+    "layer_types": ["linear_attention", "full_attention"],
+}
+QWEN3_5 = replace(
+    QWEN3,
+    config={
+        **QWEN3.config,
+        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        **{"model_type": "qwen3_5", "tie_word_embeddings": False},
+        "text_config": {
+            **_TEXT,
+            **{"model_type": "qwen3_5_text", "head_dim": 16, "tie_word_embeddings": False},
+            **_LINEAR,
+            "rope_parameters": {
+                **{"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+                **{"mrope_section": [2, 1, 1], "mrope_interleaved": True},
+            },
+        },
+        "vision_config": {**QWEN3.config["vision_config"], "model_type": "qwen3_5_vision"},
+    },
+)
+QWEN3_5_MOE = replace(
+    QWEN3_5,
+    config={
+        **QWEN3_5.config,
+        "architectures": ["Qwen3_5MoeForConditionalGeneration"],
+        "model_type": "qwen3_5_moe",
+        "text_config": {
+            **QWEN3_5.config["text_config"],
+            **{"model_type": "qwen3_5_moe_text", "shared_expert_intermediate_size": 48, **_MOE},
+        },
+    },
+)
+"""Qwen3.5-35B-A3B's: experts are published as they are in memory."""
 ONEVISION = replace(
     NEXT,
     config={
@@ -452,7 +488,7 @@ def _save(model: Any, out: Path, kind: Kind) -> None:
     for name, tensor in model.state_dict().items():
         if name in tied:
             continue
-        if tensor.ndim == 3 and ".experts." in name:
+        if tensor.ndim == 3 and ".experts." in name and "qwen3_vl" in kind.config["model_type"]:
             tensor = tensor.mT
         held = next((old for old in kind.published if name.startswith(old)), "")
         tensors[kind.published.get(held, "") + name[len(held) :]] = tensor.contiguous().clone()

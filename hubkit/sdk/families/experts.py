@@ -19,13 +19,13 @@ _EVERY, _DENSE = "decoder_sparse_step", "mlp_only_layers"
 class Mixture:
     """`count` experts of a layer, `inner` wide. Published weights hold those of one layer in one
     tensor, (expert, in, out), where `stacked` says so; or each one's in tensors of its own.
-    `as_published` as in Experts."""
+    `held_turned` as in Experts."""
 
     count: int
     hidden: int
     inner: int
     stacked: bool
-    as_published: bool = False
+    held_turned: bool = False
 
     @staticmethod
     def of(text: Section, stacked: bool) -> Mixture:
@@ -62,7 +62,13 @@ class Mixture:
             )
             whole = ((f"{at}experts.{name}",),)
             sources = whole if self.stacked else each
-            yield Experts(f"{held}experts.{name}", (self.count, *shape), sources, self.as_published)
+            yield Experts(
+                f"{held}experts.{name}",
+                (self.count, *shape),
+                sources,
+                self.stacked,
+                self.held_turned,
+            )
 
 
 def sparse_layers(text: Section) -> Iterator[int]:

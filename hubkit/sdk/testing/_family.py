@@ -232,7 +232,7 @@ def _check_experts(
 ) -> None:
     for one in plugin.experts(config):
         count, out, wide = one.shape
-        each: tuple[int, ...] = (count, wide, out)
+        each: tuple[int, ...] = (count, wide, out) if one.turned else one.shape
         if not one.stacked:
             require(len(one.sources) == count, f"`experts`: {one.name} is not of {count} experts")
             each = (out // len(one.sources[0]), wide)

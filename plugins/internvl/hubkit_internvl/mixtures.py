@@ -21,7 +21,7 @@ def mixture(kind: str, llm: Settings) -> Mixture:
     if kind == "stacked":
         hidden, inner = llm.size("hidden_size"), llm.size("intermediate_size")
         count = llm.size("num_local_experts")
-        return Mixture(count, hidden, inner, stacked=True, as_published=True)
+        return Mixture(count, hidden, inner, stacked=True, held_turned=True)
     return Mixture.of(_section(llm), stacked=False)
 
 

@@ -67,7 +67,7 @@ def test_both_layouts_are_sound_and_transformers_takes_all(made: Path) -> None:
     experts: Any = own.family
     for one in experts.experts(own.config):
         count, out, wide = one.shape
-        assert held[one.name] == ((count, wide, out) if one.as_published else one.shape)
+        assert held[one.name] == ((count, wide, out) if one.held_turned else one.shape)
     described = official.family.describe(official.config)
     assert described.description.startswith("InternVL3.5 (")
     assert described.parameters == own.family.describe(own.config).parameters

@@ -28,7 +28,7 @@ class LLaVAOneVision(LLaVANext):
         trainers=("peft",),
         engines=("transformers",),
         layouts=("hf",),
-        proved=("check", "merge", "step"),
+        proved=("check", "merge", "step", "release"),
     )
     architectures: ClassVar[tuple[str, ...]] = ("LlavaOnevisionForConditionalGeneration",)
 

@@ -37,7 +37,7 @@ class Qwen3VL(PlainFamily):
         trainers=("peft",),
         engines=("transformers",),
         layouts=("hf",),
-        proved=("check", "merge", "step"),
+        proved=("check", "merge", "step", "release"),
     )
     mark: ClassVar[str] = "Qwen"
     servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")

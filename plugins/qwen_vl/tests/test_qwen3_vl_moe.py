@@ -21,6 +21,7 @@ from hubkit.weights.model import open_model
 
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 AT = "model.language_model.layers.0.mlp.experts"
+OF_LAYER = [f"{AT}.gate_up_proj", f"{AT}.down_proj"]
 HIDDEN, INNER, COUNT = 64, 48, 4
 
 
@@ -104,7 +105,7 @@ def _adapter(folder: Path, tensors: Mapping[str, tuple[int, ...]], **settings: A
 
     draw = torch.Generator().manual_seed(4)
     folder.mkdir()
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_parameters": EXPERTS}
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_parameters": OF_LAYER}
     (folder / "adapter_config.json").write_text(json.dumps({**config, **settings}), "utf-8")
     made = {
         f"base_model.model.{AT}.{key}": torch.randn(shape, generator=draw)
@@ -171,6 +172,11 @@ BAD: Mapping[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"key '.*experts\.base_layer\.lora_A\.weight' is not used: target_parameters "
         r"\(mlp\.experts\.down_proj\) names no parameter",
     ),
+    "lost": (
+        _loras(*STRAIGHT),
+        {"target_parameters": EXPERTS},
+        r"target_parameters names '.*layers\.1\.mlp\.experts\.gate_up_proj', of which the adapter",
+    ),
     "unexplained": (
         {key: shape for key, shape in _loras(*STRAIGHT).items() if "base" not in key},
         {"target_parameters": None, "r": 8},
@@ -211,7 +217,7 @@ def test_square_experts_need_others_that_tell(tmp_path: Path) -> None:
     whole = _loras((HIDDEN, 2 * HIDDEN), (HIDDEN, HIDDEN))
     merge(open_model(square), _adapter(tmp_path / "both", whole), tmp_path / "out")
     alone = {key: shape for key, shape in whole.items() if "base" not in key}
-    adapter = _adapter(tmp_path / "one", alone, target_parameters=EXPERTS[1:])
+    adapter = _adapter(tmp_path / "one", alone, target_parameters=OF_LAYER[1:])
     with pytest.raises(WeightsError, match=r"square \(64 x 64\), and versions of peft") as refused:
         merge(open_model(square), adapter, tmp_path / "other")
     assert "peft 0.19 or newer" in refused.value.remedy

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hubkit.sdk import (
     CardFacts,
     Companions,
+    Experts,
     ModuleGroup,
     NativeModel,
     RecognisedModel,
@@ -44,9 +45,9 @@ class TransformersFamily(PlainFamily):
     support: ClassVar[Support] = Support(
         {
             "en": "every other model of transformers for pictures and text (tried: Gemma 3, "
-            "SmolVLM), unless loading rearranges its tensors (experts)",
-            "zh": "transformers 的其他一切图文模型（试过 Gemma 3、SmolVLM），"
-            "加载时重新排列张量（专家）的除外",
+            "SmolVLM, Qwen3.5 dense and MoE), unless loading turns or cuts its tensors",
+            "zh": "transformers 的其他一切图文模型（试过 Gemma 3、SmolVLM、Qwen3.5 稠密与 MoE），"
+            "加载时转置或切分张量的除外",
         },
         trainers=("peft",),
         engines=("transformers",),
@@ -73,7 +74,7 @@ class TransformersFamily(PlainFamily):
         from .outlining import outline
 
         check_sizes(job.config)
-        return outline(job.config, job.names)
+        return outline(job.config, job.names, job.shapes)
 
     def outlined(self, outline: Outline, folder: Path, config: Mapping[str, Any]) -> Outlined:
         return Outlined(outline, folder, config)
@@ -130,6 +131,9 @@ class Outlined(TransformersFamily):
             tensors=tuple(TensorMap(held[name], name) for name in self.layout(config)),
             groups=self._outline.groups,
         )
+
+    def experts(self, config: Mapping[str, Any]) -> tuple[Experts, ...]:
+        return self._outline.experts
 
     def image_token(self, config: Mapping[str, Any]) -> tuple[str, int | None]:
         return super().image_token(config)[0], self._outline.image_token_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -11,12 +11,19 @@ from hubkit.sdk import EnvironmentFailure, ModuleGroup, UsageError
 from hubkit.sdk.excerpt import shown
 from hubkit.sdk.outline import Outline, OutlinedTensor
 
+from .experts import Pieces, left_out, matrices, parts_of, stacks
+
 _PROJECTOR = re.compile(r".*(projector|projection|connector|aligner|merger)")
 _ROUTERS = ("gate", "router")
 _TIED = "tie_word_embeddings"
 
 
-def outline(config: Mapping[str, Any], names: Iterable[str]) -> Outline:
+def outline(
+    config: Mapping[str, Any],
+    names: Iterable[str],
+    known: Mapping[str, tuple[int, ...]] | None = None,
+) -> Outline:
+    """`names` are those of the weights, `known` their shapes."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -29,20 +36,32 @@ def outline(config: Mapping[str, Any], names: Iterable[str]) -> Outline:
             "take config.json from the model's own repository",
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    published = _published(model, shapes, names)
+    published, pieces = _published(model, shapes, names)
+    for name in shapes:
+        if name not in published and name not in pieces:
+            saved = _saved(model, name)
+            published |= {name: saved[0]} if len(saved) == 1 else {}
+            pieces |= {} if len(saved) == 1 else _published(model, shapes, saved)[1]
+    experts = tuple(stacks(model, published, pieces))
     tied = set(model.all_tied_weights_keys)
     apart = tied - set(_model(_untied(settings)).all_tied_weights_keys)
     tensors = [
-        OutlinedTensor(name, published.get(name) or _saved(model, name), shape)
-        for name, shape in shapes.items()
+        *(
+            OutlinedTensor(name, published[name], shapes[name])
+            for name in shapes
+            if name not in pieces
+        ),
+        *matrices(experts),
+        *left_out(model, known or {}, published.values()),
     ]
     heads = [tensor for tensor in tensors if tensor.held in apart]
     return Outline(
         architecture=own,
-        tensors=tuple(tensor for tensor in tensors if tensor.held not in tied),
-        groups=dict(_groups(model)),
+        tensors=tuple(one for one in tensors if one.held not in tied),
+        groups=dict(_groups(model, [one.name for one in experts])),
         head=heads[0] if len(heads) == 1 else None,
         image_token_id=getattr(settings, "image_token_id", None),
+        experts=experts,
     )
 
 
@@ -100,9 +119,10 @@ def _untied(settings: Any) -> Any:
 
 def _published(
     model: Any, shapes: Mapping[str, tuple[int, ...]], names: Iterable[str]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, Pieces]]:
     """The names of the weights by those in memory, as loading gives them (transformers 5.23,
-    convert_and_load_state_dict_in_model). What has no place is left out.
+    convert_and_load_state_dict_in_model), and the pieces of those that are put together of each
+    expert's. What has no place is left out.
 
     Raises:
         UsageError: loading would rearrange a tensor, or two have one place.
@@ -119,6 +139,7 @@ def _published(
     renamings = [one for one in changes if isinstance(one, WeightRenaming)]
     converters = [one for one in changes if isinstance(one, WeightConverter)]
     found: dict[str, str] = {}
+    pieces: dict[str, Pieces] = {}
     prefix = model.base_model_prefix
     for name in sorted(names, key=dot_natural_key):
         held, converted = rename_source_key(name, renamings, converters, prefix, shapes)
@@ -127,7 +148,11 @@ def _published(
         if held not in shapes:
             continue
         if converted is not None:
-            raise _rearranged(model, name)
+            parts = parts_of(converters, converted)
+            if not parts:
+                raise _rearranged(model, name)
+            pieces.setdefault(held, {part: [] for part in parts})[converted].append(name)
+            continue
         if held in found:
             raise UsageError(
                 f"the weights have {found[held]!r} and {name!r}, which transformers loads into "
@@ -135,17 +160,14 @@ def _published(
                 "take the weights from the model's own repository",
             )
         found[held] = name
-    return found
+    return found, pieces
 
 
-def _saved(model: Any, name: str) -> str:
-    """The name that transformers saves a tensor under."""
+def _saved(model: Any, name: str) -> list[str]:
+    """The names that transformers saves a tensor under, of each expert's where it parts it."""
     from transformers.core_model_loading import revert_weight_conversion
 
-    saved = list(revert_weight_conversion(model, {name: model.state_dict()[name]}))
-    if len(saved) != 1:
-        raise _rearranged(model, name)
-    return str(saved[0])
+    return list(map(str, revert_weight_conversion(model, {name: model.state_dict()[name]})))
 
 
 def _rearranged(model: Any, name: str) -> UsageError:
@@ -156,7 +178,7 @@ def _rearranged(model: Any, name: str) -> UsageError:
     )
 
 
-def _groups(model: Any) -> Iterator[tuple[str, ModuleGroup]]:
+def _groups(model: Any, experts: Sequence[str]) -> Iterator[tuple[str, ModuleGroup]]:
     language = model.get_decoder()
     within = {name for name, module in model.named_modules() if module is language}
     names = [name for name, _ in model.named_modules() if name.count(".") <= 3]
@@ -166,7 +188,9 @@ def _groups(model: Any) -> Iterator[tuple[str, ModuleGroup]]:
     blocks = _blocks(model, vit) if projector.startswith(f"{vit}.") else vit
     for key, prefix in (("llm", text), ("vit", blocks), ("projector", projector)):
         if prefix:
-            yield key, ModuleGroup(prefix, _linears(model.get_submodule(prefix)))
+            own = {".".join(one.split(".")[-2:]) for one in experts if one.startswith(prefix)}
+            linears = _linears(model.get_submodule(prefix))
+            yield key, ModuleGroup(prefix, linears, tuple(sorted(own)))
 
 
 def _sees(model: Any, name: str, text: str) -> bool:

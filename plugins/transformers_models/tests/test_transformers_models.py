@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from hubkit_transformers_models import TransformersFamily
 from hubkit_transformers_models.conformance import CONFIG as SMOL_256M
-from testing.live_adapter import check_merged_weights, loaded
+from testing.live_adapter import check_experts_merge, check_merged_weights, loaded
 from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
 from testing.published import Index
-from testing.tiny_processor import GEMMA, SMOL, Kind, jobs, make, pictures, records
+from testing.tiny_processor import GEMMA, QWEN3_5_MOE, SMOL, Kind, jobs, make, pictures, records
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, UsageError, WeightsError
@@ -46,7 +46,8 @@ def opened(folder: Path) -> Model:
     """As open_model, in this process."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     with Checkpoint.open(folder) as weights:
-        asked = OutlineInput(config, tuple(weights.tensors))
+        shapes = {name: one.shape for name, one in weights.tensors.items()}
+    asked = OutlineInput(config, tuple(shapes), shapes)
     family = TransformersFamily()
     return Model.of(folder, family.outlined(family.outline(asked, SilentRun()), folder, config))
 
@@ -205,7 +206,7 @@ def test_a_config_that_is_no_model_is_refused(name: str, tmp_path: Path) -> None
 
 
 def test_rearranged_tensors_are_refused() -> None:
-    """Experts, which transformers puts into one tensor."""
+    """Experts that transformers turns: Qwen3-VL-MoE has a family of its own."""
     from transformers import Qwen3VLMoeConfig
 
     config = {
@@ -260,6 +261,54 @@ def test_a_lora_on_experts_that_peft_puts_on_parameters_is_refused(
     with pytest.raises(WeightsError, match=r"experts.lora_A.weight' is not used: target_param"):
         merge(tiny.model, tmp_path / "adapter", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Qwen3.5 with linear attention and experts, and layers that transformers leaves out."""
+    from safetensors.torch import load_file, save_file
+
+    base = make(QWEN3_5_MOE, tmp_path_factory.mktemp("qwen3_5") / "base")
+    weights = load_file(base / "model.safetensors")
+    weights["mtp.norm.weight"] = weights["model.language_model.norm.weight"].clone()
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    return base
+
+
+@pytest.mark.parametrize("published", ["in one tensor", "apart"])
+def test_experts_are_merged_as_peft_does(mixture: Path, tmp_path: Path, published: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = Path(shutil.copytree(mixture, tmp_path / "base"))
+    if published == "apart":
+        weights = load_file(base / "model.safetensors")
+        for name in [name for name in weights if ".experts." in name]:
+            place, _, last = name.rpartition(".")
+            parts = {"gate_up_proj": ("gate_proj", "up_proj")}.get(last, (last,))
+            for number, matrix in enumerate(weights.pop(name)):
+                for part, rows in zip(parts, matrix.chunk(len(parts)), strict=True):
+                    weights[f"{place}.{number}.{part}.weight"] = rows.clone()
+        save_file(weights, base / "model.safetensors", {"format": "pt"})
+    model = opened(base)
+    assert model.family.native(model.config).groups["llm"].experts == (
+        "experts.down_proj",
+        "experts.gate_up_proj",
+    )
+    linears = ["in_proj_qkv", "o_proj", "shared_expert.up_proj"]
+    check_experts_merge(model, base, tmp_path, target_modules=linears, target_parameters=EXPERTS)
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert merged.keys() == load_file(base / "model.safetensors").keys()
+    assert "mtp.norm.weight" in merged
+
+
+def test_a_mixture_learns_and_is_asked(mixture: Path, tmp_path: Path) -> None:
+    model, images = opened(mixture), pictures(tmp_path / "images")
+    training, asking = jobs(mixture, tmp_path / "jobs", records(), images, model)
+    training.options["experts"] = True
+    check_trained_and_asked(training, asking, linears=21, family=model.family)
 
 
 @pytest.mark.integration
