@@ -381,11 +381,26 @@ def profile_of(watch: Watch) -> dict[str, Any]:
     top = sorted(events, key=lambda event: -event.self_device_time_total)[:14]
     return {
         "milliseconds": dict(kinds),
+        "gaps": gaps_of(watch.profile.events()),
         "top": [
             (round(event.self_device_time_total / 3e3, 2), event.count // 3, event.key[:80])
             for event in top
         ],
     }
+
+
+def gaps_of(events: Any) -> list[tuple[float, int, str]]:
+    """Where nothing ran on the GPU: milliseconds a step, times a step, and before which kernel, for
+    gaps below 20 microseconds together and for the 6 kernels that were waited for longest."""
+    spans = sorted((event.time_range.start, event.time_range.end, event.name) for event in events)
+    found: dict[str, list[float]] = defaultdict(list)
+    busy_until = spans[0][1] if spans else 0.0
+    for start, end, name in spans:
+        if start > busy_until:
+            found[name[:60] if start - busy_until >= 20 else "short"].append(start - busy_until)
+        busy_until = max(busy_until, end)
+    rows = [(sum(gaps) / 3e3, len(gaps) // 3, name) for name, gaps in found.items()]
+    return sorted(rows, reverse=True)[:7]
 
 
 def operations(folder: Path) -> float:
@@ -576,6 +591,8 @@ def show_profile(profile: dict[str, Any]) -> None:
     print("    " + ", ".join(f"{kind} {time:.0f} ms ({time / whole:.0%})" for kind, time in parts))
     for milliseconds, count, kernel in profile["top"]:
         print(f"    {milliseconds:8.2f} ms {count:5} x {kernel}")
+    for milliseconds, count, kernel in profile["gaps"]:
+        print(f"    {milliseconds:8.2f} ms {count:5} x idle before {kernel}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ records fit into memory."""
 from __future__ import annotations
 
 from array import array
+from typing import Any
 
 
 class Hashes:
@@ -36,6 +37,13 @@ class Hashes:
         if 2 * self._count > mask:
             self._grow()
         return True
+
+    def numbers(self) -> Any:
+        """All of them, as an array of numpy."""
+        import numpy
+
+        table = numpy.frombuffer(self._table, numpy.int64)
+        return table[table != 0]
 
     def __len__(self) -> int:
         return self._count

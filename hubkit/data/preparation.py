@@ -13,6 +13,7 @@ from ..sdk import Record, Run, Terms
 from ..weights.model import Model
 from .findings import Report, Shared
 from .output import deal, spool
+from .parted import read_in_parts
 from .pictures import Look
 from .report import write_html
 from .scan import rows
@@ -117,6 +118,19 @@ class Preparation:
 
     def _read_one(self, data: Validation, place: Path, run: Run) -> None:
         settings = self.settings
+        if not read_in_parts(data, settings.format, settings.options, run, place, self._line):
+            self._read_in_order(data, place, run)
+        if not settings.skip:
+            data.tally.refuse(data.source.name)
+        if not data.count:
+            left = f"none of {data.rows:,} records is valid" if data.rows else "it is empty"
+            raise DataError(
+                f"{data.source} holds no records: {left}",
+                "give a dataset with records; a report shows what is wrong with these",
+            )
+
+    def _read_in_order(self, data: Validation, place: Path, run: Run) -> None:
+        settings = self.settings
         found = rows(settings.format, data.source, settings.options, fix=settings.fix)
         try:
             records = data.sound(found, run)
@@ -127,14 +141,6 @@ class Preparation:
         except DataError as error:
             data.tally.add(error)
             raise
-        if not settings.skip:
-            data.tally.refuse(data.source.name)
-        if not data.count:
-            left = f"none of {data.rows:,} records is valid" if data.rows else "it is empty"
-            raise DataError(
-                f"{data.source} holds no records: {left}",
-                "give a dataset with records; a report shows what is wrong with these",
-            )
 
     def write(self) -> None:
         """Deals the records to train.jsonl and holdout.jsonl; this one only when there are any."""

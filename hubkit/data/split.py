@@ -58,7 +58,7 @@ def _groups(data: Validation) -> list[list[int]]:
         return number
 
     first: dict[int, int] = {}
-    for owner, key in zip(data.owners, data.keys, strict=True):
+    for owner, key in zip(data.taken.owners, data.taken.keys, strict=True):
         parent[root(owner)] = root(first.setdefault(key, owner))
     groups: dict[int, list[int]] = {}
     for number in range(data.count):
@@ -82,12 +82,13 @@ def _shared(train: Validation, holdout: Validation, held: set[int], *, apart: bo
     mask: Any = numpy.zeros(holdout.count, bool)
     mask[list(held)] = True
     trained = numpy.ones(train.count, bool) if apart else ~mask
-    keys, owners = _numbers(train.keys), _numbers(train.owners)
-    of_held, held_keys = _numbers(holdout.owners), _numbers(holdout.keys)
+    keys, owners = _numbers(train.taken.keys), _numbers(train.taken.owners)
+    of_held, held_keys = _numbers(holdout.taken.owners), _numbers(holdout.taken.keys)
     by_picture: Any = numpy.zeros(holdout.count, bool)
     by_picture[of_held[numpy.isin(held_keys, keys[trained[owners]])]] = True
-    texts, long = _numbers(train.texts)[trained & _flags(train.long)], _flags(holdout.long)
-    by_text = numpy.isin(_numbers(holdout.texts), texts) & long
+    long = _flags(holdout.taken.long)
+    texts = _numbers(train.taken.texts)[trained & _flags(train.taken.long)]
+    by_text = numpy.isin(_numbers(holdout.taken.texts), texts) & long
     pictures, text = by_picture & mask, by_text & mask
     both = numpy.flatnonzero(pictures | text)
     examples = tuple(

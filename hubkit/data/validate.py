@@ -12,23 +12,21 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ..errors import DataError, EnvironmentFailure, UsageError
-from ..sdk import IMAGE, Record, Row, Run
+from ..sdk import Record, Row, Run
 from ..weights.model import Model
 from .findings import EXAMPLES, Report, Sample, Tally
-from .hashes import Hashes
 from .lengths import Counted, TokenCounter, by_processor, summary, tile_count
 from .pictures import Look, Picture, Pictures
 from .special import SpecialTokens
+from .taken import MEASURED, Taken
 from .texts import texts_of
 
 _BATCH, _OPENED = 64, 256
 """Records at a time: a batch of more text than the processor's own cache holds is read twice, and
 several pictures are opened at once."""
-_MEASURED = 10_000
-"""Records whose tokens are counted: a sample with a fixed seed of larger datasets."""
 _PROCESSED = 1_000
-"""The same where the model's own processor has to make every picture: hundredths of a second each.
-"""
+"""Records whose tokens are counted where the model's own processor has to make every picture:
+hundredths of a second each."""
 _SAMPLES = 24
 _SEED = 0
 """Of the samples that are shown."""
@@ -43,8 +41,6 @@ class Validation:
     """`folder` is what image paths are relative to. With `base`, its own tokens are looked for in
     texts and lengths are measured; over `max_length` tokens (0: no limit) is too long. With `fix`,
     ids that repeat get a number. `extracted` is where images go that lie in no file of their own.
-
-    A record takes a few bytes here, whatever its size: hashes of its id, its text and its pictures.
     """
 
     def __init__(
@@ -60,16 +56,10 @@ class Validation:
     ) -> None:
         self.source, self.fix, self.max_length = source, fix, max_length
         self.pictures = Pictures(folder, look, extracted)
-        self.tally, self.fixes = Tally(), Counter[str]()
-        self.texts, self.owners, self.keys = array("q"), array("I"), array("q")
-        self.long = bytearray()
+        self.tally, self.fixes, self.taken = Tally(), Counter[str](), Taken()
         self.rows = self.respelt = 0
         self._base = base
         self._special = SpecialTokens(base) if base else None
-        self._ids = Hashes()
-        self._turns, self._images = Counter[int](), Counter[int]()
-        self._chosen: list[Record] = []
-        self._random = random.Random(0)
 
     @property
     def _processed(self) -> bool:
@@ -79,7 +69,7 @@ class Validation:
     @property
     def count(self) -> int:
         """Sound records so far."""
-        return len(self.texts)
+        return len(self.taken)
 
     def sound(self, rows: Iterable[Row], run: Run) -> Iterator[Record]:
         """The records of `rows` that have no problem; call `report` when they are through."""
@@ -133,7 +123,7 @@ class Validation:
         if self._special and (found := self._special.problem(record)):
             message, remedy = found
             return DataError(f"{self._place(row, record)}, {message}", remedy, code="tokens")
-        if not self.fix and not self._ids.add(hash(record.id)):  # the last check of all
+        if not self.fix and not self.taken.ids.add(hash(record.id)):  # the last check of all
             remedy = "give each record an id of its own, or set the dataset option `ids: index`"
             return DataError(
                 f"{self._place(row, record)}, id: an earlier record has the same id",
@@ -147,30 +137,16 @@ class Validation:
         return f"{self.source}, record {row.index} ({line}id {record.id!r})"
 
     def _taken(self, row: Row, record: Record) -> Record:
-        if self.fix and not self._ids.add(hash(record.id)):
+        if self.fix and not self.taken.ids.add(hash(record.id)):
             record = self._renamed(record)
         if row.fixes:
             self.fixes.update(row.fixes)
-        turns, images = record.turns, record.images
-        parts = [text for turn in turns for text in (turn.prompt, turn.answer)]
-        if images:
-            for place, text in enumerate(parts):
-                if IMAGE in text:
-                    parts[place] = text.replace(IMAGE, "").strip()
-            number = len(self.texts)
-            for image in images:
-                self.owners.append(number)
-                self.keys.append(self._key(image))
-        self.texts.append(hash(tuple(parts)))
-        self.long.append(not images or sum(map(len, parts)) >= 200)
-        self._turns[len(turns)] += 1
-        self._images[len(images)] += 1
-        self._choose(record)
+        self.taken.add(record, self._key)
         return record
 
     def _renamed(self, record: Record) -> Record:
         number = 2
-        while not self._ids.add(hash(name := f"{record.id}-{number}")):
+        while not self.taken.ids.add(hash(name := f"{record.id}-{number}")):
             number += 1
         self.fixes["gave a repeated id a number"] += 1
         return replace(record, id=name)
@@ -180,20 +156,14 @@ class Validation:
         found = self.pictures.known.get(image)
         return hash(found.sha256) if isinstance(found, Picture) else hash(image)
 
-    def _choose(self, record: Record) -> None:
-        """Keeps a uniform sample of all records so far."""
-        if len(self._chosen) < _MEASURED:
-            self._chosen.append(record)
-        elif (place := int(self._random.random() * len(self.texts))) < _MEASURED:
-            self._chosen[place] = record
-
     def sample_pictures(self) -> list[str]:
         """Pictures of the records that the report shows."""
         return [name for sample in self._samples() for name in sample.images]
 
     def _samples(self) -> tuple[Sample, ...]:
-        count = min(_SAMPLES, len(self._chosen))
-        return tuple(map(_sample, random.Random(_SEED).sample(self._chosen, count)))
+        chosen = [*self.taken.sample.values()]
+        count = min(_SAMPLES, len(chosen))
+        return tuple(map(_sample, random.Random(_SEED).sample(chosen, count)))
 
     def digests(self) -> dict[str, str]:
         """sha256 of each picture that was opened, by path."""
@@ -226,21 +196,21 @@ class Validation:
             format=format,
             rows=self.rows,
             records=self.count,
-            pictures=len(known) or _distinct(self.keys),
+            pictures=len(known) or _distinct(self.taken.keys),
             looked=self.pictures.look,
             problems=self.tally.problems(),
             fixes=dict(sorted(self.fixes.items())),
-            turns=_counted(self._turns),
-            images=_counted(self._images),
+            turns=_counted(self.taken.turns),
+            images=_counted(self.taken.images),
             tiles=_counted(tiles),
             formats=dict(sorted(Counter(p.format for p in known.values()).items())),
             same=len(same),
             same_examples=tuple(f"{one} = {other}" for one, other in same[:EXAMPLES]),
-            repeated=self.count - _distinct(self._contents()),
+            repeated=self.count - _distinct(self.taken.contents()),
             small=sum(min(p.width, p.height) < _SMALL for p in known.values()),
             lengths=summary(counted, self.max_length),
             samples=self._samples(),
-            texts=texts_of(self._chosen),
+            texts=texts_of([*self.taken.sample.values()]),
             seed=_SEED,
             notes=(*self._notes(), *notes),
             converted=self.converted(),
@@ -258,13 +228,6 @@ class Validation:
             found["found under the same name in another Unicode form"] = self.respelt
         return dict(sorted(found.items()))
 
-    def _contents(self) -> array[int]:
-        """For each record a number that is equal for equal text and pictures."""
-        contents = array("q", self.texts)
-        for owner, key in zip(self.owners, self.keys, strict=True):
-            contents[owner] = hash((contents[owner], key))
-        return contents
-
     def _lengths(self) -> tuple[list[Counted], tuple[str, ...]]:
         """What was counted, and why nothing was."""
         if self._base is None:
@@ -278,7 +241,7 @@ class Validation:
 
     def _counted(self, counter: TokenCounter) -> list[Counted]:
         counted = []
-        for record in self._chosen:
+        for record in self.taken.sample.values():
             found = [self.pictures.known.get(image) for image in record.images]
             sizes = [(one.width, one.height) for one in found if isinstance(one, Picture)]
             if len(sizes) == len(found):
@@ -289,7 +252,7 @@ class Validation:
         """The first chosen records whose pictures were opened, these named from `/` on."""
         return [
             replace(record, images=tuple(map(self._from_root, record.images)))
-            for record in self._chosen[:_PROCESSED]
+            for record in islice(self.taken.sample.values(), _PROCESSED)
             if all(isinstance(self.pictures.known.get(name), Picture) for name in record.images)
         ]
 
@@ -302,7 +265,7 @@ class Validation:
             notes.append(
                 "images were looked for, not opened: sizes, tiles and equal content are not known"
             )
-        measured = _PROCESSED if self._processed else _MEASURED
+        measured = _PROCESSED if self._processed else MEASURED
         if self._base and self.count > measured:
             notes.append(f"tokens were counted of {measured:,} records, drawn with a fixed seed")
         return tuple(notes)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 
+from h11 import LocalProtocolError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 EXTENSION = "hubkit.connection"
@@ -19,7 +21,8 @@ class Protocol(H11Protocol):
 
         async def with_connection(scope: Any, receive: Any, send: Any) -> None:
             scope["extensions"] = {EXTENSION: transport}
-            await app(scope, receive, send)
+            with suppress(LocalProtocolError):  # uvicorn has refused the request's body by itself
+                await app(scope, receive, send)
 
         self.app = with_connection
 

@@ -36,7 +36,7 @@ from .lazy import lazily
 if TYPE_CHECKING:
     from .chat import parts, pictures_of, prompts, segments, stop_ids, text_parts
     from .chat_api import ServerOptions
-    from .dataset import RESTRICTIONS, DatasetAdapter, ScanningDataset, Terms
+    from .dataset import RESTRICTIONS, DatasetAdapter, PartedDataset, ScanningDataset, Terms
     from .engine import (
         Engine,
         GenerateInput,
@@ -112,7 +112,7 @@ of the same major."""
 _HOMES = {
     "chat": "parts pictures_of prompts segments stop_ids text_parts",
     "chat_api": "ServerOptions",
-    "dataset": "RESTRICTIONS DatasetAdapter ScanningDataset Terms",
+    "dataset": "RESTRICTIONS DatasetAdapter PartedDataset ScanningDataset Terms",
     "engine": (
         "Engine GenerateInput GenerateOutput Length MeasureInput MeasureOutput MeasuringEngine "
         "ServeInput ServeOutput Server ServingEngine"
@@ -182,6 +182,7 @@ __all__ = [
     "ModuleGroup",
     "NativeModel",
     "Pace",
+    "PartedDataset",
     "PictureError",
     "PictureFile",
     "PluginError",

@@ -145,3 +145,13 @@ def _image_processor(native: Path) -> Any:
         f"processor {name} ({reason[:200]})",
         f"{_NEWER}; or take the processor's files from the base model",
     )
+
+
+def read_config(native: Path) -> Any:
+    """None where it cannot be read: whoever loads the model tells it."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(native)
+    except (OSError, ValueError, KeyError):
+        return None

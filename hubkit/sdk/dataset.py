@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from .json_parts import Part
 from .records import Record
 from .rows import Row
 
@@ -63,3 +64,12 @@ class ScanningDataset(DatasetAdapter, Protocol):
         Raises:
             DataError: the file as a whole cannot be read, or cannot be read any further.
         """
+
+
+class PartedDataset(ScanningDataset, Protocol):
+    """An adapter whose large files several processes read at the same time; optional too. A file is
+    cut by `hubkit.sdk.json_parts`, and `hubkit.sdk.json_items` reads a part."""
+
+    def scan_part(self, source: Path, options: Mapping[str, Any], part: Part) -> Iterator[Row]:
+        """The rows of `scan` without `fix` that lie in `part`, with their index in the whole file.
+        hubkit turns to `scan` when a row is not sound or anything is raised."""

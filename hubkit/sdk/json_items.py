@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from . import json_text
 from .errors import DataError
 from .files import open_file
+from .json_parts import Part
 
 _BOM = b"\xef\xbb\xbf"
 _FORMS = "write one JSON array of records, or one record (a JSON object) a line"
@@ -26,18 +27,25 @@ _TOKEN = 64
 _SKIP = re.compile(r"[ \t\n\r]*").match
 
 
-def items(source: Path, *, keep_going: bool = False) -> Iterator[tuple[int | None, Any]]:
+def items(
+    source: Path, *, keep_going: bool = False, part: Part | None = None
+) -> Iterator[tuple[int | None, Any]]:
     """The records of `source` as JSON values; with the line, counted from 1, where the file is JSON
     Lines.
 
     With `keep_going` a broken line of JSON Lines gives its DataError in place of a value. After
     broken JSON within an array nothing can be told apart any more: that is always raised.
 
+    With `part` the records of that part. A DataError may then also mean that the file was cut where
+    no record ends; its place counts from the part's start.
+
     Raises:
         DataError: unreadable, not UTF-8, broken JSON (with the line), or another shape.
     """
     first = _first_byte(source)
-    if first == b"[":
+    if part:
+        yield from _of_part(source, part) if first == b"[" else _lines(source, False, part)
+    elif first == b"[":
         for item in _array(source):
             yield None, item
     elif first == b"{":
@@ -70,26 +78,42 @@ def _array(source: Path) -> Iterator[Any]:
         window.sign()
         window.at += 1
         if window.sign() != "]":
-            yield window.value()
-            while (sign := window.sign()) == ",":
-                window.at += 1
-                yield window.value()
-            if sign != "]":
+            yield from _elements(window)
+            if window.sign() != "]":
                 raise window.broken("Expecting ',' delimiter", window.at)
         window.at += 1
         if window.sign():
             raise window.broken("Extra data", window.at)
 
 
+def _elements(window: _Window) -> Iterator[Any]:
+    yield window.value()
+    while window.sign() == ",":
+        window.at += 1
+        yield window.value()
+
+
+def _of_part(source: Path, part: Part) -> Iterator[tuple[None, Any]]:
+    """JSON can be read in one way only: when each part of an array's inside, cut at commas, is
+    values and commas, those are the array's."""
+    with open_file(source) as file:
+        file.seek(part.start)
+        window = _Window(source, file, part.end - part.start)
+        for item in _elements(window):
+            yield None, item
+        if window.sign():
+            raise window.broken("Expecting ',' delimiter", window.at)
+
+
 class _Window:
     """The part of a file's text that is being parsed: `text` from the position `at` on."""
 
-    def __init__(self, source: Path, file: BinaryIO) -> None:
+    def __init__(self, source: Path, file: BinaryIO, size: int | None = None) -> None:
         self.text, self.at = "", 0
         self._source, self._file = source, file
         self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
         self._decode = json.JSONDecoder(object_pairs_hook=json_text.unique).raw_decode
-        self._lines, self._column, self._read = 0, 0, 0
+        self._lines, self._column, self._left = 0, 0, size
 
     def sign(self) -> str:
         """The next character that is not white space, which `at` then points to; empty at the end
@@ -121,6 +145,9 @@ class _Window:
                 whole = rest and not (
                     len(rest) < 3 and rest[0] in ".eE"
                 )  # `1.`, `1e` or `1e+` of a longer number
+                if self._left is not None and end - self.at > _CHUNK:
+                    # what a window may hold beside it depends on where reading began
+                    raise self.broken("a long record within a part", self.at)
                 if whole or not self._more():
                     self.at = end
                     return item
@@ -138,7 +165,10 @@ class _Window:
     def _more(self) -> bool:
         """Drops what was parsed and reads on, the more the longer the value is; False at the end of
         the file."""
-        data = self._file.read(max(_CHUNK, len(self.text) - self.at))
+        size = max(_CHUNK, len(self.text) - self.at)
+        data = self._file.read(size if self._left is None else min(size, self._left))
+        if self._left is not None:
+            self._left -= len(data)
         try:
             added = self._utf8.decode(data, final=not data)
         except UnicodeDecodeError as error:
@@ -164,10 +194,17 @@ class _Window:
         return True
 
 
-def _lines(source: Path, keep_going: bool) -> Iterator[tuple[int, Any]]:
+def _lines(source: Path, keep_going: bool, part: Part | None = None) -> Iterator[tuple[int, Any]]:
+    at = part.start if part else 0
     with open_file(source) as file:
+        file.seek(at)
         lines = iter(lambda: file.readline(_LONGEST + 1), b"")
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(lines, part.first + 1 if part else 1):
+            at += len(line)
+            if part and at > part.end:
+                return
+            if part and line.isspace() and at < part.end:
+                raise DataError(f"{source}: an empty line within a part", _FORMS, code="json")
             if len(line) > _LONGEST:
                 raise DataError(
                     f"{source}, line {number}: longer than {_LONGEST:,} bytes", _FORMS, code="json"

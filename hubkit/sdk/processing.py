@@ -82,7 +82,7 @@ class Processor:
             EnvironmentFailure: the installed transformers does not know the processor, or it needs
                 a package that is not there.
         """
-        from ._processors import load
+        from ._processors import load, read_config
 
         processor = load(native)
         template = processor.chat_template or processor.tokenizer.chat_template
@@ -93,7 +93,7 @@ class Processor:
                 f"{native.name} has no chat template",
                 "copy chat_template.jinja, or the file that has it, from the base model",
             )
-        config = _config(native)
+        config = read_config(native)
         text = getattr(config, "text_config", config)
         queries = getattr(config, "num_query_tokens", 1)
         written = getattr(processor, "num_query_tokens", 0) is None
@@ -207,16 +207,6 @@ class Processor:
         parts = [name for name in self.processor.get_attributes() if name.endswith("_tokenizer")]
         starts = tuple(part.removesuffix("tokenizer") for part in parts)
         return {name for name in output if starts and name.startswith(starts)}
-
-
-def _config(native: Path) -> Any:
-    """None where it cannot be read: whoever loads the model tells it."""
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(native)
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _check_leading(pictures: int, begins: bool, where: str) -> None:

@@ -24,7 +24,10 @@ WRONG = 2
 class Case:
     """`make` fills the empty folder in which `command` is then run; `exits` is the exit code, and
     `says` a part of what must be said. With `answer`, status, headers and body of every answer of a
-    server, `URL` in the command is the server's address."""
+    server, `URL` in the command and in the variables is the server's address; without a body it
+    never answers. `beside` runs in a process of its own while the command does, with the folder and
+    the command's process; `after` looks at the folder when it has ended. Both raise what is
+    wrong."""
 
     name: str
     command: tuple[str, ...]
@@ -32,7 +35,9 @@ class Case:
     exits: int = WRONG
     says: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    answer: tuple[int, Mapping[str, str], bytes] | None = None
+    answer: tuple[int, Mapping[str, str], bytes | None] | None = None
+    beside: Callable[[Path, int], None] | None = None
+    after: Callable[[Path], None] | None = None
 
 
 CHECK = ("check", "base")

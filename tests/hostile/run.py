@@ -6,6 +6,7 @@ python tests/hostile/run.py [--sample N] [--kind NAME] [--json]
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import importlib.util
 import json
@@ -67,16 +68,45 @@ def run(kind: str, case: Case) -> Outcome:
             child = os.fork()
             if child == 0:
                 _child(case, folder, log, url)
-            status, memory = _wait(child, began + SECONDS)
+            with _beside(case, folder, child) as found:
+                status, memory = _wait(child, began + SECONDS)
         seconds = time.monotonic() - began
         said = log.read_text("utf-8", "replace") if log.exists() else ""
+        wrong = [*_faults(case, os.waitstatus_to_exitcode(status), seconds, memory, said), *found]
+        try:
+            if case.after is not None:
+                case.after(folder)
+        except Exception as error:
+            wrong.append(f"{type(error).__name__}: {error}")
     exited = os.waitstatus_to_exitcode(status)
-    wrong = "; ".join(_faults(case, exited, seconds, memory, said))
-    return Outcome(kind, case.name, exited, seconds, memory, wrong, said[-2000:])
+    return Outcome(kind, case.name, exited, seconds, memory, "; ".join(wrong), said[-2000:])
 
 
 @contextmanager
-def answering(answer: tuple[int, Mapping[str, str], bytes] | None) -> Iterator[str]:
+def _beside(case: Case, folder: Path, child: int) -> Iterator[list[str]]:
+    """What `case.beside` raised, once the block has ended."""
+    found: list[str] = []
+    if case.beside is None:
+        yield found
+        return
+    notes = folder.parent / "beside"
+    process = os.fork()
+    if process == 0:
+        try:
+            case.beside(folder, child)
+        except BaseException as error:
+            notes.write_text(f"{type(error).__name__}: {error}", "utf-8")
+        finally:
+            os._exit(0)
+    yield found
+    while not os.waitpid(process, os.WNOHANG)[0]:
+        time.sleep(0.01)
+    if notes.exists():
+        found.append(notes.read_text("utf-8"))
+
+
+@contextmanager
+def answering(answer: tuple[int, Mapping[str, str], bytes | None] | None) -> Iterator[str]:
     """The address of a server that answers all requests so; empty without an answer."""
     if answer is None:
         yield ""
@@ -85,13 +115,15 @@ def answering(answer: tuple[int, Mapping[str, str], bytes] | None) -> Iterator[s
 
     class Handler(BaseHTTPRequestHandler):
         def do(self) -> None:
+            if body is None:
+                threading.Event().wait()
             with suppress(OSError):
                 self.rfile.read(int(self.headers.get("content-length") or 0))
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value.replace("URL", url))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body or b"")
 
         do_GET = do_POST = do_PUT = do_HEAD = do
 
@@ -136,6 +168,7 @@ def _child(case: Case, folder: Path, log: Path, url: str) -> None:
     code = 70
     try:
         os.setsid()
+        gc.callbacks.clear()  # hypothesis's own would swallow a signal
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
         output = os.open(log, os.O_WRONLY | os.O_CREAT)
         for target in (1, 2):
@@ -143,7 +176,7 @@ def _child(case: Case, folder: Path, log: Path, url: str) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ |= {"HOME": str(folder.parent), "XDG_STATE_HOME": str(folder.parent)}
         os.environ |= {"HUBKIT_HOME": str(folder.parent / "home"), "HUBKIT_OFFLINE": "1"}
-        os.environ |= case.variables
+        os.environ |= {name: word.replace("URL", url) for name, word in case.variables.items()}
         os.chdir(folder)
         from hubkit.__main__ import run as hubkit
 

@@ -133,6 +133,10 @@ def adapter_of(kind: str, folder: Path, base: Path) -> Path:
     if kind == "xtuner_llava":
         peft_folder(folder / "llava" / "llm_adapter", base)
         return folder / "llava"
+    if kind == "minigpt4":
+        state = {"llama_proj.weight": torch.ones(4, 2), "llama_proj.bias": torch.ones(4)}
+        torch.save({"model": state, "epoch": 3}, folder / "checkpoint_3.pth")
+        return folder / "checkpoint_3.pth"
     (folder / "whole").mkdir()
     (folder / "whole" / "config.json").write_text('{"use_llm_lora": 4}')
     tensors = load_file(peft_folder(folder / "peft", base) / "adapter_model.safetensors")
@@ -161,6 +165,7 @@ def test_a_given_adapter_is_named_by_its_own_format(
         == {
             "peft": {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"},
             "xtuner": {"adapter.pth"},
+            "minigpt4": {"adapter.pth"},
             "xtuner_llava": {
                 "adapter/llm_adapter/adapter_config.json",
                 "adapter/llm_adapter/adapter_model.safetensors",

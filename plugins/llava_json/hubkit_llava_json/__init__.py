@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from hubkit.sdk import DataError, Record, Row, Terms
 from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
+from hubkit.sdk.json_parts import Part
 from hubkit.sdk.rows import Place, records_of
 
 from .fix import repaired
@@ -45,13 +46,23 @@ class LlavaJson:
     def scan(self, source: Path, options: Mapping[str, Any], fix: bool) -> Iterator[Row]:
         return _rows(source, options, fix, keep_going=True)
 
+    def scan_part(self, source: Path, options: Mapping[str, Any], part: Part) -> Iterator[Row]:
+        return _rows(source, options, fix=False, keep_going=False, part=part)
+
     def terms(self, source: Path, options: Mapping[str, Any]) -> Terms:
         return Terms(license=_options(options).license)
 
 
-def _rows(source: Path, options: Mapping[str, Any], fix: bool, keep_going: bool) -> Iterator[Row]:
-    by_index = _options(options).ids == "index"
-    for index, (line, item) in enumerate(items(source, keep_going=keep_going)):
+def _rows(
+    source: Path,
+    options: Mapping[str, Any],
+    fix: bool,
+    keep_going: bool,
+    part: Part | None = None,
+) -> Iterator[Row]:
+    by_index, first = _options(options).ids == "index", part.first if part else 0
+    found = items(source, keep_going=keep_going, part=part)
+    for index, (line, item) in enumerate(found, first):
         if isinstance(item, DataError):
             yield Row(index, line, None, item)
             continue

@@ -31,10 +31,10 @@ class Options:
     `compile` auto is true on a GPU, where there are a C compiler and Python's headers; what was
     compiled is kept for the next training, in hubkit's cache folder. `packing` auto pads a batch's
     samples to one length where that costs less than 8 %.
-    `gradient_checkpointing` auto is as predicted memory asks. What a frozen ViT makes of the
-    pictures is kept for later epochs, unless its weights are in shares: `cache_vision` auto does so
-    where all of it fits on the GPU, a number takes up to so many GiB, of the host's memory where
-    the GPU has less to spare.
+    `gradient_checkpointing` auto is as predicted memory asks. What a frozen ViT of InternVL or
+    Qwen-VL makes of the pictures is kept for later epochs, unless its weights are in shares:
+    `cache_vision` auto does so where all of it fits on the GPU, a number takes up to so many GiB,
+    of the host's memory where the GPU has less to spare.
     `workers` -1 reads pictures in 4 threads on a GPU.
     """
 

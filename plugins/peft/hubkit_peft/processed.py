@@ -129,7 +129,13 @@ class ProcessorEncoder:
         return ProcessedExample(joined(pieces), tuple(labels))
 
     def unseen(self, record: Record) -> ProcessedExample:
-        return self.example(record)
+        """The example without what is seen of its pictures."""
+        example = self.example(record)
+        bare = {
+            name: tensor[:0] if tensor.is_floating_point() else tensor
+            for name, tensor in example.inputs.pictures.items()
+        }
+        return replace(example, inputs=replace(example.inputs, pictures=bare))
 
 
 def cast(inputs: Inputs, dtype: Any) -> Inputs:

@@ -131,18 +131,20 @@ def _program(
     compiled: bool,
 ) -> tuple[Any, str]:
     """The program, and what to say of the features that it keeps."""
-    longest = -(-max(size.tokens for size in sizes) // 8) * 8
     found = encoder.tokenizer.pad_token_id
     pad = encoder.stops[0] if found is None else found
+    longest = -(-max(size.tokens for size in sizes) // 8) * 8
     if options.fast:
-        from .fast import Arranged, Fast, features
+        from .fast import Arranged, Fast, blocks, features, vision
 
-        if job.vision.fit == "processor":
-            if Arranged.fits(model, longest):
-                return Arranged(model, pad, compiled, forecast.checkpointing), ""
-        elif Fast.fits(model, longest):
+        own = job.vision.fit == "processor"
+        if (Arranged if own else Fast).fits(model, longest):
+            inner = model.get_base_model().model
+            shape = blocks.shape(inner) if own else vision.shape(inner, job.vision)
             tiles = [] if share else [size.tiles for size in sizes[:learnt]]
-            kept, said = features.settle(model, job.vision, options, forecast, tiles, device, free)
+            kept, said = features.settle(shape, model.dtype, options, forecast, tiles, device, free)
+            if own:
+                return Arranged(model, pad, compiled, forecast.checkpointing, kept), said
             fast = Fast(
                 model,
                 job.vision,

@@ -4,6 +4,7 @@ function as the modules too: sections of positions, windows, what is seen at sev
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,34 @@ def test_a_vit_with_loras_and_dropout_that_belongs_to_the_sample(job: Any) -> No
     padded, own = learnt(dropping, NUMBERS, "never")
     assert padded == pytest.approx(packed, rel=1e-5) and abs(packed - other) > 1e-3
     assert apart(own, expected) < 1e-4
+
+
+@pytest.mark.parametrize("job", ["qwen2.5-vl", "qwen3-vl"], indirect=True)
+def test_kept_features_of_a_frozen_vit_change_nothing(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three epochs of four records, two of them in a batch, and no example is kept."""
+    from hubkit_peft import PeftTrainer, examples, loop
+    from hubkit_peft.fast import blocks
+
+    monkeypatch.setattr(examples, "_CACHE_BYTES", 0)
+    seen: list[int] = []
+    answered = blocks._answered
+    monkeypatch.setattr(
+        blocks, "_answered", lambda *inputs: seen.append(len(inputs[1])) or answered(*inputs)
+    )
+    curves, patches = [], []
+    for name, kept in (("again", 0.0), ("kept", "auto")):
+        seen.clear()
+        places = {part: tmp_path / f"{name}-{part}" for part in ("output", "scratch")}
+        for place in places.values():
+            place.mkdir()
+        options = {**job.options, "steps": 6, "batch_size": 2, "cache_vision": kept}
+        PeftTrainer().train(replace(job, options=options, **places), SilentRun())
+        curves.append((places["output"] / loop.METRICS).read_text("utf-8"))
+        patches.append(sum(seen))
+    assert curves[0] == curves[1]
+    assert patches[0] == 3 * patches[1]
 
 
 @pytest.mark.parametrize("job", ["qwen2.5-vl"], indirect=True)

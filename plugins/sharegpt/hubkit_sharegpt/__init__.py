@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from hubkit.sdk import DataError, Record, Row, Terms
 from hubkit.sdk.codec import decode
 from hubkit.sdk.json_items import items
+from hubkit.sdk.json_parts import Part
 from hubkit.sdk.rows import Place, records_of
 
 from .record import record
@@ -47,17 +48,26 @@ class ShareGPT:
         return records_of(self.scan(source, options, False), source, _SAME_ID)
 
     def scan(self, source: Path, options: Mapping[str, Any], fix: bool) -> Iterator[Row]:
+        return self._rows(source, options, fix, None)
+
+    def scan_part(self, source: Path, options: Mapping[str, Any], part: Part) -> Iterator[Row]:
+        return self._rows(source, options, False, part)
+
+    def _rows(
+        self, source: Path, options: Mapping[str, Any], fix: bool, part: Part | None
+    ) -> Iterator[Row]:
         chosen = decode(Options, options, "options of dataset sharegpt")
-        for index, (line, item) in enumerate(items(source, keep_going=True)):
+        found, first = items(source, keep_going=True, part=part), part.first if part else 0
+        for index, (line, item) in enumerate(found, first):
             if isinstance(item, DataError):
                 yield Row(index, line, None, item)
                 continue
             place = Place(source, index, line, item)
             try:
-                found, fixes = record(
+                own, fixes = record(
                     place, str(index) if chosen.ids == "index" else None, chosen.system, fix
                 )
-                yield Row(index, line, found, fixes=fixes)
+                yield Row(index, line, own, fixes=fixes)
             except DataError as problem:
                 yield Row(index, line, None, problem)
 

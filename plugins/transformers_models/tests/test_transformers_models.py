@@ -207,12 +207,19 @@ def test_a_lora_on_experts_that_peft_puts_on_parameters_is_refused(
     tiny: Tiny, tmp_path: Path
 ) -> None:
     """peft's target_parameters: one A and B for a tensor of all experts."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
     live(tmp_path / "adapter", loaded(tiny.base), "q_proj")
     file = tmp_path / "adapter" / "adapter_config.json"
     settings = json.loads(file.read_text("utf-8"))
     settings["target_parameters"] = ["mlp.experts.gate_up_proj"]
     file.write_text(json.dumps(settings), "utf-8")
-    with pytest.raises(WeightsError, match=r"'target_parameters' is .* which hubkit cannot merge"):
+    weights = file.with_name("adapter_model.safetensors")
+    at = "base_model.model.model.layers.0.mlp.experts"
+    more = {f"{at}.lora_A.weight": torch.ones(4, 8), f"{at}.lora_B.weight": torch.ones(8, 4)}
+    save_file(load_file(weights) | more, weights)
+    with pytest.raises(WeightsError, match=r"experts.lora_A.weight' is not used: target_param"):
         merge(tiny.model, tmp_path / "adapter", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -12,6 +12,7 @@ import torch
 from .. import batch as batches
 from ..processed import ProcessedExample
 from . import blocks, decoder
+from .features import Features
 from .loss import Head, answer_loss
 
 
@@ -19,16 +20,21 @@ class Arranged:
     """`model` is a PeftModel; its parameters stay PEFT's, its language model's forward does not
     come back. A batch is padded with the id `pad`."""
 
-    features = None
-
-    def __init__(self, model: Any, pad: int, compiling: bool, checkpointed: bool) -> None:
-        self._base, self._pad = model.get_base_model(), pad
+    def __init__(
+        self,
+        model: Any,
+        pad: int,
+        compiling: bool,
+        checkpointed: bool,
+        features: Features | None = None,
+    ) -> None:
+        self._base, self._pad, self.features = model.get_base_model(), pad, features
         self._inner = self._base.model
         self._text = self._inner.language_model
         self._decoder = decoder.Decoder(self._text.layers, compiling, checkpointed)
         self._text.forward = self._take
         self._taken: list[tuple[Any, Any, Sequence[Any]]] = []
-        blocks.hasten(self._inner, compiling)
+        self._tower = blocks.Tower(self._inner, compiling) if blocks.known(self._inner) else None
         self._head = Head(self._base.lm_head)
 
     @staticmethod
@@ -58,11 +64,28 @@ class Arranged:
         hidden = self._decoder(hidden, cos, sin, keys, batch.spans, batch.rows, added)
         return answer_loss(self._text.norm(hidden), self._head, batch.targets)
 
+    def see(self, batch: batches.Arranged) -> Any:
+        """What the frozen vision transformer makes of the batch's pictures, (patches, numbers), if
+        that is kept."""
+        kept, tower = self.features, self._tower
+        if kept is None or tower is None or not any(batch.pictures):
+            return None
+        pictures = batch.inputs["image_grid_thw"].split(batch.pictures)
+        grids = dict(zip(batch.numbers, pictures, strict=True))
+
+        def make(pixels: Any) -> Any:
+            missing = [grid for number, grid in grids.items() if not kept.made(number)]
+            return tower.features(pixels, torch.cat(missing))[:, None]
+
+        with self._autocast(batch):
+            return kept(batch.inputs["pixel_values"], batch.patches, batch.numbers, make).flatten(1)
+
     def _assembled(self, batch: batches.Arranged) -> tuple[Any, list[Any]]:
         """What goes into the language model's layers, (tokens, width), and what is added behind
         the first of them, likewise."""
-        half = self._base.dtype == torch.bfloat16
-        with torch.autocast(batch.take.device.type, torch.bfloat16, enabled=half):
+        if self._tower:
+            self._tower.given = self.see(batch)
+        with self._autocast(batch):
             self._inner(**batch.inputs, position_ids=batch.positions)
         hidden, seen, more = self._taken.pop()
         added = [
@@ -71,6 +94,10 @@ class Arranged:
         ]
         hidden, *added = (part.flatten(0, 1)[batch.take] for part in (hidden, *added))
         return hidden, added
+
+    def _autocast(self, batch: batches.Arranged) -> Any:
+        half = self._base.dtype == torch.bfloat16
+        return torch.autocast(batch.take.device.type, torch.bfloat16, enabled=half)
 
     def _take(
         self,

@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-from hubkit.sdk import Vision
-
 from ..forecast import Forecast
 from ..options import Options
 
@@ -66,27 +64,21 @@ class Features:
         return torch.cat([found[n] for n in numbers if n in found])
 
 
-def frozen(inner: Any) -> bool:
-    return not any(parameter.requires_grad for parameter in inner.vision_tower.parameters())
-
-
 def settle(
-    model: Any,
-    seen: Vision,
+    shape: tuple[int, int] | None,
+    dtype: Any,
     options: Options,
     forecast: Forecast,
     tiles: Sequence[int],
     device: str,
     free: int,
 ) -> tuple[Features | None, str]:
-    """Where features are kept, if records are seen again, and what to say about it. `tiles` are
-    those of the records that are trained on, `free` the GPU's memory before anything was there."""
-    inner, dtype = model.get_base_model().model, model.dtype
-    vision = inner.config.vision_config
-    width = vision.hidden_size * round(1 / inner.config.downsample_ratio) ** 2
-    need = sum(tiles) * seen.tokens_per_tile * width * dtype.itemsize
+    """Where features are kept, if the ViT is frozen, which gives them a shape, and records are seen
+    again; and what to say about it. `tiles` are those of the records that are trained on, `free`
+    the GPU's memory before anything was there."""
+    need = sum(tiles) * shape[0] * shape[1] * dtype.itemsize if shape else 0
     again = forecast.samples > len(tiles)
-    if not (options.cache_vision and frozen(inner) and need and again):
+    if not (options.cache_vision and shape and need and again):
         return None, ""
     spare = int(_SHARE * free) - forecast.memory if device == "cuda" else _ON_CPU
     room = need if options.cache_vision == "auto" else min(need, int(options.cache_vision * 2**30))
@@ -97,7 +89,7 @@ def settle(
             "keep them in the host's memory)"
         )
     where = device if room <= spare else "cpu"
-    kept = Features(tiles, (seen.tokens_per_tile, width), dtype, where, room)
+    kept = Features(tiles, shape, dtype, where, room)
     return kept, (
         f", features of the frozen ViT kept on the {where} ({room / 2**30:.3g} of "
         f"{need / 2**30:.3g} GiB)"

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from hubkit.sdk import Vision
+
 from ..shares import Share, release, share_all
 from .attention import dense
 from .compiled import compiled
-from .features import Features, frozen
+from .features import Features
 from .lora import in_one
 
 _TILES_AT_ONCE = 64
@@ -80,6 +82,16 @@ def fits(inner: Any) -> bool:
         and config.vision_feature_select_strategy == "default"
         and hasattr(inner, "pixel_shuffle")
     )
+
+
+def frozen(inner: Any) -> bool:
+    return not any(parameter.requires_grad for parameter in inner.vision_tower.parameters())
+
+
+def shape(inner: Any, seen: Vision) -> tuple[int, int] | None:
+    """Of what is kept of a tile, if that can be."""
+    width = inner.config.vision_config.hidden_size * round(1 / inner.config.downsample_ratio) ** 2
+    return (seen.tokens_per_tile, width) if frozen(inner) else None
 
 
 def _hasten(tower: Any, compiling: bool, share: Share | None) -> None:
