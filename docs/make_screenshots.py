@@ -8,6 +8,7 @@ It needs the extra `demo`, selenium, chromium and chromedriver.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -15,22 +16,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
 
 import hubkit
+from hubkit.api.rehearse import REHEARSAL_TOKEN
+from hubkit.demo_page.texts import TEXTS
 from hubkit.pipeline.spec.file import load
+from hubkit.pipeline.workspace import Workspace
 
 DOCS = Path(__file__).parent
-DESKTOP, PHONE = (1280, 1000), (390, 844)
+IMAGES, ZH_IMAGES = DOCS / "images", DOCS / "zh" / "images"
+DESKTOP, TALL, PHONE = (1280, 1000), (1280, 1600), (390, 844)
 SECONDS = 120.0
-Shot = tuple[str, tuple[int, int], Path]
-SHOTS: tuple[Shot, ...] = (
-    ("en-US", DESKTOP, DOCS / "images" / "demo.png"),
-    ("en-US", PHONE, DOCS / "images" / "demo-phone.png"),
-    ("zh-CN", DESKTOP, DOCS / "zh" / "images" / "demo-zh.png"),
-    ("zh-CN", PHONE, DOCS / "zh" / "images" / "demo-phone-zh.png"),
+DEMOS: tuple[tuple[str, tuple[int, int], Path], ...] = (
+    ("en-US", DESKTOP, IMAGES / "demo.png"),
+    ("en-US", PHONE, IMAGES / "demo-phone.png"),
+    ("zh-CN", DESKTOP, ZH_IMAGES / "demo-zh.png"),
+    ("zh-CN", PHONE, ZH_IMAGES / "demo-phone-zh.png"),
 )
 
 
@@ -59,12 +65,13 @@ def until(driver: Any, script: str) -> None:
         time.sleep(0.2)
 
 
-def ask_an_example(driver: Any) -> None:
-    """Takes the first example, sends it, and waits for both answers."""
-    until(driver, "document.querySelector('#examples button, #examples tr.tr-body')")
-    driver.execute_script(
-        "document.querySelector('#examples button.gallery-item, #examples tr.tr-body').click()"
-    )
+def ask_an_example(driver: Any, placeholder: str) -> None:
+    """Once the page has its language, takes the second example, which the base gets wrong, sends
+    it, and waits for both answers."""
+    until(driver, f"document.querySelector('#box textarea')?.placeholder === {placeholder!r}")
+    examples = "document.querySelectorAll('#examples button.gallery-item, #examples tr.tr-body')"
+    until(driver, f"{examples}.length > 1")
+    driver.execute_script(f"{examples}[1].click()")
     until(driver, "document.querySelector('#box .thumbnail-item')")
     driver.find_element("css selector", "#box [data-testid=submit-button]").click()
     until(
@@ -75,25 +82,53 @@ def ask_an_example(driver: Any) -> None:
     )
 
 
-def main(spec: Path) -> None:
+def demo(spec: Path) -> None:
     with hubkit.demo(spec) as shown:
-        for language, size, place in SHOTS:
+        for language, size, place in DEMOS:
             with browser(language, size) as driver:
                 driver.get(shown.url)
-                ask_an_example(driver)
+                ask_an_example(driver, TEXTS[language[:2]].ask)
+                driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
                 driver.save_screenshot(str(place))
+
+
+def report(spec: Path) -> None:
+    """The pass over the release's data, with what it held out."""
     release = load(spec)
-    data, page = release.data, DOCS / "images" / "report.html"
+    data, page = release.data, IMAGES / "report.html"
     settings = hubkit.PrepareSettings(
-        format=data.format, options=data.options, images=data.images, base=release.base.path
+        format=data.format,
+        options=data.options,
+        images=data.images,
+        holdout=data.holdout,
+        base=release.base.path,
     )
     try:
         hubkit.prepare(data.path, None, settings, report=page)
-        with browser("en-US", (1280, 1600)) as driver:
+        with browser("en-US", TALL) as driver:
             driver.get(page.resolve().as_uri())
-            driver.save_screenshot(str(DOCS / "images" / "report.png"))
+            driver.save_screenshot(str(IMAGES / "report.png"))
     finally:
         page.unlink(missing_ok=True)
+
+
+def rehearsal_hub(spec: Path) -> None:
+    """The release's page there, as whoever has the token sees it."""
+    release = load(spec)
+    folder = Workspace(spec.resolve().parent, release.name).stage("package") / release.name
+    hub = hubkit.rehearse(folder, schemes=["huggingface"])
+    with hub as (done,), browser("en-US", DESKTOP) as driver:
+        driver.get(urljoin(done.page, "/login"))
+        driver.find_element("name", "token").send_keys(os.environ[REHEARSAL_TOKEN], Keys.ENTER)
+        until(driver, "document.querySelector('form[action=\"/logout\"]')")
+        driver.get(done.page)
+        driver.save_screenshot(str(IMAGES / "rehearsal-hub.png"))
+
+
+def main(spec: Path) -> None:
+    demo(spec)
+    report(spec)
+    rehearsal_hub(spec)
 
 
 if __name__ == "__main__":

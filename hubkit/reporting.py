@@ -3,8 +3,10 @@ own Reporter."""
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
+from .sdk.errors import CancelledError
 from .sdk.run import Run, SilentRun
 
 
@@ -36,6 +38,56 @@ class SilentReporter(SilentRun):
 
     def cancels(self, job: str) -> bool:
         return False
+
+
+class Parts:
+    """One Run for the work of several threads: their progress added up, one interruption for
+    all."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._done: dict[str, tuple[float, float]] = {}
+
+    def part(self, name: str) -> Run:
+        """The Run of one of them."""
+        return _Part(self, name)
+
+    def stop(self) -> None:
+        """The next `check_cancelled` of each raises."""
+        self._stopped.set()
+
+    def progress(self, name: str, done: float, total: float, unit: str) -> None:
+        with self._lock:
+            self._done[name] = (done, total)
+            self.run.progress(
+                sum(d for d, _ in self._done.values()),
+                sum(t for _, t in self._done.values()),
+                unit,
+            )
+
+    def note(self, message: str) -> None:
+        with self._lock:
+            self.run.note(message)
+
+    def check_cancelled(self) -> None:
+        if self._stopped.is_set():
+            raise CancelledError("interrupted", "run the same command again to continue")
+        self.run.check_cancelled()
+
+
+class _Part:
+    def __init__(self, parts: Parts, name: str) -> None:
+        self._parts, self._name = parts, name
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        self._parts.progress(self._name, done, total, unit)
+
+    def note(self, message: str) -> None:
+        self._parts.note(message)
+
+    def check_cancelled(self) -> None:
+        self._parts.check_cancelled()
 
 
 def amount(done: float, total: float, unit: str) -> str:

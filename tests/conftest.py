@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,12 +60,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cl
 
 @pytest.fixture(scope="session")
 def overdue(slurm: slurm_cluster.Cluster) -> str:
-    """A job that will have been ended for its time, which takes Slurm one to one and a half
-    minutes: submitted first and looked at last."""
-    return slurm.ask(
+    """A job that will have been ended for its time: submitted first and looked at last. Slurm
+    counts in minutes, so its end is moved; it looks for such jobs every half minute."""
+    id = slurm.ask(
         *("sbatch", "--parsable", "--job-name=overdue", "--time=1"),
         *("--output=" + str(slurm.folder / "job.log"), "--wrap=echo began; sleep 300"),
     )
+    while "JobState=RUNNING" not in slurm.ask("scontrol", "show", "job", "-o", id):
+        time.sleep(0.1)
+    slurm.ask("scontrol", "update", f"jobid={id}", "EndTime=now")
+    return id
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

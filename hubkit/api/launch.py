@@ -55,7 +55,7 @@ def launch(
     given = [*overrides, *(f"{key}={one}" for key, one in outside.items())]
     settings = [word for one in given for word in ("--set", one)]
     where = loaded.where_of(loaded.heavy[0])
-    check_nodes(loaded)
+    check_nodes(loaded, shared=False)
     launched = Launch(
         name=loaded.name,
         folder=folder,

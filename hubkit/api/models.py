@@ -19,6 +19,7 @@ from ..evaluation.samples import check_suffix, write_samples
 from ..evaluation.score import check_references, evaluated
 from ..inference.questions import AFTER, BEFORE, Questioning, ask_each, view_for
 from ..inference.serving import read_key, serve
+from ..inference.shares import processes_here
 from ..inference.smoke import PROMPTS, Smoked, drawn_picture, picture_record
 from ..inference.smoke import show as show_transcript
 from ..inference.smoke import smoke as smoke_test
@@ -92,13 +93,15 @@ def evaluate(
     limit: int | None = None,
     max_new_tokens: int = 64,
     workdir: Folder | None = None,
+    processes: int = 1,
     reporter: Run | None = None,
 ) -> Evaluated:
     """Greedy answers of the model in `folder` (and of `baseline`) to every record of `data`, scored
     by each of `metrics`.
 
     `slices` are fields of the records' meta to score apart; `samples` a .jsonl or .parquet file for
-    one row per record. With `workdir` the answers so far survive a kill: the same call continues.
+    one row per record. With `workdir` the answers so far survive a kill: the same call continues,
+    with any number of `processes` of the engine at once (0: one for each GPU).
     """
     run, source = reporter or SilentReporter(), _data_file(Path(data))
     pictures = Path(images) if images else source.parent
@@ -115,6 +118,7 @@ def evaluate(
         max_new_tokens,
         records,
         pictures.resolve(),
+        processes=processes_here(processes),
     )
     models = {BEFORE: open_model(Path(baseline), where)} if baseline else {}
     models[AFTER] = open_model(Path(folder), where)

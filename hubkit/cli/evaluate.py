@@ -47,6 +47,13 @@ from .completion import plugins
 @click.option(
     "--workdir", type=FOLDER, help="Keep the answers here, so that a killed run continues."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="So many of the engine at once; 0: one for each GPU.",
+)
 @engine
 @as_json
 def command(
@@ -60,6 +67,7 @@ def command(
     samples: Path | None,
     limit: int | None,
     workdir: Path | None,
+    processes: int,
     engine: str,
     environment: str,
     options: tuple[str, ...],
@@ -83,6 +91,7 @@ def command(
             samples=samples,
             limit=limit,
             workdir=workdir,
+            processes=processes,
             engine=engine,
             environment=environment,
             options=mapping(options),

@@ -179,7 +179,7 @@ class Page:
         asked = self.box.submit(self.ask, given, shown, **queued)
         again = self.retry.click(self.ask_again, given, shown, **queued)
         self.box.stop(self.stop, None, None, queue=False, **hidden)
-        self.clear.click(self.forget, None, shown, cancels=[asked, again], **queued)
+        self.clear.click(self.forget, self.language, shown, cancels=[asked, again], **queued)
         translated = [
             *(
                 self.header,
@@ -277,9 +277,9 @@ class Page:
         """What was said so far stays. Also called when the tab is closed."""
         self.sessions.stop(str(request.session_hash))
 
-    def forget(self, request: gr.Request) -> list[Any]:
+    def forget(self, language: str, request: gr.Request) -> list[Any]:
         self.sessions.stop(str(request.session_hash))
-        return [*([] for _ in self.talks), (), _box(None, busy=False), gr.Button(interactive=False)]
+        return self._shown((), TEXTS[language], None)
 
     def translate(self, language: str) -> list[Any]:
         texts = TEXTS[language]
@@ -309,7 +309,7 @@ class Page:
         return [
             *talks,
             turns,
-            _box(question, busy),
+            _box(question, busy, texts),
             gr.Button(interactive=bool(turns) and not busy),
         ]
 
@@ -319,7 +319,8 @@ class Page:
         return f"{(texts.before, texts.after)[place]} · {self.servers[place].name}"
 
     def _panes(self, texts: Texts) -> list[tuple[str, int]]:
-        return [(self._label(place, texts), place) for place in range(len(self.servers))]
+        """The names of the models stand above, as a phone has no room for them twice."""
+        return [(texts.before, 0), (texts.after, 1)][: len(self.servers)]
 
     def _header(self, texts: Texts) -> str:
         subtitle = texts.subtitle if len(self.servers) == 1 else texts.subtitle_compare
@@ -349,9 +350,12 @@ def bubbles(turns: Turns, place: int, texts: Texts) -> list[dict[str, Any]]:
     return found
 
 
-def _box(question: dict[str, Any] | None, busy: bool) -> gr.MultimodalTextbox:
-    """While an answer is on its way, its arrow is a stop."""
-    return gr.MultimodalTextbox(value=question, submit_btn=not busy, stop_btn=busy)
+def _box(question: dict[str, Any] | None, busy: bool, texts: Texts) -> gr.MultimodalTextbox:
+    """While an answer is on its way, its arrow is a stop. Gradio 6.31 goes back to the first
+    placeholder unless it is told again."""
+    return gr.MultimodalTextbox(
+        value=question, placeholder=texts.ask, submit_btn=not busy, stop_btn=busy
+    )
 
 
 def browser_language(request: gr.Request) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ def ask(
     run: Run,
     folder: Path,
     deadline: float | None,
+    given: Mapping[str, str],
 ) -> Any:
     """The output of `plugin.call(job)` in a worker of `environment`, which has its interpreter."""
-    answer = _ask(plugin, call, _with_absolute_paths(job), environment, run, folder, deadline)
+    answer = _ask(
+        plugin, call, _with_absolute_paths(job), environment, run, folder, deadline, given
+    )
     return _decode(CALLS[call].output, answer, plugin, folder)
 
 
@@ -52,7 +56,7 @@ def ask_health(
     plugin: Trainer | Engine | Exporter, environment: Environment, folder: Path
 ) -> Health:
     """Raises EnvironmentFailure when something is missing or too old."""
-    answer = _ask(plugin, "health", None, environment, SilentRun(), folder, HEALTH_SECONDS)
+    answer = _ask(plugin, "health", None, environment, SilentRun(), folder, HEALTH_SECONDS, {})
     found: Health = _decode(Health, answer, plugin, folder)
     if (
         environment.locked is not None
@@ -71,6 +75,7 @@ def _ask(
     run: Run,
     folder: Path,
     deadline: float | None,
+    given: Mapping[str, str],
 ) -> Any:
     interpreter, folder = environment.interpreter, folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +86,7 @@ def _ask(
     (folder / "input.json").write_text(request, "utf-8")
     ending = watch(
         [str(interpreter), "-m", "hubkit.sdk.worker", str(folder)],
-        variables=variables(os.environ, interpreter, folder / "path"),
+        variables={**variables(os.environ, interpreter, folder / "path"), **given},
         folder=folder,
         result=output,
         run=run,

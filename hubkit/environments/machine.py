@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +33,17 @@ def cuda() -> int:
     except (OSError, AttributeError):
         return 0
     return version.value // 1000
+
+
+def gpus(host: Mapping[str, str]) -> tuple[str, ...]:
+    """The NVIDIA GPUs that a program with the variables `host` sees, as CUDA_VISIBLE_DEVICES names
+    them. CUDA reads that list up to its first invalid entry, such as -1."""
+    named = host.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        count = len([*Path("/dev").glob("nvidia[0-9]*")]) or int(Path("/dev/dxg").exists())
+        return tuple(map(str, range(count)))
+    listed = [one.strip() for one in named.split(",")]
+    return tuple(itertools.takewhile(lambda one: one not in ("", "-1"), listed))
 
 
 def python(version: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -46,6 +47,7 @@ def call(
     run: Run,
     folder: Path,
     deadline: float | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> TrainOutput: ...
 @overload
 def call(
@@ -68,6 +70,7 @@ def call(
     run: Run,
     folder: Path,
     deadline: float | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> GenerateOutput: ...
 @overload
 def call(
@@ -122,12 +125,13 @@ def call(
     run: Run,
     folder: Path,
     deadline: float | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Any:
     """Runs `plugin.call(job)` in a worker of `environment` and returns its output.
 
     A locked environment is built first, unless it is there. `folder` takes input.json, output.json,
-    stdout.log and stderr.log; `deadline` is in seconds. Relative paths in `job` are of the current
-    directory.
+    stdout.log and stderr.log; `deadline` is in seconds, `given` are variables for this worker
+    alone. Relative paths in `job` are of the current directory.
 
     Raises:
         UsageError: `job.options` do not fit the plugin's Options.
@@ -138,7 +142,8 @@ def call(
         CancelledError: `run` was cancelled.
         HubkitError: of whatever kind the plugin raised.
     """
-    return ask(plugin, call, job, resolve(environment, plugin, run), run, folder, deadline)
+    where = resolve(environment, plugin, run)
+    return ask(plugin, call, job, where, run, folder, deadline, given or {})
 
 
 def health(

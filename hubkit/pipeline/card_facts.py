@@ -142,6 +142,9 @@ def versions(context: Context) -> dict[str, str]:
     return {"hubkit": __version__, **context.result(smoke.STAGE).versions}
 
 
+NAMED = "named by the user"
+
+
 def settings(spec: Spec) -> dict[str, Any]:
     """What release.yaml says of how the release is made: no paths of this machine, and nothing of
     where and how long a stage may run, or how the release is published and read back."""
@@ -155,8 +158,8 @@ def settings(spec: Spec) -> dict[str, Any]:
             "train": {"adapter", "deadline", "where"},
             "merge": {"adapters": {"__all__": {"path"}}},
             "smoke": {"deadline", "where"},
-            "evaluate": {"deadline", "where"},
-            "variants": {"__all__": {"deadline": True, "ask": {"deadline"}}},
+            "evaluate": {"deadline", "processes", "where"},
+            "variants": {"__all__": {"deadline": True, "ask": {"deadline", "processes"}}},
             "publish": True,
             "upload": True,
             "verify": True,
@@ -165,11 +168,15 @@ def settings(spec: Spec) -> dict[str, Any]:
     )
     for stage in ("train", "smoke", "evaluate"):
         if environment(getattr(spec, stage).environment).python is not None:
-            made[stage]["environment"] = "named by the user"
+            made[stage]["environment"] = NAMED
     for said, entry in zip(made["variants"], spec.variants, strict=True):
         for part, field in ((said, entry.environment), (said["ask"], entry.ask.environment)):
             if environment(field).python is not None:
-                part["environment"] = "named by the user"
+                part["environment"] = NAMED
+            part["options"] = {
+                key: NAMED if isinstance(value, str) and value.startswith("/") else value
+                for key, value in part["options"].items()
+            }
     if not spec.variants:  # releases without any stay the same bytes
         del made["variants"]
     return made

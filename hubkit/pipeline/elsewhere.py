@@ -14,11 +14,6 @@ output.json     its result or its error; appears whole or not at all
 from __future__ import annotations
 
 import json
-import os
-import re
-import secrets
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +23,6 @@ from typing import Any
 
 from .. import __version__
 from ..digests import write_atomically
-from ..environments.environment import allowed
 from ..errors import CancelledError, UsageError
 from ..files.disk import remove
 from ..interruption import unhurried
@@ -36,8 +30,7 @@ from ..scheduling import SCHEDULERS, Job, Scheduler
 from ..sdk import codec, json_text
 from ..sdk.errors import from_json
 from .following import follow
-from .spec.model import Spec, environment
-from .spec.where import Where
+from .placing import check_environments, check_paths, job_for, new_name
 from .stage import Context, Stage
 from .workspace import Workspace
 
@@ -48,12 +41,13 @@ SECONDS_TO_CANCEL = 60.0
 @dataclass(frozen=True)
 class Record:
     """`id` is empty until the scheduler has given one; `inputs` are the stage's when the job was
-    submitted."""
+    submitted, and `flags` those by which the scheduler is reached."""
 
     scheduler: str
     name: str
     id: str
     inputs: Mapping[str, str]
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,17 +63,14 @@ class Collected:
 def check(stage: Stage[Any], context: Context) -> None:
     """Raises EnvironmentFailure when the scheduler would refuse the stage's job, unless that was
     submitted before, and UsageError when its environment depends on the machine."""
-    section = getattr(context.spec, stage.name)
-    if environment(section.environment).locked == "":
-        raise UsageError(
-            f"{stage.name}.environment: `locked` takes the lock that fits this machine, and the "
-            f"stage runs on another",
-            f"name the variant, such as `{stage.name}.environment: locked:cu12`",
-        )
+    check_environments(stage.name, context.spec)
     if _read(context.workspace.job(stage.name)) is not None:
         return
     where = context.spec.where_of(stage.name)
-    SCHEDULERS[where.scheduler]().check(_job(stage, context, _new_name(stage, context.spec), where))
+    check_paths(context, where)
+    SCHEDULERS[where.scheduler](where.flags).check(
+        job_for(stage, context, new_name(stage, context.spec), where)
+    )
 
 
 def refuse_running(stage: Stage[Any], context: Context) -> None:
@@ -101,7 +92,7 @@ def cancel_jobs(workspace: Workspace) -> None:
     """Cancels what a release has at work elsewhere, and nobody follows; its checkpoints stay."""
     for folder in sorted(workspace.job("").glob("*")):
         if (record := _read(folder)) is not None and record.id:
-            SCHEDULERS[record.scheduler]().cancel(record.id)
+            SCHEDULERS[record.scheduler](record.flags).cancel(record.id)
 
 
 def run(stage: Stage[Any], context: Context) -> Collected:
@@ -167,7 +158,7 @@ def _submitted(stage: Stage[Any], context: Context) -> Record:
     where, folder = spec.where_of(stage.name), workspace.job(stage.name)
     remove(folder)
     folder.mkdir(parents=True)
-    record = Record(where.scheduler, _new_name(stage, spec), "", context.inputs(stage))
+    record = Record(where.scheduler, new_name(stage, spec), "", context.inputs(stage), where.flags)
     request = {
         "hubkit": __version__,
         "name": record.name,
@@ -228,24 +219,7 @@ def _until_ended(scheduler: Scheduler, job: Job, id: str) -> None:
 
 def _scheduled(stage: Stage[Any], context: Context, record: Record) -> tuple[Scheduler, Job]:
     where = context.spec.where_of(stage.name)
-    return SCHEDULERS[record.scheduler](), _job(stage, context, record.name, where)
-
-
-def _job(stage: Stage[Any], context: Context, name: str, where: Where) -> Job:
-    folder = context.workspace.job(stage.name)
-    python = shlex.split(where.python) or [sys.executable]
-    return Job(
-        name=name,
-        folder=folder,
-        command=(*python, "-m", "hubkit.pipeline.on_node", str(folder), name),
-        variables={**allowed(os.environ), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"},
-        needs=where.needs() if stage.join else replace(where.needs(), nodes=1),
-    )
-
-
-def _new_name(stage: Stage[Any], spec: Spec) -> str:
-    readable = re.sub(r"[^A-Za-z0-9._-]", "-", spec.name)[:48]
-    return f"{readable}.{stage.name}.{secrets.token_hex(4)}"
+    return SCHEDULERS[record.scheduler](record.flags), job_for(stage, context, record.name, where)
 
 
 def _read(folder: Path) -> Record | None:

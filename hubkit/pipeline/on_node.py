@@ -20,6 +20,7 @@ from .. import __version__
 from ..digests import write_atomically
 from ..errors import CancelledError, EnvironmentFailure, HubkitError
 from ..files.disk import failure, remove
+from ..inference.shares import Nodes
 from ..reporting import SilentReporter
 from ..sdk import codec, json_text
 from .elsewhere import OUT, OUTPUT, RECORD, REQUEST
@@ -74,7 +75,7 @@ def main(folder: Path, name: str) -> int:
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"{folder} has nothing for job {name} to do: {error}\n")
         return 2
-    if rank := int(os.environ.get("PET_NODE_RANK", "0")):
+    if rank := _rank():
         return _join(request, folder / f"node-{rank}")
     (folder / OUTPUT).unlink(missing_ok=True)
     run = NodeRun(folder / PROGRESS)
@@ -136,8 +137,13 @@ def _join(request: dict[str, Any], folder: Path) -> int:
 def _opened(request: dict[str, Any], run: NodeRun) -> tuple[Context, Stage[Any]]:
     _check_version(str(request["hubkit"]))
     spec = Spec.model_validate(request["spec"])
-    context = Context(spec, Workspace(Path(request["workdir"]), spec.name), run)
+    nodes = Nodes(int(os.environ.get("PET_NNODES", "1")), _rank())
+    context = Context(spec, Workspace(Path(request["workdir"]), spec.name), run, nodes)
     return context, stage_named(request["stage"])
+
+
+def _rank() -> int:
+    return int(os.environ.get("PET_NODE_RANK", "0"))
 
 
 def _check_version(submitted: str) -> None:

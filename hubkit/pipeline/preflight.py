@@ -26,9 +26,8 @@ from .requirements import (
 from .spec.paths import check_paths, missing_paths
 from .spec.where import LOCAL
 from .stage import Context
-from .stages import stage_named
+from .stages import evaluate, stage_named, train
 from .stages.prepare import check_terms
-from .stages.train import check_nodes
 from .targets import all_targets
 
 
@@ -103,7 +102,9 @@ def _checks(
         yield lambda: check_hubs(context)
     placed = [stage for stage in stages if spec.where_of(stage).scheduler != LOCAL]
     if "train" in placed:
-        yield lambda: check_nodes(spec)
+        yield lambda: train.check_nodes(spec)
+    if "evaluate" in placed:
+        yield lambda: evaluate.check_nodes(spec)
     for stage in placed:
         yield partial(elsewhere.check, stage_named(stage), context)
     if workers and not missing_paths(spec):  # an environment takes seconds to start

@@ -159,6 +159,7 @@ def join(spec: Spec, workdir: Path, *, reporter: Reporter | None = None) -> None
             "this is the first of several nodes, or none of several",
             "run the release without --join here; on further nodes set PET_NODE_RANK to 1 and on",
         )
+    train.check_join(spec)
     context = Context(spec, Workspace(workdir, spec.name), reporter or SilentReporter())
     _release(context, list(_selected(spec, None, "prepare")), None)
     with context.workspace.lock():

@@ -18,6 +18,7 @@ from .spec.model import EnvironmentField, Spec, environment
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from ..inference.shares import Nodes
     from ..weights.model import Model
 
 T = TypeVar("T")
@@ -41,10 +42,14 @@ class Stage(Generic[T]):
 
 
 class Context:
-    """The release as its stages see it."""
+    """The release as its stages see it. `nodes` is set where the nodes of a job run one of them
+    together."""
 
-    def __init__(self, spec: Spec, workspace: Workspace, reporter: Reporter) -> None:
+    def __init__(
+        self, spec: Spec, workspace: Workspace, reporter: Reporter, nodes: Nodes | None = None
+    ) -> None:
         self.spec, self.workspace, self.run = spec, workspace, reporter
+        self.nodes = nodes
         self._inputs: dict[str, dict[str, str]] = {}
 
     @cached_property

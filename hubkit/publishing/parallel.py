@@ -1,15 +1,14 @@
-"""Several uploads at once: their progress added up, one interruption for all, and shares of one
-network."""
+"""Several uploads at once, with shares of one network."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import CancelledError, HubkitError
+from ..reporting import Parts
 from ..sdk import Pace, Run
 
 T = TypeVar("T")
@@ -37,13 +36,13 @@ def in_parallel(work: Sequence[tuple[str, Work[T]]], limits: Limits, run: Run) -
     pace = Pace(max(1, limits.connections // count), limits.max_mb_per_second * 1e6 / count)
     if count == 1:
         return [do(run, pace) for _, do in work]
-    shared = _Shared(run)
+    parts = Parts(run)
     with ThreadPoolExecutor(count, thread_name_prefix="hubkit-upload") as pool:
-        futures = [pool.submit(do, _Part(shared, name), pace) for name, do in work]
+        futures = [pool.submit(do, parts.part(name), pace) for name, do in work]
         try:
             wait(futures)
         except BaseException:
-            shared.cancelled.set()
+            parts.stop()
             raise
     errors = [
         (name, error)
@@ -59,41 +58,3 @@ def in_parallel(work: Sequence[tuple[str, Work[T]]], limits: Limits, run: Run) -
             error.message = f"{error.message}; published all the same: {', '.join(good)}"
         raise error
     return [future.result() for future in futures]
-
-
-class _Shared:
-    def __init__(self, run: Run) -> None:
-        self.run, self.cancelled = run, threading.Event()
-        self._lock = threading.Lock()
-        self._parts: dict[str, tuple[float, float]] = {}
-
-    def progress(self, name: str, done: float, total: float, unit: str) -> None:
-        with self._lock:
-            self._parts[name] = (done, total)
-            self.run.progress(
-                sum(d for d, _ in self._parts.values()),
-                sum(t for _, t in self._parts.values()),
-                unit,
-            )
-
-    def note(self, message: str) -> None:
-        with self._lock:
-            self.run.note(message)
-
-
-class _Part:
-    """The Run of one upload."""
-
-    def __init__(self, shared: _Shared, name: str) -> None:
-        self._shared, self._name = shared, name
-
-    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
-        self._shared.progress(self._name, done, total, unit)
-
-    def note(self, message: str) -> None:
-        self._shared.note(message)
-
-    def check_cancelled(self) -> None:
-        if self._shared.cancelled.is_set():
-            raise CancelledError("interrupted", "run the same command again to continue")
-        self._shared.run.check_cancelled()

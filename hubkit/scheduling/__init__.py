@@ -7,13 +7,23 @@ of a job's work is read from the folder, and only its place in the queue is aske
 scheduler.py  what a job is and needs, and what a scheduler does with it
 slurm.py      Slurm, by its own commands
 endings.py    what the end of a Slurm job means, and what to do about it
+kubernetes.py Kubernetes, by kubectl
+pods.py       what Kubernetes says of a job, and what to do about it
+manifests/    what other systems take, for people to submit
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from .kubernetes import Kubernetes
 from .scheduler import Job, Needs, Scheduler, State
 from .slurm import Slurm
 
-SCHEDULERS: dict[str, type[Scheduler]] = {"slurm": Slurm}
+SCHEDULERS: dict[str, Callable[[tuple[str, ...]], Scheduler]] = {
+    "kubernetes": Kubernetes,
+    "slurm": Slurm,
+}
+"""By name; made with the flags of the job, by which the scheduler may be reached."""
 
-__all__ = ["SCHEDULERS", "Job", "Needs", "Scheduler", "Slurm", "State"]
+__all__ = ["SCHEDULERS", "Job", "Kubernetes", "Needs", "Scheduler", "Slurm", "State"]

@@ -11,10 +11,8 @@ from pathlib import Path
 
 from ..errors import EnvironmentFailure
 from ..sdk.child import last_lines
-from .scheduler import Job, Needs
+from .scheduler import NO_FOLDER, NO_PROLOGUE, Job, Needs
 
-NO_FOLDER = 97
-"""With this the script ends where the job's folder is not."""
 _NO_PROGRAM, _OUTPUT_NOT_OPENED = "127:0", "0:53"
 _MEMORY = ("exceeded memory limit", "Exceeded job memory limit", "oom-kill", "oom_kill")
 _CONTINUES = "the same command submits it again and goes on from the last checkpoint"
@@ -80,11 +78,9 @@ def ended(
             "give a folder that all nodes share with --workdir, or leave the node out: "
             f"`where.flags: [--exclude={nodes}]`",
         )
-    if (
-        code == _NO_PROGRAM
-        or "No module named hubkit" in lines
-        or "No module named 'hubkit" in lines
-    ):
+    if code == f"{NO_PROLOGUE}:0":
+        return prologue_failed(f"Slurm job {id}", where, shown)
+    if code == _NO_PROGRAM or lacks_hubkit(lines):
         return EnvironmentFailure(
             f"Slurm job {id} could not start hubkit{where}{shown}",
             f"install hubkit there too, or say how it is started on a node: `where.python` (now "
@@ -98,6 +94,20 @@ def ended(
         f"Slurm job {id} ended{where}: {told}{exit_code}{shown}",
         _ENDED.get(word, f"correct what the job's last lines name; {_CONTINUES}"),
     )
+
+
+def prologue_failed(job: str, where: str, shown: str) -> EnvironmentFailure:
+    """`where` and `shown`: on which node, and the last lines."""
+    return EnvironmentFailure(
+        f"{job} could not start{where}: a line of `where.prologue` failed{shown}",
+        "correct `where.prologue`; `module` is unknown to a shell that is no login shell until "
+        "`source /etc/profile` has been said",
+    )
+
+
+def lacks_hubkit(lines: str) -> bool:
+    """Of what Python printed last."""
+    return "No module named hubkit" in lines or "No module named 'hubkit" in lines
 
 
 def _asked(needs: Needs) -> str:

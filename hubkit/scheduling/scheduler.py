@@ -9,14 +9,23 @@ from typing import Literal, Protocol
 
 from ..errors import HubkitError
 
+LOG = "job.log"
+"""What a job prints, in its folder."""
+
+NO_FOLDER, NO_PROLOGUE = 97, 96
+"""With these a job's script ends where its folder is not, and where a line of its prologue
+fails."""
+
 Phase = Literal["waiting", "running", "ended", "unknown"]
 
 
 @dataclass(frozen=True)
 class Needs:
     """What a job asks for. `gpus` and `cpus` are per node, `memory` per node in the scheduler's own
-    spelling (`64G`); 0, "" and None leave it to the scheduler. `flags` go to it as they are, and
-    `prologue` runs in bash on each node before the command; a line that fails ends the job."""
+    spelling (`64G`); 0, "" and None leave it to the scheduler. `image` is of a container, and
+    `claim` the volume that holds the job's folder, mounted at `mount`, for a scheduler that has
+    them. `flags` go to it as they are, and `prologue` runs in bash on each node before the command;
+    a line that fails ends the job."""
 
     nodes: int = 1
     gpus: int = 0
@@ -24,6 +33,9 @@ class Needs:
     memory: str = ""
     hours: float | None = None
     partition: str = ""
+    image: str = ""
+    claim: str = ""
+    mount: str = ""
     flags: tuple[str, ...] = ()
     prologue: str = ""
 
@@ -79,3 +91,23 @@ class Scheduler(Protocol):
 
     def cancelling(self, id: str) -> str:
         """The command by which a person cancels it."""
+
+
+def printed(log: Path, since: int) -> tuple[bytes, int]:
+    """The file beyond the byte `since`, and where that ends."""
+    try:
+        with log.open("rb") as file:
+            file.seek(since)
+            data = file.read(1 << 20)
+    except FileNotFoundError:
+        return b"", since
+    return data, since + len(data)
+
+
+def prologue(needs: Needs) -> str:
+    """Lines of bash before the command, "" without a prologue."""
+    if not needs.prologue:
+        return ""
+    return (
+        f"set -eE\ntrap 'exit {NO_PROLOGUE}' ERR\n{needs.prologue.rstrip()}\ntrap - ERR\nset +eE\n"
+    )

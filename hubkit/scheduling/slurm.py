@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..errors import EnvironmentFailure
 from . import endings
-from .scheduler import Job, Phase, State
+from .scheduler import LOG, NO_FOLDER, Job, Phase, State, printed, prologue
 
-LOG, SCRIPT = "job.log", "job.sh"
+SCRIPT = "job.sh"
 SECONDS_TO_ANSWER = 60.0
 FIRST_PORT, PORTS = 20000, 10000
 """Where the nodes of a job meet; below those that Linux gives out by itself (from 32768)."""
@@ -39,16 +39,19 @@ _TRANSIENT = ("down, drained", "Required node not available")
 
 
 class Slurm:
+    def __init__(self, flags: tuple[str, ...] = ()) -> None:
+        """`flags` are for the submission alone, where the job has them."""
+
     def check(self, job: Job) -> None:
-        done = _run("sbatch", "--test-only", *_flags(job), stdin=_script(job))
+        done = _run("sbatch", "--test-only", *_flags(job), stdin=script(job))
         if done.returncode and not any(word in done.stderr for word in _TRANSIENT):
             raise endings.refused(done.stderr, job.needs)
 
     def submit(self, job: Job) -> str:
-        script = job.folder / SCRIPT
-        script.write_text(_script(job), "utf-8")
+        path = job.folder / SCRIPT
+        path.write_text(script(job), "utf-8")
         variables = {**_own(), **job.variables}
-        done = _run("sbatch", "--parsable", *_flags(job), str(script), variables=variables)
+        done = _run("sbatch", "--parsable", *_flags(job), str(path), variables=variables)
         if done.returncode:
             raise endings.refused(done.stderr, job.needs)
         return done.stdout.strip().split(";")[0]
@@ -79,13 +82,7 @@ class Slurm:
         return _state(id, found[0].split(" ")[0], "", found[1], found[2], job)
 
     def printed(self, job: Job, since: int) -> tuple[bytes, int]:
-        try:
-            with (job.folder / LOG).open("rb") as file:
-                file.seek(since)
-                data = file.read(1 << 20)
-        except FileNotFoundError:
-            return b"", since
-        return data, since + len(data)
+        return printed(job.folder / LOG, since)
 
     def cancel(self, id: str) -> None:
         done = _run("scancel", id)
@@ -122,11 +119,10 @@ def _literal(path: Path) -> str:
     return str(path).replace("%", "%%")
 
 
-def _script(job: Job) -> str:
+def script(job: Job) -> str:
     """The command on one node, or on each through srun; there with torchrun's variables, by which
     the nodes meet on the first, where this script runs."""
-    prologue = f"set -e\n{job.needs.prologue.rstrip()}\nset +e\n" if job.needs.prologue else ""
-    inner = f"cd {shlex.quote(str(job.folder))} || exit {endings.NO_FOLDER}\n{prologue}exec "
+    inner = f"cd {shlex.quote(str(job.folder))} || exit {NO_FOLDER}\n{prologue(job.needs)}exec "
     inner += shlex.join(job.command) + "\n"
     if job.needs.nodes == 1:
         return f"#!/bin/bash\n{inner}"

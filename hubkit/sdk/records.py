@@ -83,21 +83,33 @@ def read_answers(path: Path) -> Iterator[Answer]:
 
 def kept_answers(path: Path, records: Sequence[Record], batch_size: int) -> int:
     """How many answers of an earlier run stand, whole batches only; the file is cut to them."""
-    from .codec import decode
-
     if not path.exists():
         return 0
     lines = path.read_bytes().splitlines(keepends=True)
-    good = 0
+    good = len(_standing(lines, records, path.name))
+    good = good if good == len(records) else good - good % batch_size
+    with path.open("r+b") as file:
+        file.truncate(sum(map(len, lines[:good])))
+    return good
+
+
+def standing_answers(path: Path, records: Sequence[Record]) -> list[Answer]:
+    """The answers of an earlier run up to the first that is cut off or of another record. The file
+    is left as it is."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return _standing(lines, records, path.name)
+
+
+def _standing(lines: Sequence[bytes], records: Sequence[Record], name: str) -> list[Answer]:
+    from .codec import decode
+
+    good: list[Answer] = []
     for line, record in zip(lines, records, strict=False):
         try:
-            answer = decode(Answer, json.loads(line), path.name) if line.endswith(b"\n") else None
+            answer = decode(Answer, json.loads(line), name) if line.endswith(b"\n") else None
         except (ValueError, UsageError):
             break
         if answer is None or answer.id != record.id or len(answer.texts) != len(record.turns):
             break
-        good += 1
-    good = good if good == len(records) else good - good % batch_size
-    with path.open("r+b") as file:
-        file.truncate(sum(map(len, lines[:good])))
+        good.append(answer)
     return good

@@ -93,6 +93,13 @@ class SeveralNodesTrainer(Trainer, Protocol):
     several_nodes: ClassVar[bool]
 
 
+class SharingTrainer(SeveralNodesTrainer, Protocol):
+    """One whose nodes need `scratch` to be the same folder on all of them: it takes several only
+    where they share a file system."""
+
+    shared_scratch: ClassVar[bool]
+
+
 class ForeseeingTrainer(Trainer, Protocol):
     """A trainer that can tell beforehand what a training takes; `foresee` is optional for a
     trainer."""

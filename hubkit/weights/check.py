@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.sdk import json_text
+from hubkit.sdk.checkpoints import compressed
+from hubkit.sdk.checkpoints.compressed import is_compressed
 from hubkit.sdk.errors import UsageError
 from hubkit.sdk.family import ModelFamily, Problem
 
@@ -27,7 +29,7 @@ from .diagnosis import diagnosis, layout_problems
 from .gguf import gguf_problems, is_gguf
 from .header import BITS
 from .model import is_adapter
-from .spelling import as_published
+from .spelling import as_published, as_written
 
 ADAPTER = "adapter"
 """The folder of a release that holds the adapter beside the merged model."""
@@ -144,6 +146,11 @@ def _weights(
         layout = family.layout(config)
     except UsageError as error:
         yield Problem("config.json", error.message, error.remedy)
+        return
+    if is_compressed(config):
+        written = as_written(layout, checkpoint, family)
+        for name, message in compressed.problems(config, written, checkpoint.tensors):
+            yield Problem(where, f"tensor {name} {message}", "export the model again")
         return
     checkpoint = as_published(checkpoint, family, layout)
     layout = with_copies(checkpoint, family, config, layout)

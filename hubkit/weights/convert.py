@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+from hubkit.sdk.checkpoints.compressed import is_compressed
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 from hubkit.sdk.run import Run, SilentRun
@@ -113,7 +114,10 @@ def to_native(
 
 
 def native_view(model: Model, place: Path, run: Run) -> Path:
-    """`model` as transformers loads it, written to `place` unless it is there already."""
+    """`model` as transformers loads it, written to `place` unless it is there already; the folder
+    itself where its weights are compressed, since such folders are written for transformers."""
+    if is_compressed(model.config):
+        return model.folder
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         run.note(f"writing the transformers view of {model.folder.name}")

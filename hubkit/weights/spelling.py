@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from hubkit.sdk.family import ModelFamily
 
@@ -20,3 +20,21 @@ def as_published(weights: Checkpoint, family: ModelFamily, layout: Container[str
                 names[name] = new
     clash = any(new in weights.tensors for new in names.values())
     return weights.called(names) if names and not clash else weights
+
+
+def as_written(
+    layout: Mapping[str, tuple[int, ...]], weights: Checkpoint, family: ModelFamily
+) -> dict[str, tuple[int, ...]]:
+    """`layout` under the spelling of `weights`, whose tensors may be parts of those of the
+    layout."""
+    modules = {name.rpartition(".")[0] for name in weights.tensors}
+    known = getattr(family, "spellings", ())
+
+    def spelled(name: str) -> str:
+        for published, other in known:
+            new: str = other + name.removeprefix(published)
+            if name.startswith(published) and new.rpartition(".")[0] in modules:
+                return new
+        return name
+
+    return {spelled(name): shape for name, shape in layout.items()}

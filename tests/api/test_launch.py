@@ -15,6 +15,7 @@ from testing.projects import RELEASE
 
 from hubkit.__main__ import run
 from hubkit.api.launch import launch
+from hubkit.api.release import join
 from hubkit.errors import UsageError
 
 WHERE = """\
@@ -104,7 +105,7 @@ def test_what_is_missing_is_named(spec: Path, capsys: pytest.CaptureFixture[str]
             made(spec, format, **options)
         assert told in raised.value.message
         assert remedy in raised.value.remedy
-    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer xtuner takes one node"):
+    with pytest.raises(UsageError, match=r"trainer xtuner needs a folder that its nodes share"):
         made(spec, "sky", overrides=["where.nodes=2", "train={trainer: xtuner}"])
     assert run(["launch", str(spec), "--print", "sky", "--image", "i", "--gpu", "H200"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["name"] == "internvl2-tiny-test"
@@ -170,6 +171,15 @@ def test_the_first_node_joins_nobody(
     assert "or none of several" in capsys.readouterr().err
     assert run(["release", str(spec), "--join", "--until", "train"]) == 2
     assert "without --from, --until and --where" in capsys.readouterr().err
+
+
+def test_a_trainer_whose_nodes_share_a_folder_joins_nobody(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PET_NODE_RANK", "1")
+    with pytest.raises(UsageError, match="trainer xtuner needs a folder") as raised:
+        join(spec, overrides=["train={trainer: xtuner}"])
+    assert "`where: slurm`" in raised.value.remedy
 
 
 @pytest.mark.parametrize("nodes", [1, 2])

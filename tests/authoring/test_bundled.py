@@ -29,7 +29,9 @@ SLOW = {
     "transformers",
     "transformers_models",
 }
-ELSEWHERE = {"llama_cpp", "lmdeploy", "xtuner", "nextgpt", "nextgpt_stages", "openai"}
+ELSEWHERE = {
+    *("compressed", "llama_cpp", "lmdeploy", "xtuner", "nextgpt", "nextgpt_stages", "openai"),
+}
 """They need an environment of their own, a server, or models that are not in the repository."""
 PARTS = {"options": "this kind has no options", "sdk only": "it is a part of hubkit itself"}
 WORKER = {"life", "worker", "cancellation", "environment", "serving"}

@@ -171,6 +171,7 @@ def test_chinese_examples_and_what_cannot_be_read(
         )
     )
     assert visitor.said(0) == []
+    assert visitor.find("#box textarea").get_attribute("placeholder").startswith("输入问题")
     visitor.find(".toast-close").click()
     visitor.wait(lambda: not visitor.texts(".toast-close"))
     visitor.driver.find_elements("css selector", "#language input")[0].click()

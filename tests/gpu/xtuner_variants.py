@@ -6,6 +6,7 @@ Proves for ZeRO-1, ZeRO-2 with and without the optimizer's state, ZeRO-3, offloa
 (mixed precision), QLoRA (where XTUNER_PYTHON has bitsandbytes) and xtuner's own prompt: it trains,
 and hubkit merges what it wrote. `continued`: a training with ZeRO-2 that is interrupted after a
 checkpoint and continued ends in the same bytes as an undisturbed one. All of them without a name.
+`two nodes`, by name alone: two of one GPU each, on one machine, train together as in a job.
 Prints one JSON line each; exits 1 when one fails.
 """
 
@@ -15,7 +16,9 @@ import json
 import random
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "quantized": {"quantize": True},
     "xtuner's prompt": {"prompt": "xtuner"},
 }
-CONTINUED = "continued"
+CONTINUED, NODES = "continued", "two nodes"
 
 
 class Impatient(SilentRun):
@@ -92,7 +95,7 @@ def job_for(folder: Path, name: str, options: dict[str, Any]) -> TrainInput:
     )
 
 
-def train(job: TrainInput, python: Path, run: Any) -> Any:
+def train(job: TrainInput, python: Path, run: Any, given: Mapping[str, str] | None = None) -> Any:
     trainer = plugins().get("trainer", "xtuner")
     return call(
         trainer,
@@ -100,7 +103,8 @@ def train(job: TrainInput, python: Path, run: Any) -> Any:
         job,
         environment=Environment(python),
         run=run,
-        folder=job.output.parent / "worker",
+        folder=job.output.parent / f"worker-{job.output.name}",
+        given=given,
     )
 
 
@@ -153,6 +157,32 @@ def continued(folder: Path, python: Path) -> dict[str, Any]:
     }
 
 
+def nodes(folder: Path, python: Path) -> dict[str, Any]:
+    """Two calls as hubkit makes them on two nodes of a job; each sees one GPU."""
+    job = job_for(folder, NODES, {"batch_size": 2})
+    place = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": "29517"}
+
+    def one(rank: int) -> Any:
+        own = replace(job, output=job.output.with_name(f"out-{rank}"))
+        own.output.mkdir()
+        given = {**place, "PET_NODE_RANK": str(rank), "CUDA_VISIBLE_DEVICES": str(rank)}
+        return train(own, python, SilentRun(), given)
+
+    started = time.monotonic()
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            output, _ = pool.map(one, (0, 1))
+        family, out = plugins().get("family", "internvl"), job.output.with_name("out-0")
+        made = merge(Model.of(BASE, family), out / output.adapter, job.output.parent / "merged")
+    except HubkitError as error:
+        return {"variant": NODES, "ok": False, "error": error.message[-2500:]}
+    lines = (out / output.metrics).read_text("utf-8").splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    shown = {"devices": output.settings["devices"], "losses": [losses[0], losses[-1]]}
+    shown |= {"seconds": round(time.monotonic() - started, 1)}
+    return {"variant": NODES, "ok": made.merged == 21 and shown["devices"] == 2, **shown}
+
+
 def main(folder: Path, python: Path, names: list[str]) -> int:
     (folder / "images").mkdir(parents=True)
     dice, records = random.Random(5), []
@@ -169,7 +199,7 @@ def main(folder: Path, python: Path, names: list[str]) -> int:
     to_native(Model.of(BASE, plugins().get("family", "internvl")), folder / "native")
     with ThreadPoolExecutor(8) as pool:
         prove = lambda name: (  # noqa: E731
-            continued(folder, python) if name == CONTINUED else variant(folder, python, name)
+            APART[name](folder, python) if name in APART else variant(folder, python, name)
         )
         found = list(pool.map(prove, names))
     for one in found:
@@ -177,8 +207,11 @@ def main(folder: Path, python: Path, names: list[str]) -> int:
     return 0 if all(one["ok"] for one in found) else 1
 
 
+APART = {CONTINUED: continued, NODES: nodes}
+
+
 if __name__ == "__main__":
-    known = [CONTINUED, *VARIANTS]
-    if len(sys.argv) < 3 or set(sys.argv[3:]) - set(known):
-        raise SystemExit(f"{__doc__}\nvariants: {', '.join(known)}")
+    known = [CONTINUED, *VARIANTS]  # and two nodes, which need two GPUs
+    if len(sys.argv) < 3 or set(sys.argv[3:]) - {*known, NODES}:
+        raise SystemExit(f"{__doc__}\nvariants: {', '.join([*known, NODES])}")
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or known))

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from testing.projects import NAME
 from testing.releases import Notes
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, UsageError
 from hubkit.pipeline import elsewhere, on_node
 from hubkit.pipeline.following import PROGRESS, STARTED, follow
+from hubkit.pipeline.placing import check_paths, job_for
 from hubkit.pipeline.spec.file import load
 from hubkit.pipeline.spec.where import Where
+from hubkit.pipeline.stage import Context
+from hubkit.pipeline.stages import evaluate, stage_named
 from hubkit.pipeline.stages.train import check_nodes
-from hubkit.scheduling import Job, Needs, State
+from hubkit.pipeline.workspace import Workspace
+from hubkit.scheduling import SCHEDULERS, Job, Needs, State
 
 
 class Watched(Notes):
@@ -67,6 +73,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job("a.train.1", tmp_path, ("true",), {}, Needs())
 
 
+def workspace(spec: Path) -> Workspace:
+    return Workspace(spec.parent, NAME)
+
+
 def request(folder: Path, spec: Path, **changes: str) -> None:
     made = {
         "hubkit": on_node.__version__,
@@ -80,6 +90,34 @@ def request(folder: Path, spec: Path, **changes: str) -> None:
     (folder / elsewhere.RECORD).write_text("{}", "utf-8")
 
 
+def test_a_job_that_fails_seals_nothing_and_leaves_its_log(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the next command submits another."""
+    failure = EnvironmentFailure("Slurm job 7 ended on n1: OUT_OF_MEMORY", "raise `where.memory`")
+    killed, names = Folder(State("ended", "OUT_OF_MEMORY", "n1", failure)), list[str]()
+
+    def submit(job: Job) -> str:
+        names.append(job.name)
+        (job.folder / "job.log").write_text("step 7\n", "utf-8")
+        (job.folder / elsewhere.OUT).mkdir()
+        (job.folder / elsewhere.OUT / "half an adapter").touch()
+        return "7"
+
+    killed.submit = submit  # type: ignore[method-assign]
+    monkeypatch.setitem(SCHEDULERS, "slurm", lambda flags: killed)
+    monkeypatch.setattr("hubkit.pipeline.following.SECONDS_BETWEEN_QUESTIONS", (0.0, 0.0))
+    monkeypatch.setattr("hubkit.pipeline.following.SECONDS_FOR_FILES", 0.0)
+    for _ in range(2):
+        with pytest.raises(EnvironmentFailure, match="OUT_OF_MEMORY"):
+            hubkit.release(project, until="train", where="slurm")
+    run = project.parent / ".hubkit" / NAME
+    assert len({*names}) == 2
+    assert not (run / "train").exists()
+    assert not any((run / "jobs").iterdir())
+    assert (run / "logs" / "train" / "job.log").read_text("utf-8") == "step 7\n"
+
+
 def test_an_environment_that_depends_on_the_machine_is_refused_at_once(project: Path) -> None:
     with pytest.raises(UsageError, match="fits this machine, and the stage runs on") as raised:
         hubkit.release(project, overrides=["train.environment=locked"], where="slurm")
@@ -87,10 +125,51 @@ def test_an_environment_that_depends_on_the_machine_is_refused_at_once(project: 
     assert not (project.parent / ".hubkit").exists()
 
 
+def test_a_variant_s_environment_is_named_too(project: Path) -> None:
+    spec = load(project, ["where=slurm", "variants=[{name: GGUF, ask: {environment: locked}}]"])
+    with pytest.raises(UsageError, match=r"variants.0.ask.environment: `locked` takes"):
+        elsewhere.check(stage_named("variants"), Context(spec, workspace(project), Watched()))
+
+
+def test_what_a_pod_would_not_see(project: Path, tmp_path: Path) -> None:
+    where = "where={scheduler: kubernetes, image: i, claim: c%s}"
+    outside = project.parent.parent / "base"
+    (project.parent / "base").rename(outside)
+
+    def placed(more: str) -> None:
+        spec = load(project, [where % more, f"base.path={outside}"])
+        check_paths(Context(spec, workspace(project), Watched()), spec.where)
+
+    with pytest.raises(UsageError, match=rf"sees {project.parent} alone, .*base.path: {outside}"):
+        placed("")
+    placed(f", mount: {project.parent.parent}")
+
+
+def test_a_pod_runs_its_image_s_python(project: Path) -> None:
+    spec = load(project, ["where={scheduler: kubernetes, image: i, claim: c}"])
+    context = Context(spec, workspace(project), Watched())
+    job = job_for(stage_named("train"), context, "a.train.1", spec.where)
+    assert job.command[:3] == ("python", "-m", "hubkit.pipeline.on_node")
+    assert job.needs.mount == str(project.parent)
+    assert job_for(stage_named("train"), context, "a", Where(scheduler="slurm")).command[0] == (
+        sys.executable
+    )
+
+
+def test_an_evaluation_on_several_nodes_must_know_how_many_answer(project: Path) -> None:
+    spec = load(project, ["where={scheduler: slurm, nodes: 2}", "evaluate.processes=0"])
+    with pytest.raises(UsageError, match=r"evaluate.processes is 0: one for each GPU of a node"):
+        evaluate.check_nodes(spec)
+    for said in ("where.gpus=4", "evaluate.processes=2"):
+        evaluate.check_nodes(
+            load(project, ["where={scheduler: slurm, nodes: 2}", "evaluate.processes=0", said])
+        )
+
+
 def test_a_trainer_that_takes_one_node_is_refused_two(project: Path) -> None:
-    spec = load(project, ["train.trainer=xtuner", "train.options={}"])
+    spec = load(project, ["train.trainer=nextgpt_stages", "train.options={}"])
     where = Where(scheduler="slurm", nodes=2)
-    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer xtuner takes one"):
+    with pytest.raises(UsageError, match=r"where.nodes is 2, and trainer nextgpt_stages takes one"):
         check_nodes(spec.model_copy(update={"where": where}))
     check_nodes(load(project).model_copy(update={"where": where}))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -153,13 +154,13 @@ def test_two_nodes_of_which_one_is_lost_learn_what_one_process_does(
     assert f"train runs already as slurm job {id}" in events[-1]["message"]
 
     slurm.ask("scontrol", "release", id)
-    code, events = finish(start([spec], slurm, until="smoke"))
+    code, events = finish(start([spec], slurm))
     assert code == 0, events[-3:]
     told = notes(events)
     assert f"slurm job {id} was submitted before" in told
     assert f"job {id}: RUNNING on n[1-2]" in told
     assert "continuing after step" in told
-    assert told.count("submitted as slurm job") == 1  # the smoke test, on one node
+    assert "submitted as slurm job" not in told
     assert not any(job_folder(spec).parent.iterdir())
     files = stage_files(spec, "train")
     assert ADAPTER in files
@@ -180,6 +181,65 @@ def test_a_node_that_joins_trains_with_the_first(tmp_path: Path, digits: Path, o
     assert [node.wait(400) for node in nodes] == [0, 0]
     assert stage_files(tmp_path / "node-0" / "release.yaml", "train") == stage_files(one, "train")
     assert not (tmp_path / "run" / ".hubkit" / NAME / "train").exists()
+
+
+PARROT = """
+import json, os
+from dataclasses import dataclass
+from hubkit.sdk import Answer, GenerateOutput, Requirements, read_records, write_jsonl
+
+@dataclass(frozen=True)
+class Options:
+    batch_size: int = 1
+
+class Parrot:
+    kind, name, sdk, reads, Options = "engine", "parrot", "1.5", "model", Options
+    requirements = Requirements((), "")
+
+    def generate(self, job, run):
+        records = list(read_records(job.records))
+        node = os.environ.get("PET_NODE_RANK", "alone")
+        with open(f"{job.images}/asked-by-{node}", "a") as told:
+            told.writelines(f"{job.model.name} {record.id}\\n" for record in records)
+        said = [tuple(f"what is {turn.prompt}" for turn in one.turns) for one in records]
+        answers = [Answer(r.id, t, ("stop",) * len(t)) for r, t in zip(records, said)]
+        write_jsonl(job.output / "answers.jsonl", answers)
+        return GenerateOutput("answers.jsonl", "", "none", {"parrot": "1"}, 0.0, 0.1, 0.2)
+"""
+
+
+def test_two_nodes_answer_what_one_process_does(
+    tmp_path: Path, slurm: Cluster, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes on each, of an engine that needs no time."""
+    plugin, info = tmp_path / "plugin", tmp_path / "plugin" / "parrot-1.0.dist-info"
+    info.mkdir(parents=True)
+    (plugin / "parrot.py").write_text(PARROT, "utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot\nVersion: 1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text("[hubkit.engine]\nparrot = parrot:Parrot\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    spec = Path(shutil.copytree(one.parent, tmp_path / "project")) / "release.yaml"
+    python = f"env PYTHONPATH={plugin} {sys.executable}"
+    where = f"{{scheduler: slurm, nodes: 2, memory: 1G, python: {python}}}"
+
+    def evaluated(*more: str) -> dict[str, bytes]:
+        settings = [word for one in more for word in ("--set", one)]
+        engines = ["--set", "smoke.engine=parrot", "--set", "evaluate.engine=parrot"]
+        again = ["--from", "evaluate"]
+        code, events = finish(start([spec], slurm, *again, *engines, *settings, until="evaluate"))
+        assert code == 0, events[-3:]
+        return stage_files(spec, "evaluate")
+
+    files = evaluated(f"evaluate.where={where}", "evaluate.processes=2")
+    asked = [
+        (spec.parent / "data" / "images" / f"asked-by-{node}").read_text("utf-8").splitlines()
+        for node in (0, 1)
+    ]
+    assert len(asked[0]) + len(asked[1]) == 10  # five records of base and model
+    assert not {*asked[0]} & {*asked[1]}
+    assert min(map(len, asked)) >= 4
+    assert files == evaluated()
+    assert "after/answers.jsonl" in files
 
 
 def test_ctrl_c_asks_whether_the_job_goes_on(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
@@ -236,3 +296,16 @@ def test_four_releases_of_which_one_fails(tmp_path: Path, digits: Path, slurm: C
     for number, spec in enumerate(specs):
         sealed = spec.parent / ".hubkit" / NAME / "train" / "seal.json"
         assert sealed.exists() == (number != 2)
+
+
+def test_variants_are_a_job(tmp_path: Path, digits: Path, slurm: Cluster) -> None:
+    spec = project(tmp_path, digits, "steps: 1, batch_size: 2", "slurm")
+    text = spec.read_text("utf-8").partition("publish:")[0]
+    for stage in ("train", "smoke", "evaluate"):
+        text = text.replace(f"{stage}:\n", f"{stage}:\n  where: local\n")
+    variant = "{name: GGUF, ask: {options: {threads: 1}}, require: {drop: '<= 100 %'}}"
+    spec.write_text(f"{text}where: slurm\nvariants: [{variant}]\n", "utf-8")
+    code, events = finish(start([spec], slurm, until="variants"))
+    assert code == 0, events[-3:]
+    assert notes(events).count("submitted as slurm job") == 1
+    assert f"GGUF/model/{NAME}-F16.gguf" in stage_files(spec, "variants")

@@ -148,7 +148,8 @@ def test_a_prologue_that_fails(tmp_path: Path) -> None:
     failure = failed(job(tmp_path, "echo not reached", prologue="ls /no/such/module\necho no"))
     assert "/no/such/module" in failure.message
     assert "not reached" not in failure.message
-    assert "exit code 2:0" in failure.message
+    assert "a line of `where.prologue` failed" in failure.message
+    assert "correct `where.prologue`" in failure.remedy
 
 
 def test_a_cancelled_job(tmp_path: Path) -> None:

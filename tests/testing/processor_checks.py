@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hubkit.rehearsal import serve
-from hubkit.sdk import Record
+from hubkit.sdk import Record, Turn
 from testing.tiny_processor import Kind, answers, make, records
 
 RELEASE = """\
@@ -44,11 +46,29 @@ def check_trained_and_asked(training: Any, questions: Any, linears: int, family:
 
     trained, asked = check_processing(PeftTrainer(), training, TransformersEngine(), questions)
     assert asked.template == "the processor's chat_template"
+    _check_batches(questions)
     merged = training.output / "merged"
     base = Model.of(training.base, family) if family else open_model(training.base)
     assert merge(base, training.output / trained.adapter, merged).merged == linears
     assert check(merged, base.family) == ()
     return trained
+
+
+def _check_batches(questions: Any) -> None:
+    """Answers are those of one by one, though nothing is asked again."""
+    from hubkit_transformers import TransformersEngine
+
+    from hubkit.sdk import SilentRun
+
+    found = []
+    for size in (1, 4):
+        output = questions.output.with_name(f"by{size}")
+        output.mkdir()
+        options = {**questions.options, "batch_size": size, "exact": False}
+        job = replace(questions, output=output, options=options)
+        made = TransformersEngine().generate(job, SilentRun())
+        found.append((output / made.answers).read_bytes())
+    assert found[0] == found[1]
 
 
 def check_rows_apart(training: Any, own: Sequence[Record] | None = None) -> None:
@@ -74,12 +94,18 @@ def check_rows_apart(training: Any, own: Sequence[Record] | None = None) -> None
 
 
 def check_release(kind: Kind, place: Path, name: str, steps: int) -> None:
-    """A whole `hubkit release`, to a hub on this machine: a base that describes pictures after
-    `steps` learns to answer, and the fresh download is asked again."""
+    """check_released, with a base that describes pictures after `steps`."""
+    make(kind, place / "base", steps)
+    check_released(place, name)
+
+
+def check_released(place: Path, name: str) -> None:
+    """A whole `hubkit release`, to a hub on this machine: the base in `place`, which describes
+    pictures, learns to answer, and the fresh download is asked again."""
     token = "a-token-of-this-test"
     with serve(place / "hub", token=token) as hub, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUBKIT_REHEARSAL_TOKEN", token)
-        result = _released(kind, place, name, hub.url, steps)
+        result = _released(place, name, hub.url)
     (measure,) = result["evaluation"]["measures"]
     assert measure["base_right"] == 0 and measure["change"]["low"] > 0.3, measure
     assert {stage["stage"] for stage in result["stages"]} >= {"publish", "verify"}
@@ -88,8 +114,7 @@ def check_release(kind: Kind, place: Path, name: str, steps: int) -> None:
     _check_live_logits(place, Path(result["folder"]))
 
 
-def _released(kind: Kind, place: Path, name: str, url: str, steps: int) -> dict[str, Any]:
-    make(kind, place / "base", steps)
+def _released(place: Path, name: str, url: str) -> dict[str, Any]:
     rows = answers(place / "data" / "images", 160, 3)
     (place / "data" / "d.json").write_text(json.dumps(rows), "utf-8")
     (place / "release.yaml").write_text(RELEASE.format(name=name, url=url), "utf-8")
@@ -109,21 +134,14 @@ def _check_live_logits(place: Path, package: Path) -> None:
     base."""
     import torch
     from peft import PeftModel
-    from PIL import Image
     from transformers import AutoModelForImageTextToText
 
     import hubkit
-    from hubkit.sdk.processing import Processor, batched
 
     (run,) = (place / ".hubkit").glob("*/train")
     for folder, out in ((place / "base", "base"), (package, "merged")):
         hubkit.convert(folder, place / "native" / out, to="hf")
-    processor = Processor.open(place / "native" / "merged")
-    text = processor.render(
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which?"}]}], True
-    )
-    with Image.open(place / "data" / "images" / "0.png") as picture:
-        given = batched([processor.inputs(text, [picture.convert("RGB")])], 0, "right")
+    given = _given(place)
     base, merged = (
         AutoModelForImageTextToText.from_pretrained(place / "native" / one, dtype=torch.float32)
         for one in ("base", "merged")
@@ -134,3 +152,24 @@ def _check_live_logits(place: Path, package: Path) -> None:
         got = merged.eval()(**given).logits
     assert (live - plain).abs().max() > 1e-3
     assert (live - got).abs().max() < 1e-5
+
+
+def _given(place: Path) -> dict[str, Any]:
+    """A record of the release's data, as the trainer gives it to the model."""
+    from hubkit_peft import plain, processed
+    from hubkit_peft.checked import open_encoder
+
+    from hubkit.weights.model import open_model
+
+    model, images = open_model(place / "base"), place / "data" / "images"
+    native = place / "native" / "base"
+    where = {"base": model.folder, "native": native, "vision": model.vision, "images": images}
+    encoder = open_encoder(SimpleNamespace(**where))
+    record = Record("0", ("0.png",), (Turn("<image>\nWhich?", "red"),))
+    given: dict[str, Any]
+    if model.vision.fit == "processor":
+        given = processed.padded([encoder.example(record)], 0)
+    else:
+        given = plain.padded([encoder.example(record)], 0, model.vision)
+    del given["labels"]
+    return given

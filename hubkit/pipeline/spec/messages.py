@@ -29,7 +29,7 @@ WANTED: Mapping[str, str] = {
     "tuple_type": "a list",
 }
 """By pydantic's type of error: what the value should have been."""
-WHOLE = ("not_measured", "not_an_environment")
+WHOLE = ("not_measured", "not_an_environment", "not_driven")
 """Errors of the model's own validators that say all there is to say."""
 _UNQUOTED = (bool, int, float)
 

@@ -151,6 +151,16 @@ StageWhere = Annotated[
 ]
 
 
+Processes = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="of the engine at once on each node, each with its share of the records and "
+        "of the GPUs; 0: one for each GPU",
+    ),
+]
+
+
 def _identity(text: str) -> str:
     """git drops `<`, `>` and line breaks from an identity, and the marks below at its ends
     (ident.c)."""
@@ -383,6 +393,7 @@ class Evaluate(_Model):
     )
     limit: int | None = Field(None, ge=1, description="at most so many held-out records")
     max_new_tokens: int = Field(64, ge=1, description="the longest answer, in tokens")
+    processes: Processes = 1
 
     @field_validator("require")
     @classmethod
@@ -398,6 +409,7 @@ class Ask(_Model):
     environment: EnvironmentField = "current"
     deadline: Deadline = None
     options: Options = Field(default_factory=dict, description="the engine's own settings")
+    processes: Processes = 1
 
 
 class Variant(_Model):
@@ -560,20 +572,30 @@ class Spec(_Model):
     @property
     def heavy(self) -> tuple[str, ...]:
         """The stages that need hardware."""
-        return (*(() if self.train.adapter else ("train",)), "smoke", "evaluate")
+        trained = () if self.train.adapter else ("train",)
+        return (*trained, "smoke", "evaluate", *(("variants",) if self.variants else ()))
 
     def where_of(self, stage: str) -> Where:
-        """Where a stage runs; one that needs no hardware runs here."""
+        """Where a stage runs; one that needs no hardware runs here, variants where the release
+        does."""
         if stage not in self.heavy:
             return Where(scheduler=LOCAL)
-        own: Where | None = getattr(self, stage).where
+        own: Where | None = getattr(getattr(self, stage), "where", None)
         return own or self.where
 
     def placed(self, scheduler: SchedulerName) -> Spec:
-        """The same release with `scheduler` for what it asks of no other by a stage's own
-        `where`."""
+        """The same release with `scheduler` for what it asks of no other by a stage's own `where`.
+
+        Raises:
+            UsageError: the scheduler needs settings, and the release has none for it.
+        """
         if self.where.scheduler == scheduler:
             return self
+        if scheduler == "kubernetes":
+            raise UsageError(
+                "--where kubernetes: the release file says neither image nor claim",
+                "write `where: {scheduler: kubernetes, image: IMAGE, claim: CLAIM}` into it",
+            )
         return self.model_copy(update={"where": Where(scheduler=scheduler)})
 
 

@@ -9,15 +9,18 @@ from itertools import islice
 from pathlib import Path
 
 from ...digests import of_json
+from ...errors import UsageError
 from ...evaluation.gates import refuse_below
 from ...evaluation.judging import Answered, metric_named, score
 from ...evaluation.results import Evaluated, summary
 from ...evaluation.samples import write_samples
 from ...evaluation.score import check_references, evaluated
-from ...inference.questions import AFTER, BEFORE, Questioning, ask_each
-from ...sdk import read_records
+from ...inference.questions import AFTER, BEFORE, Questioning, ask_each, join_each
+from ...inference.shares import processes_here
+from ...sdk import Record, read_records
+from ...weights.model import Model
 from ..first_prompt import sampled
-from ..spec.model import environment
+from ..spec.model import Spec, environment
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import merge, prepare
 
@@ -50,28 +53,40 @@ def _inputs(context: Context) -> dict[str, str]:
     }
 
 
-def _run(context: Context, out: Path) -> Evaluated:
-    spec, workspace, sample = context.spec.evaluate, context.workspace, sampled(context)
-    records = list(
-        islice(read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT), spec.limit)
-    )
-    check_references(spec.metrics, records, spec.slices)
-    asked = [sample.record, *records]
-    questioning = Questioning(
+def _records(context: Context) -> list[Record]:
+    holdout = read_records(context.folder(prepare.STAGE) / prepare.HOLDOUT)
+    return list(islice(holdout, context.spec.evaluate.limit))
+
+
+def _questions(context: Context) -> Questioning:
+    """The sample, whose prompt is compared, and the records."""
+    spec = context.spec.evaluate
+    return Questioning(
         spec.engine,
         environment(spec.environment),
         spec.options,
         spec.max_new_tokens,
-        asked,
+        [sampled(context).record, *_records(context)],
         context.images,
         seconds(spec.deadline),
+        spec.processes or context.spec.where_of(STAGE.name).gpus or processes_here(0),
+        context.nodes,
     )
-    models = {
-        BEFORE: (context.base, workspace.native("base", context.base_digest)),
+
+
+def _models(context: Context) -> dict[str, tuple[Model, Path]]:
+    return {
+        BEFORE: (context.base, context.workspace.native("base", context.base_digest)),
         AFTER: (merge.merged_model(context), merge.merged_native(context)),
     }
+
+
+def _run(context: Context, out: Path) -> Evaluated:
+    spec, sample, records = context.spec.evaluate, sampled(context), _records(context)
+    check_references(spec.metrics, records, spec.slices)
+    models = _models(context)
     scratch = _answers_so_far(context)
-    given = ask_each(questioning, models, scratch, context.run)
+    given = ask_each(_questions(context), models, scratch, context.run)
     parity = sample.compare(spec.engine, given[AFTER][0])
     answered = Answered(records, given[AFTER][1][1:], given[BEFORE][1][1:])
     scores = score(spec.metrics, answered)
@@ -82,6 +97,23 @@ def _run(context: Context, out: Path) -> Evaluated:
         (scratch / name).replace(out / name)
     (out / ASKING).write_text(of_json(_asking(context)), "utf-8")
     return result
+
+
+def _join(context: Context, folder: Path) -> None:
+    """The answers go where the first node collects them."""
+    scratch = context.workspace.scratch(STAGE.name) / of_json(_asking(context))[:16]
+    join_each(_questions(context), _models(context), scratch, context.run)
+
+
+def check_nodes(spec: Spec) -> None:
+    """Raises UsageError where the nodes could not know how many processes there are."""
+    where = spec.where_of(STAGE.name)
+    if where.nodes > 1 and not (spec.evaluate.processes or where.gpus):
+        raise UsageError(
+            f"where.nodes is {where.nodes}, and evaluate.processes is 0: one for each GPU of a "
+            "node, and nobody says how many that are",
+            "set where.gpus, or evaluate.processes",
+        )
 
 
 def _answers_so_far(context: Context) -> Path:
@@ -103,4 +135,5 @@ STAGE = Stage(
     inputs=_inputs,
     run=_run,
     summary=summary,
+    join=_join,
 )

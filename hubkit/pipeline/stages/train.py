@@ -88,13 +88,33 @@ def _join(context: Context, folder: Path) -> None:
     )
 
 
-def check_nodes(spec: Spec) -> None:
-    """Raises UsageError when the training asks for several nodes and its trainer takes one."""
-    nodes, trainer = spec.where_of(STAGE.name).nodes, spec.train.trainer
-    if nodes > 1 and not getattr(plugins().get("trainer", trainer), "several_nodes", False):
+def check_join(spec: Spec) -> None:
+    """Raises UsageError when the trainer cannot train with a node that shares no folder."""
+    if getattr(plugins().get("trainer", spec.train.trainer), "shared_scratch", False):
         raise UsageError(
-            f"where.nodes is {nodes}, and trainer {trainer} takes one node from hubkit",
+            f"trainer {spec.train.trainer} needs a folder that its nodes share; a node that joins "
+            "shares none",
+            "run it on a cluster with a shared file system (`where: slurm`), or on one node",
+        )
+
+
+def check_nodes(spec: Spec, *, shared: bool = True) -> None:
+    """Raises UsageError when the training asks for several nodes and its trainer takes one, or only
+    such that share a folder (`shared`)."""
+    nodes, name = spec.where_of(STAGE.name).nodes, spec.train.trainer
+    if nodes == 1:
+        return
+    trainer = plugins().get("trainer", name)
+    if not getattr(trainer, "several_nodes", False):
+        raise UsageError(
+            f"where.nodes is {nodes}, and trainer {name} takes one node from hubkit",
             "set where.nodes: 1, or name a trainer that takes several",
+        )
+    if not shared and getattr(trainer, "shared_scratch", False):
+        raise UsageError(
+            f"where.nodes is {nodes}, and trainer {name} needs a folder that its nodes share; here "
+            "they share none",
+            "set where.nodes: 1, or run it on a cluster with a shared file system (`where: slurm`)",
         )
 
 

@@ -16,12 +16,15 @@ from ...errors import HubkitError
 from ...evaluation.results import percent
 from ...files.disk import remove
 from ...inference.questions import Questioning
+from ...inference.shares import processes_here
 from ...packaging.track import link_model
 from ...sdk import Answer, read_records
+from ...sdk.checkpoints.compressed import is_compressed
 from ...variants.judge import Standard, judge
 from ...variants.judge import Variant as Made
 from ...variants.make import make
 from ...weights.convert import native_view
+from ...weights.model import Model, open_model
 from ...weights.stream import WrittenFile
 from ..first_prompt import sampled
 from ..spec.model import Ask, Variant, environment
@@ -155,9 +158,13 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
     standard = _standard(context, entry)
     smoking = questions(context, entry.ask, smoke.smoke_questions(context))
     records = [standard.sample.record, *standard.records]
-    asking = replace(smoking, records=records, max_new_tokens=spec.evaluate.max_new_tokens)
-    variant = replace(model, folder=place.model)
-    judged = judge(variant, smoking, asking, standard, out, place.answers, run)
+    asking = replace(
+        smoking,
+        records=records,
+        max_new_tokens=spec.evaluate.max_new_tokens,
+        processes=processes_here(entry.ask.processes),
+    )
+    judged = judge(_opened(model, place.model), smoking, asking, standard, out, place.answers, run)
     files = tuple(
         WrittenFile(name, (place.model / name).stat().st_size, sha256(place.model / name))
         for name in sorted(output.files)
@@ -165,6 +172,13 @@ def _variant(context: Context, entry: Variant, place: _Place, out: Path) -> Made
     return Made(
         entry.name, entry.exporter, files, judged, output.versions, output.usage, output.library
     )
+
+
+def _opened(model: Model, folder: Path) -> Model:
+    """The variant: of the merged model's family, but for weights that are compressed, which lie in
+    transformers' own layout."""
+    variant = open_model(folder)
+    return variant if is_compressed(variant.config) else replace(model, folder=folder)
 
 
 def _standard(context: Context, entry: Variant) -> Standard:

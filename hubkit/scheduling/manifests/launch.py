@@ -53,8 +53,7 @@ class Launch:
     @property
     def memory(self) -> str:
         """As Kubernetes writes it, "" when nothing is asked for."""
-        found = re.fullmatch(r"(\d+)([KMGT]?)", self.needs.memory)
-        return f"{found[1]}{_UNITS[found[2]]}" if found else ""
+        return as_kubernetes(self.needs.memory)
 
     @property
     def seconds(self) -> int | None:
@@ -65,3 +64,9 @@ class Launch:
         if not value:
             raise UsageError(f"{what} is needed", f"give it with --{key}")
         return value
+
+
+def as_kubernetes(memory: str) -> str:
+    """`64G` as `64Gi`; "" stays."""
+    found = re.fullmatch(r"(\d+)([KMGT]?)", memory)
+    return f"{found[1]}{_UNITS[found[2]]}" if found else ""

@@ -27,6 +27,7 @@ from .experts import EXPERTS, Mixture, sparse_layers
 from .internlm2 import internlm2_as_llama, llama_config
 from .plain import PlainFamily
 from .section import Section
+from .servers import server
 from .soundness import folder_problems, llava_processor_problems, processor_problems
 from .templates import FLATTEN, LISTED, VICUNA
 
@@ -52,6 +53,7 @@ __all__ = [
     "normed",
     "original_llava",
     "processor_problems",
+    "server",
     "siglip_tower",
     "sparse_layers",
 ]

@@ -24,6 +24,7 @@ from ..family import (
 from ..tokens import token_ids
 from ..vision import Vision
 from .blocks import Shapes
+from .servers import server
 from .soundness import folder_problems, processor_problems
 
 _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
@@ -67,14 +68,17 @@ from lmdeploy.vl import load_image
 
 pipe = pipeline("{repository}")
 print(pipe(("What is in this picture?", load_image("picture.png"))).text)
-```"""
+```
+
+"""
 
 
 class PlainFamily(ABC):
     """`architectures` are recognised. `held` maps prefixes of published names to those that
     transformers holds in memory, the first that fits. `groups` are by names in memory. `spellings`
     pairs prefixes of published names with those that some versions of transformers write. `mark`
-    must be in a repository's name, in any case of its letters."""
+    must be in a repository's name, in any case of its letters. `servers` have a command in the
+    card."""
 
     kind: ClassVar[str] = "family"
     sdk: ClassVar[str] = "1.1"
@@ -86,6 +90,7 @@ class PlainFamily(ABC):
     groups: ClassVar[Mapping[str, ModuleGroup]]
     chat_prelude: ClassVar[str] = ""
     spellings: ClassVar[tuple[tuple[str, str], ...]] = ()
+    servers: ClassVar[tuple[str, ...]] = ("vLLM",)
 
     @abstractmethod
     def shapes(self, config: Mapping[str, Any]) -> Shapes:
@@ -217,5 +222,9 @@ class PlainFamily(ABC):
             "transformers",
             "image-text-to-text",
             tags,
-            {"Transformers": _TRANSFORMERS, "LMDeploy": _LMDEPLOY},
+            {
+                "Transformers": _TRANSFORMERS,
+                "LMDeploy": _LMDEPLOY + server("LMDeploy"),
+                **{program: server(program) for program in self.servers},
+            },
         )

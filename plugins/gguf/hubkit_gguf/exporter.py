@@ -24,6 +24,8 @@ from . import llm, qwen
 from . import vision as intern
 from .modelfile import modelfile
 from .options import Options
+from .quantizer import program, quantized
+from .quantizer import version as quantizer_version
 from .tokenizer import add_tokenizer, chat_template
 from .writing import File, write_all
 
@@ -49,7 +51,9 @@ class GgufExporter:
     Options: ClassVar[type] = Options
 
     def check(self, config: Mapping[str, Any], vision: Vision, options: Mapping[str, Any]) -> None:
-        decode(Options, options, "options of exporter gguf")
+        chosen = decode(Options, options, "options of exporter gguf")
+        if chosen.quantizer:
+            program(chosen.quantizer)
         _eyes(config).check(config, vision)
         llm.check(_text(config))
 
@@ -58,9 +62,15 @@ class GgufExporter:
 
         options = decode(Options, job.options, "options of exporter gguf")
         run.check_cancelled()
+        versions = {"gguf": version("gguf")}
         files = _planned(job, options)
-        write_all(files, open_weights(job.native), run)
-        model, mmproj = (file.path.name for file in files)
+        if options.quantizer:
+            versions["llama-quantize"] = _quantized(job, options, files, run)
+            model = _named(job, options.type)
+        else:
+            write_all(files, open_weights(job.native), run)
+            model = files[0].path.name
+        mmproj = files[1].path.name
         settings = json_text.load(job.model / "tokenizer_config.json")
         bos = settings.get("bos_token") or ""
         bos = bos.get("content", "") if isinstance(bos, dict) else bos
@@ -72,10 +82,26 @@ class GgufExporter:
         names = {"lower": job.name.lower(), "model": model, "mmproj": mmproj}
         return ExportOutput(
             (model, mmproj, MODELFILE, *carried),
-            {"gguf": version("gguf")},
+            versions,
             {"llama.cpp": _filled(_LLAMA_CPP, names), "Ollama": _filled(_OLLAMA, names)},
             "gguf",
         )
+
+
+def _named(job: ExportInput, kind: str) -> str:
+    return f"{job.name}-{kind.upper()}.gguf"
+
+
+def _quantized(job: ExportInput, options: Options, files: tuple[File, File], run: Run) -> str:
+    """Has the model's file written by the user's quantiser; the quantiser's version."""
+    named = program(options.quantizer)
+    told = quantizer_version(named)
+    model, out = files[0], job.output / _named(job, options.type)
+    write_all(files[out.is_file() :], open_weights(job.native), run)
+    if not out.is_file():
+        quantized(named, model.path, out, options.type, run)
+    model.path.unlink(missing_ok=True)
+    return told
 
 
 def _filled(text: str, names: dict[str, str]) -> str:
@@ -134,11 +160,11 @@ def _planned(job: ExportInput, options: Options) -> tuple[File, File]:
     out: Path = job.output
     return (
         File(
-            out / f"{job.name}-{options.type.upper()}.gguf",
+            out / _named(job, options.written),
             arch,
             model,
             said,
-            options.type,
+            options.written,
         ),
         File(
             out / f"mmproj-{job.name}-{options.mmproj.upper()}.gguf",

@@ -9,7 +9,7 @@ from typing import Any
 from hubkit.sdk import RefusedError
 
 Arrange = Callable[[Any], Any]
-"""A whole float32 array, in another order or shape."""
+"""A whole array, in another order or shape."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def check(config: Mapping[str, Any], vision: Vision) -> None:
     wanted = {
         "vision_feature_layer": (config.get("vision_feature_layer", -1), -1),
         "vision_config.norm_type": (tower["norm_type"], "rms_norm" if large else "layer_norm"),
-        "vision_config.hidden_act": (tower["hidden_act"], "gelu"),
+        "vision_config.hidden_act": (tower.get("hidden_act", "gelu"), "gelu"),
         "projector_hidden_act": (config.get("projector_hidden_act", "gelu"), "gelu"),
         "the tokens around a picture": ((vision.start, vision.end), ("<img>", "</img>")),
         "the thumbnail": (vision.thumbnail or vision.max_tiles == 1, True),
@@ -62,7 +62,7 @@ def metadata(writer: Any, config: Mapping[str, Any], vision: Vision) -> None:
     writer.add_vision_block_count(tower["num_hidden_layers"])
     writer.add_vision_head_count(tower["num_attention_heads"])
     writer.add_vision_projection_dim(config["text_config"]["hidden_size"])
-    writer.add_vision_attention_layernorm_eps(tower["layer_norm_eps"])
+    writer.add_vision_attention_layernorm_eps(tower.get("layer_norm_eps", 1e-6))
     writer.add_vision_use_gelu(True)
     writer.add_vision_image_mean(list(vision.mean))
     writer.add_vision_image_std(list(vision.std))

@@ -3,7 +3,9 @@ memory."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,13 @@ from hubkit.sdk.checkpoints import Weights
 
 from .tensors import Tensor
 
-_BLOCK = 16 << 20
-"""Numbers that are converted at once."""
+_READ = 16 << 20
+"""Bytes that are read at once."""
+_BLOCK = 1 << 18
+"""Numbers that are converted at once: what a processor's cache holds."""
+_THREADS = 2
+"""More wait for the disk."""
+_STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
 
 
 class File:
@@ -94,19 +101,60 @@ class File:
         from gguf import GGMLQuantizationType
         from gguf.quants import quantize
 
-        kind = self._type(weights, tensor)
-        for array in _arrays(weights, tensor):
-            with numpy.errstate(over="ignore"):  # told below, with the tensor's name
-                made = quantize(numpy.ascontiguousarray(array), GGMLQuantizationType[kind])
-            if not numpy.isfinite(array).all() or not numpy.isfinite(_halves(made, kind)).all():
-                raise WeightsError(
-                    f"{tensor.source} holds a number that is none, or none of the type {kind}",
-                    "look for NaN in the weights; type bf16 has room for numbers beyond 65,504",
-                )
-            yield made.tobytes()
+        kind, dtype = self._type(weights, tensor), weights[tensor.source].dtype
+
+        def made(stored: Any) -> bytes | None:
+            """None where a number is none, or none of the type."""
+            if (dtype, kind) == ("BF16", "F16"):
+                return halves(stored)
+            array = _floats(stored, dtype)
+            with numpy.errstate(over="ignore"):
+                found = quantize(array, GGMLQuantizationType[kind])
+            sound = numpy.isfinite(array).all() and numpy.isfinite(_scales(found, kind)).all()
+            return found.tobytes() if sound else None
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for block in _each(pool, made, _arrays(weights, tensor)):
+                if block is None:
+                    raise WeightsError(
+                        f"{tensor.source} holds a number that is none, or none of the type {kind}",
+                        "look for NaN in the weights; type bf16 has room for numbers beyond 65,504",
+                    )
+                yield block
 
 
-def _halves(made: Any, kind: str) -> Any:
+def _each(
+    pool: ThreadPoolExecutor, work: Callable[[Any], bytes | None], items: Iterator[Any]
+) -> Iterator[bytes | None]:
+    """`work(item)` of each, in order; few are in memory at once."""
+    waiting: deque[Future[bytes | None]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > 2 * _THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def halves(bits: Any) -> bytes | None:
+    """float16 of bfloat16's bits; None where one is beyond it, or no number.
+
+    float16's three further bits of the fraction take what bfloat16 has less of the exponent, so
+    only numbers below float16's normal ones are rounded: five times as fast as by float32.
+    """
+    import numpy
+
+    size = bits & numpy.uint16(0x7FFF)
+    if size.size and size.max() >= 143 << 7:  # 65,536 and beyond
+        return None
+    made = ((bits << numpy.uint16(3)) - numpy.uint16(112 << 10 & 0xFFFF)) & numpy.uint16(0x7FFF)
+    made |= bits & numpy.uint16(0x8000)
+    small = size < 113 << 7
+    made[small] = _floats(bits[small], "BF16").astype("<f2").view("<u2")
+    return bytes(made.tobytes())
+
+
+def _scales(made: Any, kind: str) -> Any:
     """The float16 numbers of a quantised array: all, or the scales of blocks of 32."""
     import numpy
 
@@ -118,30 +166,43 @@ def _halves(made: Any, kind: str) -> Any:
 
 
 def _arrays(weights: Weights, tensor: Tensor) -> Iterator[Any]:
+    """The tensor as it is stored, bfloat16 as its bits, by rows in blocks that a processor's cache
+    holds; rearranged in one piece first."""
+    import numpy
+
     info = weights[tensor.source]
+    kind = _STORED.get(info.dtype)
+    if kind is None:
+        raise WeightsError(
+            f"weights of type {info.dtype} cannot be written as GGUF",
+            "convert them to bfloat16 first",
+        )
     if tensor.arrange is not None or not info.shape:
-        whole = _floats(weights.read(tensor.source), info.dtype).reshape(info.shape)
-        yield tensor.arrange(whole) if tensor.arrange else whole
+        whole = numpy.frombuffer(weights.read(tensor.source), kind).reshape(info.shape)
+        arranged = numpy.ascontiguousarray(tensor.arrange(whole) if tensor.arrange else whole)
+        yield from _by_rows(arranged)
         return
-    width = max(1, info.row_size)
-    step = max(1, _BLOCK // width)
+    step = max(1, _READ // max(1, info.row_size))
     for start in range(0, info.rows, step):
         end = min(start + step, info.rows)
         raw = weights.read(tensor.source, (start, end))
-        yield _floats(raw, info.dtype).reshape((end - start, *info.shape[1:]))
+        yield from _by_rows(numpy.frombuffer(raw, kind).reshape((end - start, *info.shape[1:])))
 
 
-def _floats(raw: bytes, dtype: str) -> Any:
-    """float32 of bfloat16, float16 or float32."""
-    import numpy
+def _by_rows(array: Any) -> Iterator[Any]:
+    if array.ndim < 2:
+        yield array
+        return
+    step = max(1, _BLOCK // max(1, array[0].size))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
 
+
+def _floats(stored: Any, dtype: str) -> Any:
+    """float32."""
     if dtype == "BF16":
-        return (numpy.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-    if dtype not in ("F16", "F32"):
-        raise WeightsError(
-            f"weights of type {dtype} cannot be written as GGUF", "convert them to bfloat16 first"
-        )
-    return numpy.frombuffer(raw, "<f2" if dtype == "F16" else "<f4").astype("<f4")
+        return (stored.astype("<u4") << 16).view("<f4")
+    return stored.astype("<f4")
 
 
 def write_all(files: Sequence[File], weights: Weights, run: Run) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 from hubkit_gguf import GgufExporter
+from hubkit_gguf.writing import halves
 
 from hubkit.sdk import ExportInput, RefusedError, SilentRun, UsageError, WeightsError
 from hubkit.sdk.checkpoints import NewTensor, open_weights, write_safetensors
@@ -146,6 +147,15 @@ def test_what_llama_cpp_has_as_constants_of_qwen(vision, change, told):
         GgufExporter().check(other, vision, {})
     with pytest.raises(RefusedError, match="of type 'yarn'; written are mrope"):
         GgufExporter().check({**QWEN, "rope_scaling": {"type": "yarn"}}, vision, {})
+
+
+def test_every_bfloat16_becomes_the_float16_that_numpy_makes():
+    bits = numpy.arange(1 << 16, dtype="<u2")
+    values = (bits.astype("<u4") << 16).view("<f4")
+    small = numpy.abs(values) < 65_536
+    made = numpy.frombuffer(halves(bits[small]), "<f2")
+    assert made.tobytes() == values[small].astype("<f2").tobytes()
+    assert all(halves(bits[bits == one]) is None for one in (0x4780, 0x7F80, 0x7FC0, 0xFFC1))
 
 
 def test_a_tensor_that_nothing_explains(job):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubkit.sdk import CardFacts, Vision
+from hubkit.sdk.families import server
 
 _LOAD = """def load_image(path):
     \"\"\"Float (tiles, 3, {tile}, {tile}): the grid nearest to the picture's shape.\"\"\"
@@ -55,17 +56,17 @@ tokens = model.generate(
 )
 print(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 ```"""
-_LMDEPLOY = """```python
+_LMDEPLOY = f"""```python
 from lmdeploy import pipeline
 from lmdeploy.vl import load_image
 
-pipe = pipeline("{repository}")
+pipe = pipeline("{{repository}}")
 print(pipe(("What is in this picture?", load_image("picture.png"))).text)
 ```
 
-```bash
-lmdeploy serve api_server {repository}
-```"""
+{server("LMDeploy")}"""
+_CODE = "--trust-remote-code"
+"""vLLM and SGLang read InternVL's configuration by the folder's own classes."""
 _REMOTE = """{words}
 
 ```python
@@ -94,12 +95,16 @@ _WORDS = {
         "Transformers, with the model's own code",
         "This runs the Python files of the folder, which are the base model's. InternVL's own work "
         "with transformers 4.37 to 4.51.",
+        "SGLang puts a prompt of its own before InternVL's conversations (`internvl-2-5`, with a "
+        "system message), so its answers are not those that were measured here.",
     ),
     "zh": (
         "Transformers，不运行远程代码",
         "Transformers，运行模型自带的代码",
         "这会运行文件夹中的 Python 文件，它们与基座模型的相同。InternVL 官方代码适用于 "
         "transformers 4.37 至 4.51。",
+        "SGLang 会在 InternVL 的对话之前加上它自带的提示词（`internvl-2-5`，含系统消息），"
+        "因此其回答并非此处测得的回答。",
     ),
 }
 PAPER = """@article{chen2024far,
@@ -124,7 +129,7 @@ def card(vision: Vision) -> CardFacts:
 
 
 def _usage(vision: Vision, language: str) -> dict[str, str]:
-    native, remote, words = _WORDS[language]
+    native, remote, words, other_prompt = _WORDS[language]
     load = _LOAD.replace("{thumbnail}", _THUMBNAIL if vision.thumbnail else "").rstrip()
     values = {
         "words": words,
@@ -139,7 +144,13 @@ def _usage(vision: Vision, language: str) -> dict[str, str]:
         "context": vision.context,
         "end": vision.end,
     }
-    snippets = {native: _NATIVE, "LMDeploy": _LMDEPLOY, remote: _REMOTE}
+    snippets = {
+        native: _NATIVE,
+        "LMDeploy": _LMDEPLOY,
+        remote: _REMOTE,
+        "vLLM": server("vLLM", _CODE),
+        "SGLang": f"{other_prompt}\n\n{server('SGLang', _CODE)}",
+    }
     for name, value in values.items():
         snippets = {
             title: text.replace(f"{{{name}}}", str(value)) for title, text in snippets.items()

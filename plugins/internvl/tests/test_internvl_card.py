@@ -46,7 +46,7 @@ def test_load_image_of_the_card_makes_the_tiles_that_the_model_was_trained_on(
 
 def test_the_snippets_are_python_and_all_languages_have_them() -> None:
     facts = card(VISION)
-    assert [len(usage) for usage in facts.usage_in.values()] == [3, 3]
+    assert [len(usage) for usage in facts.usage_in.values()] == [5, 5]
     for usage in facts.usage_in.values():
         for snippet in usage.values():
             for code in re.findall(r"^```python\n(.*?)^```$", snippet, re.M | re.S):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 
 import pytest
-from hubkit_internvl import InternVL
+from hubkit_internvl import InternVL, InternVLHF
+from testing.published import Index
 
 from hubkit.sdk import ModelFamily, UsageError
 
@@ -97,6 +98,57 @@ def test_internvl3_5_adds_up_and_has_head_norms(official, vit_6b, size):
     assert layout[f"{at}q_norm.weight"] == layout[f"{at}k_norm.weight"] == (128,)
     assert f"{at}q_proj.bias" not in layout
     assert InternVL().describe(official).description.startswith("InternVL3.5 (")
+
+
+def test_the_index_of_2_5_8b(official):
+    """OpenGVLab/InternVL2_5-8B's model.safetensors.index.json, whose names and total_size are
+    InternVL2-8B's too."""
+    official["llm_config"] |= {"hidden_size": 4096, "num_hidden_layers": 32}
+    official["llm_config"] |= {"num_attention_heads": 32, "intermediate_size": 14336}
+    known = Index(573, "c2469107d6677e48f65ecdc313462ecc", 16_150_730_752)
+    known.check(InternVL().layout(official))
+
+
+# hidden, layers, heads, experts' width, 6B tower, parameters: as many billions as InternVL3.5's
+# README tells, 30.8 and 240.7; the index files were not at hand
+MOE_3_5 = {
+    "30B-A3B": (2048, 48, 32, 768, False, 30_848_730_112),
+    "241B-A28B": (4096, 94, 64, 1536, True, 240_699_370_368),
+}
+
+
+@pytest.mark.parametrize("size", MOE_3_5)
+def test_internvl3_5_with_experts_adds_up(official, vit_6b, size):
+    hidden, layers, heads, inner, large_tower, parameters = MOE_3_5[size]
+    del official["llm_config"]["rope_scaling"]
+    official["llm_config"] |= {"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": hidden}
+    official["llm_config"] |= {"num_hidden_layers": layers, "num_attention_heads": heads}
+    official["llm_config"] |= {"num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936}
+    official["llm_config"] |= {"num_experts": 128, "moe_intermediate_size": inner}
+    if large_tower:
+        official["vision_config"] |= vit_6b
+    assert count(official) == parameters
+    layout, at = InternVL().layout(official), "language_model.model.layers.0.mlp."
+    assert layout[f"{at}gate.weight"] == (128, hidden)
+    assert layout[f"{at}experts.127.up_proj.weight"] == (inner, hidden)
+    native = InternVL().native(official, {"<IMG_CONTEXT>": 151671}).config
+    assert InternVLHF().describe(native).parameters == parameters
+
+
+def test_internvl3_5_gpt_oss_20b_adds_up(official):
+    """21.2 billion, as its model card says; the vocabulary is openai/gpt-oss-20b's, whose config
+    says 201,088 rows. In bfloat16; its index file was not at hand."""
+    official["llm_config"] = {
+        **{"architectures": ["GptOssForCausalLM"], "hidden_size": 2880, "vocab_size": 201088},
+        **{"num_hidden_layers": 24, "num_attention_heads": 64, "num_key_value_heads": 8},
+        **{"head_dim": 64, "intermediate_size": 2880, "num_local_experts": 32},
+    }
+    assert count(official) / 1e9 == pytest.approx(21.2, abs=0.05)
+    layout, at = InternVL().layout(official), "language_model.model.layers.0."
+    assert layout[f"{at}mlp.experts.gate_up_proj"] == (32, 2880, 5760)
+    assert layout[f"{at}mlp.experts.gate_up_proj_bias"] == (32, 5760)
+    assert layout[f"{at}self_attn.sinks"] == (64,)
+    assert layout[f"{at}self_attn.q_proj.bias"] == (4096,)
 
 
 def test_6b_tower_has_qk_norms_and_no_biases(tiny):

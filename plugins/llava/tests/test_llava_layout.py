@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hubkit_llava import LLaVA
 from hubkit_llava.conformance import CONFIG
+from testing.published import Index
 
 from hubkit.sdk import Record, Turn, UsageError, prompts, tiles
 from hubkit.sdk.testing import check_family
@@ -66,7 +67,10 @@ def test_names_and_shapes_are_transformers_own(text: dict[str, Any]) -> None:
 
 
 def test_the_published_7b_has_as_many_parameters_as_its_repository_says() -> None:
+    """llava-hf/llava-1.5-7b-hf, and its model.safetensors.index.json."""
     assert LLaVA().describe(CONFIG).parameters == 7_063_427_072
+    known = Index(686, "d87fc2ecd8ca239159eb0b0449a48c34", 14_126_854_144)
+    known.check(LLaVA().layout(CONFIG))
     seen = LLaVA().vision(CONFIG, None)
     assert (seen.tile, seen.tokens_per_tile, seen.max_tiles, seen.fit) == (336, 576, 1, "crop")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hubkit_llava_next import LLaVAOneVision
 from testing.live_adapter import check_merged_weights, check_shapes
-from testing.processor_checks import check_rows_apart, check_trained_and_asked
+from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
 from testing.tiny_processor import ONEVISION, jobs, make, pictures, records
 
 from hubkit.weights.model import open_model
@@ -34,3 +34,8 @@ def test_training_and_asking_give_the_model_the_same(base: Path, tmp_path: Path)
     both = jobs(base, tmp_path / "jobs", records(), pictures(tmp_path / "images"))
     check_trained_and_asked(*both, linears=14)
     check_rows_apart(both[0])
+
+
+@pytest.mark.integration
+def test_a_whole_release(tmp_path: Path) -> None:
+    check_release(ONEVISION, tmp_path, "LLaVA-OneVision-Tiny-Colours", steps=250)

@@ -32,6 +32,7 @@ class QwenVL(PlainFamily):
         proved=("check", "merge", "step", "release"),
     )
     mark: ClassVar[str] = "Qwen"
+    servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")
     architectures: ClassVar[tuple[str, ...]] = ("Qwen2VLForConditionalGeneration", _NEW)
     held: ClassVar[tuple[tuple[str, str], ...]] = (
         ("visual.", "model.visual."),

@@ -40,6 +40,7 @@ class Qwen3VL(PlainFamily):
         proved=("check", "merge", "step"),
     )
     mark: ClassVar[str] = "Qwen"
+    servers: ClassVar[tuple[str, ...]] = ("vLLM", "SGLang")
     architectures: ClassVar[tuple[str, ...]] = ("Qwen3VLForConditionalGeneration", _MOE)
     held: ClassVar[tuple[tuple[str, str], ...]] = ()
     groups: ClassVar[Mapping[str, ModuleGroup]] = {

@@ -9,7 +9,8 @@ import pytest
 from hubkit_qwen_vl import Qwen3VL
 from hubkit_qwen_vl.conformance import QWEN3 as PUBLISHED
 from testing.live_adapter import check_merged_weights, check_shapes
-from testing.processor_checks import check_rows_apart, check_trained_and_asked
+from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
+from testing.published import Index
 from testing.tiny_processor import QWEN3, jobs, make, records
 
 from hubkit.sdk import UsageError
@@ -35,6 +36,26 @@ def test_a_published_size() -> None:
         Qwen3VL().layout({**PUBLISHED, "vision_config": vision})
 
 
+QWEN3_8B = {
+    **PUBLISHED,
+    "tie_word_embeddings": False,
+    "text_config": {
+        **PUBLISHED["text_config"],
+        **{"hidden_size": 4096, "intermediate_size": 12288},
+    },
+    "vision_config": {
+        **{"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 4096},
+        "deepstack_visual_indexes": [8, 16, 24],
+    },
+}
+
+
+def test_the_index_of_qwen3_vl_8b() -> None:
+    """nvidia/Cosmos-Reason2-8B's model.safetensors.index.json, a Qwen3-VL-8B-Instruct trained
+    further; it says no total_size."""
+    Index(750, "82c3e0aa71e33af255ce4d5785345d1a").check(Qwen3VL().layout(QWEN3_8B))
+
+
 def test_it_merges_as_peft_does(base: Path, tmp_path: Path) -> None:
     check_merged_weights(open_model(base), tmp_path)
 
@@ -45,3 +66,8 @@ def test_training_and_asking_give_the_model_the_same(
     both = jobs(base, tmp_path / "jobs", records(), images)
     check_trained_and_asked(*both, linears=14)
     check_rows_apart(both[0])
+
+
+@pytest.mark.integration
+def test_a_whole_release(tmp_path: Path) -> None:
+    check_release(QWEN3, tmp_path, "Qwen3-VL-Tiny-Colours", steps=220)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hubkit_qwen_vl import Qwen3VL
 from testing.live_adapter import check_experts_merge, loaded
-from testing.processor_checks import check_trained_and_asked
+from testing.processor_checks import check_release, check_trained_and_asked
 from testing.tiny_processor import QWEN3_MOE, jobs, make, records
 
 import hubkit
 from hubkit.errors import UsageError, WeightsError
 from hubkit.weights.export import write_adapter
-from hubkit.weights.merge import merge
+from hubkit.weights.merge import check_fit, merge
 from hubkit.weights.model import open_model
 
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -52,6 +52,31 @@ def test_some_layers_may_be_dense(base: Path) -> None:
     assert f"{AT}.down_proj" not in layout and f"{AT[:-8]}.up_proj.weight" in layout
     with pytest.raises(UsageError, match="mlp_only_layers is not a list"):
         Qwen3VL().layout({**config, "text_config": {**text, "mlp_only_layers": 3}})
+
+
+# hidden, layers, heads, experts' width, parameters: those of the published configurations, 31 and
+# 236 billion as their model cards say; the index files were not at hand
+PUBLISHED = {
+    "30B-A3B": (2048, 48, 32, 768, 31_070_754_032),
+    "235B-A22B": (4096, 94, 64, 1536, 235_670_022_896),
+}
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_published_sizes(size: str) -> None:
+    hidden, layers, heads, inner, parameters = PUBLISHED[size]
+    text = {
+        **{"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads},
+        **{"num_key_value_heads": 4, "head_dim": 128, "num_experts": 128},
+        **{"moe_intermediate_size": inner, "vocab_size": 151936},
+    }
+    vision = {"out_hidden_size": hidden, "deepstack_visual_indexes": [8, 16, 24]}
+    config = {
+        "architectures": QWEN3_MOE.config["architectures"],
+        **{"text_config": text, "vision_config": vision, "tie_word_embeddings": False},
+    }
+    assert Qwen3VL().describe(config).parameters == parameters
+    assert Qwen3VL().layout(config)[f"{AT}.down_proj"] == (128, inner, hidden)
 
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
@@ -175,6 +200,8 @@ def test_what_peft_does_not_explain_is_refused_by_name(
     with pytest.raises(WeightsError, match=message):
         merge(open_model(base), adapter, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(WeightsError, match=message):
+        check_fit(open_model(base), adapter)
 
 
 def test_square_experts_need_others_that_tell(tmp_path: Path) -> None:
@@ -238,3 +265,8 @@ def test_a_model_without_experts_says_so(tiny: Path, images: Path, tmp_path: Pat
         PeftTrainer().train(training, SilentRun())
     with pytest.raises(ValueError, match="experts needs dropout: 0"):
         Options(experts=True, dropout=0.1)
+
+
+@pytest.mark.integration
+def test_a_whole_release(tmp_path: Path) -> None:
+    check_release(QWEN3_MOE, tmp_path, "Qwen3-VL-MoE-Tiny-Colours", steps=220)

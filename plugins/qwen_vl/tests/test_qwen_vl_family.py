@@ -9,6 +9,7 @@ import pytest
 from hubkit_qwen_vl import QwenVL
 from hubkit_qwen_vl.conformance import CONFIG as QWEN25_3B
 from testing.live_adapter import check_merge
+from testing.published import Index
 
 from hubkit.sdk import UsageError, grid
 from hubkit.sdk.testing import check_family
@@ -185,3 +186,17 @@ QWEN25_7B = {
 def test_the_bytes_of_published_weights(config: dict[str, Any], total: int) -> None:
     """In bfloat16, by the published configurations. Their index files were not at hand."""
     assert 2 * QwenVL().describe(config).parameters == total
+
+
+def test_the_index_of_qwen2_vl_7b() -> None:
+    """allenai/olmOCR-7B-0225-preview's model.safetensors.index.json, a Qwen2-VL-7B-Instruct trained
+    further."""
+    config = {
+        **QWEN2_2B,
+        **{"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28},
+        **{"num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064},
+        "tie_word_embeddings": False,
+        "vision_config": {**QWEN2_2B["vision_config"], "hidden_size": 3584},
+    }
+    known = Index(730, "06359d7983e631bdd30aaa7b97434c0e", 16_582_751_232)
+    known.check(QwenVL().layout(config))

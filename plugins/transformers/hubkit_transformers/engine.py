@@ -1,16 +1,13 @@
-"""The engine: loads once, answers in batches, writes each batch at once, and continues a file that
-a kill left behind."""
+"""The engine: loads once, answers in batches of like length, keeps each batch at once, and
+continues what a kill left behind."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import closing
 from time import perf_counter
-from typing import ClassVar, TextIO
+from typing import ClassVar
 
 from hubkit.sdk import (
-    Answer,
     GenerateInput,
     GenerateOutput,
     Length,
@@ -23,8 +20,8 @@ from hubkit.sdk import (
     read_records,
 )
 from hubkit.sdk.codec import decode
-from hubkit.sdk.records import kept_answers
 
+from .kept import Kept
 from .options import Options
 
 ANSWERS = "answers.jsonl"
@@ -40,34 +37,39 @@ class TransformersEngine:
     Options: ClassVar[type] = Options
 
     def generate(self, job: GenerateInput, run: Run) -> GenerateOutput:
-        from .asking import answer
+        from .asking import Asker
+        from .batching import Limits, Preparing, batches
         from .inputs import question
         from .loading import load
 
         options = decode(Options, job.options, "options of engine transformers")
         records = list(read_records(job.records))
-        path = job.output / ANSWERS
-        done = kept_answers(path, records, options.batch_size)
+        kept = Kept(job.output / ANSWERS, records)
         started = perf_counter()
         loaded = load(job.native, job.model, job.vision, options)
         ready = perf_counter()
         first = 0.0
-        with path.open("a", encoding="utf-8", newline="\n") as out:
-            for start in range(done, len(records), options.batch_size):
-                run.check_cancelled()
-                chosen = records[start : start + options.batch_size]
-                batch = [question(record, job.images, loaded.arrange) for record in chosen]
-                _write(out, answer(loaded, batch, job.max_new_tokens))
-                first = first or perf_counter() - ready
-                run.progress(start + len(batch), len(records), "records")
-        prompt, ids, inputs = (
-            loaded.arrange.first(records[0], job.images) if records else ("", (), "")
+        arrange = loaded.arrange
+        limits = Limits(options.batch_size, options.batch_tokens, loaded.steady)
+        prepare = Preparing(
+            arrange, lambda record: question(record, job.images, arrange), job.max_new_tokens
         )
+        asker = Asker(loaded, prepare, job.max_new_tokens, limits, options.exact)
+        with closing(batches(kept.missing(), prepare, limits)) as chosen:
+            for batch in chosen:
+                for answers in asker.ask(batch, run):
+                    kept.add(answers)
+                first = first or perf_counter() - ready
+                run.progress(len(kept), len(records), "records")
+        kept.finish()
+        if asker.again:
+            run.note(f"{asker.again} of {len(records)} answers hung on a close call: asked alone")
+        prompt, ids, inputs = arrange.first(records[0], job.images) if records else ("", (), "")
         return GenerateOutput(
             answers=ANSWERS,
             prompt=prompt,
             prompt_ids=ids,
-            template=loaded.arrange.template,
+            template=arrange.template,
             versions=_versions(),
             load_seconds=ready - started,
             first_seconds=first,
@@ -91,14 +93,6 @@ class TransformersEngine:
         from .serving import serve
 
         return serve(job, run)
-
-
-def _write(out: TextIO, answers: Sequence[Answer]) -> None:
-    lines = "".join(
-        json.dumps(asdict(answer), ensure_ascii=False, sort_keys=True) + "\n" for answer in answers
-    )
-    out.write(lines)
-    out.flush()
 
 
 def _versions() -> dict[str, str]:

@@ -8,16 +8,41 @@ from dataclasses import replace
 
 import pytest
 from hubkit_transformers import TransformersEngine
+from hubkit_transformers.batching import Limits, Ready, batches
+from hubkit_transformers.close_calls import SHARES, CloseCalls
+from hubkit_transformers.inputs import Question
+from hubkit_transformers.kept import Kept
 
-from hubkit.sdk import DataError, Record, SilentRun, Turn, UsageError, read_answers
+from hubkit.sdk import (
+    Answer,
+    CancelledError,
+    DataError,
+    EnvironmentFailure,
+    Record,
+    SilentRun,
+    Turn,
+    UsageError,
+    read_answers,
+)
+from hubkit.sdk.processing import Inputs
 from hubkit.sdk.testing import check_engine
+from plugins.transformers.tests.conftest import PARITY, READ
 
 torch = pytest.importorskip("torch")
 
 
 class Counted(SilentRun):
-    def __init__(self):
-        self.seen = []
+    """Cancelled after so many reports."""
+
+    def __init__(self, cancel_at=1000):
+        self.seen, self.notes, self._cancel_at = [], [], cancel_at
+
+    def check_cancelled(self):
+        if len(self.seen) >= self._cancel_at:
+            raise CancelledError("interrupted", "again")
+
+    def note(self, message):
+        self.notes.append(message)
 
     def progress(self, done, total, unit, **numbers):
         self.seen.append(done)
@@ -36,10 +61,26 @@ def test_conformance(job):
     )
 
 
-def test_batches_do_not_change_answers(job):
-    together, _ = answers(job(name="together", batch_size=8))
+@pytest.mark.parametrize("exact", [True, False])
+def test_batches_do_not_change_answers(job, exact):
+    together, _ = answers(job(name="together", batch_size=8, exact=exact))
     alone, _ = answers(job(name="alone", batch_size=1))
-    assert together == alone
+    few, _ = answers(job(name="few", batch_tokens=200, exact=exact))
+    assert together == alone == few
+
+
+@pytest.mark.integration
+def test_a_holdout_is_answered_as_one_by_one(job, images):
+    """Handwriting and print, one tile and three, one turn and two: all texts, reasons and counts of
+    tokens, though nothing is asked again."""
+    asked = [(READ,), (READ, PARITY), (PARITY, replace(READ, prompt="<image>\nSpell it."))]
+    names = [*(f"{digit}.png" for digit in range(10)), "wide.png"]
+    records = [Record(str(n), (names[n % 11],), asked[n % 3], {"n": str(n)}) for n in range(3 * 11)]
+    alone, _ = answers(job(records, name="alone", tokens=16, batch_size=1))
+    for size in (3, 16, 64):
+        found, _ = answers(job(records, name=f"by{size}", tokens=16, batch_size=size, exact=False))
+        assert found == alone
+    assert len({answer.texts for answer in alone}) > 20
 
 
 def test_reads_printed_digits_over_two_turns(job):
@@ -104,16 +145,87 @@ def test_length_is_reported(job):
     assert (found.finish, found.tokens) == (("length",), (1,))
 
 
-def test_continues_after_a_torn_line(job):
-    before = job(name="whole", batch_size=3)
-    whole, output = answers(before)
+def test_continues_after_a_torn_line(job, records):
+    whole, _ = answers(job(name="whole", batch_size=3))
     resumed = job(name="resumed", batch_size=3)
-    lines = (before.output / output.answers).read_bytes().splitlines(keepends=True)
-    (resumed.output / output.answers).write_bytes(b"".join(lines[:5]) + lines[5][:9])
+    with pytest.raises(CancelledError):
+        TransformersEngine().generate(resumed, Counted(cancel_at=2))
+    journal = resumed.output / "answers.part.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 6 and not (resumed.output / "answers.jsonl").exists()
+    journal.write_bytes(b"".join(lines[:4]) + lines[4][:9])
     run = Counted()
     found, _ = answers(resumed, run)
     assert found == whole
-    assert run.seen == [6, 8]
+    assert run.seen == [7, 8]
+    assert [path.name for path in resumed.output.iterdir()] == ["answers.jsonl"]
+
+
+def test_answers_of_other_records_are_not_kept(tmp_path, records):
+    kept = Kept(tmp_path / "answers.jsonl", records)
+    kept.add([(1, Answer("d1", ("1",), ("stop",), (1,))), (2, Answer("d9", ("2",), ("stop",)))])
+    assert [place for place, _ in Kept(tmp_path / "answers.jsonl", records).missing()] == [
+        *(0, 2, 3, 4, 5, 6, 7)
+    ]
+    assert len(Kept(tmp_path / "answers.jsonl", records[:1])) == 0
+
+
+def test_batches_are_of_like_length_within_the_limits(records):
+    def ready(numbered):
+        place, record = numbered
+        return Ready(place, Question(record, (), ()), Inputs(()), (place % 5 + 1) * 10)
+
+    def places(limits):
+        return [[one.place for one in batch] for batch in batches(items, ready, limits)]
+
+    items = [(place, records[0]) for place in range(8)]
+    assert places(Limits(3, 1000, 1000)) == [[4, 3, 2], [7, 1, 6], [0, 5]]
+    assert places(Limits(8, 100, 1000)) == [[4, 3], [2, 7, 1], [6, 0, 5]]
+    assert places(Limits(8, 1000, 35)) == [[4], [3], [2, 7, 1, 6, 0, 5]]
+    assert places(Limits(2, 15, 1000)) == [[4], [3], [2], [7], [1], [6], [0], [5]]
+
+
+def test_close_calls_of_rows_that_have_not_ended():
+    watch = CloseCalls((2,), "bfloat16")
+    far, near = [0.0, 0.0, 9.0], [0.0, 8.9, 9.0]
+    for ids, scores in (
+        ([[5], [5], [5]], [far, near, far]),
+        ([[5, 2], [5, 1], [5, 1]], [near, far, far]),
+    ):
+        given = torch.tensor(scores)
+        assert watch(torch.tensor(ids), given) is given
+    assert watch.close.tolist() == [False, True, False]
+
+
+def test_close_calls_are_asked_again_alone(job, monkeypatch):
+    monkeypatch.setitem(SHARES, "float32", 1e9)
+    run = Counted()
+    found, _ = answers(job(name="close", batch_size=8), run)
+    assert run.notes == ["8 of 8 answers hung on a close call: asked alone"]
+    assert found == answers(job(name="alone", batch_size=1))[0]
+
+
+def test_memory_that_is_too_small_halves_a_batch(job, monkeypatch):
+    from transformers import GenerationMixin
+
+    generate, sizes = GenerationMixin.generate, []
+
+    def short(self, **given):
+        sizes.append(len(given["input_ids"]))
+        if sizes[-1] > most:
+            raise torch.OutOfMemoryError("none left")
+        return generate(self, **given)
+
+    monkeypatch.setattr(GenerationMixin, "generate", short)
+    most, run = 3, Counted()
+    found, _ = answers(job(name="small", exact=False), run)
+    assert sizes[:3] == [8, 4, 2] and max(sizes[3:]) <= 4
+    assert run.notes[0] == "not enough memory for 8 records at once: 4 are asked"
+    most = 8
+    assert found == answers(job(name="large"))[0]
+    most = 0
+    with pytest.raises(EnvironmentFailure, match=r"record pair: not enough GPU memory for about"):
+        answers(job(name="none"))
 
 
 def test_finished_answers_are_kept(job):
@@ -147,6 +259,18 @@ def test_wrong_image_token_is_refused(job, native, tmp_path):
         answers(replace(job(), native=other))
 
 
+def test_compressed_weights_need_their_package(job, native, tmp_path, monkeypatch):
+    from hubkit_transformers import loading
+
+    other = shutil.copytree(native, tmp_path / "native")
+    config = json.loads((other / "config.json").read_text("utf-8"))
+    config["quantization_config"] = {"quant_method": "compressed-tensors"}
+    (other / "config.json").write_text(json.dumps(config), "utf-8")
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFailure, match="compressed-tensors is not installed"):
+        answers(replace(job(), native=other))
+
+
 def test_missing_tokenizer_is_refused(job, native, tmp_path):
     other = shutil.copytree(
         native, tmp_path / "native", ignore=shutil.ignore_patterns("tokenizer.json")
@@ -159,6 +283,7 @@ def test_missing_tokenizer_is_refused(job, native, tmp_path):
     ("options", "named"),
     [
         ({"batch_size": 0}, "batch_size"),
+        ({"batch_tokens": 0}, "batch_tokens"),
         ({"threads": -1}, "threads"),
         ({"dtype": "int8"}, "dtype"),
         ({"beams": 4}, "beams"),

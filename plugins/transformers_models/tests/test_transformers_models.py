@@ -16,6 +16,7 @@ from hubkit_transformers_models import TransformersFamily
 from hubkit_transformers_models.conformance import CONFIG as SMOL_256M
 from testing.live_adapter import check_merged_weights, loaded
 from testing.processor_checks import check_release, check_rows_apart, check_trained_and_asked
+from testing.published import Index
 from testing.tiny_processor import GEMMA, SMOL, Kind, jobs, make, pictures, records
 
 import hubkit
@@ -48,6 +49,43 @@ def opened(folder: Path) -> Model:
         asked = OutlineInput(config, tuple(weights.tensors))
     family = TransformersFamily()
     return Model.of(folder, family.outlined(family.outline(asked, SilentRun()), folder, config))
+
+
+GEMMA3_27B = {
+    **{"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3"},
+    **{"image_token_index": 262144, "mm_tokens_per_image": 256},
+    "text_config": {
+        **{"model_type": "gemma3_text", "hidden_size": 5376, "intermediate_size": 21504},
+        **{"num_hidden_layers": 62, "num_attention_heads": 32, "num_key_value_heads": 16},
+        **{"head_dim": 128, "vocab_size": 262208, "sliding_window": 1024},
+    },
+    "vision_config": {
+        **{"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304},
+        **{"num_hidden_layers": 27, "num_attention_heads": 16, "image_size": 896},
+        **{"patch_size": 14, "vision_use_head": False},
+    },
+}
+
+
+def _published(held: str) -> str:
+    for start, written in GEMMA.published.items():
+        if held.startswith(start):
+            return held.replace(start, written, 1)
+    return held
+
+
+def test_the_index_of_gemma3_27b() -> None:
+    """google/medgemma-27b-it's model.safetensors.index.json, a gemma-3-27b-it trained further: its
+    names lead to each tensor in memory, and its total_size is theirs."""
+    shapes = {
+        one.held: one.shape
+        for one in TransformersFamily().outline(OutlineInput(GEMMA3_27B), SilentRun()).tensors
+    }
+    layout = {_published(name): shape for name, shape in shapes.items()}
+    asked = OutlineInput(GEMMA3_27B, tuple(layout))
+    found = TransformersFamily().outline(asked, SilentRun()).tensors
+    assert {one.name: one.shape for one in found} == layout
+    Index(1247, "2a0c27271444eec945ce9c781c65f575", 54_864_813_280).check(layout)
 
 
 @pytest.fixture(scope="module", params=KINDS)

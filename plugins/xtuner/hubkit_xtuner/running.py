@@ -11,6 +11,7 @@ from hubkit.sdk.child import last_lines, ran_out_of_memory, run_logged
 
 from . import checkpoints, command, log
 from .log import Line
+from .options import Options
 from .setup import Training
 
 LOG = "train.log"
@@ -28,11 +29,11 @@ def train(training: Training, run: Run) -> dict[int, Line]:
     job, options = training.job, training.options
     last = training.plan.iterations
     if last not in checkpoints.found(training.work):
-        start = _start(training, run)
+        start = newest(training.work, options, run)
         line = command.command(
             options, training.config_file, training.work, gpu=training.gpu, resume=start
         )
-        if options.nodes > 1:
+        if options.nodes > 1 and os.environ.get("PET_NNODES", "1") == "1":
             for text in command.for_other_nodes(
                 options, training.config_file, training.work, start
             ):
@@ -58,14 +59,14 @@ def train(training: Training, run: Run) -> dict[int, Line]:
     return log.read(training.work)
 
 
-def _start(training: Training, run: Run) -> Path | None:
+def newest(work: Path, options: Options, run: Run) -> Path | None:
     """The newest whole checkpoint of this training, else the one that the release names."""
-    here = checkpoints.found(training.work) if training.options.save_optimizer else {}
+    here = checkpoints.found(work) if options.save_optimizer else {}
     if here:
-        newest = max(here)
-        run.note(f"continuing after iteration {newest}")
-        return here[newest]
-    return Path(training.options.resume).expanduser() if training.options.resume else None
+        last = max(here)
+        run.note(f"continuing after iteration {last}")
+        return here[last]
+    return Path(options.resume).expanduser() if options.resume else None
 
 
 def _told(text: str, training: Training, run: Run) -> None:

@@ -16,6 +16,7 @@ from hubkit.sdk.codec import encode
 from . import checks, config, data, folder, schedule, trainable
 from .options import Options
 
+_PLACE = {"node_rank", "master_addr", "master_port"}
 MODEL, WORK, KEY, FACTS = "model", "work", "key", "facts.json"
 
 
@@ -107,9 +108,11 @@ def load_tokenizer(model: Path, options: Options) -> Any:
 
 def fingerprint(job: TrainInput, options: Options) -> str:
     """Of everything that a checkpoint must agree with: options, seed, records, tiling, the base's
-    configuration and sizes."""
+    configuration and sizes. Not of where the nodes meet: a job that is submitted again has other
+    ones."""
+    said = {name: value for name, value in encode(options).items() if name not in _PLACE}
     digest = hashlib.sha256(
-        json.dumps([encode(options), job.seed, encode(job.vision)], sort_keys=True).encode()
+        json.dumps([said, job.seed, encode(job.vision)], sort_keys=True).encode()
     )
     digest.update(job.records.read_bytes())
     digest.update((job.base / "config.json").read_bytes())

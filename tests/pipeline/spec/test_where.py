@@ -48,26 +48,47 @@ def test_a_stage_s_own_comes_before_the_release_s(tmp_path: Path) -> None:
     assert spec.where_of("evaluate") == Where(scheduler="slurm")
 
 
+def test_variants_are_made_and_asked_where_the_release_is(tmp_path: Path) -> None:
+    text = "where: {scheduler: slurm, hours: 2}\n"
+    assert loaded(tmp_path, text).where_of("variants") == Where(scheduler="local")
+    spec = loaded(tmp_path, f"{text}variants: [{{name: GGUF}}]\n")
+    assert spec.where_of("variants").hours == 2.0
+    assert spec.where_of("package") == Where(scheduler="local")
+
+
 def test_another_scheduler_for_one_command(tmp_path: Path) -> None:
     spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\nsmoke: {where: local}\n")
     assert spec.placed("slurm") == spec
     assert spec.placed("local").where_of("train") == Where(scheduler="local")
     assert loaded(tmp_path, "").placed("slurm").where_of("train") == Where(scheduler="slurm")
-    assert set(SCHEDULERS) == {"slurm"}
+    assert set(SCHEDULERS) == {"kubernetes", "slurm"}
     for name in ("local", *SCHEDULERS):
         assert scheduler_named(name) == name
     with pytest.raises(UsageError, match=r"no scheduler 'slrum' \(did you mean 'slurm'"):
         scheduler_named("slrum")
+    with pytest.raises(UsageError, match="where: sky is not driven") as raised:
+        scheduler_named("sky")
+    assert "hubkit launch --print sky" in raised.value.remedy
+    with pytest.raises(UsageError, match="says neither image nor claim"):
+        loaded(tmp_path, "").placed("kubernetes")
+    asked = "where: {scheduler: kubernetes, image: i, claim: c}\n"
+    assert loaded(tmp_path, asked).placed("kubernetes").where.image == "i"
 
 
 def test_a_node_reads_the_release_as_it_was_written(tmp_path: Path) -> None:
-    spec = loaded(tmp_path, "where: {scheduler: slurm, hours: 2}\ntrain: {where: slurm}\n")
-    assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+    for text in (
+        "where: {scheduler: slurm, hours: 2}\ntrain: {where: slurm}\n",
+        "evaluate: {where: {scheduler: slurm, nodes: 2}}\n",  # and all else here
+        "where: {scheduler: kubernetes, image: i, claim: c}\nsmoke: {where: local}\n",
+    ):
+        spec = loaded(tmp_path, text)
+        assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
 
 
 def test_a_release_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     here = card_facts.settings(loaded(tmp_path, ""))
-    stages = "".join(f"{stage}: {{where: slurm}}\n" for stage in ("train", "smoke", "evaluate"))
+    stages = "train: {where: slurm}\nsmoke: {where: slurm}\n"
+    stages += "evaluate: {where: slurm, processes: 8}\n"
     there = card_facts.settings(loaded(tmp_path, f"where: {{scheduler: slurm, gpus: 8}}\n{stages}"))
     assert there == here
 
@@ -75,7 +96,20 @@ def test_a_release_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("where: slrum\n", "one of local, slurm, not 'slrum' (did you mean 'slurm'?)"),
+        ("where: slrum\n", "one of local, slurm, kubernetes, not 'slrum' (did you mean 'slurm'?)"),
+        ("where: sky\n", "`hubkit launch --print sky > task.yaml`, then `sky launch task.yaml`"),
+        ("where: {scheduler: sky}\n", "share no folder with this one"),
+        ("where: kubernetes\n", "with image and claim when the scheduler is kubernetes"),
+        (
+            "where: {scheduler: kubernetes, image: i, claim: c, nodes: 2}\n",
+            "`hubkit launch --print kubernetes` takes several",
+        ),
+        (
+            "where: {scheduler: kubernetes, image: i, claim: c, flags: [--token=x]}\n",
+            "with flags by which kubectl reaches a cluster: --context",
+        ),
+        ("where: {scheduler: kubernetes, image: i, claim: c, mount: a}\n", "where.mount: a text"),
+        ("where: {scheduler: slurm, image: i}\n", "`apptainer exec --nv hubkit.sif python`"),
         ("where: {gpus: 2}\n", "'where.scheduler' is missing"),
         (
             "where: {scheduler: slurm, hour: 2}\n",

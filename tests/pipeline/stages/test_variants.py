@@ -4,6 +4,9 @@ hub and read back; and what a variant that is not good enough stops."""
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +86,30 @@ def test_a_killed_stage_keeps_what_was_made_and_asked(spec: Path) -> None:
     assert "same_texts is 100.0 %, and require asks for > 100 %" in caught.value.message
     assert made.is_file() and answers.is_file()
     assert [path.stat().st_ino for path in scratch.glob(f"*/{NAME}/*.gguf")] == before
+
+
+def test_a_stage_that_was_killed_outright_goes_on(spec: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "hubkit",
+        "release",
+        str(spec),
+        "--until",
+        "variants",
+        "--json",
+    ]
+    scratch = spec.parent / ".hubkit" / NAME / "scratch" / "variants"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("variant Q8_0: gguf makes it" in line for line in process.stdout)
+        process.kill()
+    time.sleep(1)  # the worker ends by itself
+    kept = {path: path.stat().st_ino for path in scratch.glob(f"*/{NAME}/{NAME}-F16.gguf")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-2000:]
+    sealed = spec.parent / ".hubkit" / NAME / "variants" / "GGUF" / "model" / f"{NAME}-F16.gguf"
+    assert [sealed.stat().st_ino] == list(kept.values())
 
 
 def test_nothing_is_published_when_one_fails(spec: Path, place: Path) -> None:
