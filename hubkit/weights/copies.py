@@ -3,13 +3,16 @@ embedding table, T5's tables of encoder and decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hubkit.sdk.errors import WeightsError
 from hubkit.sdk.family import ModelFamily
 
+from .adapters.adapter import Adapter, Replacement
 from .checkpoint import Checkpoint
+from .placement import Edit, Target
 from .tying import Tie, equal
 
 Layout = Mapping[str, tuple[int, ...]]
@@ -40,14 +43,43 @@ def check_copies(weights: Checkpoint, family: ModelFamily, config: Mapping[str, 
             )
 
 
-def check_untouched(edited: Iterable[str], held: Mapping[str, str], tie: Tie | None) -> None:
-    """Raises WeightsError for a change to one of several tensors that are one: peft changes the one
-    alone, and the merged model has no other."""
+def copied_targets(held: Mapping[str, str], known: Mapping[str, Target]) -> dict[str, Target]:
+    """By their names, those that the weights may lack."""
+    return {name: replace(known[of], source=name) for name, of in held.items() if name not in known}
+
+
+def as_one(
+    adapter: Adapter,
+    edits: Mapping[str, list[Edit]],
+    held: Mapping[str, str],
+    layout: Layout,
+    tie: Tie | None,
+) -> dict[str, list[Edit]]:
+    """`edits` without those of copies that the weights lack: of tensors that are one, each must be
+    replaced by the same, as peft saves them when the whole module was trained.
+
+    Raises:
+        WeightsError: one of them is changed alone: the merged model has no other.
+    """
     others = {name: of for name, of in held.items() if tie is None or name != tie.head}
-    for name in edited:
-        same = sorted({*others, *others.values()} - {name})
-        if name in others or name in others.values():
+    kept = dict(edits)
+    for of in set(others.values()):
+        group = [of, *(name for name in others if others[name] == of)]
+        touched = sorted(name for name in group if name in edits)
+        if touched and not _alike(adapter, [edits.get(name, []) for name in group]):
+            same = ", ".join(sorted({*group} - {touched[0]}))
             raise WeightsError(
-                f"the adapter changes {name!r}, which in this model is also {', '.join(same)}",
+                f"the adapter changes {touched[0]!r}, which in this model is also {same}",
                 "train without the embedding table",
             )
+        for name in group:
+            if name not in layout:
+                kept.pop(name, None)
+    return kept
+
+
+def _alike(adapter: Adapter, edits: Sequence[list[Edit]]) -> bool:
+    deltas = [edit.delta for found in edits for edit in found]
+    keys = [delta.key for delta in deltas if isinstance(delta, Replacement)]
+    whole = len(keys) == len(edits) and all(len(found) == 1 for found in edits)
+    return whole and all(equal(adapter.source, keys[0], key) for key in keys[1:])

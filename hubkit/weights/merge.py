@@ -22,7 +22,7 @@ from .adapters.formats import read_adapter
 from .arithmetic import Rounding, Step, Workspace, change_rows, require_torch
 from .checkpoint import Checkpoint, Shard, torch_dtype
 from .companions import carry, carry_index, companion_bytes
-from .copies import check_copies, check_untouched, copies_of, with_copies
+from .copies import as_one, check_copies, copied_targets, copies_of, with_copies
 from .diagnosis import check_floats, diagnosis, layout_problems
 from .expert_steps import Loader
 from .experts import Stacks, explained
@@ -160,6 +160,7 @@ def _place_all(
     if tie is not None:
         config, layout = tie.config, {**layout, tie.head: layout[tie.table]}
     known = targets(family.native(config).tensors, layout)
+    known |= copied_targets(copies, known)
     other = getattr(family, "aliases", None)
     aliases = alias_targets(other(config), layout) if other else {}
     edits: dict[str, list[Edit]] = {}
@@ -168,9 +169,9 @@ def _place_all(
         check_floats(given.source.tensors.values())
         adapter, of_experts = explained(given, known, stacks, weight)
         placed = place(adapter, known, weight, aliases, of_experts)
-        for name, found in (tied_edits(adapter, placed, tie) if tie else placed).items():
+        placed = tied_edits(adapter, placed, tie) if tie else placed
+        for name, found in as_one(adapter, placed, copies, layout, tie).items():
             edits.setdefault(name, []).extend(found)
-    check_untouched(edits, copies, tie)
     return edits
 
 

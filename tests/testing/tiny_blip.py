@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from hubkit_blip2 import Blip2, InstructBlip
 
 from hubkit.sdk import Record, Turn
+from hubkit.weights.model import open_model
 
 from .tiny_processor import ASK, Kind, make_tokenizer
 
@@ -139,3 +141,24 @@ def single(kind: Kind) -> list[Record]:
         Record("two", ("1.png",), (Turn("<image>\nDescribe it, and say more.", "red and blue"),)),
         *([Record("later", ("3.png",), later)] if not kind.head else []),
     ]
+
+
+def run_card(training: Any, record: Record, place: Path) -> None:
+    """The code on the card runs, and gives the model what training gives it for the first prompt of
+    this record, which asks what the card is made to ask."""
+    from hubkit_peft.checked import open_encoder
+
+    model = open_model(training.base)
+    code = model.family.card(model.config).usage["Transformers"].strip("`")
+    code = code.removeprefix("python\n").replace("{repository}", str(training.native))
+    code = code.replace("picture.png", str(training.images / record.images[0]))
+    code = code.replace("What is in this picture?", ASK).replace("tokens=64", "tokens=4")
+    (place / "card.py").write_text(code, "utf-8")
+    done = run_path(str(place / "card.py"))
+    encoder = open_encoder(training)
+    given, (text, _, digest) = done["given"], encoder.prompt(record)
+    assert done["text"] == text
+    own = encoder.processor.inputs(text, encoder.pixels(record), begins=True)
+    assert own.digest() == digest and own.ids == tuple(given["input_ids"][0].tolist())
+    for name, tensor in own.pictures.items():
+        assert tensor.equal(given[name]), name

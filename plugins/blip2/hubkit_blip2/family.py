@@ -34,8 +34,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 processor = AutoProcessor.from_pretrained("{repository}")
 model = AutoModelForImageTextToText.from_pretrained("{repository}", dtype="auto").eval()
 content = [{"type": "image"}, {"type": "text", "text": "What is in this picture?"}]
-text = processor.apply_chat_template([{"role": "user", "content": content}])
-given = processor(images=Image.open("picture.png").convert("RGB"), text=text, return_tensors="pt")
+talk = [{"role": "user", "content": content}]
+text = processor.tokenizer.apply_chat_template(talk, tokenize=False)
+picture = Image.open("picture.png").convert("RGB")
+given = processor(images=picture, text=text, return_tensors="pt"OPTIONS)
 with torch.inference_mode():
     ids = model.generate(**given, max_new_tokens=64)
 if not model.language_model.config.is_encoder_decoder:
@@ -139,4 +141,5 @@ class Blip2(PlainFamily):
 
     def card(self, config: Mapping[str, Any]) -> CardFacts:
         usual = super().card(config)
-        return replace(usual, usage={"Transformers": _USAGE})
+        options = ", add_special_tokens=False" if self.positions(config) is None else ""
+        return replace(usual, usage={"Transformers": _USAGE.replace("OPTIONS", options)})

@@ -151,6 +151,27 @@ def test_a_head_that_the_file_holds_once_more(opt: Path, tmp_path: Path) -> None
         merge(open_model(other), adapter, tmp_path / "out")
 
 
+def test_a_language_model_that_was_trained_whole(t5: Path, tmp_path: Path) -> None:
+    """peft saves T5's table three times."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file
+
+    own = {"target_modules": ["language_projection"], "modules_to_save": ["language_model"]}
+    live = get_peft_model(loaded(t5), LoraConfig(r=2, **own))
+    for name, parameter in live.named_parameters():
+        if "modules_to_save" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    live.save_pretrained(tmp_path / "adapter")
+    merge(open_model(t5), tmp_path / "adapter", tmp_path / "merged")
+    got = load_file(tmp_path / "merged" / "model.safetensors")
+    wanted = live.merge_and_unload().state_dict()
+    assert all(tensor.equal(wanted[name]) for name, tensor in got.items())
+    assert not got["language_model.shared.weight"].equal(
+        load_file(t5 / "model.safetensors")["language_model.shared.weight"]
+    )
+
+
 def test_a_change_to_one_of_several_tables_is_refused(t5: Path, tmp_path: Path) -> None:
     adapter = _adapter(tmp_path / "adapter", t5, "shared")
     with pytest.raises(WeightsError, match=r"changes 'language_model\.shared\.weight', which in"):

@@ -14,7 +14,7 @@ from hubkit_blip2 import MiniGPT4
 from hubkit_blip2.conformance import CONFIG, FLAN_T5
 from testing.live_adapter import loaded
 from testing.processor_checks import check_rows_apart, check_trained_and_asked
-from testing.tiny_blip import BLIP_T5
+from testing.tiny_blip import BLIP_T5, run_card
 from testing.tiny_processor import jobs, make, make_tokenizer, pictures, records
 
 import hubkit
@@ -117,6 +117,7 @@ def test_training_and_asking_give_the_model_the_same(base: Path, tmp_path: Path)
     image = json.loads((base / "config.json").read_text("utf-8"))["image_token_index"]
     assert trained.prompt_ids.count(image) == 1
     check_rows_apart(both[0], own)
+    run_card(both[0], own[0], tmp_path)
 
 
 def test_a_talk_without_a_picture_is_refused(base: Path, tmp_path: Path) -> None:
