@@ -20,7 +20,7 @@ from testing.tiny_processor import (
     records,
 )
 
-from hubkit.sdk import SilentRun
+from hubkit.sdk import CancelledError, SilentRun
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -124,6 +124,37 @@ def test_kept_features_of_a_frozen_vit_change_nothing(
         patches.append(sum(seen))
     assert curves[0] == curves[1]
     assert patches[0] == 3 * patches[1]
+
+
+class Interrupted(SilentRun):
+    """After three steps."""
+
+    def progress(self, done: float, total: float, unit: str, **numbers: float) -> None:
+        if (unit, done) == ("steps", 3):
+            raise CancelledError("interrupted", "run again")
+
+
+@pytest.mark.parametrize("job", ["qwen2.5-vl"], indirect=True)
+def test_interrupted_in_the_second_epoch_it_ends_in_the_same_bytes(
+    job: Any, tmp_path: Path
+) -> None:
+    """The features of the first are made again."""
+    from hubkit_peft import PeftTrainer, loop
+
+    options = {**job.options, "steps": 6, "batch_size": 2, "checkpoint_every": 1, "dropout": 0.2}
+    found = []
+    for name in ("whole", "broken"):
+        places = {part: tmp_path / f"{name}-{part}" for part in ("output", "scratch")}
+        for place in places.values():
+            place.mkdir()
+        made = replace(job, options=options, **places)
+        if name == "broken":
+            with pytest.raises(CancelledError):
+                PeftTrainer().train(made, Interrupted())
+        done = PeftTrainer().train(made, SilentRun())
+        files = (loop.METRICS, f"{done.adapter}/adapter_model.safetensors")
+        found.append([(made.output / file).read_bytes() for file in files])
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("job", ["qwen2.5-vl"], indirect=True)
