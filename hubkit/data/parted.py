@@ -161,6 +161,8 @@ def _read(
     except BaseException:  # reading in order meets it again, and tells it
         says.send(None)
     else:
+        del rows, records, data.pictures
+        data.taken.settle()
         says.send(data.taken)
 
 

@@ -6,6 +6,7 @@ import random
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..sdk import IMAGE, Record
 from .hashes import Hashes
@@ -23,6 +24,7 @@ class Taken:
 
     def __init__(self, first: int = 0) -> None:
         self.ids = Hashes()
+        self.settled: Any = None
         self.texts, self.owners, self.keys = array("q"), array("I"), array("q")
         self.long = bytearray()
         self.turns, self.images = Counter[int](), Counter[int]()
@@ -55,6 +57,10 @@ class Taken:
         if place < MEASURED:
             self.sample[place] = record
 
+    def settle(self) -> None:
+        """No more ids can be looked for: they take a third of the room."""
+        self.settled, self.ids = self.ids.numbers(), Hashes()
+
     def contents(self) -> array[int]:
         """For each record a number that is equal for equal text and pictures."""
         contents = array("q", self.texts)
@@ -64,8 +70,8 @@ class Taken:
 
 
 def joined(parts: Sequence[Taken]) -> Taken | None:
-    """What processes that were forked from one have taken, each of the records that follow those of
-    the one before; None when they do not follow, or an id repeats."""
+    """What processes that were forked from one have taken and settled, each of the records that
+    follow those of the one before; None when they do not follow, or an id repeats."""
     import numpy
 
     whole = Taken()
@@ -79,5 +85,5 @@ def joined(parts: Sequence[Taken]) -> Taken | None:
         whole.turns += part.turns
         whole.images += part.images
         whole.sample |= part.sample
-    ids = numpy.concatenate([part.ids.numbers() for part in parts])
+    ids = numpy.concatenate([part.settled for part in parts])
     return whole if len(numpy.unique(ids)) == len(ids) else None

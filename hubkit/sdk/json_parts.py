@@ -71,6 +71,8 @@ def _cut(
             yield Part(begin, stop, first)
             begin, first, made = stop + comma, records, made + 1
         records += text.count(mark, at)
+        if made >= count:  # what is left is the last
+            break
     if begin < end:
         yield Part(begin, end, first)
 
