@@ -392,7 +392,13 @@ def profile_of(watch: Watch) -> dict[str, Any]:
 def gaps_of(events: Any) -> list[tuple[float, int, str]]:
     """Where nothing ran on the GPU: milliseconds a step, times a step, and before which kernel, for
     gaps below 20 microseconds together and for the 6 kernels that were waited for longest."""
-    spans = sorted((event.time_range.start, event.time_range.end, event.name) for event in events)
+    from torch.autograd import DeviceType
+
+    spans = sorted(
+        (event.time_range.start, event.time_range.end, event.name)
+        for event in events
+        if event.device_type is DeviceType.CUDA  # the others are calls of the driver
+    )
     found: dict[str, list[float]] = defaultdict(list)
     busy_until = spans[0][1] if spans else 0.0
     for start, end, name in spans:
