@@ -308,6 +308,7 @@ def test_the_bundled_plugins_are_installed_through_the_same_door() -> None:
         ("engine", "lmdeploy", "ok"),
         ("engine", "openai", "ok"),
         ("engine", "transformers", "ok"),
+        ("exporter", "compressed", "ok"),
         ("exporter", "gguf", "ok"),
         ("family", "blip2", "ok"),
         ("family", "instructblip", "ok"),
