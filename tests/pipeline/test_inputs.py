@@ -121,6 +121,12 @@ FREE: dict[str, tuple[str, ...]] = {
     "train.deadline": ("3", "how long a stage may take is not what it gives"),
     "smoke.deadline": ("3", "how long a stage may take is not what it gives"),
     "evaluate.deadline": ("3", "how long a stage may take is not what it gives"),
+    "evaluate.processes": ("2", "who answers is not what is answered"),
+    "variants.0.ask.processes": (
+        "variants=[{name: GGUF, ask: {processes: 2}}]",
+        "who answers is not what is answered",
+        _FORM,
+    ),
     **{
         f"{part}where": ("{scheduler: slurm, gpus: 1}", "where it runs is not what it gives")
         for part in ("", "train.", "smoke.", "evaluate.")

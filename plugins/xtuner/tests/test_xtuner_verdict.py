@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,15 +197,14 @@ def test_memory_that_ran_out_is_called_so(job, tmp_path, monkeypatch):
 
 
 def test_it_goes_on_from_the_newest_whole_checkpoint(job, tmp_path):
-    one = training(job, tmp_path)
-    assert running._start(one, SilentRun()) is None
+    one, run = training(job, tmp_path), SilentRun()
+    assert running.newest(one.work, one.options, run) is None
     save(one.work / "iter_2.pth")
     (one.work / "iter_4.pth").write_bytes(b"PK\x03\x04 cut")
-    assert running._start(one, SilentRun()) == one.work / "iter_2.pth"
+    assert running.newest(one.work, one.options, run) == one.work / "iter_2.pth"
     (one.work / "iter_2.pth").unlink()
-    assert running._start(
-        replace(one, options=Options(resume="/a/iter_1.pth")), SilentRun()
-    ) == Path("/a/iter_1.pth")
+    named = Options(resume="/a/iter_1.pth")
+    assert running.newest(one.work, named, run) == Path("/a/iter_1.pth")
 
 
 def test_other_nodes_do_their_part_and_stop(job, tmp_path, monkeypatch):
