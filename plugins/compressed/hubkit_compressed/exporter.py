@@ -87,8 +87,8 @@ class CompressedExporter:
         self.check(config, job.vision, job.options)
         run.check_cancelled()
         run.progress(0, 2, "steps")
+        before = open_weights(job.native)
         if not (job.output / WEIGHTS).is_file():
-            before = open_weights(job.native)
             state, settings = compressed(job.native, options)
             run.check_cancelled()
             run.progress(1, 2, "steps")
@@ -96,7 +96,7 @@ class CompressedExporter:
             text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
             (job.output / "config.json").write_text(text, "utf-8", newline="\n")
             write_safetensors(job.output / WEIGHTS, _tensors(before, state), {"format": "pt"})
-            _read_back(config, before, job.output)
+        _read_back(json_text.load(job.output / "config.json"), before, job.output)
         run.progress(2, 2, "steps")
         return ExportOutput(
             ("config.json", WEIGHTS, *_carried(job)),
