@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..packaging import card as cards
 from ..packaging.manifest import release_date
 from ..packaging.track import Packaged, track_release
-from ..pipeline.spec.model import Author
+from ..pipeline.spec.publishing import Author
 from ..registry.plugins import plugins
 from ..reporting import SilentReporter
 from ..sdk import Run

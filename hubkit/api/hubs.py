@@ -13,7 +13,7 @@ from ..environments import Environment, EnvironmentLike
 from ..inference.questions import Questioning
 from ..inference.smoke import PROMPTS, drawn_picture, picture_record
 from ..packaging import manifest
-from ..pipeline.spec.model import Upload
+from ..pipeline.spec.publishing import Upload
 from ..publishing.comparison import Comparison, ListedFile, compare
 from ..publishing.publish import Published, note_withdrawal, publish, read_receipt
 from ..publishing.verify import VerifiedTarget, verify_download

@@ -10,7 +10,7 @@ __all__ = ["plugin_names", "stage_names"]
 
 def stage_names() -> tuple[str, ...]:
     """Of the stages, in their order."""
-    from ..pipeline.spec.model import StageName
+    from ..pipeline.spec.publishing import StageName
 
     return get_args(StageName)
 

@@ -14,7 +14,8 @@ from ..packaging.provenance import Provenance
 from ..sdk import IMAGE, CardFacts, ReleaseFile
 from ..sdk.codec import encode
 from .given_adapter import files_of
-from .spec.model import Spec, environment
+from .spec.fields import environment
+from .spec.model import Spec
 from .stage import Context, Stage
 from .stages import evaluate, merge, prepare, smoke, train
 from .targets import first_download

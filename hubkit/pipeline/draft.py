@@ -15,7 +15,7 @@ from ..packaging import card
 from ..sdk.excerpt import shown
 from ..weights.merge import check_fit
 from ..weights.model import Model
-from .spec.model import Author
+from .spec.publishing import Author
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _CACHED = re.compile(r"models--([\w.-]+?)--([\w.-]+)", re.ASCII)

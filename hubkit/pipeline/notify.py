@@ -19,7 +19,8 @@ from ..errors import HubkitError
 from ..hygiene.secrets import secrets
 from ..sdk import Run
 from ..sdk.chat_api import Stay
-from .spec.model import Notification, Spec
+from .spec.model import Spec
+from .spec.publishing import Notification
 
 SECONDS = 20.0
 _SHORTEST = 6  # characters of a variable's value that is taken for a secret

@@ -14,7 +14,8 @@ from typing import Any
 from ..environments.environment import allowed
 from ..errors import UsageError
 from ..scheduling import Job
-from .spec.model import EnvironmentField, Spec, environment
+from .spec.fields import EnvironmentField, environment
+from .spec.model import Spec
 from .spec.paths import paths_of
 from .spec.where import Where
 from .stage import Context, Stage

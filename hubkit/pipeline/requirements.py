@@ -24,7 +24,10 @@ from ..sdk.codec import encode
 from ..sdk.excerpt import did_you_mean
 from ..weights.check import check_base
 from .card_facts import license_of, settings
-from .spec.model import EnvironmentField, Evaluate, Smoke, Spec, Train, environment
+from .spec.fields import EnvironmentField, environment
+from .spec.judging import Evaluate, Smoke
+from .spec.making import Train
+from .spec.model import Spec
 from .stage import Context
 from .targets import all_targets
 

@@ -14,7 +14,8 @@ from ..registry.plugins import plugins
 from ..reporting import Reporter
 from ..sdk import codec
 from .seal import SEAL
-from .spec.model import EnvironmentField, Spec, environment
+from .spec.fields import EnvironmentField, environment
+from .spec.model import Spec
 from .workspace import Workspace
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ..sdk import ReleaseFile
 from ..sdk.codec import encode
 from ..variants.judge import Variant as Made
 from . import card_facts
-from .spec.model import Variant
+from .spec.judging import Variant
 from .stage import Context
 from .stages import merge, prepare, variants
 from .targets import beside, first_download

@@ -23,7 +23,7 @@ from typing import Any
 import hubkit
 from hubkit.api.models import smoke
 from hubkit.inference.questions import Questioning, ask
-from hubkit.pipeline.spec.model import PythonEnvironment
+from hubkit.pipeline.spec.fields import PythonEnvironment
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, GenerateOutput, Record, Turn
 from hubkit.weights.convert import native_view

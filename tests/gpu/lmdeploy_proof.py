@@ -36,7 +36,7 @@ from large import make_large
 
 from hubkit.errors import RefusedError
 from hubkit.inference.questions import Questioning, ask
-from hubkit.pipeline.spec.model import PythonEnvironment
+from hubkit.pipeline.spec.fields import PythonEnvironment
 from hubkit.pipeline.stages import smoke as smoking
 from hubkit.reporting import SilentReporter
 from hubkit.sdk import Answer, GenerateOutput, Record, Turn, read_records, write_jsonl

@@ -12,7 +12,7 @@ from testing.releases import make_release
 
 import hubkit
 from hubkit.errors import RemoteError
-from hubkit.pipeline.spec.model import Upload
+from hubkit.pipeline.spec.publishing import Upload
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import PublishInput
 

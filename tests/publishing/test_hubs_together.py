@@ -15,7 +15,7 @@ import pytest
 
 import hubkit
 from hubkit.errors import EnvironmentFailure, RefusedError, RemoteError
-from hubkit.pipeline.spec.model import Upload
+from hubkit.pipeline.spec.publishing import Upload
 from hubkit.rehearsal import Fault, Faults, Running
 from hubkit.sdk import SilentRun
 from hubkit.sdk.journal import read

@@ -16,18 +16,11 @@ from ...files.yaml_text import Location
 from ...registry.plugins import plugins
 from ...sdk import codec
 from ...sdk.excerpt import did_you_mean, shown
+from .fields import EnvironmentField, PythonEnvironment, environment
+from .judging import Ask, Evaluate, Smoke, Variant
+from .making import Train
 from .messages import problem
-from .model import (
-    Ask,
-    EnvironmentField,
-    Evaluate,
-    PythonEnvironment,
-    Smoke,
-    Spec,
-    Train,
-    Variant,
-    environment,
-)
+from .model import Spec
 from .yaml_lines import Document, read
 
 _PLUGIN_SECTIONS = (

@@ -20,7 +20,8 @@ from ...inference.shares import processes_here
 from ...sdk import Record, read_records
 from ...weights.model import Model
 from ..first_prompt import sampled
-from ..spec.model import Spec, environment
+from ..spec.fields import environment
+from ..spec.model import Spec
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import merge, prepare
 

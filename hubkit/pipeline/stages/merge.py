@@ -8,7 +8,7 @@ from ...weights.merge import MergeReport
 from ...weights.model import Model, open_model
 from ...weights.relayout import merge_as
 from ..given_adapter import digest
-from ..spec.model import environment
+from ..spec.fields import environment
 from ..stage import Context, Stage
 from . import train
 

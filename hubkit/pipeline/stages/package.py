@@ -20,7 +20,7 @@ from ...weights.export import Names, write_adapter
 from ...weights.model import Model
 from ...weights.stream import WrittenFile
 from .. import card_facts, variant_facts
-from ..spec.model import Variant
+from ..spec.judging import Variant
 from ..stage import Context, Stage
 from ..targets import first_download
 from . import evaluate, merge, prepare, smoke, train, variants

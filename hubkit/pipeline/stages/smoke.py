@@ -12,7 +12,7 @@ from ...inference.smoke import Smoked, smoke, with_prompts
 from ...sdk import read_records
 from ...weights.convert import native_view
 from ..first_prompt import sampled
-from ..spec.model import environment
+from ..spec.fields import environment
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import merge, prepare
 

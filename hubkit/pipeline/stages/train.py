@@ -15,7 +15,8 @@ from ...sdk import Foreseen, TrainInput, TrainOutput, token_ids
 from ...weights.convert import native_view
 from ...weights.native_files import write_native_files
 from .. import given_adapter
-from ..spec.model import Spec, environment
+from ..spec.fields import environment
+from ..spec.model import Spec
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import prepare
 

@@ -27,7 +27,8 @@ from ...weights.convert import native_view
 from ...weights.model import Model, open_model
 from ...weights.stream import WrittenFile
 from ..first_prompt import sampled
-from ..spec.model import Ask, Variant, environment
+from ..spec.fields import environment
+from ..spec.judging import Ask, Variant
 from ..stage import Context, Stage, plugin_inputs, seconds
 from . import evaluate, merge, prepare, smoke
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from hubkit.errors import SpecError, UsageError
+from hubkit.pipeline.spec.fields import LockedEnvironment
 from hubkit.pipeline.spec.file import load
-from hubkit.pipeline.spec.model import LockedEnvironment, Spec, json_schema
+from hubkit.pipeline.spec.model import Spec, json_schema
 
 WHERE = "`current`, `locked`, `locked:VARIANT`, or the path of an interpreter"
 GOOD = """\
