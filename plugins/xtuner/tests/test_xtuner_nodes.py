@@ -40,6 +40,8 @@ ranks = torch.tensor([float(2 ** dist.get_rank())])
 dist.all_reduce(ranks)
 with open(f"{sys.argv[3]}/{dist.get_rank()}", "w") as file:
     file.write(f"{ranks.item():g} {' '.join(sys.argv[4:])}")
+dist.barrier()
+dist.destroy_process_group()
 """
 
 

@@ -88,6 +88,14 @@ def test_a_killed_stage_keeps_what_was_made_and_asked(spec: Path) -> None:
     assert [path.stat().st_ino for path in scratch.glob(f"*/{NAME}/*.gguf")] == before
 
 
+def test_nothing_is_published_when_one_fails(spec: Path, place: Path) -> None:
+    with pytest.raises(RefusedError):
+        hubkit.release(spec, overrides=[IMPOSSIBLE])
+    assert not list((place / "data" / "repositories").glob("**/*.git"))
+    plans = {one.stage: one.state for one in hubkit.plan(spec)}
+    assert plans["evaluate"] == "cached" and plans["variants"] == "run"
+
+
 def test_a_stage_that_was_killed_outright_goes_on(spec: Path) -> None:
     command = [
         sys.executable,
@@ -110,14 +118,6 @@ def test_a_stage_that_was_killed_outright_goes_on(spec: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
     sealed = spec.parent / ".hubkit" / NAME / "variants" / "GGUF" / "model" / f"{NAME}-F16.gguf"
     assert [sealed.stat().st_ino] == list(kept.values())
-
-
-def test_nothing_is_published_when_one_fails(spec: Path, place: Path) -> None:
-    with pytest.raises(RefusedError):
-        hubkit.release(spec, overrides=[IMPOSSIBLE])
-    assert not list((place / "data" / "repositories").glob("**/*.git"))
-    plans = {one.stage: one.state for one in hubkit.plan(spec)}
-    assert plans["evaluate"] == "cached" and plans["variants"] == "run"
 
 
 def test_an_optional_one_is_left_out(spec: Path) -> None:
