@@ -168,6 +168,8 @@ def _child(case: Case, folder: Path, log: Path, url: str) -> None:
     code = 70
     try:
         os.setsid()
+        # a script that runs this in the background leaves SIGINT ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         gc.callbacks.clear()  # hypothesis's own would swallow a signal
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
         output = os.open(log, os.O_WRONLY | os.O_CREAT)
