@@ -14,6 +14,11 @@ from .options import Options
 MODULE = "hubkit_xtuner.launch"
 
 
+def in_a_job(host: Mapping[str, str]) -> bool:
+    """Whether hubkit starts this training on every node, and not the user."""
+    return host.get("PET_NNODES", "1") != "1"
+
+
 def command(
     options: Options,
     config: Path,

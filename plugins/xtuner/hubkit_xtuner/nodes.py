@@ -21,11 +21,6 @@ from .setup import WORK
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def in_a_job(host: Mapping[str, str]) -> bool:
-    """Whether hubkit starts this training on every node, and not the user."""
-    return host.get("PET_NNODES", "1") != "1"
-
-
 def placed(options: Options, host: Mapping[str, str]) -> Options:
     """`options` with the place that torchrun's variables give this node.
 
@@ -33,7 +28,7 @@ def placed(options: Options, host: Mapping[str, str]) -> Options:
         UsageError: the options give one as well.
         EnvironmentFailure: some of the variables are missing or no numbers.
     """
-    if not in_a_job(host):
+    if not command.in_a_job(host):
         return options
     if options.nodes > 1:
         raise UsageError(

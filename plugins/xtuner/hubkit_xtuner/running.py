@@ -33,7 +33,7 @@ def train(training: Training, run: Run) -> dict[int, Line]:
         line = command.command(
             options, training.config_file, training.work, gpu=training.gpu, resume=start
         )
-        if options.nodes > 1 and os.environ.get("PET_NNODES", "1") == "1":
+        if options.nodes > 1 and not command.in_a_job(os.environ):
             for text in command.for_other_nodes(
                 options, training.config_file, training.work, start
             ):

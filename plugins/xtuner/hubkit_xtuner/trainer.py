@@ -39,13 +39,13 @@ class XtunerTrainer:
         """Adds to the contract: UsageError for a language model, schedule or configuration that
         xtuner cannot train; RefusedError when the folder's code is to be run, but there is none;
         PluginError when xtuner ended without having trained what it was asked to."""
-        from . import nodes, setup
+        from . import command, nodes, setup
         from .result import finish
         from .running import train
 
         options = decode(Options, job.options, "options of trainer xtuner")
         options = nodes.placed(options, os.environ)
-        if options.node_rank and nodes.in_a_job(os.environ):
+        if options.node_rank and command.in_a_job(os.environ):
             return nodes.join(job, options, run)
         training = setup.prepare(job, options, run)
         lines = train(training, run)
